@@ -1,0 +1,17 @@
+/** Shared Jest settings: ESM sources compiled to CommonJS by swc, workspace packages read from their sources. */
+module.exports = {
+  testMatch: ['<rootDir>/src/**/*.spec.ts'],
+  testEnvironment: require.resolve('./scripts/jest/shared-realm-environment.cjs'),
+  testEnvironmentOptions: { customExportConditions: ['@spatialsv/source', 'node', 'node-addons'] },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        swcrc: false,
+        module: { type: 'commonjs' },
+        jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
+      },
+    ],
+  },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+};

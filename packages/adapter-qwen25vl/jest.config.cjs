@@ -1,0 +1,1 @@
+module.exports = { displayName: 'adapter-qwen25vl', ...require('../../jest.preset.cjs') };

@@ -1,0 +1,279 @@
+/**
+ * The contracts between SpatialSV and its plugins, version 1. Types only.
+ *
+ * Dimension letters mean the same everywhere: V views, H W pixels, h w feature grid, T tokens, L decoder layers,
+ * C channels, K vocabulary rows, P patches of one view.
+ */
+import type { MappedTensor, Tensor } from '@spatialsv/engine';
+
+export const SPECIFICATION_VERSION = 'v1';
+
+export interface ContributionBaseV1<Kind extends string> {
+  readonly specificationVersion: 'v1';
+  readonly kind: Kind;
+  /** Stable identifier, for example `qwen2.5-vl` or `synthetic`. */
+  readonly id: string;
+}
+
+// ---------------------------------------------------------------------------------------------- images and samples
+
+/** 8-bit RGB, EXIF orientation applied, alpha dropped. */
+export interface RgbImage {
+  /** (height, width, 3) row-major. */
+  readonly data: Uint8Array;
+  readonly height: number;
+  readonly width: number;
+  /** Where it came from, for messages. */
+  readonly path?: string;
+}
+
+/** One line of a dataset. A sample without `question` trains the 3D losses only. */
+export interface SampleV1 {
+  readonly id: string;
+  /** Image paths, absolute, in prompt order. */
+  readonly images: readonly string[];
+  readonly question?: string;
+  /** Option letter → option text, when the question is multiple choice. */
+  readonly options?: Readonly<Record<string, string>>;
+  /** Target string that the model is trained to say. */
+  readonly answer?: string;
+  /** Letter of the right option, when the question is multiple choice. */
+  readonly answerLetter?: string;
+  readonly category?: string;
+}
+
+/** What the backbone is asked: images first, then the question. */
+export interface ConversationV1 {
+  readonly images: readonly RgbImage[];
+  readonly system?: string;
+  readonly question: string;
+  /** Present in training: the assistant's turn, from which the labels are made. */
+  readonly answer?: string;
+}
+
+// ---------------------------------------------------------------------------------------------- parameters
+
+/** Tensors by full checkpoint name, for example `model.layers.0.mlp.up_proj.weight`. */
+export type Parameters = Readonly<Record<string, Tensor>>;
+
+/** Host values of new parameters by name. */
+export type ParameterValues = Record<string, { data: Float32Array; shape: readonly number[] }>;
+
+export type ParameterGroup = 'vision' | 'projector' | 'language-model' | 'spatial';
+
+// ---------------------------------------------------------------------------------------------- backbone
+
+/** Where the feature grid of one view lies in the token sequence and in its image. */
+export interface ViewGridV1 {
+  /** Rows and columns of the feature grid. */
+  readonly h: number;
+  readonly w: number;
+  /** Sequence positions of the grid cells, row-major, h·w entries. */
+  readonly tokenIndex: Int32Array;
+  /** Visual positions outside the grid (newline tokens, thumbnail). */
+  readonly extraIndex: Int32Array;
+  /** Pixel of the original image at cell (r, c): x = ax·(c+½)+bx, y = ay·(r+½)+by. */
+  readonly toImage: { readonly ax: number; readonly bx: number; readonly ay: number; readonly by: number };
+  /** Rectangle of the original image that the grid sees, in pixels. */
+  readonly covered: { readonly x0: number; readonly y0: number; readonly x1: number; readonly y1: number };
+}
+
+/** Processed pixels of one view, ready for the vision encoder. */
+export interface ViewInputV1 {
+  /** (P, patch values) float32. */
+  readonly pixelValues: Float32Array;
+  readonly pixelShape: readonly number[];
+  /** Patch grid before merging: (t, rows, columns). Views with equal grids share a program. */
+  readonly gridThw: readonly [number, number, number];
+}
+
+/** A conversation as the backbone sees it. */
+export interface PreparedInputsV1 {
+  /** (T) token ids, image placeholders expanded. */
+  readonly inputIds: Int32Array;
+  /** (T) target ids aligned with `inputIds`, −100 where no loss is taken. */
+  readonly labels: Int32Array;
+  /** (R, T) position ids; R = 3 for M-RoPE, 1 otherwise. */
+  readonly positions: Int32Array;
+  readonly positionRows: 1 | 3;
+  /** Position of the token that would follow the sequence, equal in all rows. */
+  readonly nextPosition: number;
+  /** (T) i for text token i, T + k for the k-th visual row: row numbers of [text embeddings; visual rows]. */
+  readonly spliceIndex: Int32Array;
+  readonly views: readonly ViewInputV1[];
+  readonly grids: readonly ViewGridV1[];
+}
+
+export interface BackboneConfigV1 {
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly positionRows: 1 | 3;
+  /** Token ids that end an answer. */
+  readonly endOfTurnIds: readonly number[];
+  /** Layers whose hidden states feed the 3D heads (Table 6 of the paper, or evenly spread for other depths). */
+  readonly defaultTaps: readonly [number, number, number, number];
+}
+
+/** Keys and values of the tokens that were decoded before; slot s is valid when s < `length`. */
+export interface KeyValueCacheV1 {
+  /** Per layer (kvHeads, capacity, hd). */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+}
+
+export interface DecoderInputsV1 {
+  /** (T, C) float32. */
+  readonly embeddings: Tensor;
+  /** (R, T) int32. */
+  readonly positions: Tensor;
+  /**
+   * Incremental decoding: the cache, and the slot (scalar int32) of the first of the T new tokens.
+   * Without it the T tokens are a whole sequence.
+   */
+  readonly cache?: KeyValueCacheV1;
+  readonly cacheSlot?: Tensor;
+}
+
+export interface DecoderOutputV1 {
+  /** Hidden states by layer index: 0 = embeddings, k = after k blocks, L = after the final norm. (T, C) each. */
+  readonly hidden: Readonly<Record<number, Tensor>>;
+  /** (T, C) after the final norm; present when `last` was asked for. */
+  readonly last?: Tensor;
+  /** Per layer (kvHeads, T, hd) new keys and values; or the updated cache in incremental decoding. */
+  readonly cache: KeyValueCacheV1;
+}
+
+/**
+ * One opened checkpoint. The functions over tensors are pure programs: they are traced by the engine, never read
+ * values, and take every weight from `parameters`.
+ */
+export interface BackboneV1 {
+  readonly adapterId: string;
+  /** Folder of the checkpoint. */
+  readonly folder: string;
+  readonly config: BackboneConfigV1;
+  /** Every weight of the checkpoint by published name, still in its file. */
+  readonly weights: Readonly<Record<string, MappedTensor>>;
+  parameterGroup(name: string): ParameterGroup;
+
+  /** Tokenises, lays out and preprocesses a conversation. */
+  prepare(conversation: ConversationV1): Promise<PreparedInputsV1>;
+  decodeTokens(ids: readonly number[]): string;
+
+  /** Frozen vision encoder of one view: (P, …) pixel values → (P, Cv) features. */
+  encodeView(parameters: Parameters, pixelValues: Tensor, gridThw: readonly [number, number, number]): Tensor;
+  /** Vision-language projector of one view: (P, Cv) → (h·w, C), row-major. */
+  projectView(parameters: Parameters, features: Tensor, gridThw: readonly [number, number, number]): Tensor;
+  /** (T) int32 ids → (T, C); rows at image placeholders are replaced by `visualRows` (N, C) through `spliceIndex`. */
+  embed(parameters: Parameters, inputIds: Tensor, spliceIndex?: Tensor, visualRows?: Tensor): Tensor;
+  /** Decoder. Only the asked layers are kept; blocks above the highest needed one are not run unless `last`. */
+  decode(
+    parameters: Parameters,
+    inputs: DecoderInputsV1,
+    request: { readonly taps: readonly number[]; readonly last: boolean },
+  ): DecoderOutputV1;
+  /** (n, C) final hidden states → (n, K). */
+  logits(parameters: Parameters, hidden: Tensor): Tensor;
+
+  /** Writes a checkpoint folder of the same layout with some weights replaced (float32 in, stored dtype out). */
+  save(folder: string, replaced: ReadonlyMap<string, Float32Array>): Promise<void>;
+}
+
+export interface OpenBackboneOptions {
+  /** Image budget in pixels per view; the adapter's default where absent. */
+  readonly minPixels?: number;
+  readonly maxPixels?: number;
+}
+
+export interface TinyCheckpointOptions {
+  readonly folder: string;
+  readonly seed: number;
+  readonly hiddenSize?: number;
+  readonly layers?: number;
+  readonly heads?: number;
+  /** Texts whose words should become tokens. */
+  readonly corpus?: readonly string[];
+}
+
+export interface BackboneAdapterV1 extends ContributionBaseV1<'backbone-adapter'> {
+  /** Whether this adapter opens a checkpoint with this parsed config.json. */
+  accepts(config: Readonly<Record<string, unknown>>): boolean;
+  open(folder: string, options?: OpenBackboneOptions): Promise<BackboneV1>;
+  /** Writes a small random checkpoint with every structural feature of the family, its tokenizer and template. */
+  writeTiny(options: TinyCheckpointOptions): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------- geometry
+
+export type GeometryFieldV1 = 'depth' | 'ray-map' | 'point-map' | 'camera' | 'feature';
+
+/** Travels with every geometric value; a mismatch is an error, never a silent conversion. */
+export interface GeometryConventionsV1 {
+  readonly axes: 'opencv';
+  readonly extrinsics: 'world-to-camera';
+  readonly pixelCentre: 'integer' | 'half';
+  readonly depth: 'z-depth' | 'ray-length';
+  readonly scale: 'metric-metres' | 'relative';
+  readonly world: 'first-camera' | 'source';
+}
+
+/** Labels of one view set. All arrays row-major float32 unless said. */
+export interface GeometryLabelsV1 {
+  readonly conventions: GeometryConventionsV1;
+  readonly views: number;
+  readonly height: number;
+  readonly width: number;
+  /** (V, H, W). */
+  readonly depth: Float32Array;
+  /** (V, H, W), 1 where depth is valid. */
+  readonly mask: Uint8Array;
+  /** (V, 3, 3) pixels of the H×W label. */
+  readonly intrinsics: Float32Array;
+  /** (V, 3, 4) [R | t]. */
+  readonly extrinsicsWorldToCamera: Float32Array;
+  /** (V, H, W) > 0. */
+  readonly depthConfidence?: Float32Array;
+  /** Final-layer features for distillation, (V, h, w, C). */
+  readonly features?: {
+    readonly data: Float32Array;
+    readonly h: number;
+    readonly w: number;
+    readonly channels: number;
+  };
+}
+
+export interface SupervisionRequestV1 {
+  /** Image paths in prompt order. */
+  readonly images: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export interface SupervisionSourceV1 extends ContributionBaseV1<'supervision-source'> {
+  readonly provides: readonly GeometryFieldV1[];
+  /** @throws SpatialError DATA_INVALID when the source has no geometry for an image. */
+  doSupervise(request: SupervisionRequestV1): Promise<GeometryLabelsV1>;
+}
+
+// ---------------------------------------------------------------------------------------------- benchmarks
+
+export interface BenchmarkV1 extends ContributionBaseV1<'benchmark'> {
+  /** Reads the benchmark's own files below `folder`. */
+  samples(folder: string): AsyncIterable<SampleV1>;
+  /** Letter that an answer text means, or undefined when none can be read. */
+  extract(sample: SampleV1, text: string): string | undefined;
+}
+
+// ---------------------------------------------------------------------------------------------- plugin
+
+export type ContributionV1 = BackboneAdapterV1 | SupervisionSourceV1 | BenchmarkV1;
+
+export interface PluginV1 {
+  readonly specificationVersion: 'v1';
+  contributions(): readonly ContributionV1[];
+}
+
+export const definePlugin = (plugin: PluginV1): PluginV1 => plugin;

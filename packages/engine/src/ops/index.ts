@@ -1,0 +1,6 @@
+export { attention } from './attention.js';
+export { gelu, silu } from './activations.js';
+export { crossEntropySum } from './cross-entropy.js';
+export { linear } from './linear.js';
+export { layerNorm, rmsNorm } from './norm.js';
+export { rotary } from './rotary.js';

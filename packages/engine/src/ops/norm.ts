@@ -1,0 +1,20 @@
+import { tf, type Tensor } from '../tfjs.js';
+
+/**
+ * y = x / √(mean(x²) + ε) · weight over the last axis (no mean subtraction, no bias).
+ * @param x (…, C) float32. @param weight (C).
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  const meanSquare = tf.mean(tf.square(x), -1, true);
+  return tf.mul(tf.mul(x, tf.rsqrt(tf.add(meanSquare, epsilon))), weight);
+}
+
+/**
+ * y = (x − mean) / √(var + ε) · weight + bias over the last axis, with the biased variance.
+ * @param x (…, C) float32. @param weight (C). @param bias (C).
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const variance = tf.mean(tf.square(centred), -1, true);
+  return tf.add(tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))), weight), bias);
+}

@@ -1,0 +1,1 @@
+module.exports = { displayName: 'eval', ...require('../../jest.preset.cjs') };

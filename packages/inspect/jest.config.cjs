@@ -1,0 +1,1 @@
+module.exports = { displayName: 'inspect', ...require('../../jest.preset.cjs') };

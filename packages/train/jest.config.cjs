@@ -1,0 +1,1 @@
+module.exports = { displayName: 'train', ...require('../../jest.preset.cjs') };

@@ -1,0 +1,1 @@
+module.exports = { displayName: 'vfm-synthetic', ...require('../../jest.preset.cjs') };
