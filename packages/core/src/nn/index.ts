@@ -1,0 +1,12 @@
+export { type DecodeRequest, decode, decoderLogits, embedTokens } from './decoder.js';
+export {
+  blockShapes,
+  type DecoderConfig,
+  type DecoderNames,
+  decoderShapes,
+  type RopeConfig,
+  type RopeScaling,
+} from './decoder-config.js';
+export { nearestName } from './nearest-name.js';
+export { type ParameterScope, parameterScope } from './parameter-scope.js';
+export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';

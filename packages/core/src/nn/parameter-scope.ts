@@ -1,0 +1,58 @@
+import type { Tensor } from '@spatialsv/engine';
+import { SpatialError } from '../errors.js';
+import type { Parameters } from '../spec.js';
+import { nearestName } from './nearest-name.js';
+
+/** Parameters below one dotted path; a missing one is an error that names its full path. */
+export interface ParameterScope {
+  /** Path of this scope, empty at the root. */
+  readonly path: string;
+  /** The scope one level (or several, dotted) further down. */
+  scope(name: string): ParameterScope;
+  has(name: string): boolean;
+  /** @throws SpatialError WEIGHT_MISSING with the full path. */
+  get(name: string): Tensor;
+  /** @throws SpatialError WEIGHT_MISSING, or SHAPE_MISMATCH when the shape differs. */
+  get(name: string, shape: readonly number[]): Tensor;
+}
+
+/**
+ * Opens parameters by path: `parameterScope(p, 'model.layers.3').scope('mlp').get('up_proj.weight')`.
+ * @param parameters tensors by full checkpoint name.
+ * @param path scope to start in; the root when empty.
+ */
+export function parameterScope(parameters: Parameters, path = ''): ParameterScope {
+  const full = (name: string) => (path === '' ? name : `${path}.${name}`);
+  return {
+    path,
+    scope: (name) => parameterScope(parameters, full(name)),
+    has: (name) => Object.hasOwn(parameters, full(name)),
+    get(name: string, shape?: readonly number[]) {
+      const tensor = requireParameter(parameters, full(name));
+      if (shape !== undefined) requireShape(full(name), tensor.shape, shape);
+      return tensor;
+    },
+  };
+}
+
+function requireParameter(parameters: Parameters, name: string): Tensor {
+  if (Object.hasOwn(parameters, name)) return parameters[name]!;
+  const near = nearestName(name, Object.keys(parameters));
+  throw new SpatialError({
+    code: 'WEIGHT_MISSING',
+    message: `${name}: expected a tensor among the parameters, found none`,
+    hint:
+      near === undefined
+        ? 'Pass the weights of the opened checkpoint to the program.'
+        : `The nearest parameter is ${near}. Pass every weight that the program reads.`,
+  });
+}
+
+function requireShape(name: string, found: readonly number[], expected: readonly number[]): void {
+  if (found.length === expected.length && expected.every((size, i) => size === found[i])) return;
+  throw new SpatialError({
+    code: 'SHAPE_MISMATCH',
+    message: `${name}: expected (${expected.join(', ')}), found (${found.join(', ')})`,
+    hint: 'The weights belong to another configuration: open them with the config.json of their own folder.',
+  });
+}
