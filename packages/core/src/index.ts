@@ -1,13 +1,12 @@
 export { ops, type Tensor, tf } from '@spatialsv/engine';
 export { type ErrorCode, SpatialError } from './errors.js';
-export * from './spec.js';
 export {
   blockShapes,
-  decode,
   type DecodeRequest,
   type DecoderConfig,
-  decoderLogits,
   type DecoderNames,
+  decode,
+  decoderLogits,
   decoderShapes,
   embedTokens,
   inverseFrequencies,
@@ -19,3 +18,4 @@ export {
   type RotaryTables,
   rotaryTables,
 } from './nn/index.js';
+export * from './spec.js';
