@@ -1,1 +1,31 @@
-export {};
+export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
+export { mindCubeBenchmark, mindCubeRevisionWarning } from './benchmarks/mindcube.js';
+export {
+  DATASET_FORMATS,
+  type DatasetFormat,
+  type DatasetRequest,
+  readDataset,
+} from './data/dataset.js';
+export {
+  MINDCUBE_SYSTEM,
+  type MindCubeSetting,
+  mindCubePrompt,
+  mindCubeSetting,
+  mindCubeTarget,
+} from './data/mindcube.js';
+export { multipleChoicePrompt } from './data/mmbench.js';
+export { type SplitQuestion, splitInlineOptions } from './data/options.js';
+export { type EvaluateOptions, evaluate, PREDICTIONS_FILE, readPredictions } from './evaluate.js';
+export { extractMindCubeLetter } from './extract/mindcube-letter.js';
+export { type Random, seededRandom, shuffle } from './random.js';
+export {
+  type Accuracy,
+  type AccuracyReport,
+  accuracyReport,
+  type Prediction,
+} from './report.js';
+export { binomialTail } from './statistics/binomial.js';
+export { wilsonInterval } from './statistics/intervals.js';
+export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';
+export { type GradedAnswer, permutationTest } from './statistics/permutation.js';
+export { tablePercentage } from './statistics/rounding.js';

@@ -1,0 +1,138 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { SpatialError } from '@spatialsv/core';
+import { readDataset } from './dataset.js';
+
+const SHARED = resolve(__dirname, '../../../../../shared/data/benchmarks');
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dataset-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, content: string): string {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+  return path;
+}
+
+async function failure(promise: Promise<unknown>): Promise<SpatialError> {
+  const error = await promise.then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
+  if (!SpatialError.isInstance(error)) throw new Error(`expected a SpatialError, got ${error}`);
+  return error;
+}
+
+describe('readDataset, jsonl', () => {
+  it('reads text samples, bare letters and samples without text', async () => {
+    write('a.png', '');
+    const path = write(
+      'data.jsonl',
+      [
+        '{"id":"1","images":["a.png"],"question":"Left?","options":{"A":"yes","B":"no"},"answer":"B","category":"x"}',
+        '',
+        '{"id":"2","images":["a.png"]}',
+        '{"id":"3","images":["a.png"],"question":"What?","answer":"a chair"}',
+      ].join('\n'),
+    );
+    const samples = await readDataset({ format: 'jsonl', path });
+    expect(samples).toEqual([
+      {
+        id: '1',
+        images: [join(folder, 'a.png')],
+        question: 'Left?',
+        options: { A: 'yes', B: 'no' },
+        answer: 'B. no',
+        answerLetter: 'B',
+        category: 'x',
+      },
+      { id: '2', images: [join(folder, 'a.png')] },
+      { id: '3', images: [join(folder, 'a.png')], question: 'What?', answer: 'a chair' },
+    ]);
+    expect(await readDataset({ format: 'jsonl', path, limit: 1 })).toHaveLength(1);
+  });
+
+  it('names file and line of a line that is not JSON', async () => {
+    write('a.png', '');
+    const path = write('data.jsonl', '{"id":"1","images":["a.png"]}\n{"id":\n');
+    const error = await failure(readDataset({ format: 'jsonl', path }));
+    expect(error.code).toBe('DATA_INVALID');
+    expect(error.message).toContain(`${path}:2`);
+  });
+
+  it('names sample and file of a missing image', async () => {
+    const path = write('data.jsonl', '{"id":"s7","images":["gone.png"]}');
+    const error = await failure(readDataset({ format: 'jsonl', path }));
+    expect(error.code).toBe('FILE_MISSING');
+    expect(error.message).toContain('s7');
+    expect(error.message).toContain(join(folder, 'gone.png'));
+  });
+
+  it('refuses a wrong field, an answer without option and a missing file', async () => {
+    const wrong = write('a.jsonl', '{"id":1,"images":["a.png"]}');
+    expect((await failure(readDataset({ format: 'jsonl', path: wrong }))).code).toBe(
+      'DATA_INVALID',
+    );
+    const answer = write(
+      'b.jsonl',
+      '{"id":"1","images":["a.png"],"question":"?","options":{"A":"x"},"answer":"C"}',
+    );
+    expect((await failure(readDataset({ format: 'jsonl', path: answer }))).message).toContain(':1');
+    const missing = readDataset({ format: 'jsonl', path: join(folder, 'no.jsonl') });
+    expect((await failure(missing)).code).toBe('FILE_MISSING');
+  });
+});
+
+describe('readDataset, mindcube', () => {
+  it('makes the official prompt and target and finds the image root above the file', async () => {
+    write('data/other_all_image/rotation/g/1.jpg', '');
+    const question = 'If I turn around, what is behind me? A. TV B. Light sofa C. Brown table';
+    const row = {
+      id: 'rotation_group051_q1_2',
+      images: ['other_all_image/rotation/g/1.jpg'],
+      question,
+      gt_answer: 'B',
+    };
+    const path = write('data/raw/MindCube_train.jsonl', JSON.stringify(row));
+    const [sample] = await readDataset({ format: 'mindcube', path });
+    expect(sample!.images).toEqual([join(folder, 'data/other_all_image/rotation/g/1.jpg')]);
+    expect(sample!.answer).toBe('<answer>B. Light sofa</answer>');
+    expect(sample!.question!.endsWith(`\n\n[Question]\n${question}`)).toBe(true);
+    expect(sample!.question!.startsWith('[Task]\nYour task is')).toBe(true);
+    expect(sample!.category).toBe('rotation');
+  });
+
+  it('refuses a letter that the question does not offer', async () => {
+    const row = { id: 'a', images: ['x'], question: 'Where? A. left B. right', gt_answer: 'D' };
+    const path = write('x.jsonl', JSON.stringify(row));
+    expect((await failure(readDataset({ format: 'mindcube', path }))).code).toBe('DATA_INVALID');
+  });
+
+  it('reads the real rows, whose images are not at hand', async () => {
+    const path = join(SHARED, 'mindcube/tinybench_rows_official_keys.jsonl');
+    if (!existsSync(path)) return console.warn(`not read, missing: ${path}`);
+    const error = await failure(readDataset({ format: 'mindcube', path }));
+    expect(error.code).toBe('FILE_MISSING');
+    expect(error.message).toContain('other_all_image');
+  });
+});
+
+describe('readDataset, mmbench', () => {
+  it('reads the real rows with their pictures', async () => {
+    const path = join(SHARED, 'mmbench/samples_en.jsonl');
+    if (!existsSync(path)) return console.warn(`not read, missing: ${path}`);
+    const samples = await readDataset({ format: 'mmbench', path });
+    expect(samples).toHaveLength(19);
+    expect(samples[1]!.question).toBe(
+      'Question: Which one is the correct caption of this image?\nOptions:\nA. A man rides a surfboard on a large wave.\n' +
+        'B. a young boy barefoot holding an umbrella touching the horn of a cow\nC. A giraffe standing by a stall in a field.\n' +
+        'D. A stop sign that has been vandalized with graffiti.\nPlease select the correct answer from the options above. \n',
+    );
+    expect(samples[2]!.answer).toBe('B. Solution B');
+  });
+});

@@ -1,0 +1,84 @@
+import { resolve } from 'node:path';
+import { type SampleV1, SpatialError } from '@spatialsv/core';
+import { optionalStringField, stringField, stringListField } from './fields.js';
+import { type JsonLine, readJsonLines } from './json-lines.js';
+import { splitInlineOptions } from './options.js';
+
+export type MindCubeSetting = 'around' | 'rotation' | 'translation' | 'among' | 'other';
+
+/** Order in which the settings are told apart, as the official evaluation does it (substring of the id). */
+const SETTINGS = ['around', 'rotation', 'translation', 'among'] as const;
+
+/** The official "raw QA" instruction block. A protocol literal: changing a byte changes the score. */
+const INSTRUCTION = [
+  '[Task]',
+  'Your task is to analyze the spatial arrangement of objects in the scene by examining the provided images, which show the scene from different viewpoints.',
+  '[Answer Instruction]',
+  "You only need to provide *ONE* correct answer selecting from the options listed below. For example, if you think the correct answer is 'A. Above' from 'A. Above B. Under C. Front D. Behind', your response should **only** be '<answer>A. Above</answer>'.",
+  '',
+  '[Question]',
+].join('\n');
+
+/** System turn of the official converter. */
+export const MINDCUBE_SYSTEM = 'You are a helpful assistant.';
+
+/** The official plain prompt around a question. */
+export function mindCubePrompt(question: string): string {
+  return `${INSTRUCTION}\n${question}`;
+}
+
+/** Target string of the official fine-tuning data. */
+export function mindCubeTarget(letter: string, text: string): string {
+  return `<answer>${letter}. ${text}</answer>`;
+}
+
+/** Setting of a row, from its id. */
+export function mindCubeSetting(id: string): MindCubeSetting {
+  const lower = id.toLowerCase();
+  return SETTINGS.find((setting) => lower.includes(setting)) ?? 'other';
+}
+
+export interface MindCubeOptions {
+  /** Folder that image paths are relative to; by default the nearest parent of the file in which the first image exists. */
+  readonly imageRoot: string;
+}
+
+/**
+ * Rows of an official MindCube file (`id`, `images`, `question`, `gt_answer`) as samples. `question` is the full
+ * prompt, `answer` the training target.
+ * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line).
+ */
+export async function* readMindCube(
+  path: string,
+  options: MindCubeOptions,
+): AsyncGenerator<SampleV1> {
+  for await (const row of readJsonLines(path)) yield mindCubeSample(row, options.imageRoot);
+}
+
+function mindCubeSample(row: JsonLine, imageRoot: string): SampleV1 {
+  const id = stringField(row, 'id');
+  const images = stringListField(row, 'images').map((image) => resolve(imageRoot, image));
+  const question = optionalStringField(row, 'question');
+  if (question === undefined) return { id, images, category: mindCubeSetting(id) };
+  const { options } = splitInlineOptions(question);
+  const letter = stringField(row, 'gt_answer');
+  const text = options[letter];
+  if (text === undefined) throw answerError(row, letter, Object.keys(options));
+  return {
+    id,
+    images,
+    question: mindCubePrompt(question),
+    options,
+    answer: mindCubeTarget(letter, text),
+    answerLetter: letter,
+    category: mindCubeSetting(id),
+  };
+}
+
+function answerError(row: JsonLine, letter: string, letters: readonly string[]): SpatialError {
+  return new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${row.place}: gt_answer '${letter}' is not among the options found in the question (${letters.join(', ') || 'none'})`,
+    hint: "Options stand at the end of the question as 'A. text B. text …'.",
+  });
+}
