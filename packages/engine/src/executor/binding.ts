@@ -1,0 +1,258 @@
+import koffi from 'koffi';
+import { api, type Pointer } from './api.js';
+import { memoryOf } from './device.js';
+import { environment } from './environment.js';
+import { ExecutorError } from './error.js';
+import { Handle } from './handle.js';
+import type { Session, ValueInfo } from './session.js';
+import { call, callAsync, create, type Failure, outCell } from './status.js';
+import { DeviceValue } from './value.js';
+
+/** Marks an output that ONNX Runtime allocates on the device of the session, anew at each run. */
+const ON_DEVICE = Symbol('on device');
+
+/**
+ * The inputs and outputs of a session's runs, bound once and used many times. Nothing is copied on the CPU: kernels read
+ * and write the bound memory itself. On a GPU, arrays of the host are uploaded and downloaded at every run, values of the
+ * device stay where they are.
+ */
+export class Binding {
+  readonly #session: Session;
+  readonly #handle: Handle;
+  readonly #onDispose: (binding: Binding) => void;
+  readonly #inputs = new Map<string, DeviceValue>();
+  readonly #outputs = new Map<string, DeviceValue | typeof ON_DEVICE>();
+  /** Names whose native binding is behind the maps above. */
+  readonly #staleInputs = new Set<string>();
+  readonly #staleOutputs = new Set<string>();
+  #mustClearInputs = false;
+  #mustClearOutputs = false;
+  #results: DeviceValue[] | undefined;
+  #pending = 0;
+
+  /** Made by {@link Session.createBinding}. */
+  constructor(session: Session, onDispose: (binding: Binding) => void) {
+    const failure = runFailure(session);
+    const pointer = create(failure, (out) =>
+      call('CreateIoBinding', failure, session.pointer, out),
+    );
+    this.#session = session;
+    this.#onDispose = onDispose;
+    this.#handle = new Handle(`a binding of session "${session.name}"`, pointer, (own) =>
+      session.lane.whenIdle(() => api().ReleaseIoBinding(own)),
+    );
+  }
+
+  /** @throws ExecutorError VALUE_INVALID for an unknown name, another type or shape; BUSY while a run is under way. */
+  bindInput(name: string, value: DeviceValue): void {
+    this.#assertIdle();
+    assertFits(this.#session, 'input', this.#session.inputs, name, value);
+    this.#inputs.set(name, value);
+    this.#staleInputs.add(name);
+  }
+
+  /** Results of runs are written into `value`. @throws as {@link bindInput}. */
+  bindOutput(name: string, value: DeviceValue): void {
+    this.#assertIdle();
+    assertFits(this.#session, 'output', this.#session.outputs, name, value);
+    this.#outputs.set(name, value);
+    this.#staleOutputs.add(name);
+  }
+
+  /** Each run allocates this output on the device of the session; {@link outputs} gives it. */
+  bindOutputToDevice(name: string): void {
+    this.#assertIdle();
+    find(this.#session, 'output', this.#session.outputs, name);
+    this.#outputs.set(name, ON_DEVICE);
+    this.#staleOutputs.add(name);
+  }
+
+  clearInputs(): void {
+    this.#assertIdle();
+    this.#inputs.clear();
+    this.#staleInputs.clear();
+    this.#mustClearInputs = true;
+  }
+
+  clearOutputs(): void {
+    this.#assertIdle();
+    this.#outputs.clear();
+    this.#staleOutputs.clear();
+    this.#results = undefined;
+    this.#mustClearOutputs = true;
+  }
+
+  /** Runs the session on a worker thread. Calls queue. @throws ExecutorError RUN_FAILED with ONNX Runtime's message. */
+  async run(): Promise<void> {
+    const session = this.#session.pointer;
+    const binding = this.#handle.pointer;
+    this.#pending += 1;
+    try {
+      await this.#session.lane.run(() => this.#runNow(session, binding));
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  /**
+   * Runs on the calling thread: for graphs of microseconds, where handing over to a worker costs more than the run.
+   * @throws ExecutorError BUSY when a run of this session is under way, RUN_FAILED.
+   */
+  runSync(): void {
+    if (this.#session.lane.busy) throw busy(this.#session);
+    this.#apply(this.#handle.pointer);
+    const failure = runFailure(this.#session);
+    call('RunWithBinding', failure, this.#session.pointer, null, this.#handle.pointer);
+  }
+
+  /**
+   * The outputs of the last run in the order in which they were bound. Values given to {@link bindOutput} come back as
+   * they are; those of {@link bindOutputToDevice} are new and belong to the caller.
+   */
+  outputs(): DeviceValue[] {
+    this.#assertIdle();
+    this.#results ??= this.#collect();
+    return this.#results;
+  }
+
+  dispose(): void {
+    if (this.#handle.disposed) return;
+    this.#handle.dispose();
+    this.#onDispose(this);
+    // The memory of bound arrays must outlive runs that are in line.
+    this.#session.lane.whenIdle(() => {
+      this.#inputs.clear();
+      this.#outputs.clear();
+    });
+  }
+
+  async #runNow(session: Pointer, binding: Pointer): Promise<void> {
+    this.#apply(binding);
+    await callAsync('RunWithBinding', runFailure(this.#session), session, null, binding);
+  }
+
+  /** Brings the native binding up to date. Native calls wait until here, where no other run is under way. */
+  #apply(binding: Pointer): void {
+    this.#assertComplete();
+    this.#results = undefined;
+    if (this.#mustClearInputs) api().ClearBoundInputs(binding);
+    if (this.#mustClearOutputs) api().ClearBoundOutputs(binding);
+    this.#mustClearInputs = false;
+    this.#mustClearOutputs = false;
+    const failure = runFailure(this.#session);
+    for (const [name, value] of this.#inputs) this.#applyInput(failure, binding, name, value);
+    for (const [name, value] of this.#outputs) this.#applyOutput(failure, binding, name, value);
+    this.#staleInputs.clear();
+    this.#staleOutputs.clear();
+  }
+
+  #applyInput(failure: Failure, binding: Pointer, name: string, value: DeviceValue): void {
+    value.assertUsable();
+    // Binding host memory to a GPU session copies it at once, so the copy is renewed at every run.
+    const uploaded = value.device === 'cpu' && this.#session.device !== 'cpu';
+    if (uploaded || this.#staleInputs.has(name)) {
+      call('BindInput', failure, binding, name, value.pointer);
+    }
+  }
+
+  #applyOutput(
+    failure: Failure,
+    binding: Pointer,
+    name: string,
+    value: DeviceValue | typeof ON_DEVICE,
+  ): void {
+    if (value === ON_DEVICE) {
+      // ONNX Runtime would write the next run into the values of the last one, which the caller may still hold.
+      call('BindOutputToDevice', failure, binding, name, memoryOf(this.#session.device));
+      return;
+    }
+    value.assertUsable();
+    if (this.#staleOutputs.has(name)) call('BindOutput', failure, binding, name, value.pointer);
+  }
+
+  #collect(): DeviceValue[] {
+    const pointers = boundOutputs(this.#handle.pointer, runFailure(this.#session));
+    return [...this.#outputs.values()].map((bound, index) => {
+      const pointer = pointers[index]!;
+      if (bound === ON_DEVICE) return DeviceValue.adopt(pointer);
+      api().ReleaseValue(pointer);
+      return bound;
+    });
+  }
+
+  /** ONNX Runtime would only notice a missing input inside the first kernel that reads it. */
+  #assertComplete(): void {
+    if (this.#inputs.size === this.#session.inputs.length) return;
+    const missing = this.#session.inputs.filter(({ name }) => !this.#inputs.has(name));
+    throw new ExecutorError({
+      code: 'VALUE_INVALID',
+      message: `running "${this.#session.name}": no value is bound to ${missing.map(({ name }) => name).join(', ')}`,
+      hint: 'Bind every input before the run.',
+    });
+  }
+
+  #assertIdle(): void {
+    void this.#handle.pointer;
+    if (this.#pending > 0) throw busy(this.#session);
+  }
+}
+
+const runFailure = (session: Session): Failure => ({
+  code: 'RUN_FAILED',
+  doing: `running "${session.name}" on ${session.device}`,
+  hint: 'The message is ONNX Runtime’s: check that every input is bound and that memory suffices.',
+});
+
+/** Owned OrtValues of the outputs of a binding, in the order of binding. */
+function boundOutputs(binding: Pointer, failure: Failure): Pointer[] {
+  const list = outCell();
+  const count = outCell();
+  const { allocator } = environment();
+  call('GetBoundOutputValues', failure, binding, allocator, list, count);
+  if (list[0] === 0n) return [];
+  const pointers = koffi.decode(list[0]!, 'void *', Number(count[0])) as Pointer[];
+  call('AllocatorFree', failure, allocator, list[0]!);
+  return pointers;
+}
+
+function find(
+  session: Session,
+  side: 'input' | 'output',
+  infos: readonly ValueInfo[],
+  name: string,
+): ValueInfo {
+  const info = infos.find((candidate) => candidate.name === name);
+  if (info) return info;
+  throw new ExecutorError({
+    code: 'VALUE_INVALID',
+    message: `"${session.name}" has no ${side} "${name}": expected one of ${infos.map((i) => i.name).join(', ')}`,
+    hint: `Bind only ${side}s of the model.`,
+  });
+}
+
+function assertFits(
+  session: Session,
+  side: 'input' | 'output',
+  infos: readonly ValueInfo[],
+  name: string,
+  value: DeviceValue,
+): void {
+  const info = find(session, side, infos, name);
+  const fits = info.dtype === value.dtype && sameShape(info.shape, value.shape);
+  if (fits || (info.dtype === value.dtype && info.shape.length === 0)) return;
+  throw new ExecutorError({
+    code: 'VALUE_INVALID',
+    message: `${side} "${name}" of "${session.name}": expected ${info.dtype} (${info.shape.join(', ')}), found ${value.dtype} (${value.shape.join(', ')})`,
+    hint: 'Bind a value of the type and shape that the model declares.',
+  });
+}
+
+const sameShape = (declared: readonly number[], given: readonly number[]): boolean =>
+  declared.length === given.length && declared.every((size, i) => size === -1 || size === given[i]);
+
+const busy = (session: Session): ExecutorError =>
+  new ExecutorError({
+    code: 'BUSY',
+    message: `session "${session.name}" has a run under way`,
+    hint: 'Await the run first.',
+  });

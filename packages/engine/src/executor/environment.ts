@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import koffi from 'koffi';
+import { api, type Pointer } from './api.js';
+import { ExecutorError } from './error.js';
+import { call, create, type Failure, outCell } from './status.js';
+
+/** Settings of the process-wide environment; they count until the first session is created. */
+export interface EnvironmentOptions {
+  /** Threads of the pool that sessions share; physical cores in reach by default. */
+  readonly threads?: number;
+  /** Whether idle pool threads spin for a moment before they sleep (default true: lower latency between nodes). */
+  readonly spinning?: boolean;
+  /** Whether the threads of the pool treat denormal numbers as zero (default false). */
+  readonly flushDenormals?: boolean;
+  /** ONNX Runtime's own messages on stderr from this level on; failures become errors anyway (default `fatal`). */
+  readonly logLevel?: keyof typeof LOG_LEVEL;
+}
+
+const LOG_LEVEL = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
+/** The arena grows by what is asked for instead of doubling, which would waste up to half of a large model's memory. */
+const ARENA = { arena_extend_strategy: 1 } as const;
+
+const failure: Failure = {
+  code: 'LIBRARY_MISSING',
+  doing: 'setting up ONNX Runtime',
+  hint: 'Reinstall onnxruntime-node; report the message if it stays.',
+};
+
+/** OrtEnv, default allocator and CPU memory description; alive as long as the process. */
+export interface Environment {
+  readonly pointer: Pointer;
+  readonly allocator: Pointer;
+  readonly cpuMemory: Pointer;
+  readonly threads: number;
+  readonly logSeverity: number;
+}
+
+let options: EnvironmentOptions = {};
+let current: Environment | undefined;
+
+/** Sets the options of the environment. @throws ExecutorError BUSY once a session exists. */
+export function configureEnvironment(settings: EnvironmentOptions): void {
+  if (current) {
+    throw new ExecutorError({
+      code: 'BUSY',
+      message: 'the environment of ONNX Runtime is already in use',
+      hint: 'Configure it before the first program is compiled.',
+    });
+  }
+  options = { ...options, ...settings };
+}
+
+/** The one environment of this process, made at the first call. */
+export function environment(): Environment {
+  current ??= createEnvironment();
+  return current;
+}
+
+/** Version, providers built in and path of ONNX Runtime. @throws ExecutorError LIBRARY_MISSING. */
+export function executorInfo(): { version: string; providers: string[]; library: string } {
+  const { version, library } = api();
+  return { version, providers: availableProviders(), library };
+}
+
+function createEnvironment(): Environment {
+  const threads = options.threads ?? physicalCores();
+  const logSeverity = LOG_LEVEL[options.logLevel ?? 'fatal'];
+  const threading = threadingOptions(threads);
+  try {
+    const pointer = create(failure, (out) =>
+      call('CreateEnvWithGlobalThreadPools', failure, logSeverity, 'spatialsv', threading, out),
+    );
+    const cpuMemory = describeMemory('Cpu');
+    registerArena(pointer, cpuMemory);
+    const allocator = create(failure, (out) =>
+      call('GetAllocatorWithDefaultOptions', failure, out),
+    );
+    return { pointer, allocator, cpuMemory, threads, logSeverity };
+  } finally {
+    api().ReleaseThreadingOptions(threading);
+  }
+}
+
+function threadingOptions(threads: number): Pointer {
+  const threading = create(failure, (out) => call('CreateThreadingOptions', failure, out));
+  call('SetGlobalIntraOpNumThreads', failure, threading, threads);
+  call('SetGlobalInterOpNumThreads', failure, threading, 1);
+  call('SetGlobalSpinControl', failure, threading, options.spinning === false ? 0 : 1);
+  if (options.flushDenormals) call('SetGlobalDenormalAsZero', failure, threading);
+  return threading;
+}
+
+function registerArena(env: Pointer, cpuMemory: Pointer): void {
+  const keys = Object.keys(ARENA);
+  const values = BigUint64Array.from(Object.values(ARENA), BigInt);
+  const arena = create(failure, (out) =>
+    call('CreateArenaCfgV2', failure, keys, values, keys.length, out),
+  );
+  try {
+    call('CreateAndRegisterAllocator', failure, env, cpuMemory, arena);
+  } finally {
+    api().ReleaseArenaCfg(arena);
+  }
+}
+
+const ARENA_ALLOCATOR = 1;
+const DEFAULT_MEMORY = 0;
+
+/** An OrtMemoryInfo for the memory of a device (`Cpu`, `Cuda`, `WebGPU_Buf`), owned by the caller. */
+export function describeMemory(name: string): Pointer {
+  return create(failure, (out) =>
+    call('CreateMemoryInfo', failure, name, ARENA_ALLOCATOR, 0, DEFAULT_MEMORY, out),
+  );
+}
+
+function availableProviders(): string[] {
+  const list = outCell();
+  const count = new Int32Array(1);
+  call('GetAvailableProviders', failure, list, count);
+  const names = koffi.decode(list[0]!, 'str', count[0]!) as string[];
+  call('ReleaseAvailableProviders', failure, list[0]!, count[0]!);
+  return names;
+}
+
+const CPU_FOLDER = '/sys/devices/system/cpu';
+
+/** Physical cores in reach of this process: two hyper-threads of a core only disturb each other in matrix products. */
+export function physicalCores(): number {
+  return Math.min(availableParallelism(), coresOfLinux() ?? availableParallelism());
+}
+
+function coresOfLinux(): number | undefined {
+  try {
+    const folders = readdirSync(CPU_FOLDER).filter((name) => /^cpu\d+$/.test(name));
+    const siblings = folders.map((name) =>
+      readFileSync(`${CPU_FOLDER}/${name}/topology/thread_siblings_list`, 'utf8'),
+    );
+    return new Set(siblings).size || undefined;
+  } catch {
+    // Other systems, and containers that hide /sys.
+    return undefined;
+  }
+}

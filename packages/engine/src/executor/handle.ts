@@ -1,0 +1,36 @@
+import type { Pointer } from './api.js';
+import { ExecutorError } from './error.js';
+
+/** Owner of one native object: gives its address until it is disposed, and releases it exactly once. */
+export class Handle {
+  #pointer: Pointer | undefined;
+  readonly #kind: string;
+  readonly #release: (pointer: Pointer) => void;
+
+  constructor(kind: string, pointer: Pointer, release: (pointer: Pointer) => void) {
+    this.#kind = kind;
+    this.#pointer = pointer;
+    this.#release = release;
+  }
+
+  get disposed(): boolean {
+    return this.#pointer === undefined;
+  }
+
+  /** @throws ExecutorError DISPOSED. */
+  get pointer(): Pointer {
+    if (this.#pointer !== undefined) return this.#pointer;
+    throw new ExecutorError({
+      code: 'DISPOSED',
+      message: `${this.#kind} is used after it was disposed`,
+      hint: 'Keep it until the last run that needs it has ended.',
+    });
+  }
+
+  dispose(): void {
+    if (this.#pointer === undefined) return;
+    const pointer = this.#pointer;
+    this.#pointer = undefined;
+    this.#release(pointer);
+  }
+}

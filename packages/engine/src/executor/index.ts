@@ -1,0 +1,20 @@
+export { Binding } from './binding.js';
+export type { ExecutorDevice } from './device.js';
+export { bytesPerElement, type ElementType, type HostMemory } from './element-type.js';
+export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
+export { ExecutorError, type ExecutorErrorCode } from './error.js';
+export { locateLibrary } from './library.js';
+export {
+  type OptimizationLevel,
+  Session,
+  type SessionOptions,
+  type ValueInfo,
+} from './session.js';
+export {
+  allocateOnDevice,
+  probeDevice,
+  readToHost,
+  uploadFromHost,
+  writeFromHost,
+} from './transfer.js';
+export { DeviceValue } from './value.js';

@@ -1,0 +1,224 @@
+import koffi from 'koffi';
+import { api, type Pointer } from './api.js';
+import { Binding } from './binding.js';
+import { appendProvider, type ExecutorDevice, laneOf } from './device.js';
+import type { ElementType } from './element-type.js';
+import { environment } from './environment.js';
+import { Handle } from './handle.js';
+import type { Lane } from './lane.js';
+import { call, callAsync, create, type Failure, outCell } from './status.js';
+import { describeInfo } from './value.js';
+
+export type OptimizationLevel = 'disabled' | 'basic' | 'extended' | 'all';
+
+const OPTIMIZATION: Record<OptimizationLevel, number> = {
+  disabled: 0,
+  basic: 1,
+  extended: 2,
+  all: 99,
+};
+
+export interface SessionOptions {
+  readonly device: ExecutorDevice;
+  /** Name for messages. */
+  readonly name?: string;
+  /** Folder that external data of a model given as bytes is relative to. */
+  readonly externalDataFolder?: string;
+  /** Threads of a pool of its own; without it the session uses the pool that all sessions share. */
+  readonly threads?: number;
+  /** Whether the threads of its own pool spin before they sleep (default true). */
+  readonly allowSpinning?: boolean;
+  /** Graph optimisation (default `all`). */
+  readonly optimization?: OptimizationLevel;
+  /** Names of graph transformers to leave out, for example `ConstantFolding`. */
+  readonly disabledOptimizers?: readonly string[];
+  /** Whether the memory of a run is planned as one block (default true). */
+  readonly memoryPattern?: boolean;
+  /** Writes the optimised graph to this file. */
+  readonly optimizedModelPath?: string;
+  /** Writes a trace of every kernel to `<prefix>_<time>.json` when {@link Session.endProfiling} is called. */
+  readonly profilePrefix?: string;
+  /** Settings of the execution provider. */
+  readonly providerOptions?: Readonly<Record<string, string>>;
+  /** Further session configuration entries of ONNX Runtime. */
+  readonly extra?: Readonly<Record<string, string>>;
+}
+
+/** An input or output of a model; dimensions that the model leaves open are −1. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+}
+
+const DEFAULT_PROVIDER_OPTIONS: Readonly<Record<string, string>> = {};
+
+/** A model that is ready to run. Owns its native session and the bindings made from it. */
+export class Session {
+  readonly device: ExecutorDevice;
+  readonly name: string;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** Runs of this session queue here; sessions of one GPU share it. */
+  readonly lane: Lane;
+  readonly #handle: Handle;
+  readonly #bindings = new Set<Binding>();
+
+  private constructor(pointer: Pointer, options: SessionOptions, lane: Lane) {
+    this.name = options.name ?? 'model';
+    this.device = options.device;
+    this.lane = lane;
+    this.#handle = new Handle(`session "${this.name}"`, pointer, (own) =>
+      lane.whenIdle(() => api().ReleaseSession(own)),
+    );
+    this.inputs = describe(pointer, INPUTS);
+    this.outputs = describe(pointer, OUTPUTS);
+  }
+
+  /**
+   * Reads and optimises a model on a worker thread.
+   * @param model ONNX bytes, or the path of an .onnx file.
+   * @throws ExecutorError MODEL_INVALID with ONNX Runtime's message, DEVICE_UNAVAILABLE when the provider cannot start.
+   */
+  static async create(model: Uint8Array | string, options: SessionOptions): Promise<Session> {
+    const lane = laneOf(options.device);
+    return lane.run(async () => {
+      const native = buildOptions(options);
+      try {
+        return new Session(await load(model, native, options), options, lane);
+      } finally {
+        api().ReleaseSessionOptions(native);
+      }
+    });
+  }
+
+  /** Address of the OrtSession. @throws ExecutorError DISPOSED. */
+  get pointer(): Pointer {
+    return this.#handle.pointer;
+  }
+
+  get disposed(): boolean {
+    return this.#handle.disposed;
+  }
+
+  /** A reusable set of inputs and outputs. */
+  createBinding(): Binding {
+    const binding = new Binding(this, (ended) => this.#bindings.delete(ended));
+    this.#bindings.add(binding);
+    return binding;
+  }
+
+  /** Ends profiling and gives the path of the trace. Needs `profilePrefix`. */
+  endProfiling(): string {
+    const { allocator } = environment();
+    const doing = { ...modelFailure(this.name), doing: `ending the profile of "${this.name}"` };
+    return takeString((out) => call('SessionEndProfiling', doing, this.pointer, allocator, out));
+  }
+
+  /** Releases the session and its bindings; runs that were asked for before end first. */
+  dispose(): void {
+    for (const binding of this.#bindings) binding.dispose();
+    this.#handle.dispose();
+  }
+}
+
+const modelFailure = (name: string): Failure => ({
+  code: 'MODEL_INVALID',
+  doing: `opening model "${name}"`,
+  hint: 'The message is ONNX Runtime’s; check the graph with onnx.checker and that its external data files exist.',
+});
+
+async function load(
+  model: Uint8Array | string,
+  native: Pointer,
+  options: SessionOptions,
+): Promise<Pointer> {
+  const out = outCell();
+  const env = environment().pointer;
+  const failure = modelFailure(options.name ?? 'model');
+  if (typeof model === 'string') {
+    await callAsync('CreateSession', failure, env, model, native, out);
+  } else {
+    await callAsync('CreateSessionFromArray', failure, env, model, model.byteLength, native, out);
+  }
+  return out[0]!;
+}
+
+function buildOptions(options: SessionOptions): Pointer {
+  const { logSeverity, threads } = environment();
+  const failure = modelFailure(options.name ?? 'model');
+  const native = create(failure, (out) => call('CreateSessionOptions', failure, out));
+  try {
+    call('SetSessionLogSeverityLevel', failure, native, logSeverity);
+    call(
+      'SetSessionGraphOptimizationLevel',
+      failure,
+      native,
+      OPTIMIZATION[options.optimization ?? 'all'],
+    );
+    if (options.threads === undefined) call('DisablePerSessionThreads', failure, native);
+    else call('SetIntraOpNumThreads', failure, native, options.threads || threads);
+    if (options.memoryPattern === false) call('DisableMemPattern', failure, native);
+    if (options.profilePrefix) call('EnableProfiling', failure, native, options.profilePrefix);
+    if (options.optimizedModelPath) {
+      call('SetOptimizedModelFilePath', failure, native, options.optimizedModelPath);
+    }
+    for (const [key, value] of Object.entries(configEntries(options))) {
+      call('AddSessionConfigEntry', failure, native, key, value);
+    }
+    appendProvider(native, options.device, options.providerOptions ?? DEFAULT_PROVIDER_OPTIONS);
+    return native;
+  } catch (error) {
+    api().ReleaseSessionOptions(native);
+    throw error;
+  }
+}
+
+function configEntries(options: SessionOptions): Record<string, string> {
+  const entries: Record<string, string> = { 'session.use_env_allocators': '1' };
+  if (options.externalDataFolder !== undefined) {
+    entries['session.model_external_initializers_file_folder_path'] = options.externalDataFolder;
+  }
+  if (options.disabledOptimizers?.length) {
+    entries['optimization.disable_specified_optimizers'] = options.disabledOptimizers.join(';');
+  }
+  if (options.allowSpinning === false) entries['session.intra_op.allow_spinning'] = '0';
+  return { ...entries, ...options.extra };
+}
+
+const INPUTS = {
+  count: 'SessionGetInputCount',
+  name: 'SessionGetInputName',
+  type: 'SessionGetInputTypeInfo',
+} as const;
+const OUTPUTS = {
+  count: 'SessionGetOutputCount',
+  name: 'SessionGetOutputName',
+  type: 'SessionGetOutputTypeInfo',
+} as const;
+
+function describe(session: Pointer, side: typeof INPUTS | typeof OUTPUTS): ValueInfo[] {
+  const failure = modelFailure('model');
+  const count = outCell();
+  call(side.count, failure, session, count);
+  const { allocator } = environment();
+  return Array.from({ length: Number(count[0]) }, (_, index) => {
+    const name = takeString((out) => call(side.name, failure, session, index, allocator, out));
+    const type = create(failure, (out) => call(side.type, failure, session, index, out));
+    try {
+      const info = create(failure, (out) => call('CastTypeInfoToTensorInfo', failure, type, out));
+      return { name, ...describeInfo(info) };
+    } finally {
+      api().ReleaseTypeInfo(type);
+    }
+  });
+}
+
+/** Copies a string that ONNX Runtime allocated and frees it. */
+function takeString(invoke: (out: BigUint64Array) => void): string {
+  const failure = modelFailure('model');
+  const pointer = create(failure, invoke);
+  const text = koffi.decode.string(pointer);
+  call('AllocatorFree', failure, environment().allocator, pointer);
+  return text;
+}

@@ -1,0 +1,74 @@
+import {
+  type Arguments,
+  api,
+  type NativeFunction,
+  type Pointer,
+  type StatusFunctionName,
+} from './api.js';
+import { ExecutorError, type ExecutorErrorCode } from './error.js';
+
+/** What a failing status means to the user of the executor. */
+export interface Failure {
+  readonly code: ExecutorErrorCode;
+  /** What was being done, for example `creating session "step"`. */
+  readonly doing: string;
+  readonly hint: string;
+}
+
+/** Calls a function of the table. @throws ExecutorError with ONNX Runtime's own message when the status is not null. */
+export function call<Name extends StatusFunctionName>(
+  name: Name,
+  failure: Failure,
+  ...parameters: Arguments<Name>
+): void {
+  const native = api()[name] as unknown as (...parameters: unknown[]) => Pointer | null;
+  const status = native(...parameters);
+  if (status !== null) throw toError(status, failure);
+}
+
+/** As {@link call}, on a worker thread. The caller keeps every buffer among the parameters alive until it settles. */
+export function callAsync<Name extends StatusFunctionName>(
+  name: Name,
+  failure: Failure,
+  ...parameters: Arguments<Name>
+): Promise<void> {
+  const native = api()[name] as NativeFunction<StatusFunctionName>;
+  return new Promise((resolve, reject) => {
+    const settle = (error: Error | null, status: Pointer | null) => {
+      if (error) reject(error);
+      else if (status === null) resolve();
+      else reject(toError(status, failure));
+    };
+    (native.async as (...all: unknown[]) => void)(...parameters, settle);
+  });
+}
+
+/** Turns an owned status into an error and releases it. */
+export function toError(status: Pointer, failure: Failure): ExecutorError {
+  const { GetErrorMessage, ReleaseStatus } = api();
+  const message = GetErrorMessage(status);
+  ReleaseStatus(status);
+  return new ExecutorError({
+    code: failure.code,
+    message: `${failure.doing}: ${message}`,
+    hint: failure.hint,
+  });
+}
+
+/** One pointer-sized cell that a native function writes its result to. */
+export const outCell = (): BigUint64Array => new BigUint64Array(1);
+
+/** Calls a function whose last parameter receives a pointer and gives that pointer back. */
+export function create(failure: Failure, invoke: (out: BigUint64Array) => void): Pointer {
+  const out = outCell();
+  invoke(out);
+  const pointer = out[0]!;
+  if (pointer === 0n) {
+    throw new ExecutorError({
+      code: failure.code,
+      message: `${failure.doing}: ONNX Runtime returned no object`,
+      hint: failure.hint,
+    });
+  }
+  return pointer;
+}

@@ -1,0 +1,137 @@
+import { serialiseModel } from '../onnx/schema.js';
+import type { Pointer } from './api.js';
+import type { Binding } from './binding.js';
+import { type ExecutorDevice, memoryOf, unavailable } from './device.js';
+import {
+  allocateHost,
+  type ElementType,
+  elementCount,
+  type HostMemory,
+  onnxCode,
+} from './element-type.js';
+import { environment } from './environment.js';
+import { Session } from './session.js';
+import { call, create } from './status.js';
+import { DeviceValue } from './value.js';
+
+const IR_VERSION = 10;
+const OPSET = 21;
+
+/**
+ * Moves tensors between host and device through sessions of one Identity node: the C API's own CopyTensors crashes on
+ * WebGPU in 1.30. The sessions stay alive, because device memory must not outlive the last session of its device.
+ */
+interface Transfer {
+  readonly session: Session;
+  readonly binding: Binding;
+}
+const transfers = new Map<string, Promise<Transfer>>();
+const allocators = new Map<ExecutorDevice, Promise<Pointer>>();
+
+/**
+ * Copies a value into an array of the host.
+ * @param target array to fill; a new one where absent.
+ */
+export async function readToHost(value: DeviceValue, target?: HostMemory): Promise<HostMemory> {
+  const array = target ?? allocateHost(value.dtype, elementCount(value.shape));
+  const result = DeviceValue.fromHost(array, value.dtype, value.shape);
+  try {
+    await copy(value, result);
+  } finally {
+    result.dispose();
+  }
+  return array;
+}
+
+/** Copies an array of the host into new memory of `device`; the caller owns the value. */
+export async function uploadFromHost(
+  array: HostMemory,
+  dtype: ElementType,
+  shape: readonly number[],
+  device: ExecutorDevice,
+): Promise<DeviceValue> {
+  const value = await allocateOnDevice(device, dtype, shape);
+  await writeFromHost(value, array);
+  return value;
+}
+
+/** Overwrites a value of any device with an array of the host. */
+export async function writeFromHost(value: DeviceValue, array: HostMemory): Promise<void> {
+  const source = DeviceValue.fromHost(array, value.dtype, value.shape);
+  try {
+    await copy(source, value);
+  } finally {
+    source.dispose();
+  }
+}
+
+/** Uninitialised memory of a device, for outputs and state that stay there; the caller owns the value. */
+export async function allocateOnDevice(
+  device: ExecutorDevice,
+  dtype: ElementType,
+  shape: readonly number[],
+): Promise<DeviceValue> {
+  return DeviceValue.allocateWith(await allocatorOf(device), device, dtype, shape);
+}
+
+/** Opens a device with the smallest session there is. @throws ExecutorError DEVICE_UNAVAILABLE with the reason. */
+export async function probeDevice(device: ExecutorDevice): Promise<void> {
+  await transferOf(device, 'float32');
+}
+
+async function copy(source: DeviceValue, target: DeviceValue): Promise<void> {
+  if (elementCount(source.shape) === 0) return;
+  const device = source.device === 'cpu' ? target.device : source.device;
+  const { binding } = await transferOf(device, source.dtype);
+  binding.bindInput('input', source);
+  binding.bindOutput('output', target);
+  await binding.run();
+}
+
+function transferOf(device: ExecutorDevice, dtype: ElementType): Promise<Transfer> {
+  const key = `${device}/${dtype}`;
+  const known = transfers.get(key) ?? openTransfer(device, dtype);
+  transfers.set(key, known);
+  known.catch(() => transfers.delete(key));
+  return known;
+}
+
+async function openTransfer(device: ExecutorDevice, dtype: ElementType): Promise<Transfer> {
+  const session = await Session.create(identityModel(dtype), {
+    device,
+    name: `transfer ${dtype}`,
+    optimization: 'disabled',
+  });
+  return { session, binding: session.createBinding() };
+}
+
+function allocatorOf(device: ExecutorDevice): Promise<Pointer> {
+  const known = allocators.get(device) ?? openAllocator(device);
+  allocators.set(device, known);
+  known.catch(() => allocators.delete(device));
+  return known;
+}
+
+async function openAllocator(device: ExecutorDevice): Promise<Pointer> {
+  if (device === 'cpu') return environment().allocator;
+  const { session } = await transferOf(device, 'float32');
+  const failure = unavailable(device);
+  return create(failure, (out) =>
+    call('CreateAllocator', failure, session.pointer, memoryOf(device), out),
+  );
+}
+
+/** One Identity node over tensors of any shape. */
+function identityModel(dtype: ElementType): Uint8Array {
+  const tensor = (name: string) => ({ name, type: { tensorType: { elemType: onnxCode(dtype) } } });
+  return serialiseModel({
+    irVersion: IR_VERSION,
+    opsetImport: [{ domain: '', version: OPSET }],
+    graph: {
+      name: 'transfer',
+      node: [{ opType: 'Identity', input: ['input'], output: ['output'] }],
+      input: [tensor('input')],
+      output: [tensor('output')],
+    },
+  });
+}
