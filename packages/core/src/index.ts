@@ -1,5 +1,8 @@
 export { ops, type Tensor, tf } from '@spatialsv/engine';
+export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
 export { type ErrorCode, SpatialError } from './errors.js';
+export { writeFileAtomic } from './files.js';
+export { nearestName } from './nearest-name.js';
 export {
   blockShapes,
   type DecodeRequest,
@@ -10,7 +13,6 @@ export {
   decoderShapes,
   embedTokens,
   inverseFrequencies,
-  nearestName,
   type ParameterScope,
   parameterScope,
   type RopeConfig,
@@ -18,4 +20,20 @@ export {
   type RotaryTables,
   rotaryTables,
 } from './nn/index.js';
+export { createRandom, type Random } from './random.js';
+export {
+  copySource,
+  float32Source,
+  openSafetensors,
+  openWeights,
+  replaceWeights,
+  type SafetensorsDType,
+  SafetensorsReader,
+  type StoredTensor,
+  saveWeights,
+  type TensorSource,
+  type TensorSources,
+  type WriteOptions,
+  writeSafetensors,
+} from './safetensors/index.js';
 export * from './spec.js';

@@ -73,9 +73,19 @@ export interface ViewGridV1 {
   /** Visual positions outside the grid (newline tokens, thumbnail). */
   readonly extraIndex: Int32Array;
   /** Pixel of the original image at cell (r, c): x = ax·(c+½)+bx, y = ay·(r+½)+by. */
-  readonly toImage: { readonly ax: number; readonly bx: number; readonly ay: number; readonly by: number };
+  readonly toImage: {
+    readonly ax: number;
+    readonly bx: number;
+    readonly ay: number;
+    readonly by: number;
+  };
   /** Rectangle of the original image that the grid sees, in pixels. */
-  readonly covered: { readonly x0: number; readonly y0: number; readonly x1: number; readonly y1: number };
+  readonly covered: {
+    readonly x0: number;
+    readonly y0: number;
+    readonly x1: number;
+    readonly y1: number;
+  };
 }
 
 /** Processed pixels of one view, ready for the vision encoder. */
@@ -165,11 +175,24 @@ export interface BackboneV1 {
   decodeTokens(ids: readonly number[]): string;
 
   /** Frozen vision encoder of one view: (P, …) pixel values → (P, Cv) features. */
-  encodeView(parameters: Parameters, pixelValues: Tensor, gridThw: readonly [number, number, number]): Tensor;
+  encodeView(
+    parameters: Parameters,
+    pixelValues: Tensor,
+    gridThw: readonly [number, number, number],
+  ): Tensor;
   /** Vision-language projector of one view: (P, Cv) → (h·w, C), row-major. */
-  projectView(parameters: Parameters, features: Tensor, gridThw: readonly [number, number, number]): Tensor;
+  projectView(
+    parameters: Parameters,
+    features: Tensor,
+    gridThw: readonly [number, number, number],
+  ): Tensor;
   /** (T) int32 ids → (T, C); rows at image placeholders are replaced by `visualRows` (N, C) through `spliceIndex`. */
-  embed(parameters: Parameters, inputIds: Tensor, spliceIndex?: Tensor, visualRows?: Tensor): Tensor;
+  embed(
+    parameters: Parameters,
+    inputIds: Tensor,
+    spliceIndex?: Tensor,
+    visualRows?: Tensor,
+  ): Tensor;
   /** Decoder. Only the asked layers are kept; blocks above the highest needed one are not run unless `last`. */
   decode(
     parameters: Parameters,
