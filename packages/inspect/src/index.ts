@@ -1,1 +1,45 @@
-export {};
+export {
+  type CameraFile,
+  cameraCentre,
+  cameraFile,
+  cameraToWorld,
+  frustumSegments,
+  type ViewCamera,
+} from './cameras.js';
+export {
+  type ColorizeOptions,
+  type ColorMapName,
+  colorize,
+  colorTable,
+  type ValueRange,
+  valueRange,
+} from './color-map.js';
+export { encodeGlb, type GlbInput } from './glb.js';
+export { encodeDepthPng16, encodeJpeg, encodePng, placeSideBySide } from './images.js';
+export {
+  type LiftInput,
+  type LiftOptions,
+  type LiftPredictions,
+  type LiftResult,
+  liftGeometry,
+} from './lift-geometry.js';
+export { encodePly } from './ply.js';
+export {
+  buildPointCloud,
+  type CoveredRectangle,
+  type PointCloud,
+  type PointCloudInput,
+  type PointCloudOptions,
+} from './point-cloud.js';
+export {
+  type ReportDialogue,
+  type ReportFigure,
+  type ReportInput,
+  type ReportLegend,
+  type ReportMetric,
+  type ReportProbe,
+  type ReportView,
+  renderReport,
+} from './report/page.js';
+export { type NamedCloud, packScene, type SceneData } from './report/scene-data.js';
+export { camerasOfLabels, pointsFromCameras, pointsFromRays } from './unproject.js';

@@ -1,0 +1,96 @@
+import type { GeometryConventionsV1 } from '@spatialsv/core';
+
+/** One camera of a view set: pinhole, OpenCV axes (x right, y down, z forward). */
+export interface ViewCamera {
+  /** (3, 3) row-major pixels of a picture of `width` × `height`. */
+  readonly intrinsics: Float32Array;
+  /** (3, 4) row-major [R | t]. */
+  readonly extrinsicsWorldToCamera: Float32Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+type Vector = readonly [number, number, number];
+
+/** Camera centre in the world frame: −Rᵀ t. */
+export function cameraCentre(camera: ViewCamera): Vector {
+  return cameraToWorld(camera, [0, 0, 0]);
+}
+
+/** World position of a point given in the camera frame: Rᵀ (p − t). */
+export function cameraToWorld(camera: ViewCamera, point: Vector): Vector {
+  const e = camera.extrinsicsWorldToCamera;
+  const d = [point[0] - e[3]!, point[1] - e[7]!, point[2] - e[11]!] as const;
+  const row = (c: number) => e[c]! * d[0] + e[4 + c]! * d[1] + e[8 + c]! * d[2];
+  return [row(0), row(1), row(2)];
+}
+
+/**
+ * Line segments of a camera's frustum: four edges from the centre, and the rectangle of the image plane at z = `depth`
+ * with a small mark above its upper edge.
+ * @returns (n, 2, 3) float32 world positions.
+ */
+export function frustumSegments(camera: ViewCamera, depth: number): Float32Array {
+  const [fx, , cx, , fy, cy] = camera.intrinsics as unknown as number[];
+  const at = (u: number, v: number): Vector =>
+    cameraToWorld(camera, [((u - cx!) / fx!) * depth, ((v - cy!) / fy!) * depth, depth]);
+  const { width: w, height: h } = camera;
+  const corners = [at(0, 0), at(w, 0), at(w, h), at(0, h)];
+  const centre = cameraCentre(camera);
+  const tip = at(w / 2, -0.25 * h);
+  const rim = corners.map((corner, i) => [corner, corners[(i + 1) % 4]!]);
+  const edges = corners.map((corner) => [centre, corner]);
+  const mark = [
+    [at(0.35 * w, 0), tip],
+    [tip, at(0.65 * w, 0)],
+  ];
+  return Float32Array.from([...edges, ...rim, ...mark].flat(2));
+}
+
+/** What `cameras.json` holds. */
+export interface CameraFile {
+  readonly conventions: GeometryConventionsV1 & {
+    readonly matrices: 'row-major';
+    readonly intrinsicsUnit: 'pixels';
+    readonly origin: string;
+  };
+  readonly cameras: readonly {
+    readonly view: number;
+    readonly image?: string;
+    readonly width: number;
+    readonly height: number;
+    readonly intrinsics: number[][];
+    readonly extrinsicsWorldToCamera: number[][];
+    readonly centre: number[];
+  }[];
+}
+
+/**
+ * Cameras as plain JSON, with the conventions that make the numbers readable.
+ * @param origin how the cameras were found, for example `ray map` or `label`.
+ */
+export function cameraFile(
+  cameras: readonly ViewCamera[],
+  conventions: GeometryConventionsV1,
+  origin: string,
+  images: readonly (string | undefined)[] = [],
+): CameraFile {
+  return {
+    conventions: { ...conventions, matrices: 'row-major', intrinsicsUnit: 'pixels', origin },
+    cameras: cameras.map((camera, view) => ({
+      view,
+      ...(images[view] === undefined ? {} : { image: images[view] }),
+      width: camera.width,
+      height: camera.height,
+      intrinsics: rows(camera.intrinsics, 3),
+      extrinsicsWorldToCamera: rows(camera.extrinsicsWorldToCamera, 4),
+      centre: [...cameraCentre(camera)],
+    })),
+  };
+}
+
+function rows(values: Float32Array, columns: number): number[][] {
+  return Array.from({ length: values.length / columns }, (_, r) => [
+    ...values.subarray(r * columns, (r + 1) * columns),
+  ]);
+}

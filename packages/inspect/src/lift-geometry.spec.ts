@@ -1,0 +1,83 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import vm from 'node:vm';
+import { SpatialError } from '@spatialsv/core';
+import { type LiftInput, liftGeometry } from './lift-geometry.js';
+import { clientSource } from './report/client.js';
+import { testScene } from './test-scene.js';
+
+const scene = testScene(2);
+const { conventions, views, height, width, depth, rays, confidence } = scene;
+const labels = {
+  conventions,
+  views,
+  height,
+  width,
+  depth,
+  mask: new Uint8Array(depth.length).fill(1),
+  intrinsics: Float32Array.from(scene.cameras.flatMap((camera) => [...camera.intrinsics])),
+  extrinsicsWorldToCamera: Float32Array.from(
+    scene.cameras.flatMap((camera) => [...camera.extrinsicsWorldToCamera]),
+  ),
+};
+const input: LiftInput = {
+  title: 'A <room> & "more"',
+  predictions: { conventions, views, height, width, depth, rays, depthConfidence: confidence },
+  images: scene.images,
+  cameras: scene.cameras,
+  labels,
+  dialogue: { question: 'Where?', options: { A: 'left' }, answer: '</script>', correct: true },
+  metrics: [{ name: 'RMSE', value: '0.1 m' }],
+};
+
+describe('liftGeometry', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spatialsv-lift-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('writes every file it names', async () => {
+    const result = await liftGeometry(input, folder);
+    expect(result.points).toBeGreaterThan(1000);
+    expect(result.files).toContain('depth/view-2-label-prediction.png');
+    expect(result.files.filter((name) => !existsSync(join(folder, name)))).toEqual([]);
+    const cameras = JSON.parse(readFileSync(join(folder, 'cameras.json'), 'utf8'));
+    expect(cameras.cameras).toHaveLength(2);
+  });
+
+  it('makes a page that loads nothing and keeps texts out of its markup', async () => {
+    const page = readFileSync((await liftGeometry(input, folder)).page, 'utf8');
+    expect(page).not.toMatch(/(src|href)="(https?:|\/\/)/);
+    expect(page).toContain('<h1>A &lt;room&gt; &amp; &quot;more&quot;</h1>');
+    expect(page.match(/<script/g)).toHaveLength(3);
+    expect(page.match(/data:image\//g)!.length).toBe(8);
+    const scenes = /<script type="application\/json" id="scene">(.*?)<\/script>/s.exec(page)!;
+    expect(JSON.parse(scenes[1]!).clouds.map((cloud: { name: string }) => cloud.name)).toEqual([
+      'Predicted',
+      'Label',
+    ]);
+  });
+
+  it('takes points from the cameras where there is no ray map', async () => {
+    const { rays: _, ...predictions } = input.predictions;
+    const result = await liftGeometry({ ...input, predictions }, folder);
+    expect(result.points).toBeGreaterThan(1000);
+  });
+
+  it('refuses labels of another size or scale, and a source that is not there', async () => {
+    const other = { ...labels, width: 1 };
+    await expect(liftGeometry({ ...input, labels: other }, folder)).rejects.toMatchObject({
+      code: 'SHAPE_MISMATCH',
+    });
+    const relative = { ...labels, conventions: { ...conventions, scale: 'relative' as const } };
+    const mixed = liftGeometry({ ...input, labels: relative }, folder);
+    await expect(mixed).rejects.toMatchObject({ code: 'CONVENTION_MISMATCH' });
+    const none = await liftGeometry(input, folder, { pointSource: 'points' }).catch((e) => e);
+    expect(SpatialError.isInstance(none) && none.code).toBe('DATA_INVALID');
+  });
+});
+
+describe('the script of the page', () => {
+  it('is one valid script', () => {
+    expect(() => new vm.Script(clientSource())).not.toThrow();
+  });
+});

@@ -1,0 +1,238 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
+  type RgbImage,
+  SpatialError,
+} from '@spatialsv/core';
+import { cameraFile, type ViewCamera } from './cameras.js';
+import { encodeGlb } from './glb.js';
+import { encodePly } from './ply.js';
+import {
+  buildPointCloud,
+  type CoveredRectangle,
+  type PointCloud,
+  type PointCloudOptions,
+} from './point-cloud.js';
+import {
+  type ReportDialogue,
+  type ReportInput,
+  type ReportMetric,
+  renderReport,
+} from './report/page.js';
+import { type NamedCloud, packScene } from './report/scene-data.js';
+import { camerasOfLabels, pointsFromCameras, pointsFromRays } from './unproject.js';
+import { depthLegends, depthRange, unitOf, type ViewFiles, viewFiles } from './view-figures.js';
+
+/** What the 3D heads of a model say about one view set. */
+export interface LiftPredictions {
+  readonly conventions: GeometryConventionsV1;
+  readonly views: number;
+  readonly height: number;
+  readonly width: number;
+  /** (V, H, W) z-depth. */
+  readonly depth: Float32Array;
+  /** (V, H, W) > 0. */
+  readonly depthConfidence?: Float32Array;
+  /** (V, H, W, 6) origin then direction. */
+  readonly rays?: Float32Array;
+  /** (V, H, W, 3) world frame. */
+  readonly points?: Float32Array;
+  /** (V, H, W) > 0. */
+  readonly pointConfidence?: Float32Array;
+}
+
+export interface LiftInput {
+  readonly title: string;
+  readonly subtitle?: string;
+  /** Shown on top of the page, for example that the heads are untrained. */
+  readonly notice?: string;
+  readonly predictions: LiftPredictions;
+  /** One picture per view. */
+  readonly images: readonly RgbImage[];
+  /** Part of each picture that the maps cover; the whole picture where absent. */
+  readonly covered?: readonly CoveredRectangle[];
+  /** One camera per view at the resolution of the maps, for example solved from the ray map. */
+  readonly cameras?: readonly ViewCamera[];
+  /** How the cameras were found; goes into `cameras.json`. */
+  readonly camerasFrom?: string;
+  /** Labels of the same view set at the resolution and in the scale of the predictions. */
+  readonly labels?: GeometryLabelsV1;
+  readonly dialogue?: ReportDialogue;
+  readonly metrics?: readonly ReportMetric[];
+  readonly provenance?: readonly ReportMetric[];
+}
+
+export interface LiftOptions {
+  /** `rays`: depth along the ray map (default where rays exist); `points`: the point head; `cameras`: depth and cameras. */
+  readonly pointSource?: 'rays' | 'points' | 'cameras';
+  readonly cloud?: PointCloudOptions;
+}
+
+export interface LiftResult {
+  /** The page, absolute or relative as the folder was given. */
+  readonly page: string;
+  /** Every written file, relative to the folder. */
+  readonly files: readonly string[];
+  readonly points: number;
+}
+
+interface OutputFile {
+  readonly name: string;
+  readonly what: string;
+  readonly data: Uint8Array | string;
+}
+
+/**
+ * Writes what a model sees into a folder: coloured and 16-bit depth PNGs, `points.ply`, `scene.glb` (points, frusta,
+ * cameras), `cameras.json`, and `index.html` that shows all of it without a network.
+ * @throws SpatialError SHAPE_MISMATCH when arrays, pictures or labels do not fit; CONVENTION_MISMATCH when labels are in
+ *   another scale or frame; DATA_INVALID when nothing gives points.
+ */
+export async function liftGeometry(
+  input: LiftInput,
+  folder: string,
+  options: LiftOptions = {},
+): Promise<LiftResult> {
+  checkInput(input);
+  const cloud = predictedCloud(input, options);
+  const clouds: NamedCloud[] = [{ name: 'Predicted', cloud }];
+  if (input.labels !== undefined) {
+    clouds.push({ name: 'Label', cloud: labelCloud(input, input.labels, options.cloud) });
+  }
+  const frustumDepth = 0.25 * depthRange(input).max;
+  const views = await viewFiles(input);
+  const files = [
+    ...(await sceneFiles(input, cloud, frustumDepth)),
+    ...views.flatMap((view) => view.files),
+  ];
+  const page = renderReport(reportInput(input, clouds, views, files, frustumDepth));
+  await writeAll(folder, [...files, { name: 'index.html', what: 'this page', data: page }]);
+  return {
+    page: join(folder, 'index.html'),
+    files: [...files.map((file) => file.name), 'index.html'],
+    points: cloud.positions.length / 3,
+  };
+}
+
+function checkInput({ predictions, images, labels }: LiftInput): void {
+  const pixels = predictions.views * predictions.height * predictions.width;
+  if (predictions.depth.length !== pixels || images.length !== predictions.views) {
+    throw new SpatialError({
+      code: 'SHAPE_MISMATCH',
+      message: `lift: expected ${pixels} depths and ${predictions.views} pictures for (${predictions.views}, ${predictions.height}, ${predictions.width}), found ${predictions.depth.length} and ${images.length}`,
+      hint: 'Give depth (V, H, W) and one picture per view.',
+    });
+  }
+  if (labels === undefined) return;
+  if (labels.depth.length !== pixels || labels.width !== predictions.width) {
+    throw new SpatialError({
+      code: 'SHAPE_MISMATCH',
+      message: `lift: expected labels of (${predictions.views}, ${predictions.height}, ${predictions.width}), found (${labels.views}, ${labels.height}, ${labels.width})`,
+      hint: 'Resample the labels to the resolution of the predictions first.',
+    });
+  }
+  for (const key of ['scale', 'depth', 'world'] as const) {
+    const [expected, found] = [predictions.conventions[key], labels.conventions[key]];
+    if (expected === found) continue;
+    throw new SpatialError({
+      code: 'CONVENTION_MISMATCH',
+      message: `lift: labels: expected ${key} '${expected}' as in the predictions, found '${found}'`,
+      hint: 'Bring the labels into the scale and frame of the predictions first.',
+    });
+  }
+}
+
+function predictedCloud(input: LiftInput, options: LiftOptions): PointCloud {
+  const { predictions: p } = input;
+  const source = options.pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
+  const points = sourcePoints(input, source);
+  const confidence = source === 'points' ? p.pointConfidence : p.depthConfidence;
+  const { views, height, width, depth } = p;
+  const { images, covered } = input;
+  return buildPointCloud(
+    { points, views, height, width, images, covered, confidence, depth },
+    options.cloud,
+  );
+}
+
+function sourcePoints(input: LiftInput, source: 'rays' | 'points' | 'cameras'): Float32Array {
+  const { predictions: p, cameras } = input;
+  if (source === 'rays' && p.rays) return pointsFromRays(p.depth, p.rays);
+  if (source === 'points' && p.points) return p.points;
+  if (source === 'cameras' && cameras) {
+    return pointsFromCameras(p.depth, cameras, p.conventions.pixelCentre);
+  }
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `lift: points from '${source}': the predictions have no ${source}`,
+    hint: 'Give a ray map, a point map or cameras, and choose the one that is there.',
+  });
+}
+
+function labelCloud(
+  { images, covered }: LiftInput,
+  labels: GeometryLabelsV1,
+  options?: PointCloudOptions,
+): PointCloud {
+  const cameras = camerasOfLabels(labels);
+  const points = pointsFromCameras(labels.depth, cameras, labels.conventions.pixelCentre);
+  const { views, height, width, mask } = labels;
+  return buildPointCloud(
+    { points, views, height, width, images, covered, mask },
+    { ...options, dropLeastConfident: 0 },
+  );
+}
+
+async function sceneFiles(
+  input: LiftInput,
+  cloud: PointCloud,
+  frustumDepth: number,
+): Promise<OutputFile[]> {
+  const { conventions } = input.predictions;
+  const frame = `${conventions.world === 'first-camera' ? 'first camera' : 'source'}, unit ${conventions.scale}`;
+  const cameras = input.cameras ?? [];
+  const glb = await encodeGlb({ cloud, cameras, frustumDepth, extras: { world: frame } });
+  const ply = encodePly(cloud, [`axes OpenCV: x right, y down, z forward; world ${frame}`]);
+  const files: OutputFile[] = [
+    { name: 'points.ply', what: 'point cloud (MeshLab, CloudCompare)', data: ply },
+    { name: 'scene.glb', what: 'points and camera frusta (any glTF viewer, Blender)', data: glb },
+  ];
+  if (input.cameras === undefined) return files;
+  const names = input.images.map((image) => image.path);
+  const content = cameraFile(input.cameras, conventions, input.camerasFrom ?? 'given', names);
+  const data = `${JSON.stringify(content, null, 2)}\n`;
+  return [...files, { name: 'cameras.json', what: 'poses and intrinsics', data }];
+}
+
+function reportInput(
+  input: LiftInput,
+  clouds: readonly NamedCloud[],
+  views: readonly ViewFiles[],
+  files: readonly OutputFile[],
+  frustumDepth: number,
+): ReportInput {
+  const { min, max } = depthRange(input);
+  const unit = unitOf(input.predictions.conventions);
+  return {
+    title: input.title,
+    subtitle: input.subtitle,
+    notice: input.notice,
+    dialogue: input.dialogue,
+    scene: packScene(clouds, input.cameras ?? [], frustumDepth),
+    views: views.map((view) => view.report),
+    legends: depthLegends(min, max, unit, input.predictions.depthConfidence !== undefined),
+    metrics: input.metrics,
+    provenance: input.provenance,
+    files: files.map(({ name, what }) => ({ name, what })),
+  };
+}
+
+async function writeAll(folder: string, files: readonly OutputFile[]): Promise<void> {
+  for (const file of files) {
+    const path = join(folder, file.name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, file.data);
+  }
+}

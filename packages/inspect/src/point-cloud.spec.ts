@@ -1,0 +1,79 @@
+import { SpatialError } from '@spatialsv/core';
+import { buildPointCloud } from './point-cloud.js';
+import { testScene } from './test-scene.js';
+import { pointsFromCameras, pointsFromRays } from './unproject.js';
+
+const scene = testScene();
+const points = pointsFromRays(scene.depth, scene.rays);
+const input = { ...scene, points };
+
+describe('points', () => {
+  it('agree between rays and cameras', () => {
+    const other = pointsFromCameras(scene.depth, scene.cameras, 'half');
+    points.forEach((value, i) => {
+      expect(other[i]).toBeCloseTo(value, 4);
+    });
+  });
+
+  it('lie on the walls of the room', () => {
+    for (let i = 0; i < points.length; i += 3) {
+      const [x, y, z] = [points[i]!, points[i + 1]!, points[i + 2]!];
+      const wall = Math.max(Math.abs(x) / 2, Math.abs(y), Math.abs(z) / 2);
+      expect(wall).toBeCloseTo(1, 4);
+    }
+  });
+});
+
+describe('buildPointCloud', () => {
+  it('keeps every point when nothing is dropped, with the colour of its pixel', () => {
+    const options = { dropLeastConfident: 0, edgeThreshold: Infinity };
+    const cloud = buildPointCloud(input, options);
+    expect(cloud.positions).toEqual(points);
+    expect([...cloud.colors.subarray(0, 9)]).toEqual([...scene.images[0]!.data.subarray(0, 9)]);
+    expect(cloud.views.at(-1)).toBe(1);
+  });
+
+  it('samples colours inside the covered rectangle', () => {
+    const data = new Uint8Array(2 * 4 * 3);
+    data.fill(200, 6, 12);
+    data.fill(200, 18, 24);
+    const image = { data, height: 2, width: 4 };
+    const covered = [{ x0: 2, y0: 0, x1: 4, y1: 2 }];
+    const one = { points: new Float32Array(12).fill(1), views: 1, height: 2, width: 2 };
+    const cloud = buildPointCloud({ ...one, images: [image], covered });
+    expect([...cloud.colors]).toEqual(Array(12).fill(200));
+  });
+
+  it('drops invalid, masked, unsure and floating points', () => {
+    const broken = points.slice();
+    broken[0] = Number.NaN;
+    const mask = new Uint8Array(scene.depth.length).fill(1);
+    mask[1] = 0;
+    const base = { dropLeastConfident: 0, edgeThreshold: Infinity };
+    const all = scene.depth.length;
+    const count = (cloud: { views: Uint8Array }) => cloud.views.length;
+    expect(count(buildPointCloud({ ...input, points: broken, mask }, base))).toBe(all - 2);
+    expect(count(buildPointCloud(input, { ...base, dropLeastConfident: 0.5 }))).toBeLessThan(
+      all * 0.52,
+    );
+    const depth = scene.depth.slice();
+    depth[5 * scene.width + 5] = 0.1;
+    const smooth = count(
+      buildPointCloud({ ...input, depth: scene.depth }, { ...base, edgeThreshold: 0.3 }),
+    );
+    const jumped = count(buildPointCloud({ ...input, depth }, { ...base, edgeThreshold: 0.3 }));
+    expect(smooth - jumped).toBe(5);
+  });
+
+  it('thins evenly', () => {
+    const cloud = buildPointCloud(input, { maxPoints: 100 });
+    expect(cloud.views.length).toBe(100);
+    expect(new Set(cloud.views).size).toBe(2);
+  });
+
+  it('names the array that does not fit', () => {
+    const wrong = () => buildPointCloud({ ...input, confidence: new Float32Array(3) });
+    expect(wrong).toThrow(SpatialError);
+    expect(wrong).toThrow(/confidence: expected 1536 .* found 3/);
+  });
+});

@@ -1,0 +1,200 @@
+import { basename } from 'node:path';
+import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
+import { colorize, type ValueRange, valueRange } from './color-map.js';
+import { encodeDepthPng16, encodeJpeg, encodePng, placeSideBySide } from './images.js';
+import type { LiftInput } from './lift-geometry.js';
+import type { CoveredRectangle } from './point-cloud.js';
+import type { ReportFigure, ReportLegend, ReportProbe, ReportView } from './report/page.js';
+import { base64 } from './report/scene-data.js';
+
+/** Pictures of one view: files of the folder, and its row of the page. */
+export interface ViewFiles {
+  readonly files: readonly { name: string; what: string; data: Uint8Array }[];
+  readonly report: ReportView;
+}
+
+const PHOTO_SIDE_PX = 640;
+
+/** Range of depths that every depth picture of a view set shares. */
+export function depthRange(input: LiftInput): ValueRange {
+  const { labels, predictions } = input;
+  const own = valueRange(predictions.depth);
+  if (labels === undefined) return own;
+  const label = valueRange(labels.depth, labels.mask);
+  return { min: Math.min(own.min, label.min), max: Math.max(own.max, label.max) };
+}
+
+/** Symbol after a depth; relative depths have none. */
+export const unitOf = (conventions: GeometryConventionsV1): string =>
+  conventions.scale === 'metric-metres' ? 'm' : '';
+
+export function depthLegends(
+  min: number,
+  max: number,
+  unit: string,
+  confidence: boolean,
+): ReportLegend[] {
+  const name = unit === '' ? 'Relative depth' : 'Depth';
+  const legends: ReportLegend[] = [
+    {
+      map: 'turbo',
+      reverse: true,
+      from: `${name} ${min.toFixed(2)} ${unit}`.trim(),
+      to: `${max.toFixed(2)} ${unit}`.trim(),
+    },
+  ];
+  if (confidence) legends.push({ map: 'viridis', from: 'Confidence low', to: 'high' });
+  return legends;
+}
+
+/** Depth, label and confidence pictures of every view. */
+export async function viewFiles(input: LiftInput): Promise<ViewFiles[]> {
+  const range = depthRange(input);
+  const { views, depthConfidence } = input.predictions;
+  const confidence = depthConfidence === undefined ? undefined : valueRange(depthConfidence);
+  const results: ViewFiles[] = [];
+  for (let view = 0; view < views; view++) {
+    results.push(await oneView(input, view, range, confidence));
+  }
+  return results;
+}
+
+interface ViewMaps {
+  readonly depth: Float32Array;
+  readonly confidence?: Float32Array;
+  readonly label?: { readonly depth: Float32Array; readonly mask: Uint8Array };
+}
+
+function mapsOf({ predictions, labels }: LiftInput, view: number): ViewMaps {
+  const pixels = predictions.height * predictions.width;
+  const part = <A extends Float32Array | Uint8Array>(values: A): A =>
+    values.subarray(view * pixels, (view + 1) * pixels) as A;
+  const confidence = predictions.depthConfidence;
+  return {
+    depth: part(predictions.depth),
+    ...(confidence && { confidence: part(confidence) }),
+    ...(labels && { label: { depth: part(labels.depth), mask: part(labels.mask) } }),
+  };
+}
+
+async function oneView(
+  input: LiftInput,
+  view: number,
+  range: ValueRange,
+  confidenceRange: ValueRange | undefined,
+): Promise<ViewFiles> {
+  const { height, width, conventions } = input.predictions;
+  const maps = mapsOf(input, view);
+  const near = { map: 'turbo', range, reverse: true } as const;
+  const depth = colorize(maps.depth, height, width, near);
+  const label =
+    maps.label && colorize(maps.label.depth, height, width, { ...near, mask: maps.label.mask });
+  const confidence =
+    maps.confidence &&
+    colorize(maps.confidence, height, width, { map: 'viridis', range: confidenceRange! });
+  const photo = cropped(input.images[view]!, input.covered?.[view]);
+  const path = input.images[view]!.path;
+  return {
+    files: await depthFiles(view, maps, height, width, { depth, label, confidence }),
+    report: {
+      title: path === undefined ? `View ${view + 1}` : `View ${view + 1}, ${basename(path)}`,
+      aspect: photo.width / photo.height,
+      figures: await figures(photo, { depth, label, confidence }),
+      probe: probe(maps, height, width, unitOf(conventions)),
+    },
+  };
+}
+
+interface ViewPictures {
+  readonly depth: RgbImage;
+  readonly label?: RgbImage | undefined;
+  readonly confidence?: RgbImage | undefined;
+}
+
+async function depthFiles(
+  view: number,
+  maps: ViewMaps,
+  height: number,
+  width: number,
+  { depth, label, confidence }: ViewPictures,
+): Promise<ViewFiles['files']> {
+  const name = `depth/view-${view + 1}`;
+  const files = [
+    { name: `${name}.png`, what: 'depth, near is warm', data: await encodePng(depth) },
+    {
+      name: `${name}-16bit.png`,
+      what: 'depth in thousandths of its unit, 0 = none',
+      data: await encodeDepthPng16(maps.depth, height, width),
+    },
+  ];
+  if (label) {
+    const both = await encodePng(placeSideBySide([label, depth]));
+    files.push({
+      name: `${name}-label-prediction.png`,
+      what: 'label, then prediction',
+      data: both,
+    });
+  }
+  if (confidence) {
+    const data = await encodePng(confidence);
+    files.push({ name: `${name}-confidence.png`, what: 'confidence of the depth', data });
+  }
+  return files;
+}
+
+async function figures(
+  photo: RgbImage,
+  { depth, label, confidence }: ViewPictures,
+): Promise<ReportFigure[]> {
+  const picture = async (image: RgbImage, caption: string, probed?: string) => ({
+    caption,
+    alt: caption,
+    image: dataUri('png', await encodePng(image)),
+    ...(probed !== undefined && { probe: probed }),
+  });
+  const jpeg = await encodeJpeg(photo, PHOTO_SIDE_PX);
+  const rows: ReportFigure[] = [
+    { caption: 'Photo', alt: 'Photo', image: dataUri('jpeg', jpeg) },
+    await picture(depth, 'Predicted depth', 'depth'),
+  ];
+  if (label) rows.push(await picture(label, 'Label depth', 'label'));
+  if (confidence) rows.push(await picture(confidence, 'Confidence', 'confidence'));
+  return rows;
+}
+
+const dataUri = (kind: 'png' | 'jpeg', data: Buffer): string =>
+  `data:image/${kind};base64,${data.toString('base64')}`;
+
+function probe(maps: ViewMaps, height: number, width: number, unit: string): ReportProbe {
+  const entries = {
+    depth: codes(maps.depth),
+    ...(maps.confidence && { confidence: codes(maps.confidence) }),
+    ...(maps.label && { label: codes(maps.label.depth, maps.label.mask) }),
+  };
+  return { width, height, unit, maps: entries };
+}
+
+const LARGEST_CODE = 65534;
+
+function codes(values: Float32Array, mask?: Uint8Array): ReportProbe['maps'][string] {
+  const { min, max } = valueRange(values, mask, 0, 1);
+  const step = (max - min) / LARGEST_CODE;
+  const coded = Uint16Array.from(values, (value, i) =>
+    Number.isFinite(value) && mask?.[i] !== 0 ? 1 + Math.round((value - min) / step) : 0,
+  );
+  return { min, step, codes: base64(coded) };
+}
+
+/** The part of a picture that its maps cover. */
+function cropped(image: RgbImage, area: CoveredRectangle | undefined): RgbImage {
+  if (area === undefined) return image;
+  const [x0, y0] = [Math.round(area.x0), Math.round(area.y0)];
+  const width = Math.min(image.width, Math.round(area.x1)) - x0;
+  const height = Math.min(image.height, Math.round(area.y1)) - y0;
+  const data = new Uint8Array(width * height * 3);
+  for (let row = 0; row < height; row++) {
+    const start = ((y0 + row) * image.width + x0) * 3;
+    data.set(image.data.subarray(start, start + width * 3), row * width * 3);
+  }
+  return { data, height, width };
+}
