@@ -1,4 +1,4 @@
-export { ops, type Tensor, tf } from '@spatialsv/engine';
+export { type MappedTensor, ops, type Tensor, tf } from '@spatialsv/engine';
 export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
 export { type ErrorCode, SpatialError } from './errors.js';
 export { writeFileAtomic } from './files.js';

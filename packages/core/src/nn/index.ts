@@ -7,6 +7,5 @@ export {
   type RopeConfig,
   type RopeScaling,
 } from './decoder-config.js';
-export { nearestName } from './nearest-name.js';
 export { type ParameterScope, parameterScope } from './parameter-scope.js';
 export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';

@@ -1,5 +1,4 @@
 import { tf } from '@spatialsv/engine';
-import { nearestName } from './nearest-name.js';
 import { parameterScope } from './parameter-scope.js';
 
 beforeAll(async () => {
@@ -31,12 +30,5 @@ describe('parameterScope', () => {
       message: 'model.layers.3.mlp.up_proj.weight: expected (3, 2), found (2, 3)',
     });
     expect(() => root().get('model.layers.3.mlp.up_proj.weight', [3, 2])).toThrow(wrong);
-  });
-});
-
-describe('nearestName', () => {
-  it('finds the smallest edit distance', () => {
-    expect(nearestName('lm_haed', ['norm', 'lm_head', 'head'])).toBe('lm_head');
-    expect(nearestName('x', [])).toBeUndefined();
   });
 });

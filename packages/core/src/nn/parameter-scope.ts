@@ -1,7 +1,7 @@
 import type { Tensor } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
+import { nearestName } from '../nearest-name.js';
 import type { Parameters } from '../spec.js';
-import { nearestName } from './nearest-name.js';
 
 /** Parameters below one dotted path; a missing one is an error that names its full path. */
 export interface ParameterScope {
@@ -37,7 +37,7 @@ export function parameterScope(parameters: Parameters, path = ''): ParameterScop
 
 function requireParameter(parameters: Parameters, name: string): Tensor {
   if (Object.hasOwn(parameters, name)) return parameters[name]!;
-  const near = nearestName(name, Object.keys(parameters));
+  const near = nearestName(Object.keys(parameters), name);
   throw new SpatialError({
     code: 'WEIGHT_MISSING',
     message: `${name}: expected a tensor among the parameters, found none`,
