@@ -2,6 +2,14 @@ export { type MappedTensor, ops, type Tensor, tf } from '@spatialsv/engine';
 export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
 export { type ErrorCode, SpatialError } from './errors.js';
 export { writeFileAtomic } from './files.js';
+export {
+  decodeImage,
+  encodePng,
+  type PngLayout,
+  readImage,
+  resizeBicubic,
+  writePng,
+} from './images/index.js';
 export { nearestName } from './nearest-name.js';
 export {
   blockShapes,

@@ -1,0 +1,3 @@
+export { decodeImage, readImage } from './read-image.js';
+export { resizeBicubic } from './resize-bicubic.js';
+export { encodePng, type PngLayout, writePng } from './write-png.js';
