@@ -1,21 +1,11 @@
 import { SpatialError } from '@spatialsv/core';
 import sharp from 'sharp';
-import { encodeDepthPng16, encodePng, placeSideBySide, sampleRgb } from './images.js';
+import { encodeDepthPng16, placeSideBySide, sampleRgb } from './images.js';
 
 const grey = (height: number, width: number, value: number) => ({
   data: new Uint8Array(height * width * 3).fill(value),
   height,
   width,
-});
-
-describe('encodePng', () => {
-  it('is lossless', async () => {
-    const data = Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => (i * 37) % 256);
-    const decoded = await sharp(await encodePng({ data, height: 3, width: 5 }))
-      .raw()
-      .toBuffer();
-    expect(new Uint8Array(decoded)).toEqual(data);
-  });
 });
 
 describe('encodeDepthPng16', () => {

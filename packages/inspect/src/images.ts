@@ -1,21 +1,16 @@
-import { type RgbImage, SpatialError } from '@spatialsv/core';
-import sharp, { type Sharp } from 'sharp';
+import { encodePng, type RgbImage, SpatialError } from '@spatialsv/core';
+import sharp from 'sharp';
 
 /** PNG bytes of an RGB picture. */
-export async function encodePng(image: RgbImage): Promise<Buffer> {
-  return raw(image).png({ compressionLevel: 9 }).toBuffer();
-}
+export const rgbPng = (image: RgbImage): Promise<Uint8Array> =>
+  encodePng(image.data, { width: image.width, height: image.height, channels: 3 });
 
 /** JPEG bytes of an RGB picture, scaled down so that its longer side is at most `maxSidePx`. */
 export async function encodeJpeg(image: RgbImage, maxSidePx: number): Promise<Buffer> {
-  return raw(image)
+  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
     .resize({ width: maxSidePx, height: maxSidePx, fit: 'inside', withoutEnlargement: true })
     .jpeg({ quality: 85, chromaSubsampling: '4:4:4' })
     .toBuffer();
-}
-
-function raw(image: RgbImage): Sharp {
-  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } });
 }
 
 const LARGEST_CODE = 65535;
@@ -30,16 +25,13 @@ export async function encodeDepthPng16(
   height: number,
   width: number,
   mask?: Uint8Array,
-): Promise<Buffer> {
+): Promise<Uint8Array> {
   const codes = new Uint16Array(height * width);
   for (let i = 0; i < codes.length; i++) {
     const valid = Number.isFinite(depth[i]!) && depth[i]! > 0 && mask?.[i] !== 0;
     codes[i] = valid ? Math.min(LARGEST_CODE, Math.max(1, Math.round(depth[i]! * 1000))) : 0;
   }
-  return sharp(codes, { raw: { width, height, channels: 1 } })
-    .toColourspace('grey16')
-    .png({ compressionLevel: 9 })
-    .toBuffer();
+  return encodePng(codes, { width, height, channels: 1 });
 }
 
 /**

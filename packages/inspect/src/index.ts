@@ -15,7 +15,7 @@ export {
   valueRange,
 } from './color-map.js';
 export { encodeGlb, type GlbInput } from './glb.js';
-export { encodeDepthPng16, encodeJpeg, encodePng, placeSideBySide } from './images.js';
+export { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
 export {
   type LiftInput,
   type LiftOptions,
@@ -36,6 +36,7 @@ export {
   type ReportFigure,
   type ReportInput,
   type ReportLegend,
+  type ReportMap,
   type ReportMetric,
   type ReportProbe,
   type ReportView,

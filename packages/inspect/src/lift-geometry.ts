@@ -225,7 +225,10 @@ function reportInput(
     legends: depthLegends(min, max, unit, input.predictions.depthConfidence !== undefined),
     metrics: input.metrics,
     provenance: input.provenance,
-    files: files.map(({ name, what }) => ({ name, what })),
+    files: [
+      ...files.filter(({ name }) => !name.startsWith('depth/')),
+      { name: 'depth/', what: 'depth, 16-bit depth and confidence of every view' },
+    ],
   };
 }
 

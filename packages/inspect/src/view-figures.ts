@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
 import { colorize, type ValueRange, valueRange } from './color-map.js';
-import { encodeDepthPng16, encodeJpeg, encodePng, placeSideBySide } from './images.js';
+import { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
 import type { LiftInput } from './lift-geometry.js';
 import type { CoveredRectangle } from './point-cloud.js';
 import type { ReportFigure, ReportLegend, ReportProbe, ReportView } from './report/page.js';
@@ -120,7 +120,7 @@ async function depthFiles(
 ): Promise<ViewFiles['files']> {
   const name = `depth/view-${view + 1}`;
   const files = [
-    { name: `${name}.png`, what: 'depth, near is warm', data: await encodePng(depth) },
+    { name: `${name}.png`, what: 'depth, near is warm', data: await rgbPng(depth) },
     {
       name: `${name}-16bit.png`,
       what: 'depth in thousandths of its unit, 0 = none',
@@ -128,7 +128,7 @@ async function depthFiles(
     },
   ];
   if (label) {
-    const both = await encodePng(placeSideBySide([label, depth]));
+    const both = await rgbPng(placeSideBySide([label, depth]));
     files.push({
       name: `${name}-label-prediction.png`,
       what: 'label, then prediction',
@@ -136,7 +136,7 @@ async function depthFiles(
     });
   }
   if (confidence) {
-    const data = await encodePng(confidence);
+    const data = await rgbPng(confidence);
     files.push({ name: `${name}-confidence.png`, what: 'confidence of the depth', data });
   }
   return files;
@@ -149,7 +149,7 @@ async function figures(
   const picture = async (image: RgbImage, caption: string, probed?: string) => ({
     caption,
     alt: caption,
-    image: dataUri('png', await encodePng(image)),
+    image: dataUri('png', await rgbPng(image)),
     ...(probed !== undefined && { probe: probed }),
   });
   const jpeg = await encodeJpeg(photo, PHOTO_SIDE_PX);
@@ -162,21 +162,21 @@ async function figures(
   return rows;
 }
 
-const dataUri = (kind: 'png' | 'jpeg', data: Buffer): string =>
-  `data:image/${kind};base64,${data.toString('base64')}`;
+const dataUri = (kind: 'png' | 'jpeg', data: Uint8Array): string =>
+  `data:image/${kind};base64,${base64(data)}`;
 
 function probe(maps: ViewMaps, height: number, width: number, unit: string): ReportProbe {
   const entries = {
-    depth: codes(maps.depth),
-    ...(maps.confidence && { confidence: codes(maps.confidence) }),
-    ...(maps.label && { label: codes(maps.label.depth, maps.label.mask) }),
+    depth: { ...codes(maps.depth), unit },
+    ...(maps.confidence && { confidence: { ...codes(maps.confidence), unit: '' } }),
+    ...(maps.label && { label: { ...codes(maps.label.depth, maps.label.mask), unit } }),
   };
-  return { width, height, unit, maps: entries };
+  return { width, height, maps: entries };
 }
 
 const LARGEST_CODE = 65534;
 
-function codes(values: Float32Array, mask?: Uint8Array): ReportProbe['maps'][string] {
+function codes(values: Float32Array, mask?: Uint8Array) {
   const { min, max } = valueRange(values, mask, 0, 1);
   const step = (max - min) / LARGEST_CODE;
   const coded = Uint16Array.from(values, (value, i) =>

@@ -3,6 +3,7 @@
  * The script of the report page. It runs in the browser, from its own source text (`clientSource`), so every function
  * here refers only to its arguments, to browser globals and to the other functions of this file.
  */
+import type { ReportProbe } from './page.js';
 import type { SceneData } from './scene-data.js';
 
 interface OrbitState {
@@ -23,18 +24,11 @@ interface Frame {
   cloud: DecodedCloud;
   cameras: SceneData['cameras'];
   matrix: Float32Array;
-  pointSize: number;
-  radius: number;
+  /** Diameter of a point, in pixels at distance 1. */
+  pointPx: number;
 }
 
 type Renderer = (frame: Frame) => void;
-
-interface DepthMap {
-  width: number;
-  height: number;
-  unit: string;
-  maps: Record<string, { min: number; step: number; codes: string }>;
-}
 
 function decodeBytes(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -153,7 +147,7 @@ function webglRenderer(canvas: HTMLCanvasElement): Renderer | undefined {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
     gl.uniformMatrix4fv(matrix, false, frame.matrix);
-    gl.uniform1f(size, frame.pointSize * frame.radius * canvas.height * 0.0016);
+    gl.uniform1f(size, frame.pointPx);
     gl.uniform1f(round, 1);
     draw(gl.POINTS, frame.cloud, frame.cloud);
     gl.uniform1f(round, 0);
@@ -207,7 +201,7 @@ function softwareRenderer(canvas: HTMLCanvasElement): Renderer {
     for (let i = 0; i < frame.cloud.count; i++) {
       const spot = projectPoint(frame.matrix, frame.cloud.positions, i * 3, width, height);
       if (spot === undefined) continue;
-      const size = (frame.pointSize * frame.radius * height * 0.0016) / spot[2];
+      const size = frame.pointPx / spot[2];
       splat(
         image,
         nearest,
@@ -280,8 +274,10 @@ function startViewer(root: HTMLElement, scene: SceneData): void {
       fitCanvas(canvas);
       const matrix = viewMatrix(state, canvas.width / canvas.height, scene.radius);
       const cameras = view.cameras ? scene.cameras : [];
-      const { pointSize } = view;
-      renderer({ cloud: clouds[view.cloud]!, cameras, matrix, pointSize, radius: scene.radius });
+      const cloud = clouds[view.cloud]!;
+      const spacing = (2.6 * scene.radius) / Math.sqrt(cloud.count + 1);
+      const focalPx = canvas.height / (2 * Math.tan(state.fovY / 2));
+      renderer({ cloud, cameras, matrix, pointPx: view.pointSize * spacing * focalPx });
     });
   };
   resetOrbit(state, scene);
@@ -297,7 +293,7 @@ function resetOrbit(state: OrbitState, scene: SceneData): void {
   state.yaw = 0.32;
   state.pitch = 0.3;
   state.fovY = 0.8;
-  state.distance = scene.radius * 2.1;
+  state.distance = scene.radius * 1.7;
 }
 
 function fitCanvas(canvas: HTMLCanvasElement): void {
@@ -430,7 +426,7 @@ function standAt(state: OrbitState, scene: SceneData, view: number): void {
 }
 
 /** Moves one crosshair over every picture of a view and prints the depths below it. */
-function startProbe(card: HTMLElement, data: DepthMap): void {
+function startProbe(card: HTMLElement, data: ReportProbe): void {
   const maps = Object.entries(data.maps).map(([name, map]) => ({
     name,
     ...map,
@@ -443,7 +439,7 @@ function startProbe(card: HTMLElement, data: DepthMap): void {
     for (const map of maps) {
       const code = map.codes[row * data.width + column]!;
       const value =
-        code === 0 ? '–' : `${(map.min + (code - 1) * map.step).toFixed(2)} ${data.unit}`;
+        code === 0 ? '–' : `${(map.min + (code - 1) * map.step).toFixed(2)} ${map.unit}`;
       for (const out of card.querySelectorAll(`[data-read="${map.name}"]`)) out.textContent = value;
     }
     card.style.setProperty('--u', `${u * 100}%`);
@@ -479,7 +475,7 @@ function startPage(): void {
   const stage = document.getElementById('stage');
   const scene = readJson('scene') as SceneData | null;
   if (stage !== null && scene !== null) startViewer(stage, scene);
-  const probes = readJson('probes') as DepthMap[] | null;
+  const probes = readJson('probes') as ReportProbe[] | null;
   for (const card of document.querySelectorAll<HTMLElement>('[data-view]')) {
     const data = probes?.[Number(card.dataset['view'])];
     if (data !== undefined) startProbe(card, data);

@@ -14,14 +14,20 @@ export interface ReportFigure {
   readonly probe?: string;
 }
 
-/** 16-bit codes of the maps of one view: value = min + (code − 1) · step, 0 = nothing. */
+/** 16-bit codes of one map: value = min + (code − 1) · step, 0 = nothing. */
+export interface ReportMap {
+  readonly min: number;
+  readonly step: number;
+  /** Base64 of (height, width) uint16, little endian. */
+  readonly codes: string;
+  readonly unit: string;
+}
+
+/** The maps of one view whose values the page shows under the pointer. */
 export interface ReportProbe {
   readonly width: number;
   readonly height: number;
-  readonly unit: string;
-  readonly maps: Readonly<
-    Record<string, { readonly min: number; readonly step: number; readonly codes: string }>
-  >;
+  readonly maps: Readonly<Record<string, ReportMap>>;
 }
 
 export interface ReportView {
@@ -125,12 +131,12 @@ function stage(scene: SceneData): string {
   const from =
     cameras.length === 0
       ? ''
-      : `<span>Look from view</span><span class="group">${cameras.join('')}</span>
+      : `<span class="muted">from view</span><span class="group">${cameras.join('')}</span>
 <label><input type="checkbox" data-frusta checked> cameras</label>`;
   return `<div id="stage">
 <canvas tabindex="0" role="img" aria-label="Point cloud. Drag or use the arrow keys to turn, the wheel or + and − to zoom, shift and drag to shift."></canvas>
 <div class="bar"><span class="group">${clouds.join('')}</span>${from}
-<label>point size <input type="range" data-size min="0.4" max="4" step="0.1" value="1"></label>
+<label>size <input type="range" data-size min="0.4" max="4" step="0.1" value="1"></label>
 <button type="button" class="push" data-action="reset">Reset</button></div></div>`;
 }
 

@@ -33,6 +33,8 @@ button[aria-pressed='true'] { background: var(--ink); color: var(--bg); border-c
 .bar { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: center; padding: 10px 12px;
   border-top: 1px solid var(--line); font-size: 13px; }
 .bar label { display: inline-flex; gap: 6px; align-items: center; }
+#stage input[type='range'] { width: 84px; accent-color: var(--accent); }
+#stage input[type='checkbox'] { accent-color: var(--accent); margin: 0; }
 .bar .push { margin-left: auto; }
 .group { display: inline-flex; } .group button { border-radius: 0; margin-left: -1px; }
 .group button:first-child { border-radius: 7px 0 0 7px; margin-left: 0; }
