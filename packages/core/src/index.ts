@@ -28,6 +28,13 @@ export {
   type RotaryTables,
   rotaryTables,
 } from './nn/index.js';
+export {
+  createProgress,
+  formatSeconds,
+  type ProgressReporter,
+  type ProgressStream,
+  silentProgress,
+} from './progress.js';
 export { createRandom, type Random } from './random.js';
 export {
   copySource,
