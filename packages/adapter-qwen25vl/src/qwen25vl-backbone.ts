@@ -1,0 +1,107 @@
+import path from 'node:path';
+import {
+  type BackboneConfigV1,
+  type BackboneV1,
+  decode,
+  decoderLogits,
+  embedTokens,
+  type OpenBackboneOptions,
+  readCheckpointConfig,
+  readCheckpointJson,
+} from '@spatialsv/core';
+import { isJsonObject, type JsonObject } from './config-fields.js';
+import { openCheckpoint } from './qwen25vl-checkpoint.js';
+import { parseQwen25VlConfig, type Qwen25VlConfig } from './qwen25vl-config.js';
+import { parseImageProcessorConfig } from './qwen25vl-image-processor.js';
+import { DECODER_NAMES, parameterGroup } from './qwen25vl-names.js';
+import { prepareConversation } from './qwen25vl-prepare.js';
+import { openTextProcessor, type TextProcessor } from './qwen25vl-tokenizer.js';
+import { encodeImage, mergePatches } from './qwen25vl-vision-encoder.js';
+
+export const ADAPTER_ID = 'qwen2.5-vl';
+
+/** Tap layers of the two published depths (paper, Table 6). */
+const PUBLISHED_TAPS: Readonly<Record<number, readonly [number, number, number, number]>> = {
+  36: [4, 12, 20, 28],
+  28: [3, 10, 17, 24],
+};
+
+/** Table 6 for the published depths; for others the same fractions of the depth, at least one block apart if possible. */
+export function defaultTaps(layers: number): readonly [number, number, number, number] {
+  const published = PUBLISHED_TAPS[layers];
+  if (published !== undefined) return published;
+  const at = (fraction: number) => Math.min(layers, Math.max(1, Math.round(fraction * layers)));
+  return [at(4 / 36), at(12 / 36), at(20 / 36), at(28 / 36)];
+}
+
+/**
+ * Opens a Qwen2.5-VL checkpoint folder. Weights stay in their files.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID | CONFIG_INVALID | WEIGHT_MISSING | WEIGHT_UNEXPECTED |
+ *   SHAPE_MISMATCH.
+ */
+export async function openQwen25Vl(
+  folder: string,
+  options: OpenBackboneOptions = {},
+): Promise<BackboneV1> {
+  const where = path.join(folder, 'config.json');
+  const raw = await readCheckpointConfig(folder);
+  const parsed = parseQwen25VlConfig(raw, where);
+  const checkpoint = await openCheckpoint(folder, parsed);
+  const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.tieHead } };
+  const text = await openTextProcessor(folder, config);
+  const imageProcessor = parseImageProcessorConfig(
+    await readCheckpointJson(folder, 'preprocessor_config.json'),
+    path.join(folder, 'preprocessor_config.json'),
+    options,
+  );
+  const context = { text, imageProcessor, imageTokenId: config.imageTokenId };
+  const { decoder, vision } = config;
+  return {
+    adapterId: ADAPTER_ID,
+    folder,
+    config: backboneConfig(config, await endOfTurnIds(folder, raw, text)),
+    weights: checkpoint.weights,
+    parameterGroup,
+    prepare: (conversation) => prepareConversation(context, conversation),
+    decodeTokens: text.decode,
+    encodeView: (parameters, pixels, grid) => encodeImage(vision, parameters, pixels, grid),
+    projectView: (parameters, features) => mergePatches(vision, parameters, features),
+    embed: (parameters, ids, splice, rows) =>
+      embedTokens(DECODER_NAMES, parameters, ids, splice, rows),
+    decode: (parameters, inputs, request) =>
+      decode(decoder, DECODER_NAMES, parameters, inputs, request),
+    logits: (parameters, hidden) => decoderLogits(decoder, DECODER_NAMES, parameters, hidden),
+    save: checkpoint.save,
+  };
+}
+
+function backboneConfig(config: Qwen25VlConfig, endOfTurn: readonly number[]): BackboneConfigV1 {
+  const { decoder } = config;
+  return {
+    layers: decoder.layers,
+    hiddenSize: decoder.hiddenSize,
+    vocabularySize: decoder.vocabularySize,
+    heads: decoder.heads,
+    kvHeads: decoder.kvHeads,
+    headDim: decoder.headDim,
+    positionRows: 3,
+    endOfTurnIds: endOfTurn,
+    defaultTaps: defaultTaps(decoder.layers),
+  };
+}
+
+/** `<|im_end|>` and the end ids of generation_config.json, else of config.json. */
+async function endOfTurnIds(
+  folder: string,
+  config: JsonObject,
+  text: TextProcessor,
+): Promise<readonly number[]> {
+  const generation = await readCheckpointJson(folder, 'generation_config.json').catch(() => ({}));
+  const nested = isJsonObject(config['text_config']) ? config['text_config'] : {};
+  const candidates = [generation, config, nested].map(
+    (object: JsonObject) => object['eos_token_id'],
+  );
+  const ids = candidates.find((value) => value !== undefined && value !== null) ?? [];
+  const listed = (Array.isArray(ids) ? ids : [ids]).filter((id) => Number.isInteger(id));
+  return [...new Set<number>([...text.encode('<|im_end|>'), ...listed])];
+}

@@ -1,0 +1,151 @@
+import type { DecoderConfig, RopeConfig } from '@spatialsv/core';
+import { type ConfigFields, configFields, invalidField, type JsonObject } from './config-fields.js';
+
+/** Vision tower of Qwen2.5-VL. RMS norm ε is 1e-6 and the rotary base 10000 in every checkpoint. */
+export interface VisionConfig {
+  readonly depth: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly channels: number;
+  readonly patchSize: number;
+  readonly temporalPatchSize: number;
+  /** Side of a merged cell in patches. */
+  readonly mergeSize: number;
+  /** Side of an attention window in merged cells. */
+  readonly windowCells: number;
+  /** Blocks that attend over the whole image. */
+  readonly fullAttentionBlocks: readonly number[];
+  /** Width of the projector's output, the decoder's hidden size. */
+  readonly outputSize: number;
+}
+
+export interface Qwen25VlConfig {
+  readonly decoder: DecoderConfig;
+  readonly vision: VisionConfig;
+  readonly imageTokenId: number;
+  readonly videoTokenId: number;
+  readonly visionStartTokenId: number;
+  readonly visionEndTokenId: number;
+}
+
+export const MODEL_TYPE = 'qwen2_5_vl';
+
+/** Whether a parsed config.json belongs to this family. */
+export const isQwen25Vl = (config: JsonObject): boolean => config['model_type'] === MODEL_TYPE;
+
+/**
+ * Reads config.json in its published (flat), nested (`text_config`, transformers 4.52–4.57) and 5.x
+ * (`rope_parameters`) shapes.
+ * @param where path of the file, for messages.
+ * @throws SpatialError CONFIG_INVALID for a missing or ill-typed field, and for a structure that is not Qwen2.5-VL's.
+ */
+export function parseQwen25VlConfig(config: JsonObject, where = 'config.json'): Qwen25VlConfig {
+  const root = configFields(config, where);
+  root.require('model_type', [MODEL_TYPE]);
+  const text = root.child('text_config') ?? root;
+  const visionFields = root.child('vision_config');
+  if (visionFields === undefined)
+    throw invalidField(`${where}.vision_config`, 'an object', undefined);
+  const vision = parseVision(visionFields);
+  const decoder = parseDecoder(root, text);
+  if (vision.outputSize !== decoder.hiddenSize) {
+    const place = `${visionFields.where}.out_hidden_size`;
+    throw invalidField(place, `the decoder's hidden_size ${decoder.hiddenSize}`, vision.outputSize);
+  }
+  return {
+    decoder,
+    vision,
+    imageTokenId: root.integer('image_token_id', 151655),
+    videoTokenId: root.integer('video_token_id', 151656),
+    visionStartTokenId: root.integer('vision_start_token_id', 151652),
+    visionEndTokenId: root.integer('vision_end_token_id', 151653),
+  };
+}
+
+function parseDecoder(root: ConfigFields, text: ConfigFields): DecoderConfig {
+  text.require('hidden_act', ['silu']);
+  text.require('use_sliding_window', [false]);
+  const hiddenSize = text.positive('hidden_size');
+  const heads = text.positive('num_attention_heads');
+  const kvHeads = text.positive('num_key_value_heads', heads);
+  const headDim = text.positive('head_dim', hiddenSize / heads);
+  requireMultiple(text, 'num_attention_heads', heads, kvHeads);
+  return {
+    hiddenSize,
+    heads,
+    kvHeads,
+    headDim: requireEvenInteger(text, 'head_dim', headDim),
+    layers: text.positive('num_hidden_layers'),
+    intermediateSize: text.positive('intermediate_size'),
+    vocabularySize: text.positive('vocab_size'),
+    rmsNormEps: text.positive('rms_norm_eps', 1e-6),
+    qkvBias: true,
+    qkNorm: false,
+    tieHead: root.boolean('tie_word_embeddings', text.boolean('tie_word_embeddings', false)),
+    rope: parseRope(text, headDim),
+  };
+}
+
+function parseRope(text: ConfigFields, headDim: number): RopeConfig {
+  const fields = text.child('rope_parameters') ?? text.child('rope_scaling');
+  if (fields === undefined) {
+    throw invalidField(`${text.where}.rope_scaling`, 'an object with mrope_section', undefined);
+  }
+  fields.require('rope_type', ['default', 'mrope']);
+  fields.require('type', ['mrope', 'default']);
+  const theta = fields.has('rope_theta')
+    ? fields.positive('rope_theta')
+    : text.positive('rope_theta', 1e6);
+  const sections = fields.integers('mrope_section');
+  const covered = sections.reduce((sum, size) => sum + size, 0);
+  if (sections.length === 3 && covered === headDim / 2) return { theta, sections };
+  const expected = `3 numbers with the sum ${headDim / 2} (half the head dimension)`;
+  throw invalidField(`${fields.where}.mrope_section`, expected, sections);
+}
+
+function parseVision(fields: ConfigFields): VisionConfig {
+  fields.require('hidden_act', ['silu']);
+  fields.child('rope_parameters')?.require('rope_theta', [10000]);
+  const hiddenSize = fields.positive('hidden_size');
+  const heads = fields.positive('num_heads');
+  const depth = fields.positive('depth');
+  const patchSize = fields.positive('patch_size', 14);
+  const mergeSize = fields.positive('spatial_merge_size', 2);
+  const windowSize = fields.positive('window_size', 112);
+  requireMultiple(fields, 'window_size', windowSize, patchSize * mergeSize);
+  requireMultiple(fields, 'hidden_size', hiddenSize, 4 * heads);
+  const fullAttentionBlocks = fields.integers('fullatt_block_indexes');
+  if (fullAttentionBlocks.some((block) => block >= depth)) {
+    throw invalidField(
+      `${fields.where}.fullatt_block_indexes`,
+      `indices below ${depth}`,
+      fullAttentionBlocks,
+    );
+  }
+  return {
+    depth,
+    hiddenSize,
+    heads,
+    headDim: hiddenSize / heads,
+    patchSize,
+    mergeSize,
+    fullAttentionBlocks,
+    windowCells: windowSize / (patchSize * mergeSize),
+    intermediateSize: fields.positive('intermediate_size'),
+    channels: fields.positive('in_channels', fields.positive('in_chans', 3)),
+    temporalPatchSize: fields.positive('temporal_patch_size', 2),
+    outputSize: fields.positive('out_hidden_size'),
+  };
+}
+
+function requireMultiple(fields: ConfigFields, key: string, value: number, factor: number): void {
+  if (value % factor === 0) return;
+  throw invalidField(`${fields.where}.${key}`, `a multiple of ${factor}`, value);
+}
+
+function requireEvenInteger(fields: ConfigFields, key: string, value: number): number {
+  if (Number.isInteger(value) && value % 2 === 0) return value;
+  throw invalidField(`${fields.where}.${key}`, 'an even whole number', value);
+}

@@ -1,0 +1,40 @@
+/** Merged grid of one view. */
+export interface MergedGrid {
+  readonly h: number;
+  readonly w: number;
+}
+
+export interface Positions {
+  /** (3, T) int32: time, row, column. */
+  readonly positions: Int32Array;
+  /** Position of the token that would follow, equal in the three rows. */
+  readonly nextPosition: number;
+}
+
+/**
+ * M-RoPE positions of text and still images. A text token takes the counter p in all three rows; an image that starts
+ * at p gives its cell (r, c) the triple (p, p + r, p + c) and moves the counter on by max(h, w).
+ * @param inputIds (T) with every image as h·w consecutive placeholders.
+ * @param grids merged grid of each image, in order.
+ */
+export function mropePositions(
+  inputIds: Int32Array,
+  imageTokenId: number,
+  grids: readonly MergedGrid[],
+): Positions {
+  const tokens = inputIds.length;
+  const positions = new Int32Array(3 * tokens);
+  let counter = 0;
+  let image = 0;
+  for (let token = 0; token < tokens; ) {
+    const isImage = inputIds[token] === imageTokenId;
+    const { h, w } = isImage ? grids[image++]! : { h: 1, w: 1 };
+    for (let cell = 0; cell < h * w; cell++, token++) {
+      positions[token] = counter;
+      positions[tokens + token] = counter + Math.floor(cell / w);
+      positions[2 * tokens + token] = counter + (cell % w);
+    }
+    counter += Math.max(h, w);
+  }
+  return { positions, nextPosition: counter };
+}

@@ -1,0 +1,113 @@
+import { setImmediate } from 'node:timers/promises';
+import {
+  type ConversationV1,
+  type PreparedInputsV1,
+  type RgbImage,
+  SpatialError,
+  type ViewGridV1,
+  type ViewInputV1,
+} from '@spatialsv/core';
+import { type ImageProcessorConfig, processImage } from './qwen25vl-image-processor.js';
+import { type MergedGrid, mropePositions } from './qwen25vl-positions.js';
+import { IMAGE_PAD, refusePlaceholders, renderAnswer } from './qwen25vl-prompt.js';
+import type { TextProcessor } from './qwen25vl-tokenizer.js';
+
+/** Label of positions where no loss is taken. */
+const IGNORED = -100;
+
+export interface PrepareContext {
+  readonly text: TextProcessor;
+  readonly imageProcessor: ImageProcessorConfig;
+  readonly imageTokenId: number;
+}
+
+/**
+ * Tokenises a conversation, lays its views out and preprocesses their pixels.
+ * @throws SpatialError IMAGE_INVALID for an image of extreme shape, DATA_INVALID for text with image placeholders,
+ *   FILE_INVALID when the chat template does not place one placeholder per view.
+ */
+export async function prepareConversation(
+  context: PrepareContext,
+  conversation: ConversationV1,
+): Promise<PreparedInputsV1> {
+  const views: ViewInputV1[] = [];
+  for (const image of conversation.images) {
+    views.push(processImage(image, context.imageProcessor));
+    await setImmediate(); // Lets other work run between views.
+  }
+  const merge = context.imageProcessor.mergeSize;
+  const grids = views.map(({ gridThw }) => ({ h: gridThw[1] / merge, w: gridThw[2] / merge }));
+  const tokens = tokenise(context, conversation, grids);
+  return {
+    ...tokens,
+    ...mropePositions(tokens.inputIds, context.imageTokenId, grids),
+    positionRows: 3,
+    spliceIndex: spliceIndex(tokens.inputIds, context.imageTokenId),
+    views,
+    grids: viewGrids(tokens.inputIds, context.imageTokenId, grids, conversation.images),
+  };
+}
+
+/** Ids of prompt and answer, placeholders expanded, with the answer (through its end of turn and newline) as labels. */
+function tokenise(
+  context: PrepareContext,
+  conversation: ConversationV1,
+  grids: readonly MergedGrid[],
+): { inputIds: Int32Array; labels: Int32Array } {
+  const { question, system, answer } = conversation;
+  for (const [what, text] of Object.entries({ question, system, answer })) {
+    if (text !== undefined) refusePlaceholders(what, text);
+  }
+  const parts = { question, images: grids.length, ...(system === undefined ? {} : { system }) };
+  const segments = context.text.render(parts).split(IMAGE_PAD);
+  requireSegments(segments.length - 1, grids.length);
+  const prompt = segments.flatMap((segment, i) => {
+    const grid = grids[i];
+    const placeholders = grid === undefined ? 0 : grid.h * grid.w;
+    return [
+      ...context.text.encode(segment),
+      ...new Array<number>(placeholders).fill(context.imageTokenId),
+    ];
+  });
+  const target = answer === undefined ? [] : context.text.encode(renderAnswer(answer));
+  const inputIds = Int32Array.from([...prompt, ...target]);
+  const labels = Int32Array.from(inputIds, (id, i) => (i < prompt.length ? IGNORED : id));
+  return { inputIds, labels };
+}
+
+function requireSegments(found: number, expected: number): void {
+  if (found === expected) return;
+  throw new SpatialError({
+    code: 'FILE_INVALID',
+    message: `chat template: expected ${expected} image placeholders for ${expected} views, found ${found}`,
+    hint: 'Restore the chat template published with the checkpoint.',
+  });
+}
+
+/** (T): i for text token i, T + k for the k-th placeholder. */
+function spliceIndex(inputIds: Int32Array, imageTokenId: number): Int32Array {
+  let visual = inputIds.length;
+  return inputIds.map((id, i) => (id === imageTokenId ? visual++ : i));
+}
+
+function viewGrids(
+  inputIds: Int32Array,
+  imageTokenId: number,
+  grids: readonly MergedGrid[],
+  images: readonly RgbImage[],
+): readonly ViewGridV1[] {
+  let start = 0;
+  return grids.map(({ h, w }, i) => {
+    const { height, width } = images[i]!;
+    const first = inputIds.indexOf(imageTokenId, start);
+    start = first + h * w;
+    return {
+      h,
+      w,
+      tokenIndex: Int32Array.from({ length: h * w }, (_, cell) => first + cell),
+      extraIndex: new Int32Array(0),
+      toImage: { ax: width / w, bx: 0, ay: height / h, by: 0 },
+      covered: { x0: 0, y0: 0, x1: width, y1: height },
+    };
+  });
+}

@@ -1,0 +1,206 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  type BackboneV1,
+  createRandom,
+  openWeights,
+  type PreparedInputsV1,
+  type RgbImage,
+  type Tensor,
+  tf,
+} from '@spatialsv/core';
+import { qwen25Vl } from './adapter.js';
+import { renderPrompt } from './qwen25vl-prompt.js';
+import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
+
+const noise = (height: number, width: number, seed: number): RgbImage => {
+  const random = createRandom(seed);
+  const data = Uint8Array.from({ length: height * width * 3 }, () => random.integer(256));
+  return { data, height, width };
+};
+
+const loadWeights = async (folder: string): Promise<Record<string, Tensor>> => {
+  const reader = await openWeights(folder);
+  const entries = reader.names.map(async (name) => {
+    const shape = [...reader.info(name).shape];
+    return [name, tf.tensor(await reader.readFloat32(name), shape)] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+};
+
+const visualRows = (model: BackboneV1, weights: Record<string, Tensor>, inputs: PreparedInputsV1) =>
+  tf.concat(
+    inputs.views.map((view) => {
+      const pixels = tf.tensor(view.pixelValues, [...view.pixelShape]);
+      const features = model.encodeView(weights, pixels, view.gridThw);
+      return model.projectView(weights, features, view.gridThw);
+    }),
+  );
+
+let folder: string;
+let model: BackboneV1;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  folder = await mkdtemp(path.join(tmpdir(), 'tiny-qwen-'));
+  const corpus = ['Which object is nearest to the red chair?', 'A', 'B'];
+  await writeTinyQwen25Vl({ folder, seed: 1, corpus, layers: 4, hiddenSize: 64 });
+  model = await qwen25Vl.open(folder);
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('writeTiny and open', () => {
+  const question = 'Which object is nearest to the red chair?';
+  const images = [noise(112, 168, 1), noise(84, 56, 2)];
+
+  it('gives a model with all parts', async () => {
+    expect(
+      qwen25Vl.accepts(JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'))),
+    ).toBe(true);
+    expect(model.config).toMatchObject({ layers: 4, hiddenSize: 64, heads: 4, kvHeads: 2 });
+    expect(model.config.defaultTaps).toEqual([1, 1, 2, 3]);
+    expect(model.config.endOfTurnIds).toHaveLength(2);
+    expect(Object.keys(model.weights)).toContain('visual.merger.mlp.2.bias');
+  });
+
+  it('prepares ids, labels, positions and grids', async () => {
+    const inputs = await model.prepare({ images, question, answer: 'A' });
+    const tokens = inputs.inputIds.length;
+    expect(inputs.views.map((view) => view.gridThw)).toEqual([
+      [1, 8, 12],
+      [1, 6, 4],
+    ]);
+    expect(inputs.grids[0]).toMatchObject({
+      h: 4,
+      w: 6,
+      toImage: { ax: 28, bx: 0, ay: 28, by: 0 },
+    });
+    expect(inputs.grids[1]!.tokenIndex[0]).toBe(inputs.grids[0]!.tokenIndex[23]! + 3);
+    expect(inputs.positions).toHaveLength(3 * tokens);
+    const visual = [...inputs.spliceIndex].filter((index) => index >= tokens);
+    expect(visual).toEqual(Array.from({ length: 30 }, (_, i) => tokens + i));
+    const answered = [...inputs.labels].filter((label) => label !== -100);
+    expect(answered).toEqual([...inputs.inputIds.slice(-3)]);
+    expect(model.decodeTokens(answered)).toBe('A\n');
+    expect(model.decodeTokens([])).toBe('');
+  });
+
+  it('renders the template as the hand-written prompt', async () => {
+    for (const system of [undefined, 'Be brief.']) {
+      for (const views of [[], images.slice(1)]) {
+        const parts = { question, ...(system === undefined ? {} : { system }) };
+        const { inputIds } = await model.prepare({ ...parts, images: views });
+        const shown = renderPrompt({ ...parts, images: views.length });
+        const plain = shown.replaceAll(/<\|[a-z_]+\|>/g, '');
+        expect(model.decodeTokens([...inputIds])).toBe(plain);
+      }
+    }
+  });
+
+  it('runs from pixels to logits and down to the first weights', async () => {
+    const weights = await loadWeights(folder);
+    const inputs = await model.prepare({ images, question, answer: 'B' });
+    const tokens = inputs.inputIds.length;
+    const logits = (merger: Tensor) => {
+      const changed = { ...weights, 'visual.merger.mlp.0.weight': merger };
+      const ids = tf.tensor1d(inputs.inputIds, 'int32');
+      const splice = tf.tensor1d(inputs.spliceIndex, 'int32');
+      const embeddings = model.embed(changed, ids, splice, visualRows(model, changed, inputs));
+      const positions = tf.tensor2d(inputs.positions, [3, tokens], 'int32');
+      const out = model.decode(changed, { embeddings, positions }, { taps: [1, 2, 4], last: true });
+      expect(Object.keys(out.hidden)).toEqual(['1', '2', '4']);
+      return model.logits(changed, out.last!);
+    };
+    const merger = weights['visual.merger.mlp.0.weight']!;
+    const result = logits(merger);
+    expect(result.shape).toEqual([tokens, model.config.vocabularySize]);
+    expect(tf.moments(result).variance.dataSync()[0]).toBeGreaterThan(0.01);
+    const gradient = tf.grad((w: Tensor) => tf.mean(tf.square(logits(w))))(merger);
+    expect(tf.max(tf.abs(gradient)).dataSync()[0]).toBeGreaterThan(0);
+  });
+
+  it('sees colour and place in the frozen tower', async () => {
+    const weights = await loadWeights(folder);
+    const flat = (level: number): RgbImage => ({
+      data: new Uint8Array(56 * 56 * 3).fill(level),
+      height: 56,
+      width: 56,
+    });
+    const features = async (image: RgbImage) => {
+      const { views } = await model.prepare({ images: [image], question });
+      const pixels = tf.tensor(views[0]!.pixelValues, [...views[0]!.pixelShape]);
+      const rows = model.encodeView(weights, pixels, views[0]!.gridThw);
+      return tf.div(rows, tf.norm(rows, 'euclidean', 1, true));
+    };
+    const [grey, white] = [await features(flat(160)), await features(flat(255))];
+    const cosine = tf.mean(tf.sum(tf.mul(grey, white), 1)).dataSync()[0]!;
+    expect(cosine).toBeLessThan(0.97);
+  });
+
+  it('refuses placeholders in texts', async () => {
+    const refused = model.prepare({ images, question: 'a <|image_pad|>' });
+    await expect(refused).rejects.toMatchObject({ code: 'DATA_INVALID' });
+  });
+});
+
+describe('writeTiny', () => {
+  it('is reproducible', async () => {
+    const other = await mkdtemp(path.join(tmpdir(), 'tiny-qwen-'));
+    const write = (seed: number) =>
+      writeTinyQwen25Vl({ folder: other, seed, layers: 1, hiddenSize: 32 });
+    const bytes = () => readFile(path.join(other, 'model.safetensors'));
+    await write(3);
+    const first = await bytes();
+    await write(3);
+    expect((await bytes()).equals(first)).toBe(true);
+    await write(4);
+    expect((await bytes()).equals(first)).toBe(false);
+    await rm(other, { recursive: true });
+  });
+
+  it('refuses sizes that do not fit', async () => {
+    const bad = writeTinyQwen25Vl({ folder: '/nowhere', seed: 1, hiddenSize: 100, heads: 8 });
+    await expect(bad).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
+
+describe('open', () => {
+  const copyWith = async (change: Record<string, unknown>, file = 'config.json') => {
+    const target = await mkdtemp(path.join(tmpdir(), 'tiny-qwen-'));
+    await model.save(target, new Map());
+    const text = await readFile(path.join(target, file), 'utf8');
+    await writeFile(path.join(target, file), JSON.stringify({ ...JSON.parse(text), ...change }));
+    return target;
+  };
+
+  it.each([
+    ['WEIGHT_MISSING', { num_hidden_layers: 5 }, 'model.layers.4.input_layernorm.weight'],
+    ['WEIGHT_UNEXPECTED', { num_hidden_layers: 3 }, 'model.layers.3.'],
+    ['WEIGHT_MISSING', { tie_word_embeddings: false }, 'lm_head.weight'],
+    ['SHAPE_MISMATCH', { intermediate_size: 191 }, 'model.layers.0.mlp.gate_proj.weight'],
+    ['CONFIG_INVALID', { image_token_id: 3 }, '<|image_pad|>'],
+  ])('reports %s for %j', async (code, change, named) => {
+    const broken = await copyWith(change);
+    const message = expect.stringContaining(named);
+    await expect(qwen25Vl.open(broken)).rejects.toMatchObject({ code, message });
+    await rm(broken, { recursive: true });
+  });
+
+  it('reports a template without image places', async () => {
+    const broken = await copyWith({});
+    await writeFile(
+      path.join(broken, 'chat_template.json'),
+      '{"chat_template": "{{ messages[0].role }}"}',
+    );
+    const opened = await qwen25Vl.open(broken);
+    const prepared = opened.prepare({ images: [noise(56, 56, 1)], question: 'x' });
+    await expect(prepared).rejects.toMatchObject({ code: 'FILE_INVALID' });
+    await rm(broken, { recursive: true });
+  });
+
+  it('reports a folder that is not there', async () => {
+    await expect(qwen25Vl.open('/nowhere/at/all')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+  });
+});

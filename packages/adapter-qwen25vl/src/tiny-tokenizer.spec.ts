@@ -1,0 +1,37 @@
+import { Tokenizer } from '@huggingface/tokenizers';
+import { makeTinyTokenizer, SPECIAL_TOKENS, tokenizerConfig } from './tiny-tokenizer.js';
+
+const corpus = ['Which object is nearest to the red chair?', 'A. the lamp', "it's the blue sofa\n"];
+
+const open = (texts: readonly string[], maxMerges = 1000) => {
+  const { json, ids } = makeTinyTokenizer(texts, maxMerges);
+  return { ids, tokenizer: new Tokenizer(json, tokenizerConfig(ids)) };
+};
+
+describe('makeTinyTokenizer', () => {
+  const { tokenizer, ids } = open(corpus);
+  const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids;
+
+  it('makes every word of the corpus one token', () => {
+    expect(encode('Which object is nearest to the red chair?')).toHaveLength(9);
+    expect(encode("it's the blue lamp")).toHaveLength(5);
+  });
+
+  it.each(['chair', 'Ünïcode 漢字 🙂\r\n\t x', 'e\u0301', '  12.5 m'])(
+    'returns any text, in NFC: %j',
+    (text) => {
+      expect(tokenizer.decode(encode(text))).toBe(text.normalize('NFC'));
+    },
+  );
+
+  it('keeps special tokens whole, after the ordinary vocabulary', () => {
+    expect(encode('<|im_start|>user')[0]).toBe(ids.get('<|im_start|>'));
+    expect(ids.size).toBe(Math.max(...ids.values()) + 1);
+    expect(ids.get(SPECIAL_TOKENS[0])).toBe(ids.size - SPECIAL_TOKENS.length);
+  });
+
+  it('stops at the limit and works without a corpus', () => {
+    expect(open(corpus, 7).ids.size).toBe(256 + 7 + SPECIAL_TOKENS.length);
+    expect(open([]).tokenizer.encode('ab', { add_special_tokens: false }).ids).toHaveLength(2);
+  });
+});
