@@ -3,6 +3,24 @@ export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './chec
 export { type ErrorCode, SpatialError } from './errors.js';
 export { writeFileAtomic } from './files.js';
 export {
+  type DptOptions,
+  distillationParameterShapes,
+  dptHead,
+  GEOMETRY_TASKS,
+  type GeometryPrediction,
+  type GeometryTask,
+  type HeadsConfig,
+  type HeadsConfigInput,
+  headOutputSize,
+  headParameterShapes,
+  headsConfigSchema,
+  initialiseDistillation,
+  initialiseHeads,
+  parseHeadsConfig,
+  predictGeometry,
+  projectForDistillation,
+} from './heads/index.js';
+export {
   decodeImage,
   encodePng,
   type PngLayout,
@@ -10,6 +28,17 @@ export {
   resizeBicubic,
   writePng,
 } from './images/index.js';
+export {
+  distillationLoss,
+  type GeometryLosses,
+  type GeometryTargets,
+  geometryLosses,
+  type LossConfig,
+  type LossConfigInput,
+  lossConfigSchema,
+  poolFeatures,
+  totalLoss,
+} from './losses/index.js';
 export { nearestName } from './nearest-name.js';
 export {
   blockShapes,

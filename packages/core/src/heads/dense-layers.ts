@@ -1,0 +1,70 @@
+/** Convolutions and resizing of dense maps (V, h, w, C), with weights stored as PyTorch stores them. */
+import { ops, type Tensor, tf } from '@spatialsv/engine';
+import type { ParameterScope } from '../nn/index.js';
+
+/**
+ * 3×3 convolution, padding 1.
+ * @param layer `weight` (out, in, 3, 3) and, unless `bias` is false, `bias` (out). @param x (V, h, w, in).
+ */
+export function convolve3x3(
+  layer: ParameterScope,
+  x: Tensor,
+  { stride = 1, bias = true }: { readonly stride?: 1 | 2; readonly bias?: boolean } = {},
+): Tensor {
+  const filter = tf.transpose(layer.get('weight'), [2, 3, 1, 0]);
+  const y = tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, stride, 1);
+  return bias ? tf.add(y, layer.get('bias')) : y;
+}
+
+/** 1×1 convolution. `weight` (out, in, 1, 1). */
+export function convolve1x1(layer: ParameterScope, x: Tensor): Tensor {
+  const weight = layer.get('weight');
+  const matrix = tf.reshape(weight, [weight.shape[0]!, weight.shape[1]!]);
+  return ops.linear(x, matrix, layer.get('bias'));
+}
+
+/**
+ * Transposed convolution whose stride equals its kernel: every cell becomes a k×k block, so it is one matrix product
+ * and a rearrangement. `weight` (in, out, k, k).
+ * @returns (V, k·h, k·w, out).
+ */
+export function upsampleByKernel(layer: ParameterScope, x: Tensor): Tensor {
+  const weight = layer.get('weight');
+  const [inputs, outputs, kernel] = weight.shape as [number, number, number, number];
+  const [views, h, w] = x.shape as [number, number, number, number];
+  const matrix = tf.reshape(tf.transpose(weight, [2, 3, 1, 0]), [
+    kernel * kernel * outputs,
+    inputs,
+  ]);
+  const cells = tf.reshape(ops.linear(x, matrix), [views, h, w, kernel, kernel, outputs]);
+  const blocks = tf.transpose(cells, [0, 1, 3, 2, 4, 5]); // (V, h, k, w, k, out)
+  const y = tf.reshape(blocks, [views, h * kernel, w * kernel, outputs]);
+  return tf.add(y, layer.get('bias'));
+}
+
+/**
+ * Bilinear resize with aligned corners: source coordinate of output i is i·(n−1)/(m−1). Written as two products with
+ * constant matrices, whose gradient is exact on every device (tfjs' own gradient fails on maps that are not square).
+ * @param x (V, h, w, C). @returns (V, height, width, C); x itself when the size is already right.
+ */
+export function resizeAligned(x: Tensor, height: number, width: number): Tensor {
+  const [views, h, w, channels] = x.shape as [number, number, number, number];
+  if (h === height && w === width) return x;
+  const rows = tf.matMul(interpolation(h, height), tf.reshape(x, [views, h, w * channels]));
+  const columns = tf.reshape(rows, [views * height, w, channels]);
+  const y = tf.matMul(interpolation(w, width), columns);
+  return tf.reshape(y, [views, height, width, channels]);
+}
+
+/** (1, to, from) matrix of linear interpolation with aligned ends. */
+function interpolation(from: number, to: number): Tensor {
+  const matrix = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const source = to === 1 ? 0 : (i * (from - 1)) / (to - 1);
+    const low = Math.min(Math.floor(source), from - 1);
+    const fraction = source - low;
+    matrix[i * from + low] = 1 - fraction;
+    if (fraction > 0) matrix[i * from + low + 1] = fraction;
+  }
+  return tf.tensor3d(matrix, [1, to, from]);
+}

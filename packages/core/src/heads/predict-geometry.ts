@@ -1,0 +1,105 @@
+import { ops, type Tensor, tf } from '@spatialsv/engine';
+import { SpatialError } from '../errors.js';
+import { parameterScope } from '../nn/index.js';
+import type { Parameters } from '../spec.js';
+import { dptHead } from './dpt-head.js';
+import type { GeometryTask, HeadsConfig } from './heads-config.js';
+
+const NORM_EPSILON = 1e-5;
+
+/** What the heads say of V views, for the tasks of the configuration. Confidences are > 1. */
+export interface GeometryPrediction {
+  /** (V, H, W) z-depth > 0 in the scale of the labels. */
+  readonly depth?: Tensor;
+  /** (V, H, W). */
+  readonly depthConfidence?: Tensor;
+  /** (V, H, W, 6) origin, then direction with camera z = 1 (not normalised). */
+  readonly rays?: Tensor;
+  /** (V, H, W). */
+  readonly rayConfidence?: Tensor;
+  /** (V, H, W, 3) in the world frame of the labels. */
+  readonly points?: Tensor;
+  /** (V, H, W). */
+  readonly pointConfidence?: Tensor;
+}
+
+/**
+ * Lifts four tapped layers to depth, ray and point maps (a program).
+ * @param parameters named as {@link headParameterShapes} lists them.
+ * @param taps four (V, h, w, C) float32 maps of one grid, shallow to deep.
+ * @param outputSize pixels of the maps; {@link headOutputSize} gives the native size, any other is reached by a
+ *   bilinear resize (aligned corners) before the last two convolutions.
+ * @throws SpatialError SHAPE_MISMATCH when the taps differ in grid or are not four, WEIGHT_MISSING for a lacking parameter.
+ * Equation: 3 and 4. Depth e^y, rays y, points sign(y)·(e^|y| − 1) or y, confidence 1 + e^y.
+ */
+export function predictGeometry(
+  config: HeadsConfig,
+  parameters: Parameters,
+  taps: readonly Tensor[],
+  outputSize: { readonly height: number; readonly width: number },
+): GeometryPrediction {
+  requireEqualGrids(taps);
+  const lifted = taps.map((tap, index) => projectTap(config, parameters, index, tap));
+  const prediction = {};
+  for (const task of config.tasks) {
+    const raw = dptHead(config, parameterScope(parameters, `spatial.${task}`), lifted, outputSize);
+    Object.assign(prediction, activate(config, task, raw));
+  }
+  return prediction;
+}
+
+/**
+ * Two-layer projector ϕ_i of one tap: [LayerNorm], linear, GELU, linear (eq. 3).
+ * @param tap (…, C) hidden states. @returns (…, d_3D).
+ */
+function projectTap(
+  config: HeadsConfig,
+  parameters: Parameters,
+  index: number,
+  tap: Tensor,
+): Tensor {
+  const path = `spatial.projectors.${config.projectors === 'shared' ? 0 : index}`;
+  const { get } = parameterScope(parameters, path);
+  const input = config.projectorNorm
+    ? ops.layerNorm(tap, get('norm.weight'), get('norm.bias'), NORM_EPSILON)
+    : tap;
+  const hidden = ops.gelu(ops.linear(input, get('fc1.weight'), get('fc1.bias')));
+  return ops.linear(hidden, get('fc2.weight'), get('fc2.bias'));
+}
+
+function activate(config: HeadsConfig, task: GeometryTask, raw: Tensor): GeometryPrediction {
+  const last = raw.shape[3]! - 1;
+  const [value, logit] = tf.split(raw, [last, 1], 3) as [Tensor, Tensor];
+  const maps = raw.shape.slice(0, 3);
+  const confidence = tf.add(tf.exp(tf.reshape(logit, maps)), 1);
+  if (task === 'depth') {
+    return { depth: tf.exp(tf.reshape(value, maps)), depthConfidence: confidence };
+  }
+  if (task === 'ray') return { rays: value, rayConfidence: confidence };
+  const points = config.pointActivation === 'linear' ? value : inverseLog(value);
+  return { points, pointConfidence: confidence };
+}
+
+/** sign(y)·(e^|y| − 1). */
+const inverseLog = (y: Tensor): Tensor => tf.mul(tf.sign(y), tf.sub(tf.exp(tf.abs(y)), 1));
+
+function requireEqualGrids(taps: readonly Tensor[]): void {
+  const grid = (tap: Tensor) => tap.shape.slice(0, 3).join('×');
+  const fits = taps.every((tap) => tap.rank === 4 && grid(tap) === grid(taps[0]!));
+  if (taps.length === 4 && fits) return;
+  throw new SpatialError({
+    code: 'SHAPE_MISMATCH',
+    message: `heads: expected four taps (V, h, w, C) of one grid, got ${taps.map((tap) => `(${tap.shape.join(', ')})`).join(' ')}`,
+    hint: 'gather the grid tokens of every tapped layer with the same view grid; run views of other grids separately',
+  });
+}
+
+/**
+ * Projector φ of equation 2 (a program): linear C → 2C, GELU, linear 2C → d_3D.
+ * @param hidden (N, C) last-layer states of the visual tokens, after the final norm. @returns (N, d_3D).
+ */
+export function projectForDistillation(parameters: Parameters, hidden: Tensor): Tensor {
+  const { get } = parameterScope(parameters, 'spatial.distill');
+  const inner = ops.gelu(ops.linear(hidden, get('fc1.weight'), get('fc1.bias')));
+  return ops.linear(inner, get('fc2.weight'), get('fc2.bias'));
+}

@@ -1,0 +1,95 @@
+import { type Tensor, tf } from '@spatialsv/engine';
+import { SpatialError } from '../errors.js';
+import { norm } from './masked.js';
+
+const SHORTEST_FEATURE = 1e-8;
+
+/**
+ * Feature distillation (eq. 2, shifted to be ≥ 0): mean over tokens of 1 − cos(projected, target).
+ * @param projected (N, d_3D) φ of the last hidden states of the visual tokens.
+ * @param target (N, d_3D) pooled features of the 3D foundation model, not normalised.
+ * @returns scalar in [0, 2].
+ */
+export function distillationLoss(projected: Tensor, target: Tensor): Tensor {
+  const unit = (x: Tensor) => tf.div(x, tf.expandDims(tf.maximum(norm(x), SHORTEST_FEATURE), -1));
+  const cosine = tf.sum(tf.mul(unit(projected), unit(target)), -1);
+  return tf.mean(tf.sub(1, cosine));
+}
+
+/**
+ * f_pool of equation 2 on the host: adaptive average pooling of feature maps to a token grid. Cell i of m over n rows
+ * averages rows [⌊i·n/m⌋, ⌈(i+1)·n/m⌉).
+ * @param features (V, h, w, C) row-major.
+ * @param grid rows and columns of the result, of any size (each window has at least one row).
+ * @returns (V, grid.h, grid.w, C) row-major.
+ * @throws SpatialError SHAPE_MISMATCH when the data are not views × h × w × channels long.
+ */
+export function poolFeatures(
+  features: {
+    readonly data: Float32Array;
+    readonly views: number;
+    readonly h: number;
+    readonly w: number;
+    readonly channels: number;
+  },
+  grid: { readonly h: number; readonly w: number },
+): Float32Array {
+  requireLength(features);
+  const { views, channels } = features;
+  const result = new Float32Array(views * grid.h * grid.w * channels);
+  const rows = poolingWindows(features.h, grid.h);
+  const columns = poolingWindows(features.w, grid.w);
+  let offset = 0;
+  for (let view = 0; view < views; view++) {
+    for (const row of rows) {
+      for (const column of columns) {
+        averageWindow(features, view, row, column, result.subarray(offset, offset + channels));
+        offset += channels;
+      }
+    }
+  }
+  return result;
+}
+
+interface PoolingWindow {
+  readonly from: number;
+  readonly to: number;
+}
+
+function poolingWindows(from: number, to: number): PoolingWindow[] {
+  return Array.from({ length: to }, (_, i) => ({
+    from: Math.floor((i * from) / to),
+    to: Math.ceil(((i + 1) * from) / to),
+  }));
+}
+
+function averageWindow(
+  features: Parameters<typeof poolFeatures>[0],
+  view: number,
+  row: PoolingWindow,
+  column: PoolingWindow,
+  result: Float32Array,
+): void {
+  const { data, h, w, channels } = features;
+  const sums = new Float64Array(channels);
+  for (let y = row.from; y < row.to; y++) {
+    for (let x = column.from; x < column.to; x++) {
+      const offset = ((view * h + y) * w + x) * channels;
+      for (let c = 0; c < channels; c++) sums[c]! += data[offset + c]!;
+    }
+  }
+  const count = (row.to - row.from) * (column.to - column.from);
+  for (let c = 0; c < channels; c++) result[c] = sums[c]! / count;
+}
+
+function requireLength(features: Parameters<typeof poolFeatures>[0]): void {
+  const expected = features.views * features.h * features.w * features.channels;
+  if (features.data.length === expected) return;
+  throw new SpatialError({
+    code: 'SHAPE_MISMATCH',
+    message:
+      `poolFeatures: expected ${features.views}×${features.h}×${features.w}×${features.channels} = ${expected} values, ` +
+      `got ${features.data.length}`,
+    hint: 'give the features as views, rows, columns, channels, without special tokens',
+  });
+}

@@ -1,0 +1,59 @@
+import { type Tensor, tf } from '@spatialsv/engine';
+import type { LossConfig } from './loss-config.js';
+import { sumAll } from './masked.js';
+
+/** Halvings of the value range: beyond float32's resolution of any threshold above 1/500 of the range. */
+const HALVINGS = 32;
+
+type FilterConfig = Pick<LossConfig, 'outlierMinimum' | 'outlierClamp'>;
+
+/**
+ * Values and mask with the largest values left out: those not below the element of rank round(q·(n − 1)) of the n
+ * valid ones, provided that more than `outlierMinimum` are valid and would remain; otherwise unchanged.
+ * @param values (V, H, W), 0 where masked. @param mask (V, H, W) 0 or 1.
+ * Source: VGGT, training/loss.py, filter_by_quantile. Deviations: the rank is found by bisection of the value range
+ * instead of sorting, so that the program needs no value-dependent control flow.
+ */
+export function dropOutliers(
+  config: FilterConfig,
+  quantile: number,
+  values: Tensor,
+  mask: Tensor,
+): { values: Tensor; mask: Tensor } {
+  const keep = tf.customGrad((x) => ({
+    value: keptMask(config, quantile, x as Tensor, mask),
+    gradFunc: (dy: Tensor) => tf.zerosLike(dy),
+  }))(values);
+  const active = tf.cast(tf.greater(sumAll(mask), config.outlierMinimum), 'float32');
+  const clamped = tf.minimum(values, config.outlierClamp);
+  const chosen = tf.add(tf.mul(active, clamped), tf.mul(tf.sub(1, active), values));
+  return { values: tf.mul(chosen, keep), mask: keep };
+}
+
+/** 1 at the valid values that stay. */
+function keptMask(config: FilterConfig, quantile: number, values: Tensor, mask: Tensor): Tensor {
+  const count = sumAll(mask);
+  const clamped = tf.minimum(values, config.outlierClamp);
+  const rank = tf.round(tf.mul(tf.sub(count, 1), quantile));
+  const below = largestBelowRank(clamped, mask, rank);
+  const kept = tf.mul(mask, tf.cast(tf.lessEqual(clamped, below), 'float32'));
+  const applies = tf.mul(
+    tf.cast(tf.greater(count, config.outlierMinimum), 'float32'),
+    tf.cast(tf.greater(sumAll(kept), config.outlierMinimum), 'float32'),
+  );
+  return tf.add(tf.mul(applies, kept), tf.mul(tf.sub(1, applies), mask));
+}
+
+/** The largest threshold t found with at most `rank` valid values ≤ t: just below the element of that rank. */
+function largestBelowRank(values: Tensor, mask: Tensor, rank: Tensor): Tensor {
+  let high = tf.max(values);
+  let low = tf.sub(tf.min(values), 1);
+  for (let step = 0; step < HALVINGS; step++) {
+    const middle = tf.mul(tf.add(low, high), 0.5);
+    const counted = sumAll(tf.mul(mask, tf.cast(tf.lessEqual(values, middle), 'float32')));
+    const fits = tf.lessEqual(counted, rank);
+    low = tf.where(fits, middle, low);
+    high = tf.where(fits, high, middle);
+  }
+  return low;
+}
