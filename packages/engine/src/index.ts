@@ -1,4 +1,28 @@
+import './gradients.js';
+
+export { compile, createTensor } from './compile.js';
+export {
+  type CompiledProgram,
+  type CompileOptions,
+  type CompileStats,
+  type Device,
+  type DeviceTensor,
+  deviceNames,
+  openDevice,
+  type RunValue,
+  registerDevice,
+} from './devices/index.js';
+export { type Differentiated, differentiate } from './differentiate.js';
+export { EngineError, type EngineErrorCode } from './errors.js';
+export {
+  configureEnvironment,
+  ExecutorError,
+  executorInfo,
+  probeDevice,
+} from './executor/index.js';
+export { defineKernel, type Emit } from './kernels/index.js';
 export * as ops from './ops/index.js';
+export { ProgramCache } from './program-cache.js';
 export {
   type DType,
   float32,
@@ -11,3 +35,4 @@ export {
   type Tree,
 } from './specs.js';
 export { type Tensor, type TensorInfo, tf } from './tfjs.js';
+export { flatten, mapTree, nest } from './tree.js';

@@ -25,8 +25,6 @@ export class Binding {
   /** Names whose native binding is behind the maps above. */
   readonly #staleInputs = new Set<string>();
   readonly #staleOutputs = new Set<string>();
-  #mustClearInputs = false;
-  #mustClearOutputs = false;
   #results: DeviceValue[] | undefined;
   #pending = 0;
 
@@ -71,7 +69,8 @@ export class Binding {
     this.#assertIdle();
     this.#inputs.clear();
     this.#staleInputs.clear();
-    this.#mustClearInputs = true;
+    const { pointer } = this.#handle;
+    this.#session.lane.whenIdle(() => api().ClearBoundInputs(pointer));
   }
 
   clearOutputs(): void {
@@ -79,16 +78,22 @@ export class Binding {
     this.#outputs.clear();
     this.#staleOutputs.clear();
     this.#results = undefined;
-    this.#mustClearOutputs = true;
+    const { pointer } = this.#handle;
+    this.#session.lane.whenIdle(() => api().ClearBoundOutputs(pointer));
   }
 
-  /** Runs the session on a worker thread. Calls queue. @throws ExecutorError RUN_FAILED with ONNX Runtime's message. */
-  async run(): Promise<void> {
+  /**
+   * Runs the session on a worker thread. Calls queue.
+   * @param options `trimMemory` gives working memory that is free after the run back to the system.
+   * @throws ExecutorError RUN_FAILED with ONNX Runtime's message.
+   */
+  async run(options: { readonly trimMemory?: boolean } = {}): Promise<void> {
     const session = this.#session.pointer;
     const binding = this.#handle.pointer;
+    const runOptions = options.trimMemory ? environment().trimmingRun : null;
     this.#pending += 1;
     try {
-      await this.#session.lane.run(() => this.#runNow(session, binding));
+      await this.#session.lane.run(() => this.#runNow(session, runOptions, binding));
     } finally {
       this.#pending -= 1;
     }
@@ -126,19 +131,15 @@ export class Binding {
     });
   }
 
-  async #runNow(session: Pointer, binding: Pointer): Promise<void> {
+  async #runNow(session: Pointer, options: Pointer | null, binding: Pointer): Promise<void> {
     this.#apply(binding);
-    await callAsync('RunWithBinding', runFailure(this.#session), session, null, binding);
+    await callAsync('RunWithBinding', runFailure(this.#session), session, options, binding);
   }
 
   /** Brings the native binding up to date. Native calls wait until here, where no other run is under way. */
   #apply(binding: Pointer): void {
     this.#assertComplete();
     this.#results = undefined;
-    if (this.#mustClearInputs) api().ClearBoundInputs(binding);
-    if (this.#mustClearOutputs) api().ClearBoundOutputs(binding);
-    this.#mustClearInputs = false;
-    this.#mustClearOutputs = false;
     const failure = runFailure(this.#session);
     for (const [name, value] of this.#inputs) this.#applyInput(failure, binding, name, value);
     for (const [name, value] of this.#outputs) this.#applyOutput(failure, binding, name, value);

@@ -11,8 +11,6 @@ export interface EnvironmentOptions {
   readonly threads?: number;
   /** Whether idle pool threads spin for a moment before they sleep (default true: lower latency between nodes). */
   readonly spinning?: boolean;
-  /** Whether the threads of the pool treat denormal numbers as zero (default false). */
-  readonly flushDenormals?: boolean;
   /** ONNX Runtime's own messages on stderr from this level on; failures become errors anyway (default `fatal`). */
   readonly logLevel?: keyof typeof LOG_LEVEL;
 }
@@ -32,6 +30,8 @@ export interface Environment {
   readonly pointer: Pointer;
   readonly allocator: Pointer;
   readonly cpuMemory: Pointer;
+  /** OrtRunOptions of runs that give the free memory of the CPU arena back to the system when they end. */
+  readonly trimmingRun: Pointer;
   readonly threads: number;
   readonly logSeverity: number;
 }
@@ -76,7 +76,7 @@ function createEnvironment(): Environment {
     const allocator = create(failure, (out) =>
       call('GetAllocatorWithDefaultOptions', failure, out),
     );
-    return { pointer, allocator, cpuMemory, threads, logSeverity };
+    return { pointer, allocator, cpuMemory, trimmingRun: trimmingRun(), threads, logSeverity };
   } finally {
     api().ReleaseThreadingOptions(threading);
   }
@@ -87,7 +87,6 @@ function threadingOptions(threads: number): Pointer {
   call('SetGlobalIntraOpNumThreads', failure, threading, threads);
   call('SetGlobalInterOpNumThreads', failure, threading, 1);
   call('SetGlobalSpinControl', failure, threading, options.spinning === false ? 0 : 1);
-  if (options.flushDenormals) call('SetGlobalDenormalAsZero', failure, threading);
   return threading;
 }
 
@@ -102,6 +101,12 @@ function registerArena(env: Pointer, cpuMemory: Pointer): void {
   } finally {
     api().ReleaseArenaCfg(arena);
   }
+}
+
+function trimmingRun(): Pointer {
+  const run = create(failure, (out) => call('CreateRunOptions', failure, out));
+  call('AddRunConfigEntry', failure, run, 'memory.enable_memory_arena_shrinkage', 'cpu:0');
+  return run;
 }
 
 const ARENA_ALLOCATOR = 1;

@@ -14,6 +14,7 @@ export {
   allocateOnDevice,
   probeDevice,
   readToHost,
+  trimMemory,
   uploadFromHost,
   writeFromHost,
 } from './transfer.js';

@@ -6,6 +6,7 @@ import type { ElementType } from './element-type.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
 import type { Lane } from './lane.js';
+import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
 import { describeInfo } from './value.js';
 
@@ -68,11 +69,12 @@ export class Session {
     this.name = options.name ?? 'model';
     this.device = options.device;
     this.lane = lane;
+    this.inputs = describe(pointer, INPUTS);
+    this.outputs = describe(pointer, OUTPUTS);
     this.#handle = new Handle(`session "${this.name}"`, pointer, (own) =>
       lane.whenIdle(() => api().ReleaseSession(own)),
     );
-    this.inputs = describe(pointer, INPUTS);
-    this.outputs = describe(pointer, OUTPUTS);
+    if (this.device !== 'cpu') disposeAtExit(this);
   }
 
   /**
@@ -85,11 +87,20 @@ export class Session {
     return lane.run(async () => {
       const native = buildOptions(options);
       try {
-        return new Session(await load(model, native, options), options, lane);
+        return Session.#adopt(await load(model, native, options), options, lane);
       } finally {
         api().ReleaseSessionOptions(native);
       }
     });
+  }
+
+  static #adopt(pointer: Pointer, options: SessionOptions, lane: Lane): Session {
+    try {
+      return new Session(pointer, options, lane);
+    } catch (error) {
+      api().ReleaseSession(pointer);
+      throw error;
+    }
   }
 
   /** Address of the OrtSession. @throws ExecutorError DISPOSED. */
@@ -119,6 +130,7 @@ export class Session {
   dispose(): void {
     for (const binding of this.#bindings) binding.dispose();
     this.#handle.dispose();
+    forgetAtExit(this);
   }
 }
 

@@ -1,7 +1,7 @@
 import { serialiseModel } from '../onnx/schema.js';
 import type { Pointer } from './api.js';
 import type { Binding } from './binding.js';
-import { type ExecutorDevice, memoryOf, unavailable } from './device.js';
+import { type ExecutorDevice, laneOf, memoryOf, unavailable } from './device.js';
 import {
   allocateHost,
   type ElementType,
@@ -10,6 +10,7 @@ import {
   onnxCode,
 } from './element-type.js';
 import { environment } from './environment.js';
+import { Lane } from './lane.js';
 import { Session } from './session.js';
 import { call, create } from './status.js';
 import { DeviceValue } from './value.js';
@@ -24,6 +25,8 @@ const OPSET = 21;
 interface Transfer {
   readonly session: Session;
   readonly binding: Binding;
+  /** One copy at a time uses the binding. */
+  readonly lane: Lane;
 }
 const transfers = new Map<string, Promise<Transfer>>();
 const allocators = new Map<ExecutorDevice, Promise<Pointer>>();
@@ -71,7 +74,8 @@ export async function allocateOnDevice(
   dtype: ElementType,
   shape: readonly number[],
 ): Promise<DeviceValue> {
-  return DeviceValue.allocateWith(await allocatorOf(device), device, dtype, shape);
+  const allocator = await allocatorOf(device);
+  return laneOf(device).run(async () => DeviceValue.allocateWith(allocator, device, dtype, shape));
 }
 
 /** Opens a device with the smallest session there is. @throws ExecutorError DEVICE_UNAVAILABLE with the reason. */
@@ -79,13 +83,36 @@ export async function probeDevice(device: ExecutorDevice): Promise<void> {
   await transferOf(device, 'float32');
 }
 
-async function copy(source: DeviceValue, target: DeviceValue): Promise<void> {
+/**
+ * Gives the working memory that no run and no value holds back to the system: sessions share one arena, which keeps what
+ * the largest of them needed, also after they were disposed.
+ */
+export async function trimMemory(): Promise<void> {
+  const [source, target] = [new Float32Array(1), new Float32Array(1)].map((array) =>
+    DeviceValue.fromHost(array, 'float32', [1]),
+  ) as [DeviceValue, DeviceValue];
+  try {
+    await copy(source, target, true);
+  } finally {
+    source.dispose();
+    target.dispose();
+  }
+}
+
+async function copy(source: DeviceValue, target: DeviceValue, trim = false): Promise<void> {
   if (elementCount(source.shape) === 0) return;
   const device = source.device === 'cpu' ? target.device : source.device;
-  const { binding } = await transferOf(device, source.dtype);
-  binding.bindInput('input', source);
-  binding.bindOutput('output', target);
-  await binding.run();
+  const { binding, lane } = await transferOf(device, source.dtype);
+  await lane.run(async () => {
+    try {
+      binding.bindInput('input', source);
+      binding.bindOutput('output', target);
+      await binding.run({ trimMemory: trim });
+    } finally {
+      binding.clearInputs();
+      binding.clearOutputs();
+    }
+  });
 }
 
 function transferOf(device: ExecutorDevice, dtype: ElementType): Promise<Transfer> {
@@ -102,7 +129,7 @@ async function openTransfer(device: ExecutorDevice, dtype: ElementType): Promise
     name: `transfer ${dtype}`,
     optimization: 'disabled',
   });
-  return { session, binding: session.createBinding() };
+  return { session, binding: session.createBinding(), lane: new Lane() };
 }
 
 function allocatorOf(device: ExecutorDevice): Promise<Pointer> {

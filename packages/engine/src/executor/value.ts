@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { api, type Pointer } from './api.js';
-import { deviceOfMemory, type ExecutorDevice, memoryOf } from './device.js';
+import { deviceOfMemory, type ExecutorDevice, laneOf, memoryOf } from './device.js';
 import {
   bytesPerElement,
   type ElementType,
@@ -34,7 +34,10 @@ export class DeviceValue {
     described: { dtype: ElementType; shape: readonly number[]; device: ExecutorDevice },
     host?: HostMemory,
   ) {
-    this.#handle = new Handle('a tensor value', pointer, (own) => api().ReleaseValue(own));
+    // Memory of a GPU is not given back while something else is at work on it.
+    this.#handle = new Handle('a tensor value', pointer, (own) =>
+      laneOf(described.device).whenIdle(() => api().ReleaseValue(own)),
+    );
     this.dtype = described.dtype;
     this.shape = described.shape;
     this.device = described.device;

@@ -1,5 +1,5 @@
-export { attention } from './attention.js';
 export { gelu, silu } from './activations.js';
+export { attention } from './attention.js';
 export { crossEntropySum } from './cross-entropy.js';
 export { linear } from './linear.js';
 export { layerNorm, rmsNorm } from './norm.js';

@@ -1,0 +1,31 @@
+import {
+  type CompiledProgram,
+  type CompileOptions,
+  type DeviceTensor,
+  openDevice,
+} from './devices/index.js';
+import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
+
+/**
+ * Turns a program into something that runs: traces it once on symbolic tensors, together with its gradients where
+ * asked, and prepares the graph on a device.
+ * @param program a function over a nested record of tensors. It must not read tensor values.
+ * @param specs shapes of its inputs, or weights that stay in their file; nested like the program's parameter.
+ * @throws EngineError KERNEL_MISSING, PROGRAM_INVALID, DEVICE_UNAVAILABLE; errors of the program pass through.
+ */
+export function compile(
+  program: Program,
+  specs: SpecTree,
+  options: CompileOptions = {},
+): Promise<CompiledProgram> {
+  return openDevice(options.device ?? 'cpu').compile(program, specs, options);
+}
+
+/**
+ * A tensor that stays on a device between runs.
+ * @param data initial values, zeros where absent. On the CPU the array itself becomes the tensor's memory.
+ * @throws EngineError INPUT_INVALID when the data do not fit.
+ */
+export function createTensor(spec: TensorSpec, data?: HostArray, device = 'cpu'): DeviceTensor {
+  return openDevice(device).createTensor(spec, data);
+}

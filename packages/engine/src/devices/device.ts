@@ -1,0 +1,90 @@
+import { EngineError } from '../errors.js';
+import type { HostArray, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
+
+/** A tensor that lives on a device and outlives the runs that read or write it. */
+export interface DeviceTensor {
+  readonly shape: readonly number[];
+  readonly dtype: TensorSpec['dtype'];
+  /**
+   * The values. On the CPU this is the tensor's own memory, without a copy: the next run that writes the tensor changes
+   * it.
+   */
+  read(): Promise<HostArray>;
+  /** @throws EngineError INPUT_INVALID when the length does not fit the shape. */
+  write(data: HostArray): Promise<void>;
+  dispose(): void;
+}
+
+export type RunValue = DeviceTensor | HostArray | number;
+
+export interface CompileOptions {
+  /** A registered device, `cpu` by default. */
+  readonly device?: string;
+  /** Top-level inputs by whose leaves the scalar output `loss` is differentiated; adds the output `gradients`. */
+  readonly gradients?: readonly string[];
+  /**
+   * Top-level names that are both input and output: the new values are written into the device tensors that were given
+   * as inputs, without passing through JavaScript.
+   */
+  readonly state?: readonly string[];
+  /** Name for messages and profiles. */
+  readonly name?: string;
+}
+
+export interface CompiledProgram {
+  readonly outputs: Tree<TensorSpec>;
+  /**
+   * Runs off the event loop. Calls queue.
+   * @returns the outputs that are not state; they belong to the caller.
+   * @throws EngineError INPUT_INVALID for a missing, unknown or misshapen input.
+   */
+  run(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>>;
+  /** Writes the graph as an ONNX file. Frozen weights stay where they are and are referred to by relative path. */
+  save(path: string): Promise<void>;
+  dispose(): Promise<void>;
+  readonly stats: CompileStats;
+}
+
+export interface CompileStats {
+  /** Nodes of the traced graph. */
+  readonly nodes: number;
+  readonly traceMs: number;
+  /** Optimisation and preparation by the executor. */
+  readonly sessionMs: number;
+  /** Floating-point operations of the matrix products and convolutions of one run. */
+  readonly flops: number;
+}
+
+export interface Device {
+  readonly name: string;
+  createTensor(spec: TensorSpec, data?: HostArray): DeviceTensor;
+  compile(program: Program, specs: SpecTree, options: CompileOptions): Promise<CompiledProgram>;
+}
+
+const factories = new Map<string, () => Device>();
+const opened = new Map<string, Device>();
+
+/** Makes a device known by name. The factory runs when the device is first used and may throw DEVICE_UNAVAILABLE. */
+export function registerDevice(name: string, open: () => Device): void {
+  factories.set(name, open);
+  opened.delete(name);
+}
+
+export const deviceNames = (): string[] => [...factories.keys()];
+
+/** @throws EngineError DEVICE_UNAVAILABLE for an unknown name or a device that cannot start here. */
+export function openDevice(name: string): Device {
+  const known = opened.get(name);
+  if (known !== undefined) return known;
+  const factory = factories.get(name);
+  if (factory === undefined) {
+    throw new EngineError({
+      code: 'DEVICE_UNAVAILABLE',
+      message: `Unknown device "${name}": expected one of ${deviceNames().join(', ')}.`,
+      hint: 'Run `spatialsv doctor` to see which devices work on this machine.',
+    });
+  }
+  const device = factory();
+  opened.set(name, device);
+  return device;
+}

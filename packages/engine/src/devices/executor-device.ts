@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { EngineError } from '../errors.js';
+import { DeviceValue, type ExecutorDevice, Session } from '../executor/index.js';
+import { matrixFlops } from '../graph/flops.js';
+import { sizeOf } from '../graph/graph.js';
+import { encodeModel } from '../onnx/encode.js';
+import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
+import { trace } from '../trace/trace.js';
+import { flatten, isSpec } from '../tree.js';
+import type { CompiledProgram, CompileOptions, Device } from './device.js';
+import { ExecutorProgram } from './executor-program.js';
+import { ExecutorTensor } from './executor-tensor.js';
+import { withGradients } from './gradients.js';
+import { hostArray, newHostArray } from './host.js';
+
+/** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
+export class ExecutorBackedDevice implements Device {
+  readonly name: ExecutorDevice;
+
+  constructor(name: ExecutorDevice) {
+    this.name = name;
+  }
+
+  createTensor(spec: TensorSpec, data?: HostArray): ExecutorTensor {
+    const array =
+      data === undefined
+        ? newHostArray(spec.dtype, sizeOf(spec.shape))
+        : hostArray('tensor', spec, data);
+    return new ExecutorTensor(spec, DeviceValue.fromHost(array, spec.dtype, spec.shape));
+  }
+
+  async compile(
+    program: Program,
+    specs: SpecTree,
+    options: CompileOptions,
+  ): Promise<CompiledProgram> {
+    const started = performance.now();
+    const traced = trace(withGradients(program, options.gradients), specs, this.name !== 'cpu');
+    const traceMs = performance.now() - started;
+    const mapped = flatten(specs, isSpec).flatMap(([, spec]) => ('kind' in spec ? [spec] : []));
+    const folder = externalFolder(mapped);
+    const session = await Session.create(encodeModel(traced.graph, folder), {
+      device: this.name,
+      name: options.name ?? 'program',
+      ...(folder === undefined ? {} : { externalDataFolder: folder }),
+      // Folding would turn 16-bit weights into a float32 copy of all of them, prepacking would copy float32 ones.
+      ...(mapped.length === 0
+        ? {}
+        : {
+            disabledOptimizers: ['ConstantFolding'],
+            extra: { 'session.disable_prepacking': '1' },
+          }),
+    });
+    const sessionMs = performance.now() - started - traceMs;
+    const stats = {
+      nodes: traced.graph.nodes.length,
+      traceMs,
+      sessionMs,
+      flops: matrixFlops(traced.graph),
+    };
+    return new ExecutorProgram(traced, session, options, stats);
+  }
+}
+
+/** The one folder below which all mapped files lie. */
+function externalFolder(mapped: readonly MappedTensor[]): string | undefined {
+  if (mapped.length === 0) return undefined;
+  const folders = [...new Set(mapped.map((tensor) => path.dirname(tensor.file)))];
+  if (folders.length === 1) return folders[0];
+  throw new EngineError({
+    code: 'PROGRAM_INVALID',
+    message: `Mapped weights lie in ${folders.length} folders (${folders.slice(0, 3).join(', ')}): expected one.`,
+    hint: 'Copy the shards of a checkpoint into one folder.',
+  });
+}

@@ -1,0 +1,223 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { EngineError } from '../errors.js';
+import { type Binding, DeviceValue, type Session } from '../executor/index.js';
+import { sizeOf } from '../graph/graph.js';
+import { writesInPlace } from '../graph/in-place.js';
+import { encodeModel } from '../onnx/encode.js';
+import type { TensorSpec, Tree } from '../specs.js';
+import { outputName, type Traced } from '../trace/trace.js';
+import { flatten, isTensorSpec, nest } from '../tree.js';
+import type {
+  CompiledProgram,
+  CompileOptions,
+  CompileStats,
+  DeviceTensor,
+  RunValue,
+} from './device.js';
+import { ExecutorTensor } from './executor-tensor.js';
+import { hostArray, mismatch, newHostArray } from './host.js';
+
+const isRunValue = (node: unknown): node is RunValue =>
+  typeof node === 'number' || ArrayBuffer.isView(node) || node instanceof ExecutorTensor;
+
+/** What becomes of one output of a run. */
+interface OutputPlan {
+  readonly path: string;
+  readonly spec: TensorSpec;
+  readonly state: boolean;
+  /** State that the graph may write over its own input. */
+  readonly inPlace: boolean;
+}
+
+/** A traced program in a session of ONNX Runtime, with one binding that its runs share. */
+export class ExecutorProgram implements CompiledProgram {
+  readonly outputs: Tree<TensorSpec>;
+  private readonly binding: Binding;
+  private readonly plans: readonly OutputPlan[];
+  private queue: Promise<unknown> = Promise.resolve();
+
+  private readonly traced: Traced;
+  private readonly session: Session;
+  private readonly options: CompileOptions;
+  readonly stats: CompileStats;
+
+  constructor(traced: Traced, session: Session, options: CompileOptions, stats: CompileStats) {
+    this.traced = traced;
+    this.session = session;
+    this.options = options;
+    this.stats = stats;
+    this.binding = session.createBinding();
+    this.plans = planOutputs(traced, options, session.device === 'cpu');
+    const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
+    this.outputs = nest(returned);
+  }
+
+  private isState(name: string): boolean {
+    return this.plans.some((plan) => plan.path === name && plan.state);
+  }
+
+  run(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>> {
+    const result = this.queue.then(() => this.runNow(inputs));
+    this.queue = result.catch(() => undefined);
+    return result;
+  }
+
+  private async runNow(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>> {
+    const given = new Map(flatten(inputs, isRunValue));
+    const temporary = await this.bindInputs(given);
+    const made = await this.bindOutputs(given);
+    try {
+      await this.binding.run();
+    } finally {
+      for (const value of temporary) value.dispose();
+    }
+    this.exchangeState(given);
+    return nest(this.collect(made));
+  }
+
+  /** @returns the values that were wrapped for this run alone. */
+  private async bindInputs(given: ReadonlyMap<string, RunValue>): Promise<DeviceValue[]> {
+    this.assertKnown(given);
+    const temporary: DeviceValue[] = [];
+    for (const [name, spec] of this.traced.inputs) {
+      const value = given.get(name);
+      if (value === undefined) throw this.missing(name, spec);
+      if (value instanceof ExecutorTensor) {
+        assertFits(name, spec, value);
+        this.binding.bindInput(name, await value.resident(this.session.device));
+        continue;
+      }
+      const array = hostArray(name, spec, value as never);
+      const wrapped = DeviceValue.fromHost(array, spec.dtype, spec.shape);
+      temporary.push(wrapped);
+      this.binding.bindInput(name, wrapped);
+    }
+    return temporary;
+  }
+
+  private async bindOutputs(
+    given: ReadonlyMap<string, RunValue>,
+  ): Promise<Map<string, ExecutorTensor>> {
+    const made = new Map<string, ExecutorTensor>();
+    for (const plan of this.plans) {
+      const name = outputName(plan.path);
+      if (plan.state) {
+        const tensor = this.stateTensor(given, plan.path);
+        this.binding.bindOutput(name, plan.inPlace ? tensor.value : await tensor.next());
+      } else if (this.session.device === 'cpu') {
+        const array = newHostArray(plan.spec.dtype, sizeOf(plan.spec.shape));
+        const value = DeviceValue.fromHost(array, plan.spec.dtype, plan.spec.shape);
+        made.set(plan.path, new ExecutorTensor(plan.spec, value));
+        this.binding.bindOutput(name, value);
+      } else {
+        this.binding.bindOutputToDevice(name);
+      }
+    }
+    return made;
+  }
+
+  private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {
+    const results = this.session.device === 'cpu' ? [] : this.binding.outputs();
+    return this.plans.flatMap((plan, index): [string, DeviceTensor][] => {
+      if (plan.state) return [];
+      const tensor = made.get(plan.path) ?? new ExecutorTensor(plan.spec, results[index]!);
+      return [[plan.path, tensor]];
+    });
+  }
+
+  private exchangeState(given: ReadonlyMap<string, RunValue>): void {
+    for (const plan of this.plans) {
+      if (plan.state && !plan.inPlace) this.stateTensor(given, plan.path).exchange();
+    }
+  }
+
+  private stateTensor(given: ReadonlyMap<string, RunValue>, name: string): ExecutorTensor {
+    const value = given.get(name);
+    if (value instanceof ExecutorTensor) return value;
+    throw new EngineError({
+      code: 'INPUT_INVALID',
+      message: `${this.name}: state "${name}" was given as host data, expected a device tensor.`,
+      hint: 'Make it with createTensor(spec, data) and pass the same tensor to every run.',
+    });
+  }
+
+  private get name(): string {
+    return this.options.name ?? 'program';
+  }
+
+  private missing(name: string, spec: TensorSpec): EngineError {
+    return new EngineError({
+      code: 'INPUT_INVALID',
+      message: `${this.name}: input "${name}" (${spec.dtype} (${spec.shape.join(', ')})) was not given.`,
+      hint: `The program takes ${[...this.traced.inputs.keys()].slice(0, 12).join(', ')}.`,
+    });
+  }
+
+  private assertKnown(given: ReadonlyMap<string, RunValue>): void {
+    for (const name of given.keys()) {
+      if (this.traced.inputs.has(name)) continue;
+      throw new EngineError({
+        code: 'INPUT_INVALID',
+        message: `${this.name}: "${name}" is no input of the program.`,
+        hint: `The program takes ${[...this.traced.inputs.keys()].slice(0, 12).join(', ')}.`,
+      });
+    }
+  }
+
+  async save(file: string): Promise<void> {
+    await writeFile(file, encodeModel(this.traced.graph, path.dirname(path.resolve(file))));
+  }
+
+  async dispose(): Promise<void> {
+    await this.queue;
+    this.binding.dispose();
+    this.session.dispose();
+  }
+}
+
+function planOutputs(traced: Traced, options: CompileOptions, mayAlias: boolean): OutputPlan[] {
+  const states = new Set(options.state ?? []);
+  const specs = flatten(traced.outputs, isTensorSpec);
+  for (const name of states) assertState(traced, name, specs);
+  return specs.map(([name, spec]) => {
+    const state = states.has(name.split('/')[0]!);
+    if (state) assertStateFits(traced, name, spec);
+    const inPlace = state && mayAlias && writesInPlace(traced.graph, name, outputName(name));
+    return { path: name, spec, state, inPlace };
+  });
+}
+
+function assertState(traced: Traced, name: string, outputs: [string, TensorSpec][]): void {
+  const belongs = (candidate: string) => candidate === name || candidate.startsWith(`${name}/`);
+  const missing = outputs.some(([candidate]) => belongs(candidate))
+    ? [...traced.inputs.keys()].some(belongs)
+      ? undefined
+      : 'input'
+    : 'output';
+  if (missing === undefined) return;
+  throw new EngineError({
+    code: 'PROGRAM_INVALID',
+    message: `State "${name}" is no ${missing} of the program.`,
+    hint: 'State is taken as an input and returned under the same name.',
+  });
+}
+
+function assertStateFits(traced: Traced, name: string, spec: TensorSpec): void {
+  const input = traced.inputs.get(name);
+  if (
+    input !== undefined &&
+    input.shape.join() === spec.shape.join() &&
+    input.dtype === spec.dtype
+  ) {
+    return;
+  }
+  const found =
+    input === undefined ? 'no such input' : `${input.dtype} (${input.shape.join(', ')})`;
+  throw mismatch(`State "${name}": output`, spec, `${found} as its input`);
+}
+
+function assertFits(name: string, spec: TensorSpec, tensor: DeviceTensor): void {
+  if (tensor.dtype === spec.dtype && tensor.shape.join() === spec.shape.join()) return;
+  throw mismatch(name, spec, `${tensor.dtype} (${tensor.shape.join(', ')})`);
+}

@@ -1,0 +1,48 @@
+import { createRequire } from 'node:module';
+import { EngineError } from '../errors.js';
+import { tf } from '../tfjs.js';
+import { registerDevice } from './device.js';
+import { EagerDevice } from './eager-device.js';
+import { ExecutorBackedDevice } from './executor-device.js';
+
+registerDevice('cpu', () => new ExecutorBackedDevice('cpu'));
+registerDevice('webgpu', () => new ExecutorBackedDevice('webgpu'));
+registerDevice('cuda', () => new ExecutorBackedDevice('cuda'));
+registerDevice('tfjs-cpu', () => new EagerDevice('tfjs-cpu', 'cpu'));
+registerDevice('tensorflow', openTensorFlow);
+
+const TENSORFLOW_PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+
+/** tfjs-node registers the backend `tensorflow` with the tfjs that it finds, which must be ours. */
+function openTensorFlow(): EagerDevice {
+  const load = createRequire(import.meta.url);
+  const reasons = TENSORFLOW_PACKAGES.map((name) => tryLoad(load, name));
+  if (tf.findBackendFactory('tensorflow') !== null)
+    return new EagerDevice('tensorflow', 'tensorflow');
+  throw new EngineError({
+    code: 'DEVICE_UNAVAILABLE',
+    message: `Device "tensorflow" cannot start: ${reasons.join('; ')}.`,
+    hint: 'npm install @tensorflow/tfjs-node-gpu (CUDA) or @tensorflow/tfjs-node, in the version of @tensorflow/tfjs.',
+  });
+}
+
+function tryLoad(load: NodeJS.Require, name: string): string {
+  try {
+    load(name);
+    return `${name} was loaded but registered no backend`;
+  } catch (error) {
+    return `${name}: ${(error as Error).message.split('\n')[0]}`;
+  }
+}
+
+export {
+  type CompiledProgram,
+  type CompileOptions,
+  type CompileStats,
+  type Device,
+  type DeviceTensor,
+  deviceNames,
+  openDevice,
+  type RunValue,
+  registerDevice,
+} from './device.js';

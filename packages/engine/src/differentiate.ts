@@ -1,0 +1,38 @@
+import type { Tree } from './specs.js';
+import { type Tensor, tf } from './tfjs.js';
+import { flatten, isTensor } from './tree.js';
+
+export interface Differentiated<Outputs> {
+  readonly outputs: Outputs;
+  readonly gradients: Record<string, Tensor>;
+}
+
+/**
+ * Value and gradients of a scalar loss by every parameter, for use inside a program.
+ * @param f maps the parameters to an object with a scalar `loss` and any other tensors to pass on.
+ * @returns `outputs` as f returned them, and a gradient of each parameter's shape (zeros where the loss does not
+ *   depend on it).
+ */
+export function differentiate<
+  Outputs extends { readonly loss: Tensor; readonly [name: string]: Tree<Tensor> },
+>(
+  f: (parameters: Record<string, Tensor>) => Outputs,
+  parameters: Readonly<Record<string, Tensor>>,
+): Differentiated<Outputs> {
+  const names = Object.keys(parameters);
+  const values = names.map((name) => parameters[name]!);
+  let outputs: Outputs | undefined;
+  const { grads } = tf.engine().gradients(
+    () => {
+      outputs = f({ ...parameters });
+      // tfjs ends the scope of the forward pass here; what the caller asked for has to outlive it.
+      for (const [, tensor] of flatten<Tensor>(outputs as Tree<Tensor>, isTensor)) tf.keep(tensor);
+      return outputs.loss as tf.Scalar;
+    },
+    values,
+    undefined,
+    true,
+  );
+  const gradients = names.map((name, i) => [name, grads[i] ?? tf.zerosLike(values[i]!)]);
+  return { outputs: outputs!, gradients: Object.fromEntries(gradients) };
+}

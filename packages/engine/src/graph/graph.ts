@@ -1,0 +1,209 @@
+import type { DType, MappedTensor } from '../specs.js';
+
+/** Element types inside a graph: tfjs' three, plus those that only ONNX operators need. */
+export type ElementType = DType | 'int64' | 'float16' | 'bfloat16';
+
+export type ConstantData = Float32Array | Int32Array | Uint8Array | BigInt64Array;
+
+/** One tensor of a graph. Shapes are static. */
+export interface Value {
+  name: string;
+  readonly shape: readonly number[];
+  readonly dtype: ElementType;
+  /** Present for constants. */
+  readonly constant?: ConstantData;
+  /** Present for values whose elements are all known to equal this number. */
+  uniform?: number;
+  /** Present for weights that stay in their file. */
+  readonly mapped?: MappedTensor;
+}
+
+export type Attribute = number | bigint | string | readonly number[] | { readonly float: number };
+
+export interface Node {
+  readonly operator: string;
+  readonly domain: string;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+export interface NodeOptions {
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+export interface OutputType {
+  readonly shape: readonly number[];
+  readonly dtype: ElementType;
+}
+
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
+
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
+
+/** An ONNX graph under construction: nodes in topological order, constants, inputs and outputs. */
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly inputs: Value[] = [];
+  readonly outputs: { readonly name: string; readonly value: Value }[] = [];
+  private readonly integers = new Map<string, Value>();
+  private readonly floats = new Map<number, Value>();
+  private readonly simplified = new Map<string, Value>();
+  private counter = 0;
+
+  /** @param portable whether to avoid operators that only ONNX Runtime's CPU provider has. */
+  readonly portable: boolean;
+
+  constructor(portable: boolean = false) {
+    this.portable = portable;
+  }
+
+  private fresh(prefix: string): string {
+    this.counter += 1;
+    return `${prefix}_${this.counter}`;
+  }
+
+  input(name: string, type: OutputType): Value {
+    const value: Value = { name, shape: type.shape, dtype: type.dtype };
+    this.inputs.push(value);
+    return value;
+  }
+
+  /** A frozen weight: external data, cast to float32 when it is stored in a 16-bit type. */
+  mapped(name: string, tensor: MappedTensor): Value {
+    const dtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[
+      tensor.storedAs
+    ] as ElementType;
+    const stored: Value = { name, shape: tensor.shape, dtype, mapped: tensor };
+    return dtype === 'float32' ? stored : this.cast(stored, 'float32');
+  }
+
+  /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
+  output(name: string, value: Value): void {
+    const made = this.nodes.some((node) => node.outputs.includes(value));
+    const taken = this.outputs.some((output) => output.value === value);
+    const type = { shape: value.shape, dtype: value.dtype };
+    const named = made && !taken ? value : this.addMany('Identity', [value], [type])[0]!;
+    named.name = name;
+    this.outputs.push({ name, value: named });
+  }
+
+  /** Adds a node with one output. Equal nodes without side effects are shared. */
+  add(
+    operator: string,
+    inputs: readonly (Value | undefined)[],
+    type: OutputType,
+    options: NodeOptions = {},
+  ): Value {
+    const key = this.keyOf(operator, inputs, options);
+    const known = this.simplified.get(key);
+    if (known !== undefined) return known;
+    const [value] = this.addMany(operator, inputs, [type], options);
+    this.simplified.set(key, value!);
+    return value!;
+  }
+
+  addMany(
+    operator: string,
+    inputs: readonly (Value | undefined)[],
+    types: readonly OutputType[],
+    options: NodeOptions = {},
+  ): Value[] {
+    const outputs = types.map((type) => ({
+      name: this.fresh(operator),
+      shape: [...type.shape],
+      dtype: type.dtype,
+    }));
+    this.nodes.push({
+      operator,
+      domain: options.domain ?? '',
+      inputs,
+      outputs,
+      attributes: options.attributes ?? {},
+    });
+    return outputs;
+  }
+
+  private keyOf(
+    operator: string,
+    inputs: readonly (Value | undefined)[],
+    options: NodeOptions,
+  ): string {
+    const names = inputs.map((value) => value?.name ?? '').join(',');
+    return `${options.domain ?? ''}:${operator}(${names})${JSON.stringify(options.attributes ?? {}, (_, v) => (typeof v === 'bigint' ? v.toString() : v))}`;
+  }
+
+  constant(data: ConstantData, shape: readonly number[], dtype: ElementType): Value {
+    const uniform = uniformValue(data);
+    const named = { name: this.fresh('const'), shape: [...shape], dtype, constant: data };
+    return uniform === undefined ? named : { ...named, uniform };
+  }
+
+  /** Scalar or uniform constant; scalars are shared. */
+  scalar(value: number): Value {
+    const known = this.floats.get(value);
+    if (known !== undefined) return known;
+    const made = this.constant(Float32Array.of(value), [], 'float32');
+    this.floats.set(value, made);
+    return made;
+  }
+
+  /** int64 vector that shape operators take (shapes, axes, starts); shared. */
+  int64(values: readonly number[]): Value {
+    const key = values.join(',');
+    const known = this.integers.get(key);
+    if (known !== undefined) return known;
+    const made = this.constant(BigInt64Array.from(values.map(BigInt)), [values.length], 'int64');
+    this.integers.set(key, made);
+    return made;
+  }
+
+  cast(value: Value, dtype: ElementType): Value {
+    if (value.dtype === dtype) return value;
+    const attributes = { to: ONNX_ELEMENT_TYPE[dtype] };
+    return this.add('Cast', [value], { shape: value.shape, dtype }, { attributes });
+  }
+
+  reshape(value: Value, shape: readonly number[]): Value {
+    if (sameShape(value.shape, shape)) return value;
+    if (value.constant !== undefined) {
+      return { ...value, name: this.fresh('const'), shape: [...shape] };
+    }
+    return this.add('Reshape', [value, this.int64(shape)], { shape, dtype: value.dtype });
+  }
+
+  transpose(value: Value, permutation: readonly number[]): Value {
+    if (permutation.every((axis, i) => axis === i)) return value;
+    const shape = permutation.map((axis) => value.shape[axis]!);
+    const moved = permutation.filter((axis) => value.shape[axis] !== 1);
+    if (moved.every((axis, i) => i === 0 || moved[i - 1]! < axis))
+      return this.reshape(value, shape);
+    const attributes = { perm: [...permutation] };
+    return this.add('Transpose', [value], { shape, dtype: value.dtype }, { attributes });
+  }
+
+  /** Repeats along broadcast axes; a no-op where the shape already fits. */
+  expand(value: Value, shape: readonly number[]): Value {
+    if (sameShape(value.shape, shape)) return value;
+    return this.add('Expand', [value, this.int64(shape)], { shape, dtype: value.dtype });
+  }
+}
+
+/** Numbers of onnx.TensorProto.DataType. */
+export const ONNX_ELEMENT_TYPE: Readonly<Record<ElementType, number>> = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+
+function uniformValue(data: ConstantData): number | undefined {
+  if (data.length === 0 || data instanceof BigInt64Array) return undefined;
+  const first = data[0]!;
+  for (let i = 1; i < data.length; i += 1) if (data[i] !== first) return undefined;
+  return first;
+}

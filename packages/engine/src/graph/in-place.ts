@@ -1,0 +1,37 @@
+import { type Graph, type Node, sameShape } from './graph.js';
+
+/** Operators that read element i only to write element i, so that the result may lie over an input of equal shape. */
+const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Where', 'Sqrt', 'Neg', 'Clip']);
+
+/**
+ * Whether an output may be written over an input of the graph: every reader of the input must have finished before the
+ * output is written. That is certain when each reader feeds, directly or indirectly, the node that makes the output, and
+ * that node itself is elementwise.
+ */
+export function writesInPlace(graph: Graph, inputName: string, outputName: string): boolean {
+  const input = graph.inputs.find((value) => value.name === inputName);
+  const producers = new Map<string, Node>();
+  for (const node of graph.nodes) for (const out of node.outputs) producers.set(out.name, node);
+  const last = producers.get(outputName);
+  if (input === undefined || last === undefined || !ELEMENTWISE.has(last.operator)) return false;
+  if (!sameShape(last.outputs[0]!.shape, input.shape)) return false;
+  const feeding = ancestors(last, producers);
+  return graph.nodes.every(
+    (node) => !node.inputs.some((value) => value?.name === inputName) || feeding.has(node),
+  );
+}
+
+/** The node itself and everything that it depends on. */
+function ancestors(last: Node, producers: ReadonlyMap<string, Node>): Set<Node> {
+  const found = new Set<Node>([last]);
+  const open = [last];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (const value of node.inputs) {
+      const producer = value === undefined ? undefined : producers.get(value.name);
+      if (producer === undefined || found.has(producer)) continue;
+      found.add(producer);
+      open.push(producer);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,170 @@
+import type { Graph, Value } from '../graph/graph.js';
+import { causalMask } from '../ops/attention.js';
+import { binary, like } from './elementwise.js';
+import { matMul } from './matmul.js';
+import { reduce } from './reduce.js';
+import { defineKernel, type Emit } from './registry.js';
+import { concat, slice } from './shape.js';
+
+interface Attributes {
+  readonly scale: number;
+  readonly causal: boolean;
+}
+
+/** A range of query rows and the keys they may see. */
+interface Block {
+  readonly from: number;
+  readonly to: number;
+  readonly keys: number;
+}
+
+/** Queries are cut into at most this many blocks under a causal mask; what lies above the diagonal is not computed. */
+const CAUSAL_BLOCKS = 4;
+const SMALLEST_BLOCK = 64;
+
+function blocksOf(rows: number, keys: number, causal: boolean): Block[] {
+  const count = causal
+    ? Math.max(1, Math.min(CAUSAL_BLOCKS, Math.floor(rows / SMALLEST_BLOCK)))
+    : 1;
+  const edges = Array.from({ length: count + 1 }, (_, i) => Math.round((i * rows) / count));
+  return edges.slice(1).map((to, i) => ({
+    from: edges[i]!,
+    to,
+    keys: causal ? keys - rows + to : keys,
+  }));
+}
+
+const rowsOf = (graph: Graph, x: Value, from: number, to: number) =>
+  slice(graph, x, [0, from, 0], [x.shape[0]!, to - from, x.shape[2]!]);
+
+/** (heads, n, d) → (kvHeads, groups·n, d): the query heads that share keys become rows of one product. */
+const grouped = (graph: Graph, x: Value, kvHeads: number) =>
+  graph.reshape(x, [kvHeads, (x.shape[0]! / kvHeads) * x.shape[1]!, x.shape[2]!]);
+
+/** Softmax of the scores of one block, (heads, rows, keys). Equal calls share their nodes. */
+function probabilities(
+  graph: Graph,
+  queries: Value,
+  keys: Value,
+  block: Block,
+  mask: Value | undefined,
+  attributes: Attributes,
+): Value {
+  const rows = block.to - block.from;
+  const q = grouped(graph, rowsOf(graph, queries, block.from, block.to), keys.shape[0]!);
+  const k = rowsOf(graph, keys, 0, block.keys);
+  const products = matMul(graph, q, k, { transposeB: true, alpha: attributes.scale });
+  let scores = graph.reshape(products, [queries.shape[0]!, rows, block.keys]);
+  if (mask !== undefined) scores = binary(graph, 'Add', scores, mask);
+  if (attributes.causal) scores = binary(graph, 'Add', scores, blockMask(graph, rows, block.keys));
+  return graph.add('Softmax', [scores], like(scores), { attributes: { axis: 2 } });
+}
+
+const masks = new WeakMap<Graph, Map<string, Value>>();
+
+/** The causal mask of one block; blocks of equal size share a constant. */
+function blockMask(graph: Graph, rows: number, keys: number): Value {
+  const known = masks.get(graph) ?? new Map<string, Value>();
+  masks.set(graph, known);
+  const key = `${rows}x${keys}`;
+  const mask = known.get(key) ?? graph.constant(causalMask(rows, keys, 0), [rows, keys], 'float32');
+  known.set(key, mask);
+  return mask;
+}
+
+const forward: Emit = (graph, inputs, attributes) => {
+  const [queries, keys, values, mask] = inputs as [Value, Value, Value, Value | undefined];
+  const parts = blocksOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((block) => {
+    const weights = probabilities(graph, queries, keys, block, mask, attributes);
+    const mixed = matMul(
+      graph,
+      grouped(graph, weights, keys.shape[0]!),
+      rowsOf(graph, values, 0, block.keys),
+    );
+    return graph.reshape(mixed, [queries.shape[0]!, block.to - block.from, values.shape[2]!]);
+  });
+  return concat(graph, parts, 1);
+};
+
+defineKernel('Attention', ['queries', 'keys', 'values'], forward);
+defineKernel('MaskedAttention', ['queries', 'keys', 'values', 'mask'], forward);
+
+/**
+ * With P = softmax(S), O = P·V and D = Σ dO·O per row (equal to Σ dP·P):
+ * dV = Pᵀ·dO, dS = P ⊙ (dO·Vᵀ − D), dQ = scale·dS·K, dK = scale·dSᵀ·Q.
+ */
+defineKernel(
+  'AttentionGradient',
+  ['queries', 'keys', 'values', 'output', 'dy', 'mask'],
+  (graph, inputs, attributes) => {
+    const [queries, keys, values, output, dy, mask] = inputs as Value[];
+    const rowDots = reduce(graph, 'ReduceSum', binary(graph, 'Mul', dy!, output!), -1, true);
+    const blocks = blocksOf(queries!.shape[1]!, keys!.shape[1]!, attributes.causal);
+    const parts = blocks.map((block) =>
+      blockGradient(
+        graph,
+        { queries: queries!, keys: keys!, values: values!, dy: dy!, rowDots, mask },
+        block,
+        attributes,
+      ),
+    );
+    return [
+      concat(
+        graph,
+        parts.map((part) => part.queries),
+        1,
+      ),
+      sumOfPrefixes(
+        graph,
+        parts.map((part) => part.keys),
+      ),
+      sumOfPrefixes(
+        graph,
+        parts.map((part) => part.values),
+      ),
+    ];
+  },
+);
+
+interface BlockInputs {
+  readonly queries: Value;
+  readonly keys: Value;
+  readonly values: Value;
+  readonly dy: Value;
+  readonly rowDots: Value;
+  readonly mask: Value | undefined;
+}
+
+function blockGradient(graph: Graph, inputs: BlockInputs, block: Block, attributes: Attributes) {
+  const { scale } = attributes;
+  const kvHeads = inputs.keys.shape[0]!;
+  const rows = block.to - block.from;
+  const weights = probabilities(graph, inputs.queries, inputs.keys, block, inputs.mask, attributes);
+  const dOutput = grouped(graph, rowsOf(graph, inputs.dy, block.from, block.to), kvHeads);
+  const values = rowsOf(graph, inputs.values, 0, block.keys);
+  const dWeights = graph.reshape(
+    matMul(graph, dOutput, values, { transposeB: true }),
+    weights.shape,
+  );
+  const dots = rowsOf(graph, inputs.rowDots, block.from, block.to);
+  const dScores = binary(graph, 'Mul', weights, binary(graph, 'Sub', dWeights, dots));
+  const d = grouped(graph, dScores, kvHeads);
+  const queries = grouped(graph, rowsOf(graph, inputs.queries, block.from, block.to), kvHeads);
+  const dQueries = matMul(graph, d, rowsOf(graph, inputs.keys, 0, block.keys), { alpha: scale });
+  return {
+    queries: graph.reshape(dQueries, [inputs.queries.shape[0]!, rows, inputs.queries.shape[2]!]),
+    keys: matMul(graph, d, queries, { transposeA: true, alpha: scale }),
+    values: matMul(graph, grouped(graph, weights, kvHeads), dOutput, { transposeA: true }),
+  };
+}
+
+/** Σ of (kvHeads, nᵢ, d) over i, where the shorter ones cover the first nᵢ rows. n is increasing. */
+function sumOfPrefixes(graph: Graph, parts: readonly Value[]): Value {
+  const ends = parts.map((part) => part.shape[1]!);
+  const segments = ends.map((end, i) => {
+    const from = i === 0 ? 0 : ends[i - 1]!;
+    const covering = parts.slice(i).map((part) => rowsOf(graph, part, from, end));
+    return covering.reduce((sum, part) => binary(graph, 'Add', sum, part));
+  });
+  return concat(graph, segments, 1);
+}

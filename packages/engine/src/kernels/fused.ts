@@ -1,0 +1,145 @@
+/** Our own kernels: the few compositions in which a language model spends its time outside of matrix products. */
+import type { Graph, Value } from '../graph/graph.js';
+import { binary, like, unary } from './elementwise.js';
+import { matMul } from './matmul.js';
+import { reduce } from './reduce.js';
+import { defineKernel } from './registry.js';
+
+const mul = (graph: Graph, a: Value, b: Value) => binary(graph, 'Mul', a, b);
+const add = (graph: Graph, a: Value, b: Value) => binary(graph, 'Add', a, b);
+const sub = (graph: Graph, a: Value, b: Value) => binary(graph, 'Sub', a, b);
+const scaled = (graph: Graph, a: Value, factor: number) => mul(graph, a, graph.scalar(factor));
+
+defineKernel('Linear', ['x', 'weight', 'bias'], (graph, [x, weight, bias]) => {
+  const type = { shape: [x!.shape[0]!, weight!.shape[0]!], dtype: 'float32' } as const;
+  return graph.add('Gemm', [x, weight, bias], type, { attributes: { transA: 0, transB: 1 } });
+});
+
+// ---------------------------------------------------------------------------------------------- activations
+
+defineKernel('Silu', ['x'], (graph, [x]) => mul(graph, x!, unary(graph, 'Sigmoid', x!)));
+
+/** d silu = σ + y·(1 − σ) with y = x·σ, both shared with the forward nodes. */
+defineKernel('SiluGradient', ['dy', 'x'], (graph, [dy, x]) => {
+  const sigmoid = unary(graph, 'Sigmoid', x!);
+  const y = mul(graph, x!, sigmoid);
+  const slope = add(graph, sigmoid, sub(graph, y, mul(graph, y, sigmoid)));
+  return mul(graph, dy!, slope);
+});
+
+/** Φ(x), the standard normal distribution function. */
+function normalCdf(graph: Graph, x: Value): Value {
+  const erf = unary(graph, 'Erf', scaled(graph, x, Math.SQRT1_2));
+  return add(graph, scaled(graph, erf, 0.5), graph.scalar(0.5));
+}
+
+defineKernel('Gelu', ['x'], (graph, [x]) => mul(graph, x!, normalCdf(graph, x!)));
+defineKernel('GeluGradient', ['dy', 'x'], (graph, [dy, x]) => {
+  const halfSquare = scaled(graph, mul(graph, x!, x!), -0.5);
+  const density = scaled(graph, unary(graph, 'Exp', halfSquare), 1 / Math.sqrt(2 * Math.PI));
+  return mul(graph, dy!, add(graph, normalCdf(graph, x!), mul(graph, x!, density)));
+});
+
+// ---------------------------------------------------------------------------------------------- normalisation
+
+/** 1 / √(mean(x²) + ε) over the last axis, kept as size 1. */
+function inverseRms(graph: Graph, x: Value, epsilon: number): Value {
+  const sum = reduce(graph, 'ReduceSumSquare', x, -1, true);
+  const mean = scaled(graph, sum, 1 / x.shape.at(-1)!);
+  return unary(graph, 'Reciprocal', unary(graph, 'Sqrt', add(graph, mean, graph.scalar(epsilon))));
+}
+
+defineKernel('RmsNorm', ['x', 'weight'], (graph, [x, weight], { epsilon }) =>
+  mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
+);
+
+/** Sum over every axis but the last. */
+function sumOverRows(graph: Graph, x: Value): Value {
+  const axes = x.shape.slice(0, -1).map((_, i) => i);
+  return reduce(graph, 'ReduceSum', x, axes);
+}
+
+/** dx = r·(g − x̂·mean(g·x̂)), dw = Σ dy·x̂, with g = dy·w, x̂ = x·r. */
+defineKernel('RmsNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight], { epsilon }) => {
+  const inverse = inverseRms(graph, x!, epsilon);
+  const normalised = mul(graph, x!, inverse);
+  const perElement = mul(graph, dy!, normalised);
+  const mean = meanOfProduct(graph, perElement, weight!);
+  const centred = sub(graph, mul(graph, dy!, weight!), mul(graph, normalised, mean));
+  return [mul(graph, centred, inverse), sumOverRows(graph, perElement)];
+});
+
+/** mean(x · w) over the last axis as a matrix-vector product: no full-size intermediate. */
+function meanOfProduct(graph: Graph, x: Value, weight: Value): Value {
+  const channels = x.shape.at(-1)!;
+  const rows = graph.reshape(x, [x.shape.slice(0, -1).reduce((a, b) => a * b, 1), channels]);
+  const column = graph.reshape(weight, [channels, 1]);
+  const dots = matMul(graph, rows, column, { alpha: 1 / channels });
+  return graph.reshape(dots, [...x.shape.slice(0, -1), 1]);
+}
+
+defineKernel('LayerNorm', ['x', 'weight', 'bias'], (graph, inputs, { epsilon }) =>
+  graph.add('LayerNormalization', inputs, like(inputs[0]!), {
+    attributes: { axis: -1, epsilon: { float: epsilon } },
+  }),
+);
+
+/** dx = r·(g − mean(g) − x̂·mean(g·x̂)), dw = Σ dy·x̂, db = Σ dy. */
+defineKernel('LayerNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight], { epsilon }) => {
+  const centred = sub(graph, x!, reduce(graph, 'ReduceMean', x!, -1, true));
+  const inverse = inverseRms(graph, centred, epsilon);
+  const normalised = mul(graph, centred, inverse);
+  const perElement = mul(graph, dy!, normalised);
+  const g = mul(graph, dy!, weight!);
+  const along = mul(graph, normalised, meanOfProduct(graph, perElement, weight!));
+  const rest = sub(graph, sub(graph, g, reduce(graph, 'ReduceMean', g, -1, true)), along);
+  return [mul(graph, rest, inverse), sumOverRows(graph, perElement), sumOverRows(graph, dy!)];
+});
+
+// ---------------------------------------------------------------------------------------------- rotary
+
+defineKernel('Rotary', ['x', 'cos', 'sin'], (graph, [x, cos, sin]) => {
+  const [rows, half] = cos!.shape as [number, number];
+  const heads = x!.shape.slice(0, -2).reduce((a, b) => a * b, 1);
+  const positions = graph.constant(
+    BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
+    [1, rows],
+    'int64',
+  );
+  const image = graph.reshape(x!, [1, heads, rows, 2 * half]);
+  const rotated = graph.add('RotaryEmbedding', [image, positions, cos, sin], like(image), {
+    domain: 'com.microsoft',
+  });
+  return graph.reshape(rotated, x!.shape);
+});
+
+// ---------------------------------------------------------------------------------------------- cross-entropy
+
+const column = (graph: Graph, x: Value) => graph.reshape(x, [x.shape[0]!, 1]);
+const logSoftmax = (graph: Graph, logits: Value) =>
+  graph.add('LogSoftmax', [logits], like(logits), { attributes: { axis: 1 } });
+
+defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs) => {
+  const [logits, targets, weights] = inputs as [Value, Value, Value];
+  const index = column(graph, targets);
+  const type = { shape: index.shape, dtype: 'float32' } as const;
+  const options = { attributes: { axis: 1 } };
+  const picked = graph.add('GatherElements', [logSoftmax(graph, logits), index], type, options);
+  return unary(
+    graph,
+    'Neg',
+    reduce(graph, 'ReduceSum', mul(graph, picked, column(graph, weights)), undefined),
+  );
+});
+
+/** w·(softmax − one-hot), by one subtraction per row instead of a one-hot matrix. */
+defineKernel('CrossEntropyGradient', ['logits', 'targets', 'weights'], (graph, inputs) => {
+  const [logits, targets, weights] = inputs as [Value, Value, Value];
+  const factor = column(graph, weights);
+  const probabilities = unary(graph, 'Exp', logSoftmax(graph, logits));
+  const dense = mul(graph, probabilities, factor);
+  const updates = unary(graph, 'Neg', factor);
+  const options = { attributes: { axis: 1, reduction: 'add' } };
+  const parts = [dense, column(graph, targets), updates];
+  return graph.add('ScatterElements', parts, like(logits), options);
+});

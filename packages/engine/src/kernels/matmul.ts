@@ -1,0 +1,58 @@
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
+import { tf } from '../tfjs.js';
+import { binary } from './elementwise.js';
+import { defineKernel } from './registry.js';
+
+export interface MatMulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  /** Factor on the product. */
+  readonly alpha?: number;
+}
+
+/** a · b over the last two axes, with broadcasting batch axes. */
+export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions = {}): Value {
+  const { transposeA = false, transposeB = false, alpha = 1 } = options;
+  const rows = a.shape.at(transposeA ? -1 : -2)!;
+  const columns = b.shape.at(transposeB ? -2 : -1)!;
+  const batchA = a.shape.slice(0, -2);
+  const batchB = b.shape.slice(0, -2);
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(batchA, batchB);
+  const type = { shape: [...batch, rows, columns], dtype: 'float32' as const };
+  if (sizeOf(batchA) === 1 && sizeOf(batchB) === 1) {
+    const matrices = [a, b].map((x) => graph.reshape(x, x.shape.slice(-2)));
+    const flat = { shape: [rows, columns], dtype: 'float32' as const };
+    const attributes = {
+      transA: transposeA ? 1 : 0,
+      transB: transposeB ? 1 : 0,
+      ...(alpha === 1 ? {} : { alpha: { float: alpha } }),
+    };
+    return graph.reshape(graph.add('Gemm', matrices, flat, { attributes }), type.shape);
+  }
+  if (!transposeA && !transposeB && alpha === 1) return graph.add('MatMul', [a, b], type);
+  if (graph.portable) {
+    const product = graph.add(
+      'MatMul',
+      [flip(graph, a, transposeA), flip(graph, b, transposeB)],
+      type,
+    );
+    return alpha === 1 ? product : binary(graph, 'Mul', product, graph.scalar(alpha));
+  }
+  const attributes = {
+    transA: transposeA ? 1 : 0,
+    transB: transposeB ? 1 : 0,
+    alpha: { float: alpha },
+  };
+  return graph.add('FusedMatMul', [a, b], type, { domain: 'com.microsoft', attributes });
+}
+
+/** Swaps the last two axes when asked. */
+function flip(graph: Graph, x: Value, transpose: boolean): Value {
+  if (!transpose) return x;
+  const axes = x.shape.map((_, i) => i);
+  return graph.transpose(x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
+}
+
+defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB }) =>
+  matMul(graph, a!, b!, { transposeA, transposeB }),
+);

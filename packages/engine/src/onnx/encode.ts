@@ -1,0 +1,104 @@
+import path from 'node:path';
+import {
+  type Attribute,
+  type Graph,
+  type Node,
+  ONNX_ELEMENT_TYPE,
+  type Value,
+} from '../graph/graph.js';
+import { serialiseModel } from './schema.js';
+
+/** Operator sets of a graph: ONNX' own, and ONNX Runtime's contributed operators where a graph uses them. */
+const OPSET = 21;
+const IR_VERSION = 10;
+
+const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+const EXTERNAL = 1;
+
+/** Serialises a graph as an ONNX model. Mapped weights refer to `folder`-relative files. */
+export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
+  const used = valuesOf(graph);
+  const opsetImport: object[] = [{ domain: '', version: OPSET }];
+  if (graph.nodes.some((node) => node.domain !== '')) {
+    opsetImport.push({ domain: 'com.microsoft', version: 1 });
+  }
+  return serialiseModel({
+    irVersion: IR_VERSION,
+    producerName: 'spatialsv',
+    opsetImport,
+    graph: {
+      name: 'program',
+      node: graph.nodes.map(encodeNode),
+      initializer: used.map((value) => encodeInitializer(value, externalFolder)),
+      input: graph.inputs.map((value) => encodeValueInfo(value.name, value)),
+      output: graph.outputs.map((output) => encodeValueInfo(output.name, output.value)),
+    },
+  });
+}
+
+/** Constants and weights that some node reads, each once. */
+function valuesOf(graph: Graph): Value[] {
+  const byName = new Map<string, Value>();
+  for (const node of graph.nodes) {
+    for (const value of node.inputs) {
+      if (value?.constant !== undefined || value?.mapped !== undefined) {
+        byName.set(value.name, value);
+      }
+    }
+  }
+  return [...byName.values()];
+}
+
+function encodeNode(node: Node): object {
+  return {
+    name: node.outputs[0]!.name,
+    opType: node.operator,
+    domain: node.domain,
+    input: node.inputs.map((value) => value?.name ?? ''),
+    output: node.outputs.map((value) => value.name),
+    attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
+  };
+}
+
+function encodeAttribute(name: string, value: Attribute): object {
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    return { name, type: ATTRIBUTE_TYPE.int, i: Number(value) };
+  }
+  if (typeof value === 'string') {
+    return { name, type: ATTRIBUTE_TYPE.string, s: new TextEncoder().encode(value) };
+  }
+  if ('float' in value) return { name, type: ATTRIBUTE_TYPE.float, f: value.float };
+  return { name, type: ATTRIBUTE_TYPE.ints, ints: [...value] };
+}
+
+function encodeInitializer(value: Value, externalFolder: string | undefined): object {
+  const header = {
+    name: value.name,
+    dims: [...value.shape],
+    dataType: ONNX_ELEMENT_TYPE[value.dtype],
+  };
+  if (value.mapped !== undefined) {
+    const { file, byteOffset, byteLength } = value.mapped;
+    const location = externalFolder === undefined ? file : path.relative(externalFolder, file);
+    const externalData = [
+      { key: 'location', value: location },
+      { key: 'offset', value: String(byteOffset) },
+      { key: 'length', value: String(byteLength) },
+    ];
+    return { ...header, dataLocation: EXTERNAL, externalData };
+  }
+  const data = value.constant!;
+  return { ...header, rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+}
+
+function encodeValueInfo(name: string, value: Value): object {
+  return {
+    name,
+    type: {
+      tensorType: {
+        elemType: ONNX_ELEMENT_TYPE[value.dtype],
+        shape: { dim: value.shape.map((dimValue) => ({ dimValue })) },
+      },
+    },
+  };
+}
