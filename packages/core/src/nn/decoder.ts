@@ -66,8 +66,8 @@ function neededLayers(config: DecoderConfig, request: DecodeRequest): number {
 
 interface AttentionContext {
   readonly tables: RotaryTables;
-  /** (T, S) additive. */
-  readonly mask: Tensor;
+  /** (T, S) additive; absent for a whole sequence, whose attention is plainly causal. */
+  readonly mask?: Tensor;
   readonly cache?: KeyValueCacheV1;
   /** (T, capacity) 1 at the slot of each new token. */
   readonly slots?: Tensor;
@@ -78,7 +78,7 @@ function attentionContext(config: DecoderConfig, inputs: DecoderInputsV1): Atten
   const tables = rotaryTables(config.rope, config.headDim, inputs.positions);
   if (inputs.cache === undefined || inputs.cacheSlot === undefined) {
     checkLength(config, tokens);
-    return { tables, mask: causalMask(arange(tokens, 0), tokens) };
+    return { tables };
   }
   const capacity = inputs.cache.keys[0]!.shape[1]!;
   checkLength(config, capacity);
@@ -145,7 +145,7 @@ function selfAttention(
   const values = writeSlots(context.cache?.values[layer], newValues, context.slots);
   const mixed = ops.attention(queries, keys, values, {
     scale: config.headDim ** -0.5,
-    mask: context.mask,
+    ...(context.mask === undefined ? { causal: true } : { mask: context.mask }),
   });
   const rows = tf.reshape(tf.transpose(mixed, [1, 0, 2]), [-1, config.heads * config.headDim]); // (T, heads·hd)
   return { x: ops.linear(rows, attention.get('o_proj.weight')), keys, values };
