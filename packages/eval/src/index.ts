@@ -24,6 +24,13 @@ export {
   accuracyReport,
   type Prediction,
 } from './report.js';
+export {
+  readSpatialCheckpoint,
+  SPATIAL_FOLDER,
+  type SpatialCheckpoint,
+  type SpatialSettings,
+  writeSpatialCheckpoint,
+} from './spatial-checkpoint.js';
 export { binomialTail } from './statistics/binomial.js';
 export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';

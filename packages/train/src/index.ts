@@ -1,1 +1,33 @@
-export {};
+export { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
+export { loadTrainConfig, parseTrainConfig } from './config/load-config.js';
+export { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
+export {
+  type Features,
+  VisionFeatures,
+  type VisionFeaturesOptions,
+} from './data/vision-features.js';
+export { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from './groups.js';
+export {
+  type CameraPose,
+  type LabelTarget,
+  posesInFirstCamera,
+  resampleView,
+  sceneScale,
+  type ViewLabels,
+} from './labels/label-maps.js';
+export {
+  type AdamwSettings,
+  type AdamwTensors,
+  adamwUpdate,
+  clipCoefficient,
+  type RateScalars,
+  rateScalars,
+  type StepScalars,
+  stepScalars,
+  sumOfSquares,
+} from './optimizer/adamw.js';
+export { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
+export { countSteps, rateFactor } from './optimizer/schedule.js';
+export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
+export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
+export { type TrainOptions, type TrainResult, type TrainStart, train } from './train.js';

@@ -1,0 +1,88 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  float32Source,
+  type HeadsConfig,
+  openSafetensors,
+  type ParameterValues,
+  parseHeadsConfig,
+  SpatialError,
+  writeFileAtomic,
+  writeSafetensors,
+} from '@spatialsv/core';
+import { z } from 'zod';
+
+/** Sub-folder of a checkpoint with what the Hugging Face layout does not hold. */
+export const SPATIAL_FOLDER = 'spatialsv';
+const SETTINGS = 'settings.json';
+const WEIGHTS = 'heads.safetensors';
+
+/** Projectors and heads of a checkpoint, and how they are attached to its backbone. */
+export interface SpatialSettings {
+  /** Layers whose hidden states feed the heads, shallow to deep. */
+  readonly taps: readonly number[];
+  readonly heads: HeadsConfig;
+  /** Channels of the distilled features; 0 without a distillation projector. */
+  readonly featureChannels: number;
+}
+
+export interface SpatialCheckpoint extends SpatialSettings {
+  /** Every `spatial.*` parameter, float32. */
+  readonly parameters: ParameterValues;
+}
+
+const settingsSchema = z.object({
+  version: z.literal(1),
+  taps: z.array(z.int().min(0)).length(4),
+  heads: z.unknown(),
+  featureChannels: z.int().min(0),
+});
+
+/** Writes `spatialsv/` into a checkpoint folder. */
+export async function writeSpatialCheckpoint(
+  folder: string,
+  checkpoint: SpatialCheckpoint,
+): Promise<void> {
+  const { parameters, ...settings } = checkpoint;
+  const target = join(folder, SPATIAL_FOLDER);
+  await mkdir(target, { recursive: true });
+  const tensors = Object.entries(parameters).map(
+    ([name, { data, shape }]) => [name, float32Source(data, shape)] as const,
+  );
+  await writeSafetensors(join(target, WEIGHTS), new Map(tensors));
+  const text = JSON.stringify({ version: 1, ...settings }, null, 2);
+  await writeFileAtomic(join(target, SETTINGS), `${text}\n`);
+}
+
+/**
+ * Reads `spatialsv/` of a checkpoint folder.
+ * @returns undefined for a plain checkpoint, which has no heads.
+ * @throws SpatialError FILE_INVALID for settings that this version cannot read; WEIGHT_* as the weights file is wrong.
+ */
+export async function readSpatialCheckpoint(
+  folder: string,
+): Promise<SpatialCheckpoint | undefined> {
+  const file = join(folder, SPATIAL_FOLDER, SETTINGS);
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const { taps, heads, featureChannels } = parseSettings(text, file);
+  const reader = await openSafetensors(join(folder, SPATIAL_FOLDER, WEIGHTS));
+  const parameters: ParameterValues = {};
+  for (const [name, { shape }] of reader.tensors) {
+    parameters[name] = { data: await reader.readFloat32(name), shape };
+  }
+  return { taps, heads: parseHeadsConfig(heads), featureChannels, parameters };
+}
+
+function parseSettings(text: string, file: string): z.output<typeof settingsSchema> {
+  try {
+    return settingsSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new SpatialError({
+      code: 'FILE_INVALID',
+      message: `${file}: not the settings of a SpatialSV checkpoint (${(cause as Error).message})`,
+      hint: 'The checkpoint was written by another version or is damaged: copy it again, or train anew.',
+      cause,
+    });
+  }
+}

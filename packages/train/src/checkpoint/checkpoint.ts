@@ -1,0 +1,156 @@
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type BackboneV1,
+  float32Source,
+  openSafetensors,
+  type ParameterValues,
+  SpatialError,
+  writeFileAtomic,
+  writeSafetensors,
+} from '@spatialsv/core';
+import type { DeviceTensor, HostArray } from '@spatialsv/engine';
+import { type SpatialSettings, writeSpatialCheckpoint } from '@spatialsv/eval';
+import { z } from 'zod';
+import type { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
+
+/** Sub-folder of a checkpoint with what only training needs. */
+const TRAINER_FOLDER = 'trainer';
+const STATE_FILE = 'state.safetensors';
+const RECORD_FILE = 'trainer.json';
+
+const recordSchema = z.object({
+  version: z.literal(1),
+  /** Optimiser steps taken. */
+  step: z.int().min(0),
+  /** Samples seen: the position in the sample order. */
+  position: z.int().min(0),
+  /** The order's seed. */
+  seed: z.int(),
+});
+
+export type TrainerRecord = Omit<z.output<typeof recordSchema>, 'version'>;
+
+export interface CheckpointContent {
+  readonly backbone: BackboneV1;
+  readonly optimizer: AdamwOptimizer;
+  readonly spatial?: SpatialSettings | undefined;
+  /** Heads and projectors that are not trained. */
+  readonly frozenHeads: ParameterValues;
+  readonly record: TrainerRecord;
+}
+
+const KINDS = ['parameters', 'first', 'second'] as const;
+
+const isSpatial = (name: string): boolean => name.startsWith('spatial.');
+
+/** Folder of the checkpoint after `step` optimiser steps. */
+export const checkpointFolder = (out: string, step: number): string =>
+  join(out, 'checkpoints', `step-${step}`);
+
+/**
+ * Writes a checkpoint: the backbone's own layout, `spatialsv/` with the heads, `trainer/` with float32 parameters and
+ * moments. It is written beside its place and renamed, so a crash leaves no half checkpoint.
+ * @returns its folder.
+ */
+export async function saveCheckpoint(out: string, content: CheckpointContent): Promise<string> {
+  const folder = checkpointFolder(out, content.record.step);
+  const temporary = `${folder}.incomplete`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(join(temporary, TRAINER_FOLDER), { recursive: true });
+  await saveModel(temporary, content);
+  await saveTrainer(join(temporary, TRAINER_FOLDER), content);
+  await rm(folder, { recursive: true, force: true });
+  await rename(temporary, folder);
+  return folder;
+}
+
+async function saveModel(folder: string, content: CheckpointContent) {
+  const { backbone, optimizer, spatial } = content;
+  const replaced = new Map<string, Float32Array>();
+  const heads: ParameterValues = { ...content.frozenHeads };
+  for (const [name, tensor] of Object.entries(optimizer.parameters)) {
+    const data = (await tensor.read()) as Float32Array;
+    if (isSpatial(name)) heads[name] = { data, shape: tensor.shape };
+    else replaced.set(name, data);
+  }
+  await backbone.save(folder, replaced);
+  if (spatial !== undefined)
+    await writeSpatialCheckpoint(folder, { ...spatial, parameters: heads });
+}
+
+async function saveTrainer(folder: string, { optimizer, record }: CheckpointContent) {
+  const tensors = new Map<string, ReturnType<typeof float32Source>>();
+  for (const kind of KINDS) {
+    for (const [name, tensor] of Object.entries(optimizer[kind])) {
+      tensors.set(`${kind}/${name}`, await sourceOf(tensor));
+    }
+  }
+  await writeSafetensors(join(folder, STATE_FILE), tensors);
+  const text = JSON.stringify({ version: 1, ...record }, null, 2);
+  await writeFileAtomic(join(folder, RECORD_FILE), `${text}\n`);
+}
+
+const sourceOf = async (tensor: DeviceTensor) =>
+  float32Source((await tensor.read()) as Float32Array, tensor.shape);
+
+/** Complete checkpoints of a run folder by step, oldest first. */
+export async function listCheckpoints(out: string): Promise<readonly number[]> {
+  const names = await readdir(join(out, 'checkpoints')).catch(() => []);
+  const steps = names.flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+  return steps.sort((a, b) => a - b);
+}
+
+/** Deletes all but the newest `keep` checkpoints. */
+export async function pruneCheckpoints(out: string, keep: number): Promise<void> {
+  for (const step of (await listCheckpoints(out)).slice(0, -keep)) {
+    await rm(checkpointFolder(out, step), { recursive: true, force: true });
+  }
+}
+
+/**
+ * Puts parameters and moments of a checkpoint into the optimiser.
+ * @throws SpatialError FILE_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH when the checkpoint is of another run.
+ */
+export async function restoreCheckpoint(
+  folder: string,
+  optimizer: AdamwOptimizer,
+): Promise<TrainerRecord> {
+  const record = await readRecord(join(folder, TRAINER_FOLDER, RECORD_FILE));
+  const file = join(folder, TRAINER_FOLDER, STATE_FILE);
+  const reader = await openSafetensors(file);
+  for (const kind of KINDS) {
+    for (const [name, tensor] of Object.entries(optimizer[kind])) {
+      requireShape(file, reader.info(`${kind}/${name}`), tensor.shape);
+      const data: HostArray = await reader.readFloat32(`${kind}/${name}`);
+      await tensor.write(data);
+    }
+  }
+  return record;
+}
+
+function requireShape(
+  file: string,
+  stored: { readonly name: string; readonly shape: readonly number[] },
+  expected: readonly number[],
+): void {
+  if (stored.shape.join() === expected.join()) return;
+  throw new SpatialError({
+    code: 'SHAPE_MISMATCH',
+    message: `${file}: ${stored.name}: expected (${expected.join(', ')}), found (${stored.shape.join(', ')})`,
+    hint: 'The checkpoint belongs to another model or other heads; resume with the configuration that wrote it.',
+  });
+}
+
+async function readRecord(file: string): Promise<TrainerRecord> {
+  try {
+    return recordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (cause) {
+    throw new SpatialError({
+      code: 'FILE_INVALID',
+      message: `${file}: not the record of a training checkpoint (${(cause as Error).message})`,
+      hint: 'Delete this checkpoint folder and resume from the one before.',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import { SpatialError } from '@spatialsv/core';
+import { parseTrainConfig } from './load-config.js';
+
+const MINIMAL = 'model: ./m\nout: runs/a\ndata:\n  - path: train.jsonl\n';
+
+function failure(text: string): SpatialError {
+  try {
+    parseTrainConfig(text, '/x/config.yaml');
+  } catch (error) {
+    if (SpatialError.isInstance(error)) return error;
+    throw error;
+  }
+  throw new Error('expected a failure');
+}
+
+describe('parseTrainConfig', () => {
+  it('fills in the defaults of the paper and resolves paths', () => {
+    const config = parseTrainConfig(MINIMAL, '/x/config.yaml');
+    expect(config).toMatchObject({
+      model: '/x/m',
+      out: '/x/runs/a',
+      data: [{ format: 'jsonl', path: '/x/train.jsonl' }],
+      batchSize: 16,
+      losses: { weights: { text: 1, distillation: 1, depth: 1, ray: 1, point: 1 } },
+      optimizer: { learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 } },
+      schedule: { warmupRatio: 0.03 },
+      source: { name: 'none' },
+    });
+  });
+
+  it('names line and nearest key of an unknown key', () => {
+    const error = failure(`${MINIMAL}optimizer:\n  betas: [0.9, 0.99]\n  weight_decy: 0.1\n`);
+    expect(error.code).toBe('CONFIG_INVALID');
+    expect(error.message).toContain('/x/config.yaml:7');
+    expect(error.message).toContain("'weightDecay'");
+    const top = failure(`batchsize: 3\n${MINIMAL}`);
+    expect(top.message).toContain(":1: unknown key 'batchsize', did you mean 'batchSize'?");
+    const heads = failure(`${MINIMAL}heads:\n  presets: tiny\n`);
+    expect(heads.message).toContain(":6: unknown key 'heads.presets', did you mean 'preset'?");
+    const nested = failure(`${MINIMAL}    limt: 4\n`);
+    expect(nested.message).toContain(":5: unknown key 'data.0.limt', did you mean 'limit'?");
+  });
+
+  it('explains a wrong type, a missing key and both at once', () => {
+    const wrong = failure(`${MINIMAL}batchSize: many\n`);
+    expect(wrong.message).toMatch(/:5: 'batchSize': .*"many"/);
+    const missing = failure('model: ./m\ndata:\n  - path: a\n');
+    expect(missing.message).toContain("'out' is missing");
+    const both = failure('model: 3\nout: x\ndata: []\n');
+    expect(both.message.split('\n')).toHaveLength(2);
+  });
+
+  it('refuses steps beside epochs, broken YAML and an empty file', () => {
+    expect(failure(`${MINIMAL}schedule: { steps: 3, epochs: 1 }\n`).message).toContain('not both');
+    expect(failure('model: [\n').code).toBe('CONFIG_INVALID');
+    expect(failure('').message).toContain("'model' is missing");
+  });
+});

@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { nearestName, SpatialError } from '@spatialsv/core';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { type TrainConfig, trainConfigSchema } from './schema.js';
+
+/**
+ * Reads a training configuration. Defaults are filled in and relative paths resolved against the file's folder.
+ * @throws SpatialError FILE_MISSING, or CONFIG_INVALID naming file, line, key and, for an unknown key, the nearest known one.
+ */
+export async function loadTrainConfig(path: string): Promise<TrainConfig> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new SpatialError({
+      code: 'FILE_MISSING',
+      message: `${path}: the configuration file cannot be read (${(cause as Error).message})`,
+      hint: 'Name an existing YAML file: spatialsv train CONFIG.yaml',
+      cause,
+    });
+  });
+  return parseTrainConfig(text, path);
+}
+
+/** {@link loadTrainConfig} from text; `path` is what messages name and relative paths start from. */
+export function parseTrainConfig(text: string, path: string): TrainConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    throw invalid(`${path}:${lines.linePos(broken.pos[0]).line}`, broken.message, YAML_HINT);
+  }
+  const result = trainConfigSchema.safeParse(document.toJS() ?? {});
+  if (result.success) return resolvePaths(result.data, dirname(resolve(path)));
+  throw describe(result.error, document, lines, path);
+}
+
+const YAML_HINT = 'Correct the YAML at this line; indentation is by spaces and lists start with -.';
+const KEYS_HINT = 'docs/training.md lists every key with its type and default.';
+
+function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
+  const at = (path: string) => resolve(folder, path);
+  return {
+    ...config,
+    model: at(config.model),
+    out: at(config.out),
+    ...(config.featureCache === undefined ? {} : { featureCache: at(config.featureCache) }),
+    data: config.data.map((dataset) => ({
+      ...dataset,
+      path: at(dataset.path),
+      ...(dataset.imageRoot === undefined ? {} : { imageRoot: at(dataset.imageRoot) }),
+    })),
+  };
+}
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+
+function describe(
+  error: z.ZodError,
+  document: Document,
+  lines: LineCounter,
+  path: string,
+): SpatialError {
+  const told = error.issues.map((issue) => {
+    const where = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
+    const line = lineOf(document, lines, where);
+    return `${path}${line === undefined ? '' : `:${line}`}: ${explain(issue, document)}`;
+  });
+  return invalid(undefined, told.join('\n'), KEYS_HINT);
+}
+
+function explain(issue: Issue, document: Document): string {
+  const name = dotted(issue.path);
+  if (issue.code === 'unrecognized_keys') return unknownKeys(issue.keys, issue.path);
+  const found = document.getIn([...issue.path]);
+  if (issue.code === 'invalid_type' && found === undefined) {
+    return `'${name}' is missing (expected ${issue.expected})`;
+  }
+  return `'${name}': ${issue.message}, found ${JSON.stringify(isNode(found) ? found.toJSON() : found)}`;
+}
+
+function unknownKeys(keys: readonly string[], path: Path): string {
+  const known = knownKeys(path);
+  const told = keys.map((key) => {
+    const near = nearestName(known, key);
+    const full = dotted([...path, key]);
+    return near === undefined
+      ? `unknown key '${full}' (known here: ${known.join(', ')})`
+      : `unknown key '${full}', did you mean '${near}'?`;
+  });
+  return told.join('; ');
+}
+
+const dotted = (path: Path): string => path.map(String).join('.') || 'the file';
+
+/** Keys that the schema knows at a path. */
+function knownKeys(path: Path): readonly string[] {
+  let schema: z.core.$ZodType = trainConfigSchema;
+  for (const step of path) schema = child(unwrap(schema), step);
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function child(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType {
+  if (schema instanceof z.ZodObject) return schema.shape[step as string];
+  if (schema instanceof z.ZodArray) return schema.element;
+  return schema;
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodPipe) return unwrap(schema.in);
+  const wrapped =
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodOptional;
+  return wrapped ? unwrap(schema.unwrap()) : schema;
+}
+
+function lineOf(document: Document, lines: LineCounter, path: Path): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const offset = keyOffset(document, path.slice(0, length));
+    if (offset !== undefined) return lines.linePos(offset).line;
+  }
+  return undefined;
+}
+
+/** Where the last key of `path` (or the item, in a list) starts. */
+function keyOffset(document: Document, path: Path): number | undefined {
+  const parent = document.getIn(path.slice(0, -1), true);
+  const last = path.at(-1);
+  const container = path.length === 1 ? document.contents : parent;
+  if (isMap(container)) {
+    const pair = container.items.find((item) => isScalar(item.key) && item.key.value === last);
+    if (isScalar(pair?.key)) return pair.key.range?.[0];
+  }
+  const node = document.getIn([...path], true);
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function invalid(place: string | undefined, what: string, hint: string): SpatialError {
+  const message = place === undefined ? what : `${place}: ${what}`;
+  return new SpatialError({ code: 'CONFIG_INVALID', message, hint });
+}

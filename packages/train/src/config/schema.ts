@@ -1,0 +1,84 @@
+import { headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
+import { DATASET_FORMATS } from '@spatialsv/eval';
+import { z } from 'zod';
+
+const count = z.int().positive();
+const rate = z.number().min(0);
+
+const dataset = z.strictObject({
+  /** How the file is read. */
+  format: z.enum(DATASET_FORMATS).default('jsonl'),
+  path: z.string().min(1),
+  /** Folder that image paths are relative to; found beside or above the file where absent. */
+  imageRoot: z.string().min(1).optional(),
+  /** Keep only the first so many samples. */
+  limit: count.optional(),
+});
+
+const source = z.strictObject({
+  /** Id of a supervision source, or `none`. */
+  name: z.string().min(1).default('none'),
+  /** Handed to the source as they are. */
+  options: z.record(z.string(), z.unknown()).default({}),
+});
+
+const optimizer = z.strictObject({
+  /** Table 6 of the paper, Qwen2.5-VL row. A rate of 0 freezes the group. */
+  learningRates: z
+    .strictObject({
+      languageModel: rate.default(2e-7),
+      projector: rate.default(1e-5),
+      spatial: rate.default(1e-5),
+    })
+    .prefault({}),
+  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: rate.default(0),
+  /** Largest global gradient norm. */
+  gradientClip: z.number().positive().default(1),
+});
+
+const schedule = z
+  .strictObject({
+    /** Optimiser steps; or `epochs`. */
+    steps: count.optional(),
+    epochs: z.number().positive().optional(),
+    /** Share of the steps over which the rate rises from 0. */
+    warmupRatio: z.number().min(0).max(1).default(0.03),
+  })
+  .refine((value) => value.steps === undefined || value.epochs === undefined, {
+    message: 'give either steps or epochs, not both',
+  });
+
+/** The whole of a training configuration file. */
+export const trainConfigSchema = z.strictObject({
+  /** Folder of a Hugging Face checkpoint. */
+  model: z.string().min(1),
+  data: z.array(dataset).min(1),
+  source: source.prefault({}),
+  heads: headsConfigSchema.prefault({}),
+  losses: lossConfigSchema.prefault({}),
+  /** Layers whose hidden states feed the heads; the backbone's own four where absent. */
+  taps: z.tuple([count, count, count, count]).optional(),
+  optimizer: optimizer.prefault({}),
+  schedule: schedule.prefault({}),
+  /** Samples per optimiser step, by accumulation. */
+  batchSize: count.default(16),
+  /** Pixels per view. */
+  imageBudget: z
+    .strictObject({ minPixels: count.optional(), maxPixels: count.optional() })
+    .prefault({}),
+  seed: z.int().min(0).default(0),
+  /** Optimiser steps between checkpoints; 0 writes only the last one. */
+  checkpointEvery: z.int().min(0).default(500),
+  /** Checkpoints kept; older ones are deleted. */
+  keepCheckpoints: count.default(2),
+  /** Folder where vision features are kept between runs; in memory only where absent. */
+  featureCache: z.string().min(1).optional(),
+  /** Run folder. */
+  out: z.string().min(1),
+  device: z.string().min(1).default('cpu'),
+});
+
+export type TrainConfig = z.output<typeof trainConfigSchema>;
+export type TrainConfigInput = z.input<typeof trainConfigSchema>;

@@ -1,0 +1,263 @@
+import {
+  type BackboneV1,
+  type GeometryLabelsV1,
+  type HeadsConfig,
+  headOutputSize,
+  type PreparedInputsV1,
+  poolFeatures,
+  type RgbImage,
+  readImage,
+  type SampleV1,
+  type SupervisionSourceV1,
+} from '@spatialsv/core';
+import type { HostArray, Tree } from '@spatialsv/engine';
+import {
+  posesInFirstCamera,
+  requireConventions,
+  resampleView,
+  sceneScale,
+  type ViewLabels,
+} from '../labels/label-maps.js';
+import {
+  type GridGroup,
+  gridGroups,
+  type StepShape,
+  targetBucket,
+  tokenBucket,
+} from '../step/step-shape.js';
+import { ByteCache } from './byte-cache.js';
+import type { Features, VisionFeatures } from './vision-features.js';
+
+/** Everything that a step program takes for one sample. */
+export interface SampleInputs {
+  readonly shape: StepShape;
+  /** The `sample` input. */
+  readonly tensors: Tree<HostArray>;
+  /** Tokens of the sequence, without padding. */
+  readonly tokens: number;
+  /** Whether the sample has a text target. */
+  readonly hasText: boolean;
+}
+
+export interface SampleInputsOptions {
+  readonly backbone: BackboneV1;
+  readonly features: VisionFeatures;
+  readonly heads: HeadsConfig;
+  readonly source?: SupervisionSourceV1 | undefined;
+  /** Bytes kept in memory of each: vision features, label maps, token layouts. */
+  readonly cacheBytes?: number;
+}
+
+/** A prepared sequence without its pixels, and the sizes of its images. */
+type Layout = Omit<PreparedInputsV1, 'views'> & {
+  readonly gridThw: readonly (readonly [number, number, number])[];
+  readonly imageSizes: readonly { readonly height: number; readonly width: number }[];
+};
+
+interface ViewSetLabels {
+  readonly views: readonly ViewLabels[];
+  /** (Σ h·w, C₃), when the source gives features. */
+  readonly distilled?: { readonly data: Float32Array; readonly channels: number } | undefined;
+}
+
+const DEFAULT_CACHE_BYTES = 1 << 29;
+
+/** Turns samples into inputs of the step program, keeping what samples share: features of an image, labels of a view set. */
+export class SampleInputsBuilder {
+  readonly #options: SampleInputsOptions;
+  readonly #layouts: ByteCache<Layout>;
+  readonly #features: ByteCache<Features>;
+  readonly #labels: ByteCache<ViewSetLabels>;
+
+  constructor(options: SampleInputsOptions) {
+    const bytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
+    this.#options = options;
+    this.#layouts = new ByteCache(bytes, layoutBytes);
+    this.#features = new ByteCache(bytes, ({ data }) => data.byteLength);
+    this.#labels = new ByteCache(bytes, labelBytes);
+  }
+
+  /** @throws SpatialError as reading images, the backbone and the source do. */
+  async build(sample: SampleV1): Promise<SampleInputs> {
+    const { layout, features } = await this.#layoutAndFeatures(sample);
+    const labels = await this.#labelsOf(sample, layout);
+    const shape = shapeOf(layout, features, labels);
+    const views = <Value>(value: (index: number) => Value) =>
+      Object.fromEntries(sample.images.map((_, index) => [`v${index}`, value(index)]));
+    const tensors = {
+      ...sequenceTensors(layout, shape.tokens),
+      ...(shape.targets > 0 && targetTensors(layout.labels, shape.targets)),
+      features: views((index) => features[index]!.data),
+      cells: views((index) => layout.grids[index]!.tokenIndex),
+      ...(labels !== undefined && { labels: groupTensors(labels.views, gridGroups(shape.views)) }),
+      ...(labels?.distilled !== undefined && { distilled: labels.distilled.data }),
+    };
+    return { shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 };
+  }
+
+  /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
+  async #layoutAndFeatures(sample: SampleV1) {
+    let prepared: PreparedInputsV1 | undefined;
+    const prepare = async () => {
+      const images = await Promise.all(sample.images.map((image) => readImage(image)));
+      prepared ??= await this.#options.backbone.prepare(conversation(sample, images));
+      return { prepared, images };
+    };
+    const layout = await this.#layouts.get(sample.id, async () => {
+      const made = await prepare();
+      return toLayout(made.prepared, made.images);
+    });
+    const features: Features[] = [];
+    for (const [index, image] of sample.images.entries()) {
+      const key = `${image}:${layout.gridThw[index]!.join()}`;
+      features.push(
+        await this.#features.get(key, async () => {
+          const { views } = prepared ?? (await prepare()).prepared;
+          return this.#options.features.of(views[index]!);
+        }),
+      );
+    }
+    return { layout, features };
+  }
+
+  async #labelsOf(sample: SampleV1, layout: Layout): Promise<ViewSetLabels | undefined> {
+    const { source, heads } = this.#options;
+    if (source === undefined) return undefined;
+    const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
+    return this.#labels.get(`${sample.images.join('\n')}:${grids}`, async () => {
+      const labels = await source.doSupervise({ images: sample.images });
+      requireConventions(labels, source.id);
+      return viewSetLabels(labels, layout, heads);
+    });
+  }
+}
+
+function conversation(sample: SampleV1, images: readonly RgbImage[]) {
+  const { question = '', answer } = sample;
+  return { images, question, ...(answer === undefined ? {} : { answer }) };
+}
+
+function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layout {
+  const { views, ...rest } = prepared;
+  return {
+    ...rest,
+    gridThw: views.map(({ gridThw }) => gridThw),
+    imageSizes: images.map(({ height, width }) => ({ height, width })),
+  };
+}
+
+const layoutBytes = ({ inputIds }: Layout): number => 32 * inputIds.length;
+
+const labelBytes = ({ views, distilled }: ViewSetLabels): number =>
+  views.reduce((sum, { depth }) => sum + 12 * depth.byteLength, distilled?.data.byteLength ?? 0);
+
+function shapeOf(
+  layout: Layout,
+  features: readonly Features[],
+  labels: ViewSetLabels | undefined,
+): StepShape {
+  const targets = layout.labels.reduce((count, label) => count + (label >= 0 ? 1 : 0), 0);
+  return {
+    tokens: tokenBucket(layout.inputIds.length),
+    positionRows: layout.positionRows,
+    targets: targetBucket(targets),
+    views: layout.grids.map(({ h, w }, index) => ({
+      gridThw: layout.gridThw[index]!,
+      h,
+      w,
+      features: features[index]!.shape,
+    })),
+    geometry: labels !== undefined,
+    featureChannels: labels?.distilled?.channels ?? 0,
+  };
+}
+
+/** Ids, positions and splice rows, padded behind the sequence, where causal attention keeps padding from being seen. */
+function sequenceTensors(layout: Layout, tokens: number) {
+  const { inputIds, positions, positionRows, spliceIndex, nextPosition } = layout;
+  const length = inputIds.length;
+  const paddedIds = new Int32Array(tokens);
+  paddedIds.set(inputIds);
+  const paddedPositions = new Int32Array(positionRows * tokens).fill(nextPosition);
+  for (let row = 0; row < positionRows; row++) {
+    paddedPositions.set(positions.subarray(row * length, (row + 1) * length), row * tokens);
+  }
+  // Visual rows follow the text rows, of which padding adds some.
+  const splice = Int32Array.from({ length: tokens }, (_, index) => {
+    const row = spliceIndex[index] ?? index;
+    return index < length && row >= length ? row + tokens - length : row;
+  });
+  return { inputIds: paddedIds, positions: paddedPositions, spliceIndex: splice };
+}
+
+/** Row t predicts token t + 1. */
+function targetTensors(labels: Int32Array, padded: number) {
+  const at = [...labels.keys()].filter((index) => labels[index]! >= 0);
+  const targetRows = new Int32Array(padded);
+  const targets = new Int32Array(padded);
+  const targetWeights = new Float32Array(padded);
+  at.forEach((position, index) => {
+    targetRows[index] = position - 1;
+    targets[index] = labels[position]!;
+    targetWeights[index] = 1 / at.length;
+  });
+  return { targetRows, targets, targetWeights };
+}
+
+function viewSetLabels(
+  labels: GeometryLabelsV1,
+  layout: Layout,
+  heads: HeadsConfig,
+): ViewSetLabels {
+  const poses = posesInFirstCamera(labels);
+  const scale = sceneScale(labels, poses);
+  const views = layout.grids.map((grid, view) => {
+    const { covered } = grid;
+    const target = { ...headOutputSize(heads, grid), covered, image: layout.imageSizes[view]! };
+    return resampleView(labels, view, poses[view]!, target, scale);
+  });
+  return { views, distilled: pooledFeatures(labels, layout) };
+}
+
+function pooledFeatures(labels: GeometryLabelsV1, layout: Layout): ViewSetLabels['distilled'] {
+  const { features } = labels;
+  if (features === undefined) return undefined;
+  const { h, w, channels } = features;
+  const size = h * w * channels;
+  const pooled = layout.grids.map((grid, view) => {
+    const data = features.data.subarray(view * size, (view + 1) * size);
+    return poolFeatures({ data, views: 1, h, w, channels }, grid);
+  });
+  return { data: concat(pooled), channels };
+}
+
+/** Label maps by grid group, with the group's share of the valid pixels. */
+function groupTensors(views: readonly ViewLabels[], groups: readonly GridGroup[]) {
+  const valid = (indices: readonly number[]) =>
+    indices.reduce((sum, view) => sum + views[view]!.mask.reduce((a, b) => a + b, 0), 0);
+  const total = Math.max(1, valid([...views.keys()]));
+  const tensors = groups.map((group) => {
+    const join = (name: keyof ViewLabels) => concat(group.views.map((view) => views[view]![name]));
+    const share = Float32Array.of(groups.length === 1 ? 1 : valid(group.views) / total);
+    const maps = {
+      depth: join('depth'),
+      mask: join('mask'),
+      rays: join('rays'),
+      rayMask: join('rayMask'),
+      points: join('points'),
+      share,
+    };
+    return [group.name, maps] as const;
+  });
+  return Object.fromEntries(tensors);
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}

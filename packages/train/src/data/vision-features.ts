@@ -1,0 +1,104 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type BackboneV1,
+  float32Source,
+  openSafetensors,
+  type Parameters,
+  type ViewInputV1,
+  writeSafetensors,
+} from '@spatialsv/core';
+import { compile, type DeviceTensor, float32, ProgramCache, type Tensor } from '@spatialsv/engine';
+import { mapValues } from '../records.js';
+import { sha256 } from './sha256.js';
+
+/** (P, Cv) features of one view. */
+export interface Features {
+  readonly data: Float32Array;
+  readonly shape: readonly [number, number];
+}
+
+export interface VisionFeaturesOptions {
+  readonly device: string;
+  /** Identifies the weights in the cache folder. */
+  readonly weightsHash: string;
+  /** Folder that keeps features between runs. */
+  readonly folder?: string | undefined;
+}
+
+/** Patch grids whose programs are kept compiled. */
+const PROGRAMS = 8;
+
+/** The frozen vision encoder: computes the features of a view, or finds them in the cache folder. */
+export class VisionFeatures {
+  readonly #backbone: BackboneV1;
+  readonly #options: VisionFeaturesOptions;
+  readonly #programs = new ProgramCache(PROGRAMS);
+
+  constructor(backbone: BackboneV1, options: VisionFeaturesOptions) {
+    this.#backbone = backbone;
+    this.#options = options;
+  }
+
+  async of(view: ViewInputV1): Promise<Features> {
+    if (this.#options.folder === undefined) return this.#encode(view);
+    const file = join(this.#options.folder, `${this.#key(view)}.safetensors`);
+    return (await readFeatures(file)) ?? this.#keep(file, await this.#encode(view));
+  }
+
+  dispose(): Promise<void> {
+    return this.#programs.dispose();
+  }
+
+  #key({ pixelValues, gridThw }: ViewInputV1): string {
+    const bytes = new Uint8Array(
+      pixelValues.buffer,
+      pixelValues.byteOffset,
+      pixelValues.byteLength,
+    );
+    return sha256(this.#options.weightsHash, gridThw.join(), bytes);
+  }
+
+  async #encode(view: ViewInputV1): Promise<Features> {
+    const program = await this.#programs.get(programKey(view), () => this.#compile(view));
+    const outputs = (await program.run({ pixelValues: view.pixelValues })) as {
+      features: DeviceTensor;
+    };
+    const { features } = outputs;
+    const data = Float32Array.from(await features.read());
+    const shape = features.shape as [number, number];
+    features.dispose();
+    return { data, shape: [shape[0], shape[1]] };
+  }
+
+  #compile({ gridThw, pixelShape }: ViewInputV1) {
+    const backbone = this.#backbone;
+    const frozen = Object.entries(backbone.weights).filter(
+      ([name]) => backbone.parameterGroup(name) === 'vision',
+    );
+    return compile(
+      ({ parameters, pixelValues }: { parameters: Parameters; pixelValues: Tensor }) => ({
+        features: backbone.encodeView(parameters, pixelValues, gridThw),
+      }),
+      { parameters: Object.fromEntries(frozen), pixelValues: float32(...pixelShape) },
+      { device: this.#options.device, name: 'vision-encoder' },
+    );
+  }
+
+  async #keep(file: string, features: Features): Promise<Features> {
+    await mkdir(this.#options.folder!, { recursive: true });
+    const tensors = mapValues({ features }, ({ data, shape }) => float32Source(data, shape));
+    await writeSafetensors(file, new Map(Object.entries(tensors)));
+    return features;
+  }
+}
+
+const programKey = ({ gridThw, pixelShape }: ViewInputV1): string =>
+  `${gridThw.join()}:${pixelShape.join()}`;
+
+async function readFeatures(file: string): Promise<Features | undefined> {
+  if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
+  const reader = await openSafetensors(file);
+  const [rows, channels] = reader.info('features').shape as [number, number];
+  return { data: await reader.readFloat32('features'), shape: [rows, channels] };
+}

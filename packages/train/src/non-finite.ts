@@ -1,0 +1,54 @@
+import { SpatialError } from '@spatialsv/core';
+import type { SampleInputs } from './data/sample-inputs.js';
+import type { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
+import type { SampleLosses, SampleStep } from './step/sample-step.js';
+import { LOSS_TERMS } from './step/step-program.js';
+
+/** @throws SpatialError NON_FINITE naming the loss term and the sample. */
+export function requireFiniteLosses(losses: SampleLosses, sampleId: string, step: number): void {
+  const term = LOSS_TERMS.find((name) => losses[name] !== null && !Number.isFinite(losses[name]));
+  if (term === undefined) return;
+  throw nonFinite(`loss term '${term}' is ${losses[term]}`, sampleId, step);
+}
+
+/**
+ * Finds the sample whose gradients are not finite, by taking those of the batch one at a time.
+ * @returns the error to throw.
+ */
+export async function explainNonFiniteGradient(
+  batch: readonly { readonly id: string; readonly inputs: SampleInputs }[],
+  runner: SampleStep,
+  optimizer: AdamwOptimizer,
+  step: number,
+): Promise<SpatialError> {
+  for (const { id, inputs } of batch) {
+    await clear(optimizer);
+    await runner.run(inputs);
+    const name = await firstNonFinite(optimizer);
+    if (name !== undefined) return nonFinite(`the gradient of '${name}' is not finite`, id, step);
+  }
+  const ids = batch.map(({ id }) => id).join(', ');
+  return nonFinite('the sum of the gradients overflows', ids, step);
+}
+
+async function clear({ accumulators }: AdamwOptimizer): Promise<void> {
+  for (const tensor of Object.values(accumulators)) {
+    const size = tensor.shape.reduce((product, length) => product * length, 1);
+    await tensor.write(new Float32Array(size));
+  }
+}
+
+async function firstNonFinite({ accumulators }: AdamwOptimizer): Promise<string | undefined> {
+  for (const [name, tensor] of Object.entries(accumulators)) {
+    if (!(await tensor.read()).every(Number.isFinite)) return name;
+  }
+  return undefined;
+}
+
+function nonFinite(what: string, sampleId: string, step: number): SpatialError {
+  return new SpatialError({
+    code: 'NON_FINITE',
+    message: `step ${step}: ${what} for sample '${sampleId}'`,
+    hint: 'The last good state was saved. Look at this sample and its labels, lower the learning rates or gradientClip, then use --resume.',
+  });
+}

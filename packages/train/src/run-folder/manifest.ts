@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BackboneV1, writeFileAtomic } from '@spatialsv/core';
+import type { TrainConfig } from '../config/schema.js';
+import { fileSha256, sha256 } from '../data/sha256.js';
+
+/** What a run was made from: `manifest.json`. */
+export interface RunManifest {
+  readonly version: 1;
+  readonly createdAt: string;
+  /** When the run was continued. */
+  readonly resumedAt: readonly string[];
+  readonly seed: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly model: {
+    readonly folder: string;
+    readonly adapter: string;
+    /** SHA-256 over the hashes of the weight files. */
+    readonly weightsHash: string;
+  };
+  readonly source: string;
+  readonly data: readonly {
+    readonly path: string;
+    readonly sha256: string;
+    readonly samples: number;
+  }[];
+}
+
+export const MANIFEST_FILE = 'manifest.json';
+
+/** SHA-256 over the weight files of a backbone, in the order of their names. */
+export async function weightsHash(backbone: BackboneV1): Promise<string> {
+  const files = new Set(Object.values(backbone.weights).map(({ file }) => file));
+  const hashes: string[] = [];
+  for (const file of [...files].sort()) hashes.push(await fileSha256(file));
+  return sha256(...hashes);
+}
+
+export async function describeData(
+  config: TrainConfig,
+  counts: readonly number[],
+): Promise<RunManifest['data']> {
+  const data: RunManifest['data'][number][] = [];
+  for (const [index, { path }] of config.data.entries()) {
+    data.push({ path, sha256: await fileSha256(path), samples: counts[index]! });
+  }
+  return data;
+}
+
+export async function readManifest(out: string): Promise<RunManifest | undefined> {
+  const text = await readFile(join(out, MANIFEST_FILE), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as RunManifest);
+}
+
+export async function writeManifest(out: string, manifest: RunManifest): Promise<void> {
+  await writeFileAtomic(join(out, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+}

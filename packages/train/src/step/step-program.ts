@@ -1,0 +1,202 @@
+import {
+  type BackboneV1,
+  distillationLoss,
+  type GeometryLosses,
+  geometryLosses,
+  type HeadsConfig,
+  headOutputSize,
+  type LossConfig,
+  type Parameters,
+  predictGeometry,
+  projectForDistillation,
+  totalLoss,
+} from '@spatialsv/core';
+import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
+import { type GridGroup, gridGroups, type StepShape } from './step-shape.js';
+
+/** Terms of equation 6, in the order of the program's `losses` output; the last entry is their weighted sum. */
+export const LOSS_TERMS = ['text', 'distillation', 'depth', 'ray', 'point', 'total'] as const;
+export type LossTerm = (typeof LOSS_TERMS)[number];
+
+/** What is trained, and on what. */
+export interface StepModel {
+  readonly backbone: BackboneV1;
+  readonly heads: HeadsConfig;
+  readonly losses: LossConfig;
+  readonly taps: readonly number[];
+}
+
+/** Labels of the views of one grid; (V, H, W, …) float32 at the output size of the heads. */
+export interface GroupLabels {
+  readonly depth: Tensor;
+  readonly mask: Tensor;
+  readonly rays: Tensor;
+  readonly rayMask: Tensor;
+  readonly points: Tensor;
+  /** Scalar: this group's share of the valid pixels of the sample. */
+  readonly share: Tensor;
+}
+
+export interface SampleTensors {
+  /** (T) int32. */
+  readonly inputIds: Tensor;
+  /** (R, T) int32. */
+  readonly positions: Tensor;
+  /** (T) int32 rows of [text embeddings; visual rows]. */
+  readonly spliceIndex: Tensor;
+  /** Vision features by view, `v0` first: (P, Cv) float32. */
+  readonly features: Readonly<Record<string, Tensor>>;
+  /** Sequence positions of the grid cells by view: (h·w) int32. */
+  readonly cells: Readonly<Record<string, Tensor>>;
+  /** Rows that predict a target, (n) int32; the targets, (n) int32; and 1/#targets or 0 for padding, (n) float32. */
+  readonly targetRows?: Tensor;
+  readonly targets?: Tensor;
+  readonly targetWeights?: Tensor;
+  /** (Σ h·w, C₃) float32 features to distil. */
+  readonly distilled?: Tensor;
+  /** By grid group. */
+  readonly labels?: Readonly<Record<string, GroupLabels>>;
+}
+
+export interface StepTensors {
+  /** Weights that are not trained. */
+  readonly frozen: Readonly<Record<string, Tensor>>;
+  readonly parameters: Readonly<Record<string, Tensor>>;
+  /** Sums of the gradients of the batch so far. */
+  readonly accumulators: Readonly<Record<string, Tensor>>;
+  readonly sample: SampleTensors;
+}
+
+export interface StepOutputs {
+  readonly [name: string]: Tensor | Readonly<Record<string, Tensor>>;
+  readonly accumulators: Readonly<Record<string, Tensor>>;
+  /** (6) values of {@link LOSS_TERMS}; absent terms are 0. */
+  readonly losses: Tensor;
+}
+
+/** Loss and gradients of one sample, the gradients added to the accumulators. Equation 6. */
+export function stepProgram(model: StepModel, shape: StepShape) {
+  return ({ frozen, parameters, accumulators, sample }: StepTensors): StepOutputs => {
+    const { outputs, gradients } = differentiate((trained) => {
+      const terms = sampleLosses(model, shape, { ...frozen, ...trained }, sample);
+      const loss = totalLoss(model.losses.weights, terms);
+      const values = LOSS_TERMS.map((term) => (term === 'total' ? loss : terms[term]));
+      return { loss, losses: tf.stack(values.map((value) => value ?? tf.scalar(0))) };
+    }, parameters);
+    const sums = Object.entries(accumulators).map(([name, sum]) => [
+      name,
+      tf.add(sum, gradients[name]!),
+    ]);
+    return { accumulators: Object.fromEntries(sums), losses: outputs.losses };
+  };
+}
+
+type Terms = Partial<Record<Exclude<LossTerm, 'total'>, Tensor | undefined>>;
+
+/** The terms of equation 6 that the sample has labels for and whose weight is not 0. Scalars. */
+export function sampleLosses(
+  model: StepModel,
+  shape: StepShape,
+  parameters: Parameters,
+  sample: SampleTensors,
+): Terms {
+  const { weights } = model.losses;
+  const hasText = shape.targets > 0 && weights.text > 0;
+  const hasFeatures = shape.featureChannels > 0 && weights.distillation > 0;
+  const tasks = shape.geometry ? model.heads.tasks.filter((task) => weights[task] > 0) : [];
+  const { hidden, last } = model.backbone.decode(
+    parameters,
+    { embeddings: embedSample(model, shape, parameters, sample), positions: sample.positions },
+    { taps: tasks.length > 0 ? model.taps : [], last: hasText || hasFeatures },
+  );
+  const geometry =
+    tasks.length > 0
+      ? spatialLosses(
+          { ...model, heads: { ...model.heads, tasks } },
+          shape,
+          parameters,
+          hidden,
+          sample,
+        )
+      : {};
+  return {
+    text: hasText ? textLoss(model, parameters, last!, sample) : undefined,
+    distillation: hasFeatures ? featureLoss(shape, parameters, last!, sample) : undefined,
+    depth: geometry.lossDepth,
+    ray: geometry.lossRay,
+    point: geometry.lossPoint,
+  };
+}
+
+function embedSample(
+  { backbone }: StepModel,
+  shape: StepShape,
+  parameters: Parameters,
+  sample: SampleTensors,
+): Tensor {
+  const rows = shape.views.map((view, index) =>
+    backbone.projectView(parameters, sample.features[`v${index}`]!, view.gridThw),
+  );
+  const visual = rows.length === 1 ? rows[0]! : tf.concat(rows, 0);
+  return backbone.embed(parameters, sample.inputIds, sample.spliceIndex, visual);
+}
+
+/** Mean cross-entropy over the target tokens (eq. 1). */
+function textLoss(
+  { backbone }: StepModel,
+  parameters: Parameters,
+  last: Tensor,
+  sample: SampleTensors,
+): Tensor {
+  const logits = backbone.logits(parameters, tf.gather(last, sample.targetRows!));
+  return ops.crossEntropySum(logits, sample.targets!, sample.targetWeights!);
+}
+
+/** 1 − cosine between the projected last-layer visual features and those of the 3D model (eq. 2). */
+function featureLoss(
+  shape: StepShape,
+  parameters: Parameters,
+  last: Tensor,
+  sample: SampleTensors,
+): Tensor {
+  const cells = shape.views.map((_, index) => sample.cells[`v${index}`]!);
+  const visual = tf.gather(last, cells.length === 1 ? cells[0]! : tf.concat(cells, 0));
+  return distillationLoss(projectForDistillation(parameters, visual), sample.distilled!);
+}
+
+/** Equation 5 over all views: the mean over the valid pixels of the sample. */
+function spatialLosses(
+  model: StepModel,
+  shape: StepShape,
+  parameters: Parameters,
+  hidden: Readonly<Record<number, Tensor>>,
+  sample: SampleTensors,
+): GeometryLosses {
+  const total: Record<string, Tensor> = {};
+  for (const group of gridGroups(shape.views)) {
+    const { share, ...targets } = sample.labels![group.name]!;
+    const taps = model.taps.map((layer) => gatherGrid(hidden[layer]!, group, sample));
+    const prediction = predictGeometry(
+      model.heads,
+      parameters,
+      taps,
+      headOutputSize(model.heads, group),
+    );
+    const losses = geometryLosses(model.losses, prediction, {
+      ...targets,
+      pointMask: targets.mask,
+    });
+    for (const [name, loss] of Object.entries(losses) as [string, Tensor][]) {
+      const part = tf.mul(loss, share);
+      total[name] = total[name] === undefined ? part : tf.add(total[name], part);
+    }
+  }
+  return total;
+}
+
+/** (T, C) hidden states → (V, h, w, C) maps of the views of one group. */
+function gatherGrid(hidden: Tensor, group: GridGroup, sample: SampleTensors): Tensor {
+  const cells = group.views.map((view) => sample.cells[`v${view}`]!);
+  const rows = tf.gather(hidden, cells.length === 1 ? cells[0]! : tf.concat(cells, 0));
+  return tf.reshape(rows, [group.views.length, group.h, group.w, hidden.shape[1]!]);
+}

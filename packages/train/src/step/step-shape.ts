@@ -1,0 +1,56 @@
+/** One view as a step program sees it. */
+export interface ViewShape {
+  readonly gridThw: readonly [number, number, number];
+  /** Feature grid. */
+  readonly h: number;
+  readonly w: number;
+  /** (P, Cv) vision features. */
+  readonly features: readonly [number, number];
+}
+
+/** Everything that a compiled step is specific to. Equal shapes share a program. */
+export interface StepShape {
+  /** Padded sequence length. */
+  readonly tokens: number;
+  readonly positionRows: 1 | 3;
+  /** Padded number of target tokens; 0 when the sample has no text. */
+  readonly targets: number;
+  readonly views: readonly ViewShape[];
+  /** Whether the sample has depth, rays and points. */
+  readonly geometry: boolean;
+  /** Channels of the distilled features; 0 when the sample has none. */
+  readonly featureChannels: number;
+}
+
+/** Views with equal feature grids, which the heads take together. */
+export interface GridGroup {
+  /** Name of the group among the inputs. */
+  readonly name: string;
+  readonly h: number;
+  readonly w: number;
+  /** Indices of the views, in prompt order. */
+  readonly views: readonly number[];
+}
+
+export function gridGroups(views: readonly { h: number; w: number }[]): readonly GridGroup[] {
+  const groups = new Map<string, GridGroup & { views: number[] }>();
+  views.forEach(({ h, w }, index) => {
+    const name = `${h}x${w}`;
+    const group = groups.get(name) ?? { name, h, w, views: [] };
+    group.views.push(index);
+    groups.set(name, group);
+  });
+  return [...groups.values()];
+}
+
+/** Key of a program in the cache. */
+export const stepKey = (shape: StepShape): string => JSON.stringify(shape);
+
+/** Text lengths are rounded up to multiples of this, so that few programs serve all samples. */
+const TOKEN_BUCKET = 32;
+const TARGET_BUCKET = 16;
+
+export const tokenBucket = (tokens: number): number => roundUp(tokens, TOKEN_BUCKET);
+export const targetBucket = (targets: number): number => roundUp(targets, TARGET_BUCKET);
+
+const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;
