@@ -272,6 +272,9 @@ export interface GeometryLabelsV1 {
 export interface SupervisionRequestV1 {
   /** Image paths in prompt order. */
   readonly images: readonly string[];
+  /** Size of the labels; the source's own choice where absent, or where the source cannot resample. */
+  readonly height?: number;
+  readonly width?: number;
   readonly signal?: AbortSignal;
 }
 

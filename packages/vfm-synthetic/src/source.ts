@@ -1,0 +1,82 @@
+import path from 'node:path';
+import {
+  type GeometryLabelsV1,
+  SpatialError,
+  type SupervisionRequestV1,
+  type SupervisionSourceV1,
+} from '@spatialsv/core';
+import { renderLabels } from './labels.js';
+import type { SceneCamera } from './scene.js';
+import { readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
+
+export interface SyntheticSourceOptions {
+  /** Size of the labels where the request names none; the picture's size where both are absent. */
+  readonly height?: number;
+  readonly width?: number;
+  /** Cells of the feature map, or `false` for none; one cell per 14 × 14 pixels of the picture where absent. */
+  readonly featureGrid?: { readonly h: number; readonly w: number } | false;
+}
+
+/** Pixels of the picture per feature cell and side, the patch size of the usual 3D foundation models. */
+const FEATURE_STRIDE = 14;
+
+/**
+ * Exact labels of rendered rooms: finds the scene description beside the pictures and renders depth, cameras and
+ * features again, at any size. All pictures of a request come from one scene; the first one is the world frame.
+ * The fields `ray-map` and `point-map` follow from depth and cameras by the conventions of the labels.
+ */
+export const createSyntheticSource = (
+  options: SyntheticSourceOptions = {},
+): SupervisionSourceV1 => ({
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'synthetic',
+  provides:
+    options.featureGrid === false
+      ? ['depth', 'ray-map', 'point-map', 'camera']
+      : ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  doSupervise: (request) => supervise(request, options),
+});
+
+const supervise = async (
+  request: SupervisionRequestV1,
+  options: SyntheticSourceOptions,
+): Promise<GeometryLabelsV1> => {
+  request.signal?.throwIfAborted();
+  const folder = commonFolder(request.images);
+  const file = await readSceneFile(folder);
+  request.signal?.throwIfAborted();
+  const { width, height } = file;
+  const grid = options.featureGrid ?? {
+    h: Math.ceil(height / FEATURE_STRIDE),
+    w: Math.ceil(width / FEATURE_STRIDE),
+  };
+  return renderLabels(file.scene, {
+    cameras: request.images.map((image) => cameraOf(file, folder, image)),
+    height: request.height ?? options.height ?? height,
+    width: request.width ?? options.width ?? width,
+    picture: { width, height },
+    ...(grid ? { featureGrid: grid } : {}),
+  });
+};
+
+const commonFolder = (images: readonly string[]): string => {
+  const folders = new Set(images.map((image) => path.dirname(path.resolve(image))));
+  const [folder] = folders;
+  if (folder !== undefined && folders.size === 1) return folder;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `synthetic labels: expected pictures of one scene, got ${images.length} pictures from ${folders.size} folders`,
+    hint: 'Label the views of one scene at a time; each scene has a folder of its own.',
+  });
+};
+
+const cameraOf = (file: SceneFile, folder: string, image: string): SceneCamera => {
+  const camera = file.scene.cameras[file.images.indexOf(path.basename(image))];
+  if (camera !== undefined) return camera;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${image}: not among the pictures of ${path.join(folder, SCENE_FILE)} (${file.images.join(', ')})`,
+    hint: 'Only pictures that were rendered with this scene have labels; pass the files under their own names.',
+  });
+};
