@@ -90,7 +90,7 @@ export class Binding {
   async run(options: { readonly trimMemory?: boolean } = {}): Promise<void> {
     const session = this.#session.pointer;
     const binding = this.#handle.pointer;
-    const runOptions = options.trimMemory ? environment().trimmingRun : null;
+    const runOptions = this.#session.nextRunOptions(options.trimMemory ?? false);
     this.#pending += 1;
     try {
       await this.#session.lane.run(() => this.#runNow(session, runOptions, binding));
@@ -107,7 +107,14 @@ export class Binding {
     if (this.#session.lane.busy) throw busy(this.#session);
     this.#apply(this.#handle.pointer);
     const failure = runFailure(this.#session);
-    call('RunWithBinding', failure, this.#session.pointer, null, this.#handle.pointer);
+    const { pointer } = this.#session;
+    call(
+      'RunWithBinding',
+      failure,
+      pointer,
+      this.#session.nextRunOptions(false),
+      this.#handle.pointer,
+    );
   }
 
   /**

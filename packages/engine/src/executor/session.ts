@@ -64,6 +64,7 @@ export class Session {
   readonly lane: Lane;
   readonly #handle: Handle;
   readonly #bindings = new Set<Binding>();
+  #hasRun = false;
 
   private constructor(pointer: Pointer, options: SessionOptions, lane: Lane) {
     this.name = options.name ?? 'model';
@@ -117,6 +118,16 @@ export class Session {
     const binding = new Binding(this, (ended) => this.#bindings.delete(ended));
     this.#bindings.add(binding);
     return binding;
+  }
+
+  /**
+   * OrtRunOptions of the next run, or null for the defaults. The first run of a session allocates tensor by tensor; from
+   * the second on, one block of the planned size is used. Trimming in between keeps both from staying in the arena.
+   */
+  nextRunOptions(trim: boolean): Pointer | null {
+    const isFirst = !this.#hasRun;
+    this.#hasRun = true;
+    return isFirst || trim ? environment().trimmingRun : null;
   }
 
   /** Ends profiling and gives the path of the trace. Needs `profilePrefix`. */

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const SOFTWARE_VULKAN = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const fixtures = join(__dirname, '__fixtures__');
+
+/** In a child process: a crash of the driver must not take the other tests along. */
+function runChecks(environment: NodeJS.ProcessEnv) {
+  return spawnSync(
+    process.execPath,
+    ['-r', join(fixtures, 'register.cjs'), join(fixtures, 'webgpu-checks.cjs')],
+    { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 120_000 },
+  );
+}
+
+const available = existsSync(SOFTWARE_VULKAN);
+if (!available) {
+  console.warn(
+    `WebGPU tests are skipped: ${SOFTWARE_VULKAN} is missing (Debian: apt-get install chromium).`,
+  );
+}
+
+(available ? describe : describe.skip)('executor on WebGPU', () => {
+  let seen: Record<string, Record<string, unknown>>;
+
+  beforeAll(() => {
+    const child = runChecks({
+      VK_DRIVER_FILES: SOFTWARE_VULKAN,
+      LD_LIBRARY_PATH: [dirname(SOFTWARE_VULKAN), process.env.LD_LIBRARY_PATH]
+        .filter(Boolean)
+        .join(':'),
+    });
+    if (child.status !== 0)
+      throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
+    seen = JSON.parse(child.stdout);
+  }, 150_000);
+
+  it('renews arrays of the host at every run', () => {
+    expect(seen.hostToHost).toEqual({ first: [11, 22, 33, 44], afterChange: [110, 22, 33, 44] });
+  });
+
+  it('gives new device memory to every run', () => {
+    expect(seen.freshOutputs).toEqual({
+      device: 'webgpu',
+      first: [1, 1, 1, 1],
+      second: [2, 2, 2, 2],
+    });
+  });
+
+  it('keeps state on the device across runs and sessions', () => {
+    expect(seen.residentState).toEqual({ devices: ['webgpu', 'webgpu'], result: [12, 14, 16, 18] });
+  });
+});
+
+(process.platform === 'linux' ? describe : describe.skip)('executor without a GPU', () => {
+  it('says that the device is not available', () => {
+    const child = runChecks({ VK_DRIVER_FILES: '/nonexistent.json', LD_LIBRARY_PATH: '' });
+    expect(child.status).not.toBe(0);
+    expect(child.stderr).toContain('DEVICE_UNAVAILABLE');
+  }, 150_000);
+});
