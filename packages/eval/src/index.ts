@@ -25,6 +25,15 @@ export {
   type Prediction,
 } from './report.js';
 export {
+  BackboneRunner,
+  type ForwardRequest,
+  type ForwardResult,
+  type GenerateOptions,
+  type GenerateResult,
+  type RunnerOptions,
+} from './runner/backbone-runner.js';
+export { type GeometryMaps, gatherCells } from './runner/geometry-runner.js';
+export {
   readSpatialCheckpoint,
   SPATIAL_FOLDER,
   type SpatialCheckpoint,

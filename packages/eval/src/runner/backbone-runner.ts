@@ -144,10 +144,7 @@ export class BackboneRunner {
    * The maps of the 3D heads for every view, at the output size of the first view's grid.
    * @throws SpatialError TAP_UNKNOWN when the heads read layers that the decoder does not have.
    */
-  async predictGeometry(
-    inputs: PreparedInputsV1,
-    heads: SpatialCheckpoint,
-  ): Promise<GeometryMaps> {
+  async predictGeometry(inputs: PreparedInputsV1, heads: SpatialCheckpoint): Promise<GeometryMaps> {
     requireViews(inputs);
     const { hidden } = await this.forward(inputs, { layers: heads.taps });
     const geometry = new GeometryRunner(this.#context, this.#programs, heads);
@@ -196,7 +193,8 @@ export class BackboneRunner {
       if (this.backbone.config.endOfTurnIds.includes(id)) return finish('end-of-turn');
       if (answer.ids.length >= start.limit) return finish('length');
       if (options.signal?.aborted) return finish('signal');
-      options.onText?.(answer.push(id));
+      const completed = answer.push(id);
+      options.onText?.(completed);
       options.onToken?.(answer.ids.length);
       if (answer.ids.length >= start.limit) return finish('length');
       logits = await this.#step(await start.stepping, inputs, answer.ids, start.cache);

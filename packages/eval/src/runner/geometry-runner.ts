@@ -56,7 +56,11 @@ export class GeometryRunner {
     for (const views of groupByGrid(grids)) {
       const { h, w } = grids[views[0]!]!;
       const shape = { views: views.length, h, w, ...size };
-      const found = await this.#run(shape, views.map((view) => grids[view]!), hidden);
+      const found = await this.#run(
+        shape,
+        views.map((view) => grids[view]!),
+        hidden,
+      );
       for (const [name, values] of Object.entries(found) as [MapName, Float32Array][]) {
         const perView = size.height * size.width * COMPONENTS[name];
         maps[name] ??= new Float32Array(grids.length * perView);

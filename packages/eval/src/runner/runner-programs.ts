@@ -20,7 +20,10 @@ export interface ProgramContext {
 }
 
 /** One view: (P, …) pixel values → (h·w, C) rows. */
-export function compileVision(context: ProgramContext, view: ViewInputV1): Promise<CompiledProgram> {
+export function compileVision(
+  context: ProgramContext,
+  view: ViewInputV1,
+): Promise<CompiledProgram> {
   const { backbone, device, vision } = context;
   return compile(
     ({ parameters, pixelValues }: { parameters: Parameters; pixelValues: Tensor }) => {
@@ -86,7 +89,12 @@ export function compilePrefill(
   capacity: number,
 ): Promise<CompiledProgram> {
   const { backbone, device } = context;
-  const grown = (x: Tensor) => tf.pad(x, [[0, 0], [0, capacity - sequence.length], [0, 0]]);
+  const grown = (x: Tensor) =>
+    tf.pad(x, [
+      [0, 0],
+      [0, capacity - sequence.length],
+      [0, 0],
+    ]);
   const program = (tensors: SequenceTensors & { readonly lastRow: Tensor }) => {
     const inputs = { embeddings: embedded(backbone, tensors), positions: tensors.positions };
     const { last, cache } = backbone.decode(tensors.parameters, inputs, { taps: [], last: true });

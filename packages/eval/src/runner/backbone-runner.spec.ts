@@ -1,0 +1,185 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type BackboneV1,
+  initialiseHeads,
+  openWeights,
+  type Parameters,
+  type PreparedInputsV1,
+  parseHeadsConfig,
+  predictGeometry,
+} from '@spatialsv/core';
+import { createTensor, type Tensor, tf } from '@spatialsv/engine';
+import { BackboneRunner } from './backbone-runner.js';
+import { END, layOut, makeTestBackbone } from './test-backbone.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'spatialsv-runner-'));
+let backbone: BackboneV1;
+let parameters: Parameters;
+let runner: BackboneRunner;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  backbone = await makeTestBackbone(folder);
+  const reader = await openWeights(folder);
+  const entries = Object.keys(backbone.weights).map(async (name) => [
+    name,
+    tf.tensor(await reader.readFloat32(name), [...backbone.weights[name]!.shape]),
+  ]);
+  parameters = Object.fromEntries(await Promise.all(entries));
+  runner = new BackboneRunner(backbone);
+});
+
+afterAll(async () => {
+  await runner.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+/** The same computation, eagerly on tfjs' CPU backend and without padding. */
+function eager(inputs: PreparedInputsV1, p: Parameters = parameters) {
+  const rows = inputs.views.map((view) => {
+    const pixels = tf.tensor(view.pixelValues, [...view.pixelShape]);
+    return backbone.projectView(p, backbone.encodeView(p, pixels, view.gridThw), view.gridThw);
+  });
+  const ids = tf.tensor1d(inputs.inputIds, 'int32');
+  const embeddings =
+    rows.length === 0
+      ? backbone.embed(p, ids)
+      : backbone.embed(p, ids, tf.tensor1d(inputs.spliceIndex, 'int32'), tf.concat(rows, 0));
+  const positions = tf.tensor2d(inputs.positions, [1, inputs.inputIds.length], 'int32');
+  const request = { taps: [0, 2, 4], last: true };
+  const { hidden, last } = backbone.decode(p, { embeddings, positions }, request);
+  return { hidden, logits: backbone.logits(p, last!) };
+}
+
+function expectClose(actual: Float32Array, expected: Tensor) {
+  const values = expected.dataSync();
+  expect(actual.length).toBe(values.length);
+  let worst = 0;
+  for (let i = 0; i < actual.length; i++) {
+    worst = Math.max(worst, Math.abs(actual[i]! - values[i]!) / (1 + Math.abs(values[i]!)));
+  }
+  expect(worst).toBeLessThan(1e-5);
+}
+
+const withViews = layOut(
+  [1, 2, 3],
+  [
+    [2, 3],
+    [4, 2],
+  ],
+  [7, 8, 9, 10],
+);
+const textOnly = layOut([5, 6, 7], [], [8]);
+
+describe('forward', () => {
+  it.each([
+    ['two views of different grids', withViews],
+    ['text alone', textOnly],
+    ['more tokens than one bucket', layOut([1], [[6, 7]], [2])],
+  ])('equals the unpadded computation: %s', async (_, inputs) => {
+    const expected = eager(inputs);
+    const { hidden, logits } = await runner.forward(inputs, { layers: [4, 0, 2], logits: true });
+    for (const layer of [0, 2, 4]) expectClose(hidden[layer]!, expected.hidden[layer]!);
+    expectClose(logits!, expected.logits);
+  });
+
+  it('refuses a layer that the decoder does not have', async () => {
+    await expect(runner.forward(textOnly, { layers: [5] })).rejects.toMatchObject({
+      code: 'TAP_UNKNOWN',
+    });
+  });
+
+  it('takes given parameters instead of those of the files', async () => {
+    const name = 'model.layers.1.mlp.down_proj.weight';
+    const { shape } = backbone.weights[name]!;
+    const value = tf.randomNormal([...shape], 0, 1, 'float32', 3);
+    const data = Float32Array.from(value.dataSync());
+    const given = { [name]: createTensor({ shape, dtype: 'float32' }, data) };
+    const other = new BackboneRunner(backbone, { parameters: given });
+    const { hidden } = await other.forward(withViews, { layers: [4] });
+    expectClose(hidden[4]!, eager(withViews, { ...parameters, [name]: value }).hidden[4]!);
+    await other.dispose();
+  });
+});
+
+/** Greedy decoding without a cache: the whole sequence again for every token. */
+function greedy(inputs: PreparedInputsV1, count: number): number[] {
+  const ids: number[] = [];
+  while (ids.length < count) {
+    const all = [...inputs.inputIds, ...ids];
+    const longer = {
+      ...inputs,
+      inputIds: Int32Array.from(all),
+      positions: Int32Array.from(all, (_, i) => i),
+      spliceIndex: Int32Array.from(all, (_, i) => {
+        const row = inputs.spliceIndex[i] ?? i;
+        return i < inputs.inputIds.length && row >= inputs.inputIds.length ? row + ids.length : row;
+      }),
+    };
+    const last = tf.slice(eager(longer).logits, [all.length - 1, 0], [1, -1]);
+    const id = tf.argMax(last, 1).dataSync()[0]!;
+    if (id === END) break;
+    ids.push(id);
+  }
+  return ids;
+}
+
+describe('generate', () => {
+  it.each([
+    ['with views', withViews],
+    ['text alone', textOnly],
+  ])('gives the tokens of decoding without a cache: %s', async (_, inputs) => {
+    const expected = greedy(inputs, 16);
+    const pieces: string[] = [];
+    const result = await runner.generate(inputs, {
+      maxNewTokens: 16,
+      onText: (text) => pieces.push(text),
+    });
+    expect(result.ids).toEqual(expected);
+    expect(pieces.join('')).toBe(result.text);
+    expect(result.stoppedBy).toBe(expected.length < 16 ? 'end-of-turn' : 'length');
+  });
+
+  it('stops where it is told to', async () => {
+    const aborted = AbortSignal.abort();
+    const none = await runner.generate(textOnly, { signal: aborted });
+    expect(none).toMatchObject({ ids: [], stoppedBy: 'signal' });
+    const one = await runner.generate(textOnly, { maxNewTokens: 1 });
+    expect(one.ids).toHaveLength(1);
+  });
+});
+
+describe('predictGeometry', () => {
+  it('equals the heads on the gathered cells, also over different grids', async () => {
+    const heads = parseHeadsConfig({ preset: 'tiny', outputScale: 2 });
+    const values = initialiseHeads(heads, [16, 16, 16, 16], 3);
+    const taps = [0, 2, 2, 4];
+    const maps = await runner.predictGeometry(withViews, {
+      taps,
+      heads,
+      featureChannels: 0,
+      parameters: values,
+    });
+    expect([maps.views, maps.height, maps.width]).toEqual([2, 4, 6]);
+    const p = Object.fromEntries(
+      Object.entries(values).map(([name, { data, shape }]) => [name, tf.tensor(data, [...shape])]),
+    );
+    const { hidden } = eager(withViews);
+    for (const [view, { h, w, tokenIndex }] of withViews.grids.entries()) {
+      const cells = taps.map((layer) =>
+        tf.reshape(tf.gather(hidden[layer]!, tf.tensor1d(tokenIndex, 'int32')), [1, h, w, 16]),
+      );
+      const expected = predictGeometry(heads, p, cells, { height: 4, width: 6 });
+      expectClose(maps.depth!.slice(view * 24, (view + 1) * 24), expected.depth!);
+      expectClose(maps.rays!.slice(view * 144, (view + 1) * 144), expected.rays!);
+    }
+  });
+
+  it('needs a view', async () => {
+    const checkpoint = { taps: [1, 2, 3, 4], heads: parseHeadsConfig(), featureChannels: 0 };
+    const none = runner.predictGeometry(textOnly, { ...checkpoint, parameters: {} });
+    await expect(none).rejects.toMatchObject({ code: 'DATA_INVALID' });
+  });
+});

@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import {
+  type BackboneV1,
+  createRandom,
+  type DecoderConfig,
+  type DecoderNames,
+  decode,
+  decoderLogits,
+  decoderShapes,
+  embedTokens,
+  float32Source,
+  openWeights,
+  ops,
+  type PreparedInputsV1,
+  writeSafetensors,
+} from '@spatialsv/core';
+
+/** A backbone of a few hundred weights for tests of the runner: real decoder, one-layer "vision encoder", id = character. */
+const NAMES: DecoderNames = { model: 'model', head: 'lm_head.weight' };
+const CONFIG: DecoderConfig = {
+  hiddenSize: 16,
+  layers: 4,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 4,
+  intermediateSize: 20,
+  vocabularySize: 40,
+  rmsNormEps: 1e-6,
+  qkvBias: true,
+  qkNorm: false,
+  tieHead: false,
+  rope: { theta: 1e4 },
+};
+const PATCH_VALUES = 6;
+/** Placeholder id of visual tokens. */
+const IMAGE = 39;
+export const END = 38;
+
+export async function makeTestBackbone(folder: string): Promise<BackboneV1> {
+  const shapes = {
+    ...decoderShapes(CONFIG, NAMES),
+    'visual.weight': [8, PATCH_VALUES],
+    'visual.merger.weight': [CONFIG.hiddenSize, 8],
+  };
+  const random = createRandom(5);
+  const tensors = Object.entries(shapes).map(([name, shape]) => {
+    const size = shape.reduce((product, n) => product * n, 1);
+    const data = Float32Array.from({ length: size }, () => random.uniform(-0.6, 0.6));
+    return [name, float32Source(data, shape)] as const;
+  });
+  await writeSafetensors(join(folder, 'model.safetensors'), new Map(tensors));
+  const reader = await openWeights(folder);
+  const weights = Object.fromEntries(
+    Object.keys(shapes).map((name) => [name, reader.mapped(name)]),
+  );
+  return {
+    adapterId: 'test',
+    folder,
+    config: {
+      ...CONFIG,
+      positionRows: 1,
+      endOfTurnIds: [END],
+      defaultTaps: [1, 2, 3, 4],
+    },
+    weights,
+    parameterGroup: (name) =>
+      name === 'visual.weight'
+        ? 'vision'
+        : name.startsWith('visual')
+          ? 'projector'
+          : 'language-model',
+    prepare: async () => {
+      throw new Error('the tests lay sequences out themselves');
+    },
+    decodeTokens: (ids) => ids.map((id) => String.fromCharCode(65 + id)).join(''),
+    encodeView: (p, pixels) => ops.linear(pixels, p['visual.weight']!),
+    projectView: (p, features) => ops.gelu(ops.linear(features, p['visual.merger.weight']!)),
+    embed: (p, ids, splice, rows) => embedTokens(NAMES, p, ids, splice, rows),
+    decode: (p, inputs, request) => decode(CONFIG, NAMES, p, inputs, request),
+    logits: (p, hidden) => decoderLogits(CONFIG, NAMES, p, hidden),
+    save: async () => {
+      throw new Error('not part of the tests');
+    },
+  };
+}
+
+/** Text `before`, then one h×w view per grid, then text `after`. */
+export function layOut(
+  before: readonly number[],
+  views: readonly (readonly [h: number, w: number])[],
+  after: readonly number[],
+): PreparedInputsV1 {
+  const cells = views.map(([h, w]) => h * w);
+  const visual = cells.reduce((sum, n) => sum + n, 0);
+  const ids = [...before, ...new Array<number>(visual).fill(IMAGE), ...after];
+  let row = ids.length;
+  let token = before.length;
+  return {
+    inputIds: Int32Array.from(ids),
+    labels: new Int32Array(ids.length).fill(-100),
+    positions: Int32Array.from(ids, (_, i) => i),
+    positionRows: 1,
+    nextPosition: ids.length,
+    spliceIndex: Int32Array.from(ids, (id, i) => (id === IMAGE ? row++ : i)),
+    views: views.map(([h, w], view) => ({
+      pixelValues: Float32Array.from({ length: h * w * PATCH_VALUES }, (_, i) =>
+        Math.sin(i + view),
+      ),
+      pixelShape: [h * w, PATCH_VALUES],
+      gridThw: [1, h, w] as const,
+    })),
+    grids: views.map(([h, w]) => ({
+      h,
+      w,
+      tokenIndex: Int32Array.from({ length: h * w }, () => token++),
+      extraIndex: new Int32Array(0),
+      toImage: { ax: 1, bx: 0, ay: 1, by: 0 },
+      covered: { x0: 0, y0: 0, x1: w, y1: h },
+    })),
+  };
+}
