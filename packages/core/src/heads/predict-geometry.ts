@@ -8,7 +8,7 @@ import type { GeometryTask, HeadsConfig } from './heads-config.js';
 const NORM_EPSILON = 1e-5;
 
 /** What the heads say of V views, for the tasks of the configuration. Confidences are > 1. */
-export interface GeometryPrediction {
+export type GeometryPrediction = {
   /** (V, H, W) z-depth > 0 in the scale of the labels. */
   readonly depth?: Tensor;
   /** (V, H, W). */
@@ -21,7 +21,7 @@ export interface GeometryPrediction {
   readonly points?: Tensor;
   /** (V, H, W). */
   readonly pointConfidence?: Tensor;
-}
+};
 
 /**
  * Lifts four tapped layers to depth, ray and point maps (a program).

@@ -7,7 +7,7 @@ import { normalLoss } from './normal-loss.js';
 import { pixelLosses, type TaskMaps } from './pixel-losses.js';
 
 /** Labels of V views at the size of the predictions, float32. Masks are 0 or 1; masked label values are ignored. */
-export interface GeometryTargets {
+export type GeometryTargets = {
   /** (V, H, W) z-depth. */
   readonly depth?: Tensor;
   /** (V, H, W), 1 where depth is valid. */
@@ -20,10 +20,10 @@ export interface GeometryTargets {
   readonly points?: Tensor;
   /** (V, H, W). */
   readonly pointMask?: Tensor;
-}
+};
 
 /** Scalars; those of a task are present when its prediction is. The terms are unweighted, the sums weighted. */
-export interface GeometryLosses {
+export type GeometryLosses = {
   readonly lossDepth?: Tensor;
   readonly lossDepthRegression?: Tensor;
   readonly lossDepthConfidence?: Tensor;
@@ -35,7 +35,7 @@ export interface GeometryLosses {
   readonly lossPointRegression?: Tensor;
   readonly lossPointConfidence?: Tensor;
   readonly lossPointNormal?: Tensor;
-}
+};
 
 /**
  * Equation 5 for every predicted task of one sample (a program): depth L₂ + L_conf + L_grad, ray L₂ + L_conf, point

@@ -28,8 +28,8 @@ export const lossConfigSchema = z.strictObject({
   normalConfidence: z.boolean().default(true),
   /** A scale with fewer valid normals contributes 0. */
   normalMinimum: z.int().positive().default(10),
-  /** Drop the largest per-pixel values of the first two terms above this quantile (VGGT: 0.98); null keeps all. */
-  outlierQuantile: z.number().gt(0).lt(1).nullable().default(null),
+  /** Drop the largest per-pixel values of the first two terms above this quantile; null keeps all. */
+  outlierQuantile: z.number().gt(0).lt(1).nullable().default(0.98),
   /** The quantile acts only where more values than this are valid and would remain. */
   outlierMinimum: z.int().nonnegative().default(1000),
   /** Values above are cut to this before the quantile is taken. */

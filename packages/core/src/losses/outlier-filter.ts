@@ -2,8 +2,8 @@ import { type Tensor, tf } from '@spatialsv/engine';
 import type { LossConfig } from './loss-config.js';
 import { sumAll } from './masked.js';
 
-/** Halvings of the value range: beyond float32's resolution of any threshold above 1/500 of the range. */
-const HALVINGS = 32;
+/** Halvings of the value range: values within 1e-7 of the range of the threshold may fall on either side. */
+const HALVINGS = 24;
 
 type FilterConfig = Pick<LossConfig, 'outlierMinimum' | 'outlierClamp'>;
 
@@ -33,10 +33,11 @@ export function dropOutliers(
 /** 1 at the valid values that stay. */
 function keptMask(config: FilterConfig, quantile: number, values: Tensor, mask: Tensor): Tensor {
   const count = sumAll(mask);
-  const clamped = tf.minimum(values, config.outlierClamp);
+  const valid = tf.mul(tf.minimum(values, config.outlierClamp), mask);
+  // Masked pixels are put above every threshold, so that counting needs no mask.
+  const counted = tf.add(valid, tf.mul(tf.sub(1, mask), 2 * config.outlierClamp));
   const rank = tf.round(tf.mul(tf.sub(count, 1), quantile));
-  const below = largestBelowRank(clamped, mask, rank);
-  const kept = tf.mul(mask, tf.cast(tf.lessEqual(clamped, below), 'float32'));
+  const kept = upTo(counted, largestBelowRank(counted, rank, tf.max(valid)));
   const applies = tf.mul(
     tf.cast(tf.greater(count, config.outlierMinimum), 'float32'),
     tf.cast(tf.greater(sumAll(kept), config.outlierMinimum), 'float32'),
@@ -44,16 +45,18 @@ function keptMask(config: FilterConfig, quantile: number, values: Tensor, mask: 
   return tf.add(tf.mul(applies, kept), tf.mul(tf.sub(1, applies), mask));
 }
 
-/** The largest threshold t found with at most `rank` valid values ≤ t: just below the element of that rank. */
-function largestBelowRank(values: Tensor, mask: Tensor, rank: Tensor): Tensor {
-  let high = tf.max(values);
+/** The largest threshold found with at most `rank` values ≤ it: just below the element of that rank. */
+function largestBelowRank(values: Tensor, rank: Tensor, highest: Tensor): Tensor {
   let low = tf.sub(tf.min(values), 1);
+  let width = tf.sub(highest, low);
   for (let step = 0; step < HALVINGS; step++) {
-    const middle = tf.mul(tf.add(low, high), 0.5);
-    const counted = sumAll(tf.mul(mask, tf.cast(tf.lessEqual(values, middle), 'float32')));
-    const fits = tf.lessEqual(counted, rank);
+    width = tf.mul(width, 0.5);
+    const middle = tf.add(low, width);
+    const fits = tf.lessEqual(tf.sum(upTo(values, middle)), rank);
     low = tf.where(fits, middle, low);
-    high = tf.where(fits, high, middle);
   }
   return low;
 }
+
+const upTo = (values: Tensor, threshold: Tensor): Tensor =>
+  tf.cast(tf.lessEqual(values, threshold), 'float32');
