@@ -1,5 +1,6 @@
 import { cameraCentre, cameraFile, frustumSegments } from './cameras.js';
 import { testScene } from './test-scene.js';
+import { camerasFromRays } from './view-cameras.js';
 
 const { cameras, conventions } = testScene(2);
 
@@ -25,7 +26,24 @@ describe('cameras', () => {
     expect(file.conventions).toMatchObject({ axes: 'opencv', origin: 'ray map' });
     expect(file.cameras[0]).toMatchObject({ view: 0, image: 'a.jpg', width: 32 });
     expect(file.cameras[1]).not.toHaveProperty('image');
-    expect(file.cameras[1]!.extrinsicsWorldToCamera.map((row) => row.length)).toEqual([4, 4, 4]);
-    expect(file.cameras[0]!.intrinsics[2]).toEqual([0, 0, 1]);
+    expect(file.cameras[1]?.extrinsicsWorldToCamera.map((row) => row.length)).toEqual([4, 4, 4]);
+    expect(file.cameras[0]?.intrinsics[2]).toEqual([0, 0, 1]);
+  });
+});
+
+describe('camerasFromRays', () => {
+  it('finds the cameras again, and none in noise', () => {
+    const scene = testScene(2);
+    const found = camerasFromRays(scene.rays, scene, 'half', scene.confidence);
+    for (const [view, camera] of scene.cameras.entries()) {
+      camera.intrinsics.forEach((value, i) => {
+        expect(found[view]?.intrinsics[i]).toBeCloseTo(value, 2);
+      });
+      camera.extrinsicsWorldToCamera.forEach((value, i) => {
+        expect(found[view]?.extrinsicsWorldToCamera[i]).toBeCloseTo(value, 4);
+      });
+    }
+    const parallel = scene.rays.map((_, i) => (i % 6 === 5 ? 1 : 0));
+    expect(camerasFromRays(parallel, scene, 'half')).toEqual([undefined, undefined]);
   });
 });

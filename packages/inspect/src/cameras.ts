@@ -54,15 +54,18 @@ export interface CameraFile {
     readonly intrinsicsUnit: 'pixels';
     readonly origin: string;
   };
-  readonly cameras: readonly {
-    readonly view: number;
-    readonly image?: string;
-    readonly width: number;
-    readonly height: number;
-    readonly intrinsics: number[][];
-    readonly extrinsicsWorldToCamera: number[][];
-    readonly centre: number[];
-  }[];
+  /** null for a view without a camera. */
+  readonly cameras: readonly (CameraEntry | null)[];
+}
+
+export interface CameraEntry {
+  readonly view: number;
+  readonly image?: string;
+  readonly width: number;
+  readonly height: number;
+  readonly intrinsics: number[][];
+  readonly extrinsicsWorldToCamera: number[][];
+  readonly centre: number[];
 }
 
 /**
@@ -70,22 +73,28 @@ export interface CameraFile {
  * @param origin how the cameras were found, for example `ray map` or `label`.
  */
 export function cameraFile(
-  cameras: readonly ViewCamera[],
+  cameras: readonly (ViewCamera | undefined)[],
   conventions: GeometryConventionsV1,
   origin: string,
   images: readonly (string | undefined)[] = [],
 ): CameraFile {
   return {
     conventions: { ...conventions, matrices: 'row-major', intrinsicsUnit: 'pixels', origin },
-    cameras: cameras.map((camera, view) => ({
-      view,
-      ...(images[view] === undefined ? {} : { image: images[view] }),
-      width: camera.width,
-      height: camera.height,
-      intrinsics: rows(camera.intrinsics, 3),
-      extrinsicsWorldToCamera: rows(camera.extrinsicsWorldToCamera, 4),
-      centre: [...cameraCentre(camera)],
-    })),
+    cameras: cameras.map((camera, view) =>
+      camera === undefined ? null : entry(camera, view, images[view]),
+    ),
+  };
+}
+
+function entry(camera: ViewCamera, view: number, image: string | undefined): CameraEntry {
+  return {
+    view,
+    ...(image === undefined ? {} : { image }),
+    width: camera.width,
+    height: camera.height,
+    intrinsics: rows(camera.intrinsics, 3),
+    extrinsicsWorldToCamera: rows(camera.extrinsicsWorldToCamera, 4),
+    centre: [...cameraCentre(camera)],
   };
 }
 

@@ -1,9 +1,9 @@
 import { WebIO } from '@gltf-transform/core';
+import { pointsFromRays } from '@spatialsv/core';
 import { cameraToWorld } from './cameras.js';
 import { encodeGlb } from './glb.js';
 import { buildPointCloud } from './point-cloud.js';
 import { testScene } from './test-scene.js';
-import { pointsFromRays } from './unproject.js';
 
 // The validator ships no types.
 const validator: {
@@ -11,7 +11,7 @@ const validator: {
 } = require('gltf-validator');
 
 const scene = testScene(3);
-const points = pointsFromRays(scene.depth, scene.rays);
+const points = pointsFromRays(scene.rays, scene.depth);
 const cloud = buildPointCloud({ ...scene, points });
 
 describe('encodeGlb', () => {

@@ -8,7 +8,8 @@ const LINES = 1;
 
 export interface GlbInput {
   readonly cloud: PointCloud;
-  readonly cameras?: readonly ViewCamera[];
+  /** By view; a view without a camera gets no frustum. */
+  readonly cameras?: readonly (ViewCamera | undefined)[];
   /** Length of the frusta in world units. */
   readonly frustumDepth?: number;
   /** Stated in `asset.extras`, for example the unit and the world frame. */
@@ -32,6 +33,7 @@ export async function encodeGlb(input: GlbInput): Promise<Uint8Array> {
   const scene = document.createScene('lifted');
   scene.addChild(pointNode(document, material, input.cloud));
   for (const [view, camera] of (input.cameras ?? []).entries()) {
+    if (camera === undefined) continue;
     scene.addChild(frustumNode(document, material, camera, view, input.frustumDepth ?? 0.25));
     scene.addChild(cameraNode(document, camera, view));
   }

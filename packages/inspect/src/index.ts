@@ -1,4 +1,5 @@
 export {
+  type CameraEntry,
   type CameraFile,
   cameraCentre,
   cameraFile,
@@ -16,6 +17,7 @@ export {
 } from './color-map.js';
 export { encodeGlb, type GlbInput } from './glb.js';
 export { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
+export { type LabelMetrics, labelMetrics } from './label-metrics.js';
 export {
   type LiftInput,
   type LiftOptions,
@@ -43,4 +45,4 @@ export {
   renderReport,
 } from './report/page.js';
 export { type NamedCloud, packScene, type SceneData } from './report/scene-data.js';
-export { camerasOfLabels, pointsFromCameras, pointsFromRays } from './unproject.js';
+export { camerasFromRays, camerasOfLabels, pointsFromCameras } from './view-cameras.js';

@@ -38,6 +38,8 @@ describe('liftGeometry', () => {
   it('writes every file it names', async () => {
     const result = await liftGeometry(input, folder);
     expect(result.points).toBeGreaterThan(1000);
+    expect(result.metrics).toMatchObject({ depthRmse: 0, depthDelta1: 1 });
+    expect(result.metrics?.rotationDeg).toBeCloseTo(0, 3);
     expect(result.files).toContain('depth/view-2-label-prediction.png');
     expect(result.files.filter((name) => !existsSync(join(folder, name)))).toEqual([]);
     const cameras = JSON.parse(readFileSync(join(folder, 'cameras.json'), 'utf8'));
@@ -55,6 +57,14 @@ describe('liftGeometry', () => {
       'Predicted',
       'Label',
     ]);
+  });
+
+  it('solves the cameras from the ray map where none are given', async () => {
+    const { cameras: _, ...rest } = input;
+    await liftGeometry(rest, folder);
+    const found = JSON.parse(readFileSync(join(folder, 'cameras.json'), 'utf8'));
+    expect(found.conventions.origin).toBe('ray map');
+    expect(found.cameras[1].centre[0]).toBeCloseTo(0.4, 4);
   });
 
   it('takes points from the cameras where there is no ray map', async () => {

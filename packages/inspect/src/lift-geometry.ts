@@ -3,11 +3,13 @@ import { dirname, join } from 'node:path';
 import {
   type GeometryConventionsV1,
   type GeometryLabelsV1,
+  pointsFromRays,
   type RgbImage,
   SpatialError,
 } from '@spatialsv/core';
 import { cameraFile, type ViewCamera } from './cameras.js';
 import { encodeGlb } from './glb.js';
+import { type LabelMetrics, labelMetrics, metricRows } from './label-metrics.js';
 import { encodePly } from './ply.js';
 import {
   buildPointCloud,
@@ -22,7 +24,7 @@ import {
   renderReport,
 } from './report/page.js';
 import { type NamedCloud, packScene } from './report/scene-data.js';
-import { camerasOfLabels, pointsFromCameras, pointsFromRays } from './unproject.js';
+import { camerasFromRays, camerasOfLabels, pointsFromCameras } from './view-cameras.js';
 import { depthLegends, depthRange, unitOf, type ViewFiles, viewFiles } from './view-figures.js';
 
 /** What the 3D heads of a model say about one view set. */
@@ -37,6 +39,8 @@ export interface LiftPredictions {
   readonly depthConfidence?: Float32Array;
   /** (V, H, W, 6) origin then direction. */
   readonly rays?: Float32Array;
+  /** (V, H, W) > 0. */
+  readonly rayConfidence?: Float32Array;
   /** (V, H, W, 3) world frame. */
   readonly points?: Float32Array;
   /** (V, H, W) > 0. */
@@ -53,8 +57,8 @@ export interface LiftInput {
   readonly images: readonly RgbImage[];
   /** Part of each picture that the maps cover; the whole picture where absent. */
   readonly covered?: readonly CoveredRectangle[];
-  /** One camera per view at the resolution of the maps, for example solved from the ray map. */
-  readonly cameras?: readonly ViewCamera[];
+  /** One camera per view at the resolution of the maps; solved from the ray map where absent. */
+  readonly cameras?: readonly (ViewCamera | undefined)[];
   /** How the cameras were found; goes into `cameras.json`. */
   readonly camerasFrom?: string;
   /** Labels of the same view set at the resolution and in the scale of the predictions. */
@@ -76,6 +80,14 @@ export interface LiftResult {
   /** Every written file, relative to the folder. */
   readonly files: readonly string[];
   readonly points: number;
+  /** Present when labels were given. */
+  readonly metrics?: LabelMetrics;
+}
+
+/** The input with its cameras found. */
+interface Scene extends LiftInput {
+  readonly cameras: readonly (ViewCamera | undefined)[];
+  readonly camerasFrom: string;
 }
 
 interface OutputFile {
@@ -96,24 +108,39 @@ export async function liftGeometry(
   options: LiftOptions = {},
 ): Promise<LiftResult> {
   checkInput(input);
-  const cloud = predictedCloud(input, options);
+  const scene = withCameras(input);
+  const cloud = predictedCloud(scene, options);
   const clouds: NamedCloud[] = [{ name: 'Predicted', cloud }];
-  if (input.labels !== undefined) {
-    clouds.push({ name: 'Label', cloud: labelCloud(input, input.labels, options.cloud) });
+  const { labels, predictions } = scene;
+  if (labels !== undefined) {
+    clouds.push({ name: 'Label', cloud: labelCloud(scene, labels, options.cloud) });
   }
-  const frustumDepth = 0.25 * depthRange(input).max;
-  const views = await viewFiles(input);
+  const metrics = labels && labelMetrics(predictions.depth, scene.cameras, labels);
+  const frustumDepth = FRUSTUM_SHARE * depthRange(scene).max;
+  const views = await viewFiles(scene);
   const files = [
-    ...(await sceneFiles(input, cloud, frustumDepth)),
+    ...(await sceneFiles(scene, cloud, frustumDepth)),
     ...views.flatMap((view) => view.files),
   ];
-  const page = renderReport(reportInput(input, clouds, views, files, frustumDepth));
+  const page = renderReport(reportInput(scene, clouds, views, files, frustumDepth, metrics));
   await writeAll(folder, [...files, { name: 'index.html', what: 'this page', data: page }]);
   return {
     page: join(folder, 'index.html'),
     files: [...files.map((file) => file.name), 'index.html'],
     points: cloud.positions.length / 3,
+    ...(metrics && { metrics }),
   };
+}
+
+/** Length of the frusta as a share of the largest depth. */
+const FRUSTUM_SHARE = 0.2;
+
+function withCameras(input: LiftInput): Scene {
+  const { predictions: p, cameras, camerasFrom } = input;
+  if (cameras !== undefined) return { ...input, cameras, camerasFrom: camerasFrom ?? 'given' };
+  if (p.rays === undefined) return { ...input, cameras: [], camerasFrom: 'none' };
+  const found = camerasFromRays(p.rays, p, p.conventions.pixelCentre, p.rayConfidence);
+  return { ...input, cameras: found, camerasFrom: 'ray map' };
 }
 
 function checkInput({ predictions, images, labels }: LiftInput): void {
@@ -144,7 +171,7 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
   }
 }
 
-function predictedCloud(input: LiftInput, options: LiftOptions): PointCloud {
+function predictedCloud(input: Scene, options: LiftOptions): PointCloud {
   const { predictions: p } = input;
   const source = options.pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
   const points = sourcePoints(input, source);
@@ -157,11 +184,12 @@ function predictedCloud(input: LiftInput, options: LiftOptions): PointCloud {
   );
 }
 
-function sourcePoints(input: LiftInput, source: 'rays' | 'points' | 'cameras'): Float32Array {
-  const { predictions: p, cameras } = input;
-  if (source === 'rays' && p.rays) return pointsFromRays(p.depth, p.rays);
+function sourcePoints(input: Scene, source: 'rays' | 'points' | 'cameras'): Float32Array {
+  const { predictions: p } = input;
+  const cameras = input.cameras.filter((camera) => camera !== undefined);
+  if (source === 'rays' && p.rays) return pointsFromRays(p.rays, p.depth);
   if (source === 'points' && p.points) return p.points;
-  if (source === 'cameras' && cameras) {
+  if (source === 'cameras' && cameras.length === p.views) {
     return pointsFromCameras(p.depth, cameras, p.conventions.pixelCentre);
   }
   throw new SpatialError({
@@ -186,32 +214,33 @@ function labelCloud(
 }
 
 async function sceneFiles(
-  input: LiftInput,
+  input: Scene,
   cloud: PointCloud,
   frustumDepth: number,
 ): Promise<OutputFile[]> {
   const { conventions } = input.predictions;
   const frame = `${conventions.world === 'first-camera' ? 'first camera' : 'source'}, unit ${conventions.scale}`;
-  const cameras = input.cameras ?? [];
+  const { cameras } = input;
   const glb = await encodeGlb({ cloud, cameras, frustumDepth, extras: { world: frame } });
   const ply = encodePly(cloud, [`axes OpenCV: x right, y down, z forward; world ${frame}`]);
   const files: OutputFile[] = [
     { name: 'points.ply', what: 'point cloud (MeshLab, CloudCompare)', data: ply },
     { name: 'scene.glb', what: 'points and camera frusta (any glTF viewer, Blender)', data: glb },
   ];
-  if (input.cameras === undefined) return files;
+  if (cameras.length === 0) return files;
   const names = input.images.map((image) => image.path);
-  const content = cameraFile(input.cameras, conventions, input.camerasFrom ?? 'given', names);
+  const content = cameraFile(cameras, conventions, input.camerasFrom, names);
   const data = `${JSON.stringify(content, null, 2)}\n`;
   return [...files, { name: 'cameras.json', what: 'poses and intrinsics', data }];
 }
 
 function reportInput(
-  input: LiftInput,
+  input: Scene,
   clouds: readonly NamedCloud[],
   views: readonly ViewFiles[],
   files: readonly OutputFile[],
   frustumDepth: number,
+  metrics: LabelMetrics | undefined,
 ): ReportInput {
   const { min, max } = depthRange(input);
   const unit = unitOf(input.predictions.conventions);
@@ -220,10 +249,10 @@ function reportInput(
     subtitle: input.subtitle,
     notice: input.notice,
     dialogue: input.dialogue,
-    scene: packScene(clouds, input.cameras ?? [], frustumDepth),
+    scene: packScene(clouds, input.cameras, frustumDepth),
     views: views.map((view) => view.report),
     legends: depthLegends(min, max, unit, input.predictions.depthConfidence !== undefined),
-    metrics: input.metrics,
+    metrics: [...(metrics ? metricRows(metrics, unit) : []), ...(input.metrics ?? [])],
     provenance: input.provenance,
     files: [
       ...files.filter(({ name }) => !name.startsWith('depth/')),

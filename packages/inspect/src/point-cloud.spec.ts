@@ -1,10 +1,10 @@
-import { SpatialError } from '@spatialsv/core';
+import { pointsFromRays, SpatialError } from '@spatialsv/core';
 import { buildPointCloud } from './point-cloud.js';
 import { testScene } from './test-scene.js';
-import { pointsFromCameras, pointsFromRays } from './unproject.js';
+import { pointsFromCameras } from './view-cameras.js';
 
 const scene = testScene();
-const points = pointsFromRays(scene.depth, scene.rays);
+const points = pointsFromRays(scene.rays, scene.depth);
 const input = { ...scene, points };
 
 describe('points', () => {

@@ -126,7 +126,7 @@ function stage(scene: SceneData): string {
       `<button type="button" data-cloud="${i}" aria-pressed="${i === 0}">${escapeHtml(name)}</button>`,
   );
   const cameras = scene.cameras.map(
-    (_, i) => `<button type="button" data-camera="${i}">${dot(i)}${i + 1}</button>`,
+    ({ view }, i) => `<button type="button" data-camera="${i}">${dot(view)}${view + 1}</button>`,
   );
   const from =
     cameras.length === 0

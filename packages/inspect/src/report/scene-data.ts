@@ -17,6 +17,7 @@ export interface PackedCloud {
 export interface SceneData {
   readonly clouds: readonly PackedCloud[];
   readonly cameras: readonly {
+    readonly view: number;
     readonly color: readonly number[];
     /** (n, 2, 3) line segments. */
     readonly segments: readonly number[];
@@ -39,14 +40,16 @@ const LARGEST_CODE = 65535;
 /** Packs clouds and cameras for the page; clouds above 150 000 points are thinned evenly. */
 export function packScene(
   clouds: readonly NamedCloud[],
-  cameras: readonly ViewCamera[],
+  views: readonly (ViewCamera | undefined)[],
   frustumDepth: number,
 ): SceneData {
+  const cameras = views.filter((camera) => camera !== undefined);
   const { centre, radius } = sceneSphere(clouds, cameras);
   return {
     clouds: clouds.map(({ name, cloud }) => packCloud(name, cloud)),
-    cameras: cameras.map((camera, view) => ({
-      color: viewColor(view),
+    cameras: cameras.map((camera) => ({
+      view: views.indexOf(camera),
+      color: viewColor(views.indexOf(camera)),
       segments: [...frustumSegments(camera, frustumDepth)].map(yUp).map(short),
       centre: [...cameraToWorld(camera, [0, 0, 0])].map(yUp),
       forward: direction(camera).map(yUp),

@@ -1,0 +1,84 @@
+import {
+  type CameraStack,
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
+  poseFromRays,
+  unprojectDepth,
+} from '@spatialsv/core';
+import type { ViewCamera } from './cameras.js';
+
+export interface MapSize {
+  readonly views: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+type PixelCentre = GeometryConventionsV1['pixelCentre'];
+
+/** Fields of view outside of this are no camera but the fit to noise of an untrained head. */
+const NARROWEST_RAD = 0.02;
+const WIDEST_RAD = 3.1;
+
+/**
+ * Cameras that a ray map describes, in pixels of the map; undefined for a view whose rays describe none.
+ * @param rays (V, H, W, 6). @param confidence (V, H, W) weights.
+ */
+export function camerasFromRays(
+  rays: Float32Array,
+  { views, height, width }: MapSize,
+  pixelCentre: PixelCentre,
+  confidence?: Float32Array,
+): (ViewCamera | undefined)[] {
+  const pixels = height * width;
+  return Array.from({ length: views }, (_, view) => {
+    const weights = confidence?.subarray(view * pixels, (view + 1) * pixels);
+    const pose = poseFromRays(rays.subarray(view * pixels * 6, (view + 1) * pixels * 6), {
+      grid: { height, width },
+      image: { height, width },
+      pixelCentre,
+      ...(weights && { confidence: weights }),
+    });
+    if (pose === undefined) return undefined;
+    const camera: ViewCamera = {
+      intrinsics: Float32Array.from(pose.intrinsics),
+      extrinsicsWorldToCamera: Float32Array.from(pose.extrinsicsWorldToCamera),
+      width,
+      height,
+    };
+    return isPlausible(camera) ? camera : undefined;
+  });
+}
+
+function isPlausible({ intrinsics, extrinsicsWorldToCamera, width, height }: ViewCamera): boolean {
+  const fovs = [width / intrinsics[0]!, height / intrinsics[4]!].map((r) => 2 * Math.atan(r / 2));
+  const finite = [...intrinsics, ...extrinsicsWorldToCamera].every(Number.isFinite);
+  return finite && fovs.every((fov) => fov > NARROWEST_RAD && fov < WIDEST_RAD);
+}
+
+/** Cameras of labels, at the resolution of the labels. */
+export function camerasOfLabels(labels: GeometryLabelsV1): ViewCamera[] {
+  return Array.from({ length: labels.views }, (_, view) => ({
+    intrinsics: labels.intrinsics.slice(view * 9, view * 9 + 9),
+    extrinsicsWorldToCamera: labels.extrinsicsWorldToCamera.slice(view * 12, view * 12 + 12),
+    width: labels.width,
+    height: labels.height,
+  }));
+}
+
+/**
+ * World points of one depth map per camera.
+ * @param depth (V, H, W) z-depth. @returns (V, H, W, 3).
+ */
+export function pointsFromCameras(
+  depth: Float32Array,
+  cameras: readonly ViewCamera[],
+  pixelCentre: PixelCentre,
+): Float32Array {
+  const stack: CameraStack = {
+    views: cameras.length,
+    intrinsics: cameras.flatMap((camera) => [...camera.intrinsics]),
+    extrinsicsWorldToCamera: cameras.flatMap((camera) => [...camera.extrinsicsWorldToCamera]),
+    pixelCentre,
+  };
+  return unprojectDepth(depth, stack, cameras[0]!);
+}
