@@ -8,12 +8,10 @@ export {
 } from './data/vision-features.js';
 export { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from './groups.js';
 export {
-  type CameraPose,
   type LabelTarget,
-  posesInFirstCamera,
-  resampleView,
-  sceneScale,
+  learnableLabels,
   type ViewLabels,
+  viewLabels,
 } from './labels/label-maps.js';
 export {
   type AdamwSettings,

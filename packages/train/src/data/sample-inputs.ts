@@ -11,13 +11,7 @@ import {
   type SupervisionSourceV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
-import {
-  posesInFirstCamera,
-  requireConventions,
-  resampleView,
-  sceneScale,
-  type ViewLabels,
-} from '../labels/label-maps.js';
+import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
 import {
   type GridGroup,
   gridGroups,
@@ -126,8 +120,7 @@ export class SampleInputsBuilder {
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     return this.#labels.get(`${sample.images.join('\n')}:${grids}`, async () => {
       const labels = await source.doSupervise({ images: sample.images });
-      requireConventions(labels, source.id);
-      return viewSetLabels(labels, layout, heads);
+      return viewSetLabels(learnableLabels(labels, source.id), layout, heads);
     });
   }
 }
@@ -209,12 +202,10 @@ function viewSetLabels(
   layout: Layout,
   heads: HeadsConfig,
 ): ViewSetLabels {
-  const poses = posesInFirstCamera(labels);
-  const scale = sceneScale(labels, poses);
   const views = layout.grids.map((grid, view) => {
     const { covered } = grid;
-    const target = { ...headOutputSize(heads, grid), covered, image: layout.imageSizes[view]! };
-    return resampleView(labels, view, poses[view]!, target, scale);
+    const image = layout.imageSizes[view]!;
+    return viewLabels(labels, view, { ...headOutputSize(heads, grid), covered, image });
   });
   return { views, distilled: pooledFeatures(labels, layout) };
 }

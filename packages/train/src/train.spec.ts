@@ -1,0 +1,219 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openSafetensors, type SupervisionSourceV1 } from '@spatialsv/core';
+import { readSpatialCheckpoint } from '@spatialsv/eval';
+import { checkpointFolder } from './checkpoint/checkpoint.js';
+import { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
+import { readMetrics } from './run-folder/metrics-log.js';
+import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
+import { toyLabels, toySource, writeToyDataset } from './testing/toy-data.js';
+import { type TrainOptions, train } from './train.js';
+
+// Compiling programs takes seconds on a machine that is busy with other tests.
+jest.setTimeout(180_000);
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'train-'));
+  mkdirSync(join(folder, 'model'));
+  await writeToyCheckpoint(join(folder, 'model'), 1);
+  await writeToyDataset(folder, 6);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** One head and one scale: what most tests look at does not depend on the heads, and small programs compile fast. */
+const HEADS = {
+  preset: 'tiny' as const,
+  outputScale: 2,
+  projectorChannels: 16,
+  tasks: ['depth' as const],
+};
+const ALL_TASKS: ('depth' | 'ray' | 'point')[] = ['depth', 'ray', 'point'];
+
+function configure(out: string, input: Partial<TrainConfigInput> = {}): TrainConfig {
+  return trainConfigSchema.parse({
+    model: join(folder, 'model'),
+    data: [{ path: join(folder, 'data.jsonl') }],
+    heads: HEADS,
+    losses: { gradientScales: 1 },
+    out: join(folder, out),
+    batchSize: 2,
+    schedule: { steps: 4, warmupRatio: 0 },
+    optimizer: { learningRates: { languageModel: 1e-2, projector: 1e-2, spatial: 1e-2 } },
+    checkpointEvery: 0,
+    ...input,
+  });
+}
+
+async function run(config: TrainConfig, options: Partial<TrainOptions> = {}) {
+  const backbone = await openToyBackbone(config.model);
+  return train(config, { backbone, source: toySource, ...options });
+}
+
+/** What a run computed, without its timings. */
+async function computed(config: TrainConfig) {
+  return (await readMetrics(config.out)).map(({ step, losses, gradientNorm, learningRates }) => ({
+    step,
+    losses,
+    gradientNorm,
+    learningRates,
+  }));
+}
+
+async function weights(config: TrainConfig, step: number) {
+  const state = join(checkpointFolder(config.out, step), 'trainer/state.safetensors');
+  return readFileSync(state);
+}
+
+describe('train', () => {
+  it('lowers all five losses and writes the run folder', async () => {
+    const config = configure('all', {
+      schedule: { steps: 12, warmupRatio: 0 },
+      heads: { ...HEADS, outputScale: 4, tasks: ALL_TASKS },
+      losses: {},
+    });
+    const result = await run(config);
+    expect(result).toEqual({ complete: true, checkpoint: checkpointFolder(config.out, 12) });
+    const steps = await computed(config);
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+    for (const term of ['text', 'distillation', 'depth', 'ray', 'point', 'total'] as const) {
+      expect(steps.at(-1)!.losses[term]!).toBeLessThan(steps[0]!.losses[term]!);
+    }
+    const manifest = JSON.parse(readFileSync(join(config.out, 'manifest.json'), 'utf8'));
+    expect(manifest).toMatchObject({ seed: 0, source: 'toy', data: [{ samples: 6 }] });
+    expect(manifest.model.weightsHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(existsSync(join(config.out, 'config.yaml'))).toBe(true);
+  });
+
+  it('saves the layout of the backbone with the heads beside it', async () => {
+    const config = configure('layout');
+    const { checkpoint } = await run(config);
+    const before = await openSafetensors(join(folder, 'model/model.safetensors'));
+    const after = await openSafetensors(join(checkpoint, 'model.safetensors'));
+    expect(after.names).toEqual(before.names);
+    const same = async (name: string) =>
+      Buffer.from(await before.readRaw(name)).equals(Buffer.from(await after.readRaw(name)));
+    expect(await same('visual.patch.weight')).toBe(true);
+    expect(await same('visual.merger.weight')).toBe(false);
+    expect(await same('model.layers.0.mlp.up_proj.weight')).toBe(false);
+    const spatial = await readSpatialCheckpoint(checkpoint);
+    expect(spatial).toMatchObject({ taps: [0, 1, 1, 2], featureChannels: 5, heads: HEADS });
+    expect(Object.keys(spatial!.parameters)).toContain('spatial.distill.fc1.weight');
+  });
+
+  it('continues bit for bit after an interruption', async () => {
+    const straight = configure('straight', { schedule: { steps: 6, warmupRatio: 0.4 } });
+    await run(straight);
+    const config = { ...straight, out: join(folder, 'resumed') };
+    const abort = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 3 && abort.abort();
+    const first = await run(config, { onStep, signal: abort.signal });
+    expect(first).toEqual({ complete: false, checkpoint: checkpointFolder(config.out, 3) });
+    const second = await run(config, { resume: true });
+    expect(second.complete).toBe(true);
+    expect(await computed(config)).toEqual(await computed(straight));
+    expect((await weights(config, 6)).equals(await weights(straight, 6))).toBe(true);
+  });
+
+  it('continues from the last checkpoint after a crash, dropping what came later', async () => {
+    const config = configure('crash', {
+      checkpointEvery: 2,
+      schedule: { steps: 5, warmupRatio: 0 },
+    });
+    await run(config);
+    const killed = { ...config, out: join(folder, 'killed') };
+    cpSync(config.out, killed.out, { recursive: true });
+    rmSync(checkpointFolder(killed.out, 5), { recursive: true });
+    mkdirSync(`${checkpointFolder(killed.out, 5)}.incomplete`);
+    writeFileSync(
+      join(killed.out, 'config.yaml'),
+      readFileSync(join(config.out, 'config.yaml'), 'utf8').replaceAll(config.out, killed.out),
+    );
+    await run(killed, { resume: true });
+    expect(await computed(killed)).toEqual(await computed(config));
+    expect((await weights(killed, 5)).equals(await weights(config, 5))).toBe(true);
+  });
+
+  it('trains on text alone, and on images alone', async () => {
+    const text = configure('text');
+    await run(text, { source: undefined });
+    expect((await computed(text))[0]!.losses).toMatchObject({ depth: null, distillation: null });
+    const lines = readFileSync(join(folder, 'data.jsonl'), 'utf8').trim().split('\n');
+    const images = lines.map((line) => {
+      const { id, images: paths } = JSON.parse(line);
+      return JSON.stringify({ id, images: paths });
+    });
+    writeFileSync(join(folder, 'images.jsonl'), images.join('\n'));
+    const data = [{ path: join(folder, 'images.jsonl') }];
+    const spatial = configure('images', { data });
+    await run(spatial);
+    const [step] = await computed(spatial);
+    expect(step!.losses.text).toBeNull();
+    expect(step!.losses.depth).not.toBeNull();
+    await expect(run(configure('nothing', { data }), { source: undefined })).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+    });
+  });
+
+  it('leaves a group with rate 0 as it is', async () => {
+    const rates = { languageModel: 0, projector: 1e-2, spatial: 0 };
+    const config = configure('frozen', { optimizer: { learningRates: rates } });
+    const { checkpoint } = await run(config);
+    const state = await openSafetensors(join(checkpoint, 'trainer/state.safetensors'));
+    expect(state.names).toEqual(
+      ['first', 'parameters', 'second'].map((kind) => `${kind}/visual.merger.weight`),
+    );
+    expect(
+      Object.keys((await readSpatialCheckpoint(checkpoint))!.parameters).length,
+    ).toBeGreaterThan(9);
+  });
+
+  it('names the loss term and the sample of a value that is not finite, and keeps the last good state', async () => {
+    const config = configure('broken');
+    let asked = 0;
+    const source: SupervisionSourceV1 = {
+      ...toySource,
+      doSupervise: async ({ images }) => {
+        const labels = toyLabels(images.length);
+        asked += 1;
+        const broken = images[0]!.endsWith('3-a.png') && asked > 1;
+        if (broken) labels.features!.data.fill(Number.NaN);
+        return labels;
+      },
+    };
+    const failure = run(config, { source });
+    await expect(failure).rejects.toMatchObject({ code: 'NON_FINITE' });
+    const error = (await failure.catch((caught: unknown) => caught)) as Error;
+    expect(error.message).toContain("'distillation'");
+    expect(error.message).toContain("'q3'");
+    const taken = (await readMetrics(config.out)).length;
+    expect(existsSync(checkpointFolder(config.out, taken))).toBe(true);
+  });
+
+  it('refuses a folder in use and a changed configuration', async () => {
+    const config = configure('use');
+    await run(config);
+    await expect(run(config)).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(run({ ...config, seed: 3 }, { resume: true })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+
+  it('keeps vision features on disk', async () => {
+    const featureCache = join(folder, 'features');
+    const first = configure('cache-a', { featureCache });
+    await run(first);
+    const second = configure('cache-b', { featureCache });
+    await run(second);
+    expect(await computed(second)).toEqual(await computed(first));
+  });
+});
