@@ -13,7 +13,7 @@ import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
  * @param specs shapes of its inputs, or weights that stay in their file; nested like the program's parameter.
  * @throws EngineError KERNEL_MISSING, PROGRAM_INVALID, DEVICE_UNAVAILABLE; errors of the program pass through.
  */
-export function compile(
+export async function compile(
   program: Program,
   specs: SpecTree,
   options: CompileOptions = {},

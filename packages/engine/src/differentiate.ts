@@ -1,6 +1,6 @@
 import type { Tree } from './specs.js';
 import { type Tensor, tf } from './tfjs.js';
-import { flatten, isTensor } from './tree.js';
+import { flatten, isTensor, mapTree } from './tree.js';
 
 export interface Differentiated<Outputs> {
   readonly outputs: Outputs;
@@ -34,5 +34,14 @@ export function differentiate<
     true,
   );
   const gradients = names.map((name, i) => [name, grads[i] ?? tf.zerosLike(values[i]!)]);
-  return { outputs: outputs!, gradients: Object.fromEntries(gradients) };
+  return { outputs: release(outputs!), gradients: Object.fromEntries(gradients) };
+}
+
+/** The same values in the caller's scope, which ends their life as that of any other tensor. */
+function release<Outputs>(kept: Outputs): Outputs {
+  return mapTree<Tensor, Tensor>(kept as Tree<Tensor>, isTensor, (tensor) => {
+    const value = tf.clone(tensor);
+    tensor.dispose();
+    return value;
+  }) as Outputs;
 }

@@ -35,10 +35,11 @@ export interface CompiledProgram {
   readonly outputs: Tree<TensorSpec>;
   /**
    * Runs off the event loop. Calls queue.
+   * @param into tensors that take outputs of the same names, instead of new ones.
    * @returns the outputs that are not state; they belong to the caller.
    * @throws EngineError INPUT_INVALID for a missing, unknown or misshapen input.
    */
-  run(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>>;
+  run(inputs: Tree<RunValue>, into?: Tree<DeviceTensor>): Promise<Tree<DeviceTensor>>;
   /** Writes the graph as an ONNX file. Frozen weights stay where they are and are referred to by relative path. */
   save(path: string): Promise<void>;
   dispose(): Promise<void>;

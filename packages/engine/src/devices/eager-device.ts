@@ -2,7 +2,7 @@ import { EngineError } from '../errors.js';
 import { sizeOf } from '../graph/graph.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
-import { flatten, isSpec, isTensor, isTensorSpec, mapTree } from '../tree.js';
+import { flatten, isSpec, isTensor, isTensorSpec, mapTree, nest } from '../tree.js';
 import {
   type CompiledProgram,
   type CompileOptions,
@@ -157,14 +157,15 @@ class EagerProgram implements CompiledProgram {
     this.mapped = mapped;
   }
 
-  async run(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>> {
+  async run(inputs: Tree<RunValue>, into: Tree<DeviceTensor> = {}): Promise<Tree<DeviceTensor>> {
+    const targets = new Map(flatten<EagerTensor>(into as Tree<EagerTensor>, isEagerTensor));
     const given = new Map(flatten(inputs, isRunValue));
     return onBackend(this.backend, () => {
       const result = tf.tidy(() => {
         const tensors = mapTree(this.specs, isSpec, (spec, name) => this.input(name, spec, given));
         return keepAll(this.program(tensors as never));
       });
-      return this.deliver(result, given);
+      return this.deliver(result, given, targets);
     });
   }
 
@@ -184,19 +185,20 @@ class EagerProgram implements CompiledProgram {
   }
 
   /** State goes into the tensors that were given, the rest to the caller. */
-  private deliver(result: Tree<Tensor>, given: ReadonlyMap<string, RunValue>): Tree<DeviceTensor> {
+  private deliver(
+    result: Tree<Tensor>,
+    given: ReadonlyMap<string, RunValue>,
+    targets: ReadonlyMap<string, EagerTensor>,
+  ): Tree<DeviceTensor> {
     const states = new Set(this.options.state ?? []);
-    const returned: Record<string, unknown> = {};
-    for (const [name, value] of Object.entries(result as Record<string, Tree<Tensor>>)) {
-      if (!states.has(name)) {
-        returned[name] = mapTree(value, isTensor, (t) => new EagerTensor(this.backend, t));
-        continue;
-      }
-      for (const [leaf, tensor] of flatten<Tensor>({ [name]: value }, isTensor)) {
-        (given.get(leaf) as EagerTensor).replace(tensor);
-      }
+    const returned: [string, DeviceTensor][] = [];
+    for (const [name, tensor] of flatten<Tensor>(result, isTensor)) {
+      const state = states.has(name.split('/')[0]!);
+      const target = state ? (given.get(name) as EagerTensor) : targets.get(name);
+      target?.replace(tensor);
+      if (!state) returned.push([name, target ?? new EagerTensor(this.backend, tensor)]);
     }
-    return returned as Tree<DeviceTensor>;
+    return nest(returned);
   }
 
   async save(): Promise<void> {
@@ -214,6 +216,8 @@ class EagerProgram implements CompiledProgram {
 
 const isRunValue = (node: unknown): node is RunValue =>
   typeof node === 'number' || ArrayBuffer.isView(node) || node instanceof EagerTensor;
+
+const isEagerTensor = (node: unknown): node is EagerTensor => node instanceof EagerTensor;
 
 /** Outputs that are inputs themselves are copied, so that either can be released alone. */
 function keepAll(tree: Tree<Tensor>): Tree<Tensor> {

@@ -21,6 +21,8 @@ import { hostArray, mismatch, newHostArray } from './host.js';
 const isRunValue = (node: unknown): node is RunValue =>
   typeof node === 'number' || ArrayBuffer.isView(node) || node instanceof ExecutorTensor;
 
+const isExecutorTensor = (node: unknown): node is ExecutorTensor => node instanceof ExecutorTensor;
+
 /** What becomes of one output of a run. */
 interface OutputPlan {
   readonly path: string;
@@ -57,16 +59,19 @@ export class ExecutorProgram implements CompiledProgram {
     return this.plans.some((plan) => plan.path === name && plan.state);
   }
 
-  run(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>> {
-    const result = this.queue.then(() => this.runNow(inputs));
+  run(inputs: Tree<RunValue>, into: Tree<DeviceTensor> = {}): Promise<Tree<DeviceTensor>> {
+    const result = this.queue.then(() => this.runNow(inputs, into));
     this.queue = result.catch(() => undefined);
     return result;
   }
 
-  private async runNow(inputs: Tree<RunValue>): Promise<Tree<DeviceTensor>> {
+  private async runNow(
+    inputs: Tree<RunValue>,
+    into: Tree<DeviceTensor>,
+  ): Promise<Tree<DeviceTensor>> {
     const given = new Map(flatten(inputs, isRunValue));
     const temporary = await this.bindInputs(given);
-    const made = await this.bindOutputs(given);
+    const made = await this.bindOutputs(given, new Map(flatten<ExecutorTensor>(into as Tree<ExecutorTensor>, isExecutorTensor)));
     try {
       await this.binding.run();
     } finally {
@@ -96,8 +101,10 @@ export class ExecutorProgram implements CompiledProgram {
     return temporary;
   }
 
+  /** @returns the tensors of the outputs that are known before the run. */
   private async bindOutputs(
     given: ReadonlyMap<string, RunValue>,
+    targets: ReadonlyMap<string, ExecutorTensor>,
   ): Promise<Map<string, ExecutorTensor>> {
     const made = new Map<string, ExecutorTensor>();
     for (const plan of this.plans) {
@@ -105,16 +112,25 @@ export class ExecutorProgram implements CompiledProgram {
       if (plan.state) {
         const tensor = this.stateTensor(given, plan.path);
         this.binding.bindOutput(name, plan.inPlace ? tensor.value : await tensor.next());
-      } else if (this.session.device === 'cpu') {
-        const array = newHostArray(plan.spec.dtype, sizeOf(plan.spec.shape));
-        const value = DeviceValue.fromHost(array, plan.spec.dtype, plan.spec.shape);
-        made.set(plan.path, new ExecutorTensor(plan.spec, value));
-        this.binding.bindOutput(name, value);
-      } else {
-        this.binding.bindOutputToDevice(name);
+        continue;
       }
+      const tensor = targets.get(plan.path) ?? this.newOutput(plan.spec);
+      if (tensor === undefined) {
+        this.binding.bindOutputToDevice(name);
+        continue;
+      }
+      assertFits(plan.path, plan.spec, tensor);
+      made.set(plan.path, tensor);
+      this.binding.bindOutput(name, await tensor.resident(this.session.device));
     }
     return made;
+  }
+
+  /** Memory for an output on the CPU; a GPU allocates its own at the run. */
+  private newOutput(spec: TensorSpec): ExecutorTensor | undefined {
+    if (this.session.device !== 'cpu') return undefined;
+    const array = newHostArray(spec.dtype, sizeOf(spec.shape));
+    return new ExecutorTensor(spec, DeviceValue.fromHost(array, spec.dtype, spec.shape));
   }
 
   private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {

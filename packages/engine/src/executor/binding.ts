@@ -44,7 +44,8 @@ export class Binding {
   /** @throws ExecutorError VALUE_INVALID for an unknown name, another type or shape; BUSY while a run is under way. */
   bindInput(name: string, value: DeviceValue): void {
     this.#assertIdle();
-    assertFits(this.#session, 'input', this.#session.inputs, name, value);
+    if (this.#inputs.get(name) === value) return;
+    assertFits(this.#session, 'input', name, value);
     this.#inputs.set(name, value);
     this.#staleInputs.add(name);
   }
@@ -52,7 +53,8 @@ export class Binding {
   /** Results of runs are written into `value`. @throws as {@link bindInput}. */
   bindOutput(name: string, value: DeviceValue): void {
     this.#assertIdle();
-    assertFits(this.#session, 'output', this.#session.outputs, name, value);
+    if (this.#outputs.get(name) === value) return;
+    assertFits(this.#session, 'output', name, value);
     this.#outputs.set(name, value);
     this.#staleOutputs.add(name);
   }
@@ -60,7 +62,7 @@ export class Binding {
   /** Each run allocates this output on the device of the session; {@link outputs} gives it. */
   bindOutputToDevice(name: string): void {
     this.#assertIdle();
-    find(this.#session, 'output', this.#session.outputs, name);
+    find(this.#session, 'output', name);
     this.#outputs.set(name, ON_DEVICE);
     this.#staleOutputs.add(name);
   }
@@ -223,17 +225,13 @@ function boundOutputs(binding: Pointer, failure: Failure): Pointer[] {
   return pointers;
 }
 
-function find(
-  session: Session,
-  side: 'input' | 'output',
-  infos: readonly ValueInfo[],
-  name: string,
-): ValueInfo {
-  const info = infos.find((candidate) => candidate.name === name);
+function find(session: Session, side: 'input' | 'output', name: string): ValueInfo {
+  const info = session.find(side, name);
   if (info) return info;
+  const known = side === 'input' ? session.inputs : session.outputs;
   throw new ExecutorError({
     code: 'VALUE_INVALID',
-    message: `"${session.name}" has no ${side} "${name}": expected one of ${infos.map((i) => i.name).join(', ')}`,
+    message: `"${session.name}" has no ${side} "${name}": expected one of ${known.map((each) => each.name).join(', ')}`,
     hint: `Bind only ${side}s of the model.`,
   });
 }
@@ -241,11 +239,10 @@ function find(
 function assertFits(
   session: Session,
   side: 'input' | 'output',
-  infos: readonly ValueInfo[],
   name: string,
   value: DeviceValue,
 ): void {
-  const info = find(session, side, infos, name);
+  const info = find(session, side, name);
   const fits = info.dtype === value.dtype && sameShape(info.shape, value.shape);
   if (fits || (info.dtype === value.dtype && info.shape.length === 0)) return;
   throw new ExecutorError({

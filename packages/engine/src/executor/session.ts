@@ -64,6 +64,7 @@ export class Session {
   readonly lane: Lane;
   readonly #handle: Handle;
   readonly #bindings = new Set<Binding>();
+  readonly #byName: Record<'input' | 'output', ReadonlyMap<string, ValueInfo>>;
   #hasRun = false;
 
   private constructor(pointer: Pointer, options: SessionOptions, lane: Lane) {
@@ -72,6 +73,7 @@ export class Session {
     this.lane = lane;
     this.inputs = describe(pointer, INPUTS);
     this.outputs = describe(pointer, OUTPUTS);
+    this.#byName = { input: indexByName(this.inputs), output: indexByName(this.outputs) };
     this.#handle = new Handle(`session "${this.name}"`, pointer, (own) =>
       lane.whenIdle(() => api().ReleaseSession(own)),
     );
@@ -113,6 +115,10 @@ export class Session {
     return this.#handle.disposed;
   }
 
+  find(side: 'input' | 'output', name: string): ValueInfo | undefined {
+    return this.#byName[side].get(name);
+  }
+
   /** A reusable set of inputs and outputs. */
   createBinding(): Binding {
     const binding = new Binding(this, (ended) => this.#bindings.delete(ended));
@@ -144,6 +150,9 @@ export class Session {
     forgetAtExit(this);
   }
 }
+
+const indexByName = (infos: readonly ValueInfo[]): ReadonlyMap<string, ValueInfo> =>
+  new Map(infos.map((info) => [info.name, info]));
 
 const modelFailure = (name: string): Failure => ({
   code: 'MODEL_INVALID',
