@@ -38,6 +38,9 @@ const visualRows = (model: BackboneV1, weights: Record<string, Tensor>, inputs: 
     }),
   );
 
+/** Smaller than the default, for tests. */
+const vision = { depth: 2, hiddenSize: 48, heads: 2 };
+
 let folder: string;
 let model: BackboneV1;
 
@@ -45,7 +48,7 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
   folder = await mkdtemp(path.join(tmpdir(), 'tiny-qwen-'));
   const corpus = ['Which object is nearest to the red chair?', 'A', 'B'];
-  await writeTinyQwen25Vl({ folder, seed: 1, corpus, layers: 4, hiddenSize: 64 });
+  await writeTinyQwen25Vl({ folder, seed: 1, corpus, layers: 4, hiddenSize: 64, vision });
   model = await qwen25Vl.open(folder);
 });
 
@@ -149,7 +152,7 @@ describe('writeTiny', () => {
   it('is reproducible', async () => {
     const other = await mkdtemp(path.join(tmpdir(), 'tiny-qwen-'));
     const write = (seed: number) =>
-      writeTinyQwen25Vl({ folder: other, seed, layers: 1, hiddenSize: 32 });
+      writeTinyQwen25Vl({ folder: other, seed, layers: 1, hiddenSize: 32, vision });
     const bytes = () => readFile(path.join(other, 'model.safetensors'));
     await write(3);
     const first = await bytes();

@@ -1,0 +1,154 @@
+import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type BackboneV1,
+  float32Source,
+  type Parameters,
+  type PreparedInputsV1,
+  readImage,
+  saveWeights,
+  type Tensor,
+  tf,
+} from '@spatialsv/core';
+import { type Golden, readGolden } from '@spatialsv/core/testing';
+import { qwen25Vl } from '../adapter.js';
+import { parseQwen25VlConfig } from '../qwen25vl-config.js';
+import { qwen25VlShapes } from '../qwen25vl-names.js';
+
+export const GOLDEN = fileURLToPath(new URL('../__golden__/', import.meta.url));
+
+/** FNV-1a. */
+function hash32(text: string): number {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  }
+  return value;
+}
+
+/** Weight values as reference/qwen25vl/make_golden.py makes them from name and index. */
+export function fillWeight(name: string, shape: readonly number[]): Float32Array {
+  const size = shape.reduce((product, side) => product * side, 1);
+  const start = hash32(name);
+  const isNorm = name.includes('norm') || name.includes('ln_q');
+  const scale = Math.fround(isNorm ? 0.1732 : 0.3464);
+  return Float32Array.from({ length: size }, (_, i) => {
+    let x = (Math.imul(i, 0x9e3779b9) + start) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
+    x = (x ^ (x >>> 16)) >>> 0;
+    const value = Math.fround(scale * Math.fround((x >>> 8) * 2 ** -23 - 1));
+    return isNorm ? Math.fround(value + 1) : value;
+  });
+}
+
+/** The values that a case stores of a large array: evenly spread ones; all of a small array. */
+export const sampled = (values: Float32Array, samples: number): Float32Array =>
+  values.length <= 2 * samples
+    ? values
+    : Float32Array.from(
+        { length: samples },
+        (_, k) => values[Math.floor((k * values.length) / samples)]!,
+      );
+
+/** One golden case with its checkpoint opened by the adapter. */
+export interface GoldenCase {
+  readonly golden: Golden;
+  readonly folder: string;
+  /** Content of config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly model: BackboneV1;
+  /** Host values by published name. */
+  readonly weights: Readonly<Record<string, { data: Float32Array; shape: readonly number[] }>>;
+  /** The conversation of the case, prepared by the adapter from the image files. */
+  readonly inputs: PreparedInputsV1;
+  /** Tokens before the answer. */
+  readonly promptLength: number;
+}
+
+/**
+ * Writes the checkpoint of a case into a temporary folder (the caller removes it), opens it and prepares its
+ * conversation.
+ */
+export async function openGoldenCase(name: 'tied' | 'untied'): Promise<GoldenCase> {
+  const golden = await readGolden(path.join(GOLDEN, name));
+  const folder = await mkdtemp(path.join(tmpdir(), 'qwen25vl-golden-'));
+  await cp(path.join(GOLDEN, 'checkpoint'), folder, { recursive: true });
+  const text = await readFile(path.join(folder, 'config.json'), 'utf8');
+  const config = { ...JSON.parse(text), tie_word_embeddings: name === 'tied' };
+  await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));
+  const shapes = Object.entries(qwen25VlShapes(parseQwen25VlConfig(config)));
+  const filled = shapes.map(([key, shape]) => [key, { data: fillWeight(key, shape), shape }] as const);
+  const sources = filled.map(([key, { data, shape }]) => [key, float32Source(data, shape)] as const);
+  await saveWeights(folder, new Map(sources));
+  const model = await qwen25Vl.open(folder);
+  const info = golden.info as { images: string[]; question: string; answer: string; promptLength: number };
+  const images = await Promise.all(info.images.map((file) => readImage(path.join(GOLDEN, name, file))));
+  const inputs = await model.prepare({ images, question: info.question, answer: info.answer });
+  const weights = Object.fromEntries(filled);
+  return { golden, folder, config, model, weights, inputs, promptLength: info.promptLength };
+}
+
+/** Host inputs of {@link goldenProgram}: the conversation, and targets shifted to the positions that predict them. */
+export function goldenInputs(inputs: PreparedInputsV1): Record<string, Float32Array | Int32Array> {
+  const shifted = Int32Array.from(inputs.labels, (_, i) => inputs.labels[i + 1] ?? -100);
+  return {
+    ...Object.fromEntries(inputs.views.map((view, i) => [`pixels${i}`, view.pixelValues])),
+    inputIds: inputs.inputIds,
+    spliceIndex: inputs.spliceIndex,
+    positions: inputs.positions,
+    targets: shifted.map((label) => Math.max(label, 0)),
+    targetWeights: Float32Array.from(shifted, (label) => (label < 0 ? 0 : 1)),
+  };
+}
+
+/** Shapes of {@link goldenInputs}. */
+export function goldenInputShapes(inputs: PreparedInputsV1): Record<string, readonly number[]> {
+  const tokens = inputs.inputIds.length;
+  return {
+    ...Object.fromEntries(inputs.views.map((view, i) => [`pixels${i}`, view.pixelShape])),
+    inputIds: [tokens],
+    spliceIndex: [tokens],
+    positions: [3, tokens],
+    targets: [tokens],
+    targetWeights: [tokens],
+  };
+}
+
+export interface GoldenOutputs {
+  readonly projector: Tensor;
+  /** By layer index, 0 … L. */
+  readonly hidden: Readonly<Record<number, Tensor>>;
+  readonly last: Tensor;
+  readonly logits: Tensor;
+  /** Mean cross-entropy over the labelled tokens. */
+  readonly loss: Tensor;
+  /** (kvHeads, T, hd) per layer. */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+}
+
+/** The whole model as one program: pixels and ids to every hidden state, logits and text loss. */
+export function goldenProgram(
+  model: BackboneV1,
+  prepared: PreparedInputsV1,
+  parameters: Parameters,
+  inputs: Readonly<Record<string, Tensor>>,
+  crossEntropySum: (logits: Tensor, targets: Tensor, weights: Tensor) => Tensor,
+): GoldenOutputs {
+  const rows = prepared.views.map((view, i) => {
+    const features = model.encodeView(parameters, inputs[`pixels${i}`]!, view.gridThw);
+    return model.projectView(parameters, features, view.gridThw);
+  });
+  const projector = tf.concat(rows, 0);
+  const embeddings = model.embed(parameters, inputs['inputIds']!, inputs['spliceIndex'], projector);
+  const taps = Array.from({ length: model.config.layers + 1 }, (_, layer) => layer);
+  const decoderInputs = { embeddings, positions: inputs['positions']! };
+  const { hidden, last, cache } = model.decode(parameters, decoderInputs, { taps, last: true });
+  const logits = model.logits(parameters, last!);
+  const weights = inputs['targetWeights']!;
+  const loss = tf.div(crossEntropySum(logits, inputs['targets']!, weights), tf.sum(weights));
+  return { projector, hidden, last: last!, logits, loss, keys: cache.keys, values: cache.values };
+}

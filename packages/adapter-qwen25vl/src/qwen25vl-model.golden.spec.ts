@@ -1,0 +1,149 @@
+import { rm } from 'node:fs/promises';
+import { ops, type Parameters, type Tensor, tf } from '@spatialsv/core';
+import { expectAllclose } from '@spatialsv/core/testing';
+import {
+  type GoldenCase,
+  goldenInputShapes,
+  goldenInputs,
+  goldenProgram,
+  openGoldenCase,
+  sampled,
+} from './__fixtures__/golden.js';
+import { parseQwen25VlConfig } from './qwen25vl-config.js';
+import { visionStates } from './qwen25vl-vision-encoder.js';
+
+/** Relative to the largest magnitude of the tensor. */
+const expectStates = (actual: Tensor | Float32Array, expected: Float32Array, tolerance = 1e-4) => {
+  const values = actual instanceof Float32Array ? actual : actual.dataSync<'float32'>();
+  const largest = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  expectAllclose(values, expected, { rtol: 0, atol: tolerance * largest });
+};
+
+const tensorsOf = (opened: GoldenCase) => {
+  const shapes = goldenInputShapes(opened.inputs);
+  const inputs = Object.entries(goldenInputs(opened.inputs)).map(([name, data]) => {
+    const dtype = data instanceof Int32Array ? 'int32' : 'float32';
+    return [name, tf.tensor(data, [...shapes[name]!], dtype)] as const;
+  });
+  const weights = Object.entries(opened.weights).map(
+    ([name, { data, shape }]) => [name, tf.tensor(data, [...shape]) as Tensor] as const,
+  );
+  return { inputs: Object.fromEntries(inputs), parameters: Object.fromEntries(weights) };
+};
+
+const run = (opened: GoldenCase, parameters: Parameters, inputs: Record<string, Tensor>) =>
+  goldenProgram(opened.model, opened.inputs, parameters, inputs, ops.crossEntropySum);
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s head', (name) => {
+  let opened: GoldenCase;
+  let tensors: ReturnType<typeof tensorsOf>;
+
+  beforeAll(async () => {
+    opened = await openGoldenCase(name);
+    tensors = tensorsOf(opened);
+  });
+
+  afterAll(() => rm(opened.folder, { recursive: true }));
+
+  if (name === 'tied') {
+    it('has equal ids, labels, positions and grids', () => {
+      const { golden, inputs } = opened;
+      expect([...inputs.inputIds]).toEqual([...golden.int32('input_ids')]);
+      expect([...inputs.labels]).toEqual([...golden.int32('labels')]);
+      expect([...inputs.positions]).toEqual([...golden.int32('positions')]);
+      const grids = inputs.views.flatMap((view) => [...view.gridThw]);
+      expect(grids).toEqual([...golden.int32('grid_thw')]);
+    });
+
+    it('has the states of the patch embedding and of every vision block', () => {
+      const config = parseQwen25VlConfig(opened.config);
+      const states = opened.inputs.views.map((view, i) =>
+        visionStates(
+          config.vision,
+          tensors.parameters,
+          tensors.inputs[`pixels${i}`]!,
+          view.gridThw,
+        ),
+      );
+      for (let index = 0; index <= config.vision.depth; index++) {
+        const rows = tf.concat(
+          states.map((view) => view[index]!()),
+          0,
+        );
+        expectStates(rows, opened.golden.float32(`vision.${index}`));
+      }
+    });
+
+    it('has every hidden state of projector and decoder', () => {
+      const { projector, hidden, last } = run(opened, tensors.parameters, tensors.inputs);
+      expectStates(projector, opened.golden.float32('projector'));
+      for (const [layer, state] of Object.entries(hidden)) {
+        expectStates(state, opened.golden.float32(`hidden.${layer}`));
+      }
+      expectStates(last, opened.golden.float32('hidden.4'));
+    });
+  }
+
+  it('has the logits, the text loss and its gradients', () => {
+    const names = opened.golden.names
+      .filter((key) => key.startsWith('gradient.'))
+      .map((key) => key.slice('gradient.'.length));
+    expect(names.length).toBeGreaterThan(25);
+    let logits: Tensor | undefined;
+    const loss = (...values: Tensor[]) => {
+      const changed = Object.fromEntries(names.map((key, i) => [key, values[i]!]));
+      const out = run(opened, { ...tensors.parameters, ...changed }, tensors.inputs);
+      logits = tf.keep(out.logits);
+      return out.loss as tf.Scalar;
+    };
+    const { value, grads } = tf.valueAndGrads(loss)(names.map((key) => tensors.parameters[key]!));
+    expectStates(logits!.dataSync<'float32'>().slice(-8 * 320), opened.golden.float32('logits'));
+    expectStates(value, opened.golden.float32('loss'));
+    const { samples } = opened.golden.info as { samples: number };
+    names.forEach((key, i) => {
+      const gradient = grads[i]!.dataSync<'float32'>();
+      expectStates(sampled(gradient, samples), opened.golden.float32(`gradient.${key}`), 1e-3);
+      const norm = Float32Array.of(Math.hypot(...gradient));
+      expectStates(norm, opened.golden.float32(`gradient_norm.${key}`), 1e-3);
+    });
+  });
+
+  it('continues the prompt with a cache as transformers does', () => {
+    const { model, golden, inputs, promptLength } = opened;
+    const { parameters } = tensors;
+    const capacity = promptLength + 5;
+    const { layers, kvHeads, headDim, vocabularySize } = model.config;
+    const prompt = run(opened, parameters, tensors.inputs);
+    // Causal: keys and values of the prompt do not depend on the answer behind it.
+    const fill = (x: Tensor) => {
+      const kept = tf.slice(x, [0, 0, 0], [kvHeads, promptLength, headDim]);
+      return tf.pad(kept as tf.Tensor3D, [
+        [0, 0],
+        [0, capacity - promptLength],
+        [0, 0],
+      ]) as Tensor;
+    };
+    let cache = { keys: prompt.keys.map(fill), values: prompt.values.map(fill) };
+    expect(cache.keys).toHaveLength(layers);
+    const expected = golden.float32('greedy_logits');
+    const ids = golden.int32('greedy_ids');
+    const first = tf.slice(prompt.logits, [promptLength - 1, 0], [1, vocabularySize]);
+    expectStates(first, expected.slice(0, vocabularySize));
+    const delta = inputs.nextPosition - inputs.inputIds.length;
+    for (let step = 1; step < 3; step++) {
+      const slot = promptLength + step - 1;
+      const embeddings = model.embed(parameters, tf.tensor1d([ids[step - 1]!], 'int32'));
+      const positions = tf.fill([3, 1], slot + delta, 'int32');
+      const decoderInputs = { embeddings, positions, cache, cacheSlot: tf.scalar(slot, 'int32') };
+      const out = model.decode(parameters, decoderInputs, { taps: [], last: true });
+      cache = { keys: [...out.cache.keys], values: [...out.cache.values] };
+      const logits = model.logits(parameters, out.last!);
+      expectStates(logits, expected.slice(step * vocabularySize, (step + 1) * vocabularySize));
+      expect(tf.argMax(logits, 1).dataSync()[0]).toBe(ids[step]);
+    }
+  });
+});
