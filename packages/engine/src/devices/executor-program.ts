@@ -71,7 +71,10 @@ export class ExecutorProgram implements CompiledProgram {
   ): Promise<Tree<DeviceTensor>> {
     const given = new Map(flatten(inputs, isRunValue));
     const temporary = await this.bindInputs(given);
-    const made = await this.bindOutputs(given, new Map(flatten<ExecutorTensor>(into as Tree<ExecutorTensor>, isExecutorTensor)));
+    const made = await this.bindOutputs(
+      given,
+      new Map(flatten<ExecutorTensor>(into as Tree<ExecutorTensor>, isExecutorTensor)),
+    );
     try {
       await this.binding.run();
     } finally {

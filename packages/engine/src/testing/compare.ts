@@ -1,4 +1,12 @@
-import { compile, type DeviceTensor, float32, int32, type Tensor, tf } from '../index.js';
+import {
+  type CompiledProgram,
+  compile,
+  type DeviceTensor,
+  float32,
+  int32,
+  type Tensor,
+  tf,
+} from '../index.js';
 import type { HostArray, Program, SpecTree } from '../specs.js';
 
 /** Inputs of a comparison: a shape filled with seeded numbers, or given values. */
@@ -77,19 +85,59 @@ const specsOf = (inputs: readonly { shape: readonly number[]; values: HostArray 
 /** d Σ(program · weights) / d input `by`, as a program: the gradient of every element is exercised. */
 export function gradientOf(program: Case, by: number): Case {
   return (...inputs) => {
-    const scalar = (x: Tensor): tf.Scalar => {
-      const y = program(...inputs.map((input, i) => (i === by ? x : input)));
-      const size = y.shape.reduce((a, b) => a * b, 1);
-      const weights = tf.tensor(ramp(size), y.shape);
-      return tf.sum(tf.mul(y, weights)) as tf.Scalar;
-    };
+    const scalar = (x: Tensor) =>
+      weightedSum(program(...inputs.map((input, i) => (i === by ? x : input))));
     return tf.grad(scalar)(inputs[by]!);
   };
+}
+
+function weightedSum(y: Tensor): tf.Scalar {
+  const weights = tf.tensor(ramp(y.shape.reduce((a, b) => a * b, 1)), y.shape);
+  return tf.sum(tf.mul(y, weights)) as tf.Scalar;
 }
 
 /** Distinct weights of both signs, equal in every run. */
 const ramp = (size: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(1 + 0.7 * i));
+
+/**
+ * The directional derivative of Σ(program · weights) along random changes of one input: from the compiled gradient, and
+ * from central differences of compiled values.
+ */
+export async function centralDifference(
+  program: Case,
+  given: readonly Given[],
+  by: number,
+): Promise<{ along: number; difference: number }> {
+  const inputs = given.map(values);
+  const specs = specsOf(inputs);
+  const weighted: Case = (...tensors) => weightedSum(program(...tensors));
+  const value = await compile(asProgram(weighted), specs);
+  const gradient = await compile(asProgram(gradientOf(program, by)), specs);
+  const direction = seeded(inputs[by]!.values.length);
+  const step = 1e-2;
+  const feed = (amount: number) =>
+    Object.fromEntries(
+      inputs.map((input, i) => [
+        `x${i}`,
+        i === by
+          ? Float32Array.from(input.values, (x, k) => x + amount * direction[k]!)
+          : input.values,
+      ]),
+    );
+  const read = async (compiled: CompiledProgram, amount: number) => {
+    const { y } = (await compiled.run(feed(amount))) as { y: DeviceTensor };
+    return Array.from(await y.read());
+  };
+  const [above] = await read(value, step);
+  const [below] = await read(value, -step);
+  const slope = await read(gradient, 0);
+  await Promise.all([value.dispose(), gradient.dispose()]);
+  return {
+    along: slope.reduce((sum, x, i) => sum + x * direction[i]!, 0),
+    difference: (above! - below!) / (2 * step),
+  };
+}
 
 /** Largest |a − b| / (1 + |b|). */
 export function worst({ engine, eager }: Compared): number {

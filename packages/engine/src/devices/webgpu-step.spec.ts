@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+
+const SOFTWARE_VULKAN = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const available = existsSync(SOFTWARE_VULKAN);
+if (!available) {
+  console.warn(
+    `The WebGPU step is skipped: ${SOFTWARE_VULKAN} is missing (Debian: apt-get install chromium).`,
+  );
+}
+
+interface Trained {
+  readonly losses: number[];
+  readonly gradients: Record<string, number[]>;
+  readonly parameters: Record<string, number[]>;
+}
+
+/** In a child process: a crash of the driver must not take the other tests along. */
+function runBoth(): { cpu: Trained; webgpu: Trained } {
+  const libraries = [path.dirname(SOFTWARE_VULKAN), process.env['LD_LIBRARY_PATH']];
+  const child = spawnSync(
+    process.execPath,
+    [
+      '-r',
+      path.join(__dirname, '../executor/__fixtures__/register.cjs'),
+      path.join(__dirname, '__fixtures__/webgpu-step.cjs'),
+    ],
+    {
+      encoding: 'utf8',
+      timeout: 240_000,
+      maxBuffer: 1 << 26,
+      env: {
+        ...process.env,
+        VK_DRIVER_FILES: SOFTWARE_VULKAN,
+        LD_LIBRARY_PATH: libraries.filter(Boolean).join(':'),
+      },
+    },
+  );
+  if (child.status === 0) return JSON.parse(child.stdout);
+  throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
+}
+
+const largest = (values: readonly number[]): number => Math.max(...values.map(Math.abs));
+
+/** Largest difference relative to the largest element. */
+const relative = (a: readonly number[], b: readonly number[]): number =>
+  largest(a.map((value, i) => value - b[i]!)) / largest(b);
+
+(available ? describe : describe.skip)('a training step on WebGPU with resident state', () => {
+  let trained: { cpu: Trained; webgpu: Trained };
+  beforeAll(() => {
+    trained = runBoth();
+  }, 250_000);
+
+  it('agrees with the CPU in its losses', () => {
+    expect(relative(trained.webgpu.losses, trained.cpu.losses)).toBeLessThan(1e-3);
+    expect(trained.cpu.losses[2]).toBeLessThan(trained.cpu.losses[0]!);
+  });
+
+  it.each(['gradients', 'parameters'] as const)('agrees with the CPU in its %s', (which) => {
+    const worst = Object.entries(trained.cpu[which]).map(([name, values]) => ({
+      name,
+      difference: relative(trained.webgpu[which][name]!, values),
+    }));
+    expect(worst.filter(({ difference }) => !(difference < 1e-3))).toEqual([]);
+  });
+});

@@ -1,0 +1,548 @@
+import { ops, tf } from '../index.js';
+import { type Case, type Given, isFilled, seeded } from './compare.js';
+
+export type Table = readonly (readonly [name: string, program: Case, inputs: readonly Given[]])[];
+
+const positive = (...shape: number[]): Given => ({
+  shape,
+  values: seeded(
+    shape.reduce((a, b) => a * b, 1),
+    0.2,
+    2,
+  ),
+});
+const indices = (shape: number[], ...numbers: number[]): Given => ({
+  shape,
+  values: Int32Array.from(numbers),
+});
+const as4d = (x: tf.Tensor) => x as tf.Tensor4D;
+
+const UNARY: Table = (
+  [
+    ['abs', tf.abs],
+    ['acos', tf.acos],
+    ['asin', tf.asin],
+    ['asinh', tf.asinh],
+    ['atan', tf.atan],
+    ['atanh', tf.atanh],
+    ['ceil', tf.ceil],
+    ['clip', (x) => tf.clipByValue(x, -0.3, 0.4)],
+    ['cos', tf.cos],
+    ['cosh', tf.cosh],
+    ['elu', tf.elu],
+    ['erf', tf.erf],
+    ['exp', tf.exp],
+    ['expm1', tf.expm1],
+    ['floor', tf.floor],
+    ['leakyRelu', (x) => tf.leakyRelu(x, 0.1)],
+    ['neg', tf.neg],
+    ['relu', tf.relu],
+    ['relu6', (x) => tf.relu6(tf.mul(x, 10))],
+    ['sigmoid', tf.sigmoid],
+    ['sign', tf.sign],
+    ['sin', tf.sin],
+    ['sinh', tf.sinh],
+    ['softplus', tf.softplus],
+    ['square', tf.square],
+    ['step', (x) => tf.step(x, 0.5)],
+    ['tan', tf.tan],
+    ['tanh', tf.tanh],
+    ['cast to int32 and back', (x) => tf.cast(tf.cast(tf.mul(x, 9), 'int32'), 'float32')],
+    ['zerosLike + onesLike', (x) => tf.add(tf.zerosLike(x), tf.onesLike(x))],
+    ['isNaN', (x) => tf.cast(tf.isNaN(tf.log(x)), 'float32')],
+  ] as [string, Case][]
+).map(([name, program]) => [name, program, [[3, 1, 5]]] as const);
+
+const POSITIVE: Table = (
+  [
+    ['log', tf.log],
+    ['log1p', tf.log1p],
+    ['reciprocal', tf.reciprocal],
+    ['rsqrt', tf.rsqrt],
+    ['sqrt', tf.sqrt],
+  ] as [string, Case][]
+).map(([name, program]) => [name, program, [positive(2, 7)]] as const);
+
+/** Shapes that broadcast: chosen pairs, and random ones with sizes 1 … 5 where either side may drop to 1 or lack axes. */
+const BROADCASTS = [
+  { a: [3, 4], b: [3, 4] },
+  { a: [3, 4], b: [4] },
+  { a: [2, 1, 5], b: [3, 1] },
+  { a: [], b: [2, 3] },
+  { a: [1, 1], b: [3, 2, 1] },
+  ...randomBroadcasts(4),
+];
+
+function randomBroadcasts(count: number): { a: number[]; b: number[] }[] {
+  return Array.from({ length: count }, () => {
+    const full = randomShape(1 + randomInteger(3));
+    const reduced = full.map((n) => (randomInteger(3) === 0 ? 1 : n)).slice(randomInteger(2));
+    return randomInteger(2) === 0 ? { a: full, b: reduced } : { a: reduced, b: full };
+  });
+}
+
+function randomInteger(limit: number): number {
+  return Math.floor(seeded(1, 0, limit)[0]!);
+}
+
+function randomShape(rank: number): number[] {
+  return Array.from({ length: rank }, () => 1 + randomInteger(5));
+}
+
+const BINARY: Table = (
+  [
+    ['add', tf.add],
+    ['sub', tf.sub],
+    ['mul', tf.mul],
+    ['maximum', tf.maximum],
+    ['minimum', tf.minimum],
+    ['squaredDifference', tf.squaredDifference],
+    ['div', (a, b) => tf.div(a, tf.add(tf.abs(b), 0.5))],
+    ['pow', (a, b) => tf.pow(tf.add(tf.abs(a), 0.5), b)],
+    ['mod', (a, b) => tf.mod(tf.mul(a, 7), tf.add(tf.abs(b), 0.5))],
+    ['where', (a, b) => tf.where(tf.greater(a, b), tf.mul(a, 2), b)],
+    [
+      'comparisons',
+      (a, b) =>
+        tf.add(tf.cast(tf.lessEqual(a, b), 'float32'), tf.cast(tf.notEqual(a, b), 'float32')),
+    ],
+    [
+      'logic',
+      (a, b) =>
+        tf.cast(
+          tf.logicalOr(
+            tf.logicalAnd(tf.less(a, b), tf.greaterEqual(a, 0)),
+            tf.logicalNot(tf.equal(b, a)),
+          ),
+          'float32',
+        ),
+    ],
+  ] as [string, Case][]
+).flatMap(([name, program]) =>
+  BROADCASTS.map(({ a, b }) => [`${name} (${a}) (${b})`, program, [a, b]] as const),
+);
+
+const REDUCTIONS: Table = (
+  [
+    ['sum', tf.sum],
+    ['mean', tf.mean],
+    ['max', tf.max],
+    ['min', tf.min],
+    ['prod', tf.prod],
+    ['logSumExp', tf.logSumExp],
+  ] as [string, (x: tf.Tensor, axis?: number | number[], keep?: boolean) => tf.Tensor][]
+).flatMap(([name, f]) => [
+  [`${name} of all`, ((x) => f(x)) as Case, [[3, 1, 4]]] as const,
+  [`${name} last axis kept`, ((x) => f(x, -1, true)) as Case, [[3, 5]]] as const,
+  [`${name} two axes`, ((x) => f(x, [0, 2])) as Case, [[2, 3, 5]]] as const,
+]);
+
+const SHAPES: Table = [
+  ['reshape', (x) => tf.reshape(x, [4, -1]), [[2, 6]]],
+  ['expandDims and squeeze', (x) => tf.squeeze(tf.mul(tf.expandDims(x, 1), 2), [1]), [[3, 4]]],
+  ['transpose', (x) => tf.transpose(x, [2, 0, 1]), [[2, 3, 4]]],
+  ['transpose with size 1', (x) => tf.transpose(x, [1, 0, 2]), [[1, 3, 4]]],
+  ['slice', (x) => tf.slice(x, [1, 0, 2], [1, 3, -1]), [[2, 3, 5]]],
+  ['stridedSlice', (x) => tf.stridedSlice(x, [0, 1], [3, 5], [2, 2]), [[3, 6]]],
+  [
+    'concat',
+    (a, b) => tf.concat([a, b, a], 1),
+    [
+      [2, 3],
+      [2, 1],
+    ],
+  ],
+  [
+    'stack',
+    (a, b) => tf.stack([a, b], 1),
+    [
+      [2, 3],
+      [2, 3],
+    ],
+  ],
+  ['unstack', (x) => tf.add(tf.unstack(x, 1)[0]!, tf.unstack(x, 1)[2]!), [[2, 3]]],
+  ['split', (x) => tf.sub(...(tf.split(x, 2, 1) as [tf.Tensor, tf.Tensor])), [[3, 4]]],
+  ['split by sizes', (x) => tf.split(x, [1, 3], 0)[1]!, [[4, 2]]],
+  [
+    'pad',
+    (x) =>
+      tf.pad(
+        x,
+        [
+          [1, 0],
+          [2, 3],
+        ],
+        0.5,
+      ),
+    [[2, 3]],
+  ],
+  ['tile', (x) => tf.tile(x, [2, 3]), [[2, 3]]],
+  ['tile of size 1', (x) => tf.tile(x, [1, 4]), [[3, 1]]],
+  ['broadcastTo', (x) => tf.broadcastTo(x, [2, 3, 4]), [[3, 1]]],
+  ['reverse', (x) => tf.reverse(x, [0, 2]), [[2, 3, 4]]],
+  ['gather', (x, i) => tf.gather(x, i as tf.Tensor1D), [[5, 3], indices([4], 4, 0, 0, 2)]],
+  [
+    'gather axis 1',
+    (x, i) => tf.gather(x, i as tf.Tensor2D, 1),
+    [[2, 5], indices([2, 2], 4, 0, 1, 1)],
+  ],
+  ['cumsum', (x) => tf.cumsum(x, 1, true, true), [[2, 5]]],
+  [
+    'addN',
+    (a, b) => tf.addN([a, b, a]),
+    [
+      [2, 3],
+      [2, 3],
+    ],
+  ],
+];
+
+const NO_GRADIENT: Table = [
+  [
+    'mirrorPad',
+    (x) =>
+      tf.mirrorPad(
+        x,
+        [
+          [1, 1],
+          [2, 0],
+        ],
+        'reflect',
+      ),
+    [[3, 4]],
+  ],
+  ['argMax', (x) => tf.cast(tf.argMax(x, 1), 'float32'), [[3, 5]]],
+  ['argMin', (x) => tf.cast(tf.argMin(x, 0), 'float32'), [[3, 5]]],
+  [
+    'all and any',
+    (x) =>
+      tf.add(
+        tf.cast(tf.all(tf.greater(x, -0.5), 1), 'float32'),
+        tf.cast(tf.any(tf.greater(x, 0.5), 1), 'float32'),
+      ),
+    [[4, 3]],
+  ],
+  [
+    'floorDiv',
+    (a, b) => tf.cast(tf.floorDiv(a, b), 'float32'),
+    [indices([4], 7, -7, 8, 9), indices([4], 2, 2, 4, -4)],
+  ],
+  [
+    'oneHot',
+    (i) => tf.oneHot(tf.cast(i, 'int32') as tf.Tensor1D, 4, 2, -1),
+    [indices([3], 0, 3, 1)],
+  ],
+  ['scatterND', (i, u) => tf.scatterND(i, u, [5, 2]), [indices([3, 1], 1, 4, 1), [3, 2]]],
+  [
+    'tensorScatterUpdate',
+    (x, i, u) => tf.tensorScatterUpdate(x, i, u),
+    [[5, 2], indices([2, 1], 1, 4), [2, 2]],
+  ],
+  ['gatherND', (x, i) => tf.gatherND(x, i), [[3, 4], indices([2, 2], 2, 1, 0, 3)]],
+  ['maxPool', (x) => tf.maxPool(as4d(x), 2, 2, 'same'), [[1, 5, 4, 3]]],
+  ['resizeNearest', (x) => tf.image.resizeNearestNeighbor(as4d(x), [7, 5]), [[1, 3, 4, 2]]],
+  [
+    'relative position ids',
+    (x) => tf.cast(tf.add(tf.cast(x, 'int32'), tf.range(0, 3, 1, 'int32')), 'float32'),
+    [[2, 3]],
+  ],
+];
+
+const MATRICES: Table = [
+  [
+    'matMul',
+    (a, b) => tf.matMul(a, b),
+    [
+      [3, 5],
+      [5, 2],
+    ],
+  ],
+  [
+    'matMul aᵀ·b',
+    (a, b) => tf.matMul(a, b, true),
+    [
+      [5, 3],
+      [5, 2],
+    ],
+  ],
+  [
+    'matMul a·bᵀ',
+    (a, b) => tf.matMul(a, b, false, true),
+    [
+      [3, 5],
+      [2, 5],
+    ],
+  ],
+  [
+    'batched',
+    (a, b) => tf.matMul(a, b),
+    [
+      [2, 3, 5],
+      [2, 5, 4],
+    ],
+  ],
+  [
+    'batched aᵀ·bᵀ',
+    (a, b) => tf.matMul(a, b, true, true),
+    [
+      [2, 5, 3],
+      [2, 4, 5],
+    ],
+  ],
+  [
+    'broadcast batch',
+    (a, b) => tf.matMul(a, b, false, true),
+    [
+      [4, 3, 5],
+      [1, 2, 5],
+    ],
+  ],
+  [
+    'size 1',
+    (a, b) => tf.matMul(a, b),
+    [
+      [1, 1],
+      [1, 7],
+    ],
+  ],
+  ['softmax', (x) => tf.softmax(x), [[3, 7]]],
+  ['logSoftmax', (x) => tf.logSoftmax(x), [[2, 3, 7]]],
+];
+
+/** Products of random sizes with every combination of transposes. */
+const RANDOM_MATRICES: Table = Array.from({ length: 8 }, (_, i) => {
+  const [batch, m, k, n] = [1 + randomInteger(3), ...randomShape(3)] as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [transposeA, transposeB] = [i % 2 === 1, i % 4 > 1];
+  const a = transposeA ? [batch, k, m] : [batch, m, k];
+  const b = transposeB ? [batch, n, k] : [batch, k, n];
+  const name = `random matMul (${a})${transposeA ? 'ᵀ' : ''} (${b})${transposeB ? 'ᵀ' : ''}`;
+  return [name, (x, y) => tf.matMul(x, y, transposeA, transposeB), [a, b]] as const;
+});
+
+/** Random image sizes, channels, strides and paddings. */
+const RANDOM_CONVOLUTIONS: Table = Array.from({ length: 6 }, (_, i) => {
+  const [height, width] = [4 + randomInteger(5), 4 + randomInteger(5)];
+  const [inputs, outputs, kernel] = [
+    1 + randomInteger(3),
+    1 + randomInteger(4),
+    1 + randomInteger(3),
+  ];
+  const stride = 1 + (i % 2);
+  const pad = i % 3 === 0 ? 'valid' : 'same';
+  const x = [1 + randomInteger(2), height, width, inputs];
+  const w = [kernel, kernel, inputs, outputs];
+  const name = `random conv2d (${x}) (${w}) stride ${stride} ${pad}`;
+  return [name, (a, b) => tf.conv2d(as4d(a), as4d(b), stride, pad), [x, w]] as const;
+});
+
+const CONVOLUTIONS: Table = [
+  [
+    '3×3 same',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 1, 'same'),
+    [
+      [2, 5, 7, 3],
+      [3, 3, 3, 4],
+    ],
+  ],
+  [
+    '3×3 valid',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 1, 'valid'),
+    [
+      [1, 5, 4, 2],
+      [3, 3, 2, 3],
+    ],
+  ],
+  [
+    '3×3 stride 2 pad 1',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 2, 1),
+    [
+      [2, 7, 6, 3],
+      [3, 3, 3, 2],
+    ],
+  ],
+  [
+    '3×3 stride 2 same',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 2, 'same'),
+    [
+      [1, 6, 5, 3],
+      [3, 3, 3, 2],
+    ],
+  ],
+  [
+    '1×1',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 1, 'same'),
+    [
+      [2, 3, 1, 3],
+      [1, 1, 3, 5],
+    ],
+  ],
+  [
+    '2×2 stride 2',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 2, 'valid'),
+    [
+      [1, 5, 7, 2],
+      [2, 2, 2, 3],
+    ],
+  ],
+  [
+    'dilated',
+    (x, w) => tf.conv2d(as4d(x), as4d(w), 1, 'same', 'NHWC', 2),
+    [
+      [1, 7, 6, 2],
+      [3, 3, 2, 3],
+    ],
+  ],
+  [
+    'transposed 2×2 stride 2',
+    (x, w) => tf.conv2dTranspose(as4d(x), as4d(w), [2, 6, 8, 3], 2, 'same'),
+    [
+      [2, 3, 4, 2],
+      [2, 2, 3, 2],
+    ],
+  ],
+  [
+    'transposed 3×3 stride 2',
+    (x, w) => tf.conv2dTranspose(as4d(x), as4d(w), [1, 7, 9, 3], 2, 'valid'),
+    [
+      [1, 3, 4, 2],
+      [3, 3, 3, 2],
+    ],
+  ],
+  ['avgPool', (x) => tf.avgPool(as4d(x), 2, 2, 'valid'), [[1, 4, 6, 3]]],
+  [
+    'bilinear corners aligned',
+    (x) => tf.image.resizeBilinear(as4d(x), [7, 9], true),
+    [[2, 3, 4, 2]],
+  ],
+  ['bilinear shrinking', (x) => tf.image.resizeBilinear(as4d(x), [2, 3], true), [[1, 5, 7, 2]]],
+  ['bilinear to one row', (x) => tf.image.resizeBilinear(as4d(x), [1, 5], true), [[1, 3, 3, 1]]],
+];
+
+const FUSED: Table = [
+  ['rmsNorm', (x, w) => ops.rmsNorm(x, w, 1e-6), [[3, 8], [8]]],
+  ['rmsNorm rank 3', (x, w) => ops.rmsNorm(x, w, 1e-5), [[2, 3, 5], [5]]],
+  ['layerNorm', (x, w, b) => ops.layerNorm(x, w, b, 1e-5), [[2, 3, 7], [7], [7]]],
+  ['silu', (x) => ops.silu(tf.mul(x, 4)), [[3, 5]]],
+  ['gelu', (x) => ops.gelu(tf.mul(x, 4)), [[3, 5]]],
+  ['linear', (x, w, b) => ops.linear(x, w, b), [[2, 3, 4], [5, 4], [5]]],
+  [
+    'linear without bias',
+    (x, w) => ops.linear(x, w),
+    [
+      [3, 4],
+      [5, 4],
+    ],
+  ],
+  [
+    'rotary',
+    (x, c, s) => ops.rotary(x, c, s),
+    [
+      [3, 4, 6],
+      [4, 3],
+      [4, 3],
+    ],
+  ],
+  [
+    'attention',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5 }),
+    [
+      [4, 5, 6],
+      [2, 7, 6],
+      [2, 7, 6],
+    ],
+  ],
+  [
+    'attention, masked',
+    (q, k, v, m) => ops.attention(q, k, v, { scale: 0.5, mask: m }),
+    [
+      [2, 3, 4],
+      [2, 3, 4],
+      [2, 3, 4],
+      [3, 3],
+    ],
+  ],
+  [
+    'attention, causal',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
+    [
+      [4, 5, 6],
+      [2, 5, 6],
+      [2, 5, 6],
+    ],
+  ],
+  [
+    'attention, causal in blocks',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
+    [
+      [2, 201, 4],
+      [1, 205, 4],
+      [1, 205, 4],
+    ],
+  ],
+];
+
+/** Every kernel of the trace backend as a program with inputs, by kind. */
+export const GROUPS: readonly (readonly [string, Table])[] = [
+  ['unary', UNARY],
+  ['positive domain', POSITIVE],
+  ['binary', BINARY],
+  ['reductions', REDUCTIONS],
+  ['shapes', SHAPES],
+  ['without gradient', NO_GRADIENT],
+  ['matrices', [...MATRICES, ...RANDOM_MATRICES]],
+  ['convolutions', [...CONVOLUTIONS, ...RANDOM_CONVOLUTIONS]],
+  ['fused', FUSED],
+];
+
+const FLAT = new Set([
+  'ceil',
+  'floor',
+  'sign',
+  'cast to int32 and back',
+  'zerosLike + onesLike',
+  'isNaN',
+  'step',
+]);
+/** tfjs itself has no gradient for these. */
+const NO_TFJS_GRADIENT = new Set([
+  'stridedSlice',
+  'dilated',
+  'avgPool',
+  'prod of all',
+  'prod last axis kept',
+  'prod two axes',
+]);
+const hasTfjsGradient = ([name, , inputs]: Table[number]) =>
+  !FLAT.has(name) &&
+  !NO_TFJS_GRADIENT.has(name) &&
+  !name.startsWith('comparisons') &&
+  !name.startsWith('logic') &&
+  inputs.length > 0;
+
+export interface GradientCase {
+  readonly name: string;
+  readonly program: Case;
+  readonly inputs: readonly Given[];
+  /** Which input is differentiated. */
+  readonly by: number;
+}
+
+/** Inputs that are data to their kernel: indices, masks and rotary tables. */
+function isData(name: string, input: Given, by: number): boolean {
+  if (isFilled(input) && input.values instanceof Int32Array) return true;
+  return (name.startsWith('attention') && by === 3) || (name === 'rotary' && by > 0);
+}
+
+export const gradientCases = (table: Table): GradientCase[] =>
+  table
+    .filter(hasTfjsGradient)
+    .flatMap(([name, program, inputs]) =>
+      inputs.flatMap((input, by) =>
+        isData(name, input, by) ? [] : [{ name, program, inputs, by }],
+      ),
+    );
