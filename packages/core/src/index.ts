@@ -124,6 +124,20 @@ export {
   rotaryTables,
 } from './nn/index.js';
 export {
+  BACKBONE_ADAPTER,
+  BENCHMARK,
+  type ContributionKind,
+  createRegistry,
+  type LoadedPlugin,
+  loadPlugins,
+  PLUGIN_API_VERSION,
+  type PluginRegistry,
+  type PluginSearch,
+  type PluginSet,
+  type RejectedPlugin,
+  SUPERVISION_SOURCE,
+} from './plugins/index.js';
+export {
   createProgress,
   formatSeconds,
   type ProgressReporter,

@@ -1,0 +1,10 @@
+export {
+  type LoadedPlugin,
+  loadPlugins,
+  type PluginSearch,
+  type PluginSet,
+  type RejectedPlugin,
+} from './load-plugins.js';
+export { type ContributionKind, PLUGIN_API_VERSION } from './manifest.js';
+export { createRegistry, type PluginRegistry } from './registry.js';
+export { BACKBONE_ADAPTER, BENCHMARK, SUPERVISION_SOURCE } from './tokens.js';

@@ -1,0 +1,13 @@
+import type { InjectionToken } from 'tsyringe';
+import type { BackboneAdapterV1, BenchmarkV1, SupervisionSourceV1 } from '../spec.js';
+
+/** Injection tokens of contributions. `Symbol.for` keeps them equal across duplicate installs. */
+export const BACKBONE_ADAPTER = Symbol.for(
+  'spatialsv.backbone-adapter',
+) as InjectionToken<BackboneAdapterV1>;
+
+export const SUPERVISION_SOURCE = Symbol.for(
+  'spatialsv.supervision-source',
+) as InjectionToken<SupervisionSourceV1>;
+
+export const BENCHMARK = Symbol.for('spatialsv.benchmark') as InjectionToken<BenchmarkV1>;
