@@ -165,21 +165,21 @@ const plant: Builder = ([w, h, d], colour) => {
 const cabinet: Builder = ([w, h, d], colour) => {
   const panel = surface('plain', mix(colour, WHITE, 0.12));
   const knob = surface('plain', [0.9, 0.85, 0.6]);
-  const front = d / 2;
+  const front = d / 2 - 0.04;
   return [
-    slab(0, -0.01, [0.06, h], [w, d - 0.02], surface('plain', colour)),
-    slab(0, 0, [h - 0.04, h], [w, d], surface('plain', tint(colour, 0.7))),
-    slab(-w / 4, front - 0.01, [0.12, h - 0.1], [w * 0.43, 0.02], panel),
-    slab(w / 4, front - 0.01, [0.12, h - 0.1], [w * 0.43, 0.02], panel),
-    ellipsoid([-0.07 * w, -0.55 * h, front], [0.025, 0.025, 0.025], knob),
-    ellipsoid([0.07 * w, -0.55 * h, front], [0.025, 0.025, 0.025], knob),
+    slab(0, -0.02, [0.06, h], [w, d - 0.04], surface('plain', colour)),
+    slab(0, -0.01, [h - 0.04, h], [w, d - 0.02], surface('plain', tint(colour, 0.7))),
+    slab(-w / 4, front, [0.12, h - 0.1], [w * 0.43, 0.03], panel),
+    slab(w / 4, front, [0.12, h - 0.1], [w * 0.43, 0.03], panel),
+    ellipsoid([-0.07 * w, -0.55 * h, front + 0.015], [0.025, 0.025, 0.025], knob),
+    ellipsoid([0.07 * w, -0.55 * h, front + 0.015], [0.025, 0.025, 0.025], knob),
     slab(0, 0, [0, 0.06], [w * 0.9, d * 0.8], surface('plain', tint(colour, 0.4))),
   ];
 };
 
-const lamp: Builder = ([w, h], colour) => {
+const lamp: Builder = ([w, h, d], colour) => {
   const metal = surface('plain', [0.3, 0.3, 0.33]);
-  const r = w / 2;
+  const r = Math.min(w, d) / 2;
   return [
     frustum(0, 0, [0, 0.03], [0.6 * r, 0.55 * r], metal),
     frustum(0, 0, [0.03, 0.78 * h], [0.025, 0.02], metal),
@@ -208,8 +208,8 @@ const ball: Builder = ([w, h, d], colour) => [
   ),
 ];
 
-const stool: Builder = ([w, h], colour) => {
-  const r = w / 2;
+const stool: Builder = ([w, h, d], colour) => {
+  const r = Math.min(w, d) / 2;
   const leg = surface('plain', DARK_WOOD);
   const at = 0.6 * r;
   return [

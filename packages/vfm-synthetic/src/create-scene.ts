@@ -10,7 +10,7 @@ export interface SceneOptions {
   readonly motion?: Motion;
   /** 2..8 cameras; 4 (rotation, among) or 3 (around) where absent. */
   readonly views?: number;
-  /** Number of objects, or the range to draw it from; 5..12. */
+  /** Number of objects, or the range to draw it from; 5..12. Default 7 to 10. */
   readonly objects?: number | readonly [number, number];
   /** Turn between neighbouring cameras in degrees, up to ±90; drawn from the motion's own set where absent. */
   readonly stepDeg?: number;
@@ -33,7 +33,7 @@ export const createScene = (seed: number, options: SceneOptions = {}): Scene => 
   const motion = options.motion ?? random.pick(MOTIONS);
   const views = checkRange('views', options.views ?? defaultViews(motion), 2, 8);
   const fovDeg = checkRange('fovDeg', options.fovDeg ?? 72, 40, 100);
-  const range = objectRange(options.objects ?? [6, 9]);
+  const range = objectRange(options.objects ?? [7, 10]);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const scene = tryScene(random, seed, { ...options, motion, views, fovDeg, range, attempt });
     if (scene !== undefined) return scene;

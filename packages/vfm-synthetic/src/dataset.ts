@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { createRandom, SpatialError, writeFileAtomic, writePng } from '@spatialsv/core';
 import { createScene, type SceneOptions } from './create-scene.js';
 import {
@@ -122,6 +123,7 @@ const writeScene = async (
   return { rows, images: views.length };
 };
 
+/** Renders a view while the picture before it is being compressed; every view gives the event loop a turn. */
 const writeViews = async (
   folder: string,
   scene: Scene,
@@ -129,12 +131,19 @@ const writeViews = async (
   signal: AbortSignal | undefined,
 ): Promise<RenderedView[]> => {
   const views: RenderedView[] = [];
+  let writing: Promise<void> = Promise.resolve();
   for (const [k, camera] of scene.cameras.entries()) {
-    signal?.throwIfAborted();
+    await setImmediate();
     const view = renderView(scene, camera, size);
-    await writePng(path.join(folder, `${k + 1}.png`), view.image.data, { ...size, channels: 3 });
+    await writing;
+    signal?.throwIfAborted();
+    writing = writePng(path.join(folder, `${k + 1}.png`), view.image.data, {
+      ...size,
+      channels: 3,
+    });
     views.push(view);
   }
+  await writing;
   return views;
 };
 

@@ -3,6 +3,7 @@
  * objects are seen in the pictures that come with the question, directions lie well inside their sector, distances
  * differ by more than the objects' own extent. Wrong options lie well outside.
  */
+import { CATALOGUE } from './catalogue.js';
 import type { Motion, Scene } from './scene.js';
 import {
   type Appearances,
@@ -229,22 +230,28 @@ const isClearlyNearer = (scene: Scene, view: number, near: number, far: number):
   return toFar > DISTANCE_RATIO * toNear && toFar - footprintRadius(scene, far) > toNear;
 };
 
+/**
+ * Only pieces that stand against walls are compared with each other, and only free ones, never the centre: otherwise
+ * the names alone would tell which is nearer.
+ */
 const askDistance: Asker = ({ scene, appearances }) =>
   askedPairs(scene).flatMap(({ views, view }) => {
-    const seen = objectsOf(scene).filter((object) => isSeen(appearances, view, object));
-    return seen.flatMap((object) => [
-      ...distanceCandidates(
-        scene,
-        { views, view, object, word: 'closest to' },
-        seen.filter((other) => isClearlyNearer(scene, view, object, other)),
-      ),
-      ...distanceCandidates(
-        scene,
-        { views, view, object, word: 'farthest from' },
-        seen.filter((other) => isClearlyNearer(scene, view, other, object)),
-      ),
-    ]);
+    const seen = objectsOf(scene).filter(
+      (object) => object !== scene.centre && isSeen(appearances, view, object),
+    );
+    return seen.flatMap((object) => {
+      const alike = seen.filter((other) => standsAs(scene, other) === standsAs(scene, object));
+      const farther = alike.filter((other) => isClearlyNearer(scene, view, object, other));
+      const nearer = alike.filter((other) => isClearlyNearer(scene, view, other, object));
+      return [
+        ...distanceCandidates(scene, { views, view, object, word: 'closest to' }, farther),
+        ...distanceCandidates(scene, { views, view, object, word: 'farthest from' }, nearer),
+      ];
+    });
   });
+
+const standsAs = (scene: Scene, object: number): string =>
+  CATALOGUE.find(({ kind }) => kind === scene.objects[object]!.kind)!.stands;
 
 const distanceCandidates = (
   scene: Scene,
@@ -337,9 +344,12 @@ const APPROACH_DEG = 50;
 const RECEDE_DEG = 110;
 const FORWARD_METRES = 1;
 
+/** Not about the centre of `among`: every camera faces it, so the words alone would tell the answer. */
 const askApproach: Asker = (context) => {
   const { scene, window } = context;
-  const seen = objectsOf(scene).filter((object) => seenInAny(context, window, object));
+  const seen = objectsOf(scene).filter(
+    (object) => object !== scene.centre && seenInAny(context, window, object),
+  );
   return window.flatMap((view) =>
     TURNS.slice(1).flatMap((turn) =>
       seen.flatMap((object): Candidate[] => {

@@ -73,15 +73,18 @@ export const drawQuestions = (
     if (category === undefined) return questions;
     const pool = pools.get(category)!;
     const candidate = drawCandidate(random, pool, balance);
-    // Other answers to the same question would make it ambiguous inside one data set.
     pools.set(
       category,
-      pool.filter(({ text }) => text !== candidate.text),
+      pool.filter((other) => !isSameQuestion(candidate, other)),
     );
     questions.push(finish(random, scene, candidate, balance, options.preface ?? true));
   }
   return questions;
 };
+
+/** Another right answer to the same question counts as the same question. */
+const isSameQuestion = (a: Candidate, b: Candidate): boolean =>
+  a.text === b.text && a.views.join() === b.views.join();
 
 const equalWeights = (): CategoryWeights =>
   Object.fromEntries(CATEGORIES.map((category) => [category, 1]));
