@@ -1,5 +1,5 @@
 export { benchRender, type RenderBenchmark } from './bench.js';
-export { intrinsicsOf, relativeToFirst, roomToCamera, scaleIntrinsics } from './camera.js';
+export { intrinsicsOf, roomToCamera } from './camera.js';
 export { CATALOGUE, type CatalogueEntry } from './catalogue.js';
 export { createScene, type SceneOptions } from './create-scene.js';
 export {

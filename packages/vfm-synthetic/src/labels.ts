@@ -1,5 +1,9 @@
-import type { GeometryConventionsV1, GeometryLabelsV1 } from '@spatialsv/core';
-import { relativeToFirst, roomToCamera } from './camera.js';
+import {
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
+  relativeToFirst,
+} from '@spatialsv/core';
+import { roomToCamera } from './camera.js';
 import { FEATURE_CHANNELS, renderFeatures } from './features.js';
 import { type PictureSize, renderGeometry } from './render-view.js';
 import type { Scene, SceneCamera } from './scene.js';
@@ -32,13 +36,11 @@ export const renderLabels = (scene: Scene, request: LabelRequest): GeometryLabel
   const pixels = height * width;
   const depth = new Float32Array(cameras.length * pixels);
   const intrinsics = new Float32Array(cameras.length * 9);
-  const extrinsics = new Float32Array(cameras.length * 12);
-  const poses = relativeToFirst(cameras.map(roomToCamera));
+  const poses = cameras.flatMap((camera) => [...roomToCamera(camera)]);
   cameras.forEach((camera, view) => {
     const geometry = renderGeometry(scene, camera, { width, height, picture });
     depth.set(geometry.depth, view * pixels);
     intrinsics.set(geometry.intrinsics, view * 9);
-    extrinsics.set(poses[view]!, view * 12);
   });
   return {
     conventions: SYNTHETIC_CONVENTIONS,
@@ -48,7 +50,7 @@ export const renderLabels = (scene: Scene, request: LabelRequest): GeometryLabel
     depth,
     mask: new Uint8Array(depth.length).fill(1),
     intrinsics,
-    extrinsicsWorldToCamera: extrinsics,
+    extrinsicsWorldToCamera: relativeToFirst(poses),
     ...(featureGrid ? { features: featureMaps(scene, cameras, featureGrid, picture) } : {}),
   };
 };

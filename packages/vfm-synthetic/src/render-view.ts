@@ -1,5 +1,5 @@
-import type { RgbImage } from '@spatialsv/core';
-import { intrinsicsOf, roomToCamera, scaleIntrinsics } from './camera.js';
+import { type RgbImage, scaleIntrinsics } from '@spatialsv/core';
+import { intrinsicsOf, roomToCamera } from './camera.js';
 import { type CompiledScene, compileScene } from './compiled-scene.js';
 import { paint } from './paint.js';
 import { RayCaster } from './ray-caster.js';
@@ -66,7 +66,8 @@ export const castView = (
 
 const labelIntrinsics = (camera: SceneCamera, size: GeometrySize): Float64Array => {
   const picture = size.picture ?? size;
-  return scaleIntrinsics(intrinsicsOf(camera, picture.width, picture.height), picture, size);
+  const intrinsics = intrinsicsOf(camera, picture.width, picture.height);
+  return Float64Array.from(scaleIntrinsics(intrinsics, picture, size, 'half'));
 };
 
 const geometryOf = (caster: RayCaster, camera: SceneCamera, size: GeometrySize): ViewGeometry => {
