@@ -8,6 +8,7 @@ import {
   type OpenBackboneOptions,
   readCheckpointConfig,
   readCheckpointJson,
+  SpatialError,
 } from '@spatialsv/core';
 import { isJsonObject, type JsonObject } from './config-fields.js';
 import { openCheckpoint } from './qwen25vl-checkpoint.js';
@@ -96,7 +97,7 @@ async function endOfTurnIds(
   config: JsonObject,
   text: TextProcessor,
 ): Promise<readonly number[]> {
-  const generation = await readCheckpointJson(folder, 'generation_config.json').catch(() => ({}));
+  const generation = await readCheckpointJson(folder, 'generation_config.json').catch(ifMissing);
   const nested = isJsonObject(config['text_config']) ? config['text_config'] : {};
   const candidates = [generation, config, nested].map(
     (object: JsonObject) => object['eos_token_id'],
@@ -104,4 +105,10 @@ async function endOfTurnIds(
   const ids = candidates.find((value) => value !== undefined && value !== null) ?? [];
   const listed = (Array.isArray(ids) ? ids : [ids]).filter((id) => Number.isInteger(id));
   return [...new Set<number>([...text.encode('<|im_end|>'), ...listed])];
+}
+
+/** An optional file that is not there counts as empty; a damaged one does not. */
+function ifMissing(error: unknown): JsonObject {
+  if (SpatialError.isInstance(error) && error.code === 'FILE_MISSING') return {};
+  throw error;
 }

@@ -7,7 +7,6 @@ import {
   goldenInputs,
   goldenProgram,
   openGoldenCase,
-  sampled,
 } from './__fixtures__/golden.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { visionStates } from './qwen25vl-vision-encoder.js';
@@ -88,28 +87,10 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
     });
   }
 
-  it('has the logits, the text loss and its gradients', () => {
-    const names = opened.golden.names
-      .filter((key) => key.startsWith('gradient.'))
-      .map((key) => key.slice('gradient.'.length));
-    expect(names.length).toBeGreaterThan(25);
-    let logits: Tensor | undefined;
-    const loss = (...values: Tensor[]) => {
-      const changed = Object.fromEntries(names.map((key, i) => [key, values[i]!]));
-      const out = run(opened, { ...tensors.parameters, ...changed }, tensors.inputs);
-      logits = tf.keep(out.logits);
-      return out.loss as tf.Scalar;
-    };
-    const { value, grads } = tf.valueAndGrads(loss)(names.map((key) => tensors.parameters[key]!));
-    expectStates(logits!.dataSync<'float32'>().slice(-8 * 320), opened.golden.float32('logits'));
-    expectStates(value, opened.golden.float32('loss'));
-    const { samples } = opened.golden.info as { samples: number };
-    names.forEach((key, i) => {
-      const gradient = grads[i]!.dataSync<'float32'>();
-      expectStates(sampled(gradient, samples), opened.golden.float32(`gradient.${key}`), 1e-3);
-      const norm = Float32Array.of(Math.hypot(...gradient));
-      expectStates(norm, opened.golden.float32(`gradient_norm.${key}`), 1e-3);
-    });
+  it('has the logits and the text loss', () => {
+    const { logits, loss } = run(opened, tensors.parameters, tensors.inputs);
+    expectStates(logits.dataSync<'float32'>().slice(-8 * 320), opened.golden.float32('logits'));
+    expectStates(loss, opened.golden.float32('loss'));
   });
 
   it('continues the prompt with a cache as transformers does', () => {

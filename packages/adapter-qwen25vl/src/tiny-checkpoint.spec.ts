@@ -5,11 +5,13 @@ import {
   type BackboneV1,
   createRandom,
   openWeights,
-  type PreparedInputsV1,
+  ops,
   type RgbImage,
   type Tensor,
   tf,
 } from '@spatialsv/core';
+import { compile, type DeviceTensor, float32, int32 } from '@spatialsv/engine';
+import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
 import { qwen25Vl } from './adapter.js';
 import { renderPrompt } from './qwen25vl-prompt.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
@@ -28,15 +30,6 @@ const loadWeights = async (folder: string): Promise<Record<string, Tensor>> => {
   });
   return Object.fromEntries(await Promise.all(entries));
 };
-
-const visualRows = (model: BackboneV1, weights: Record<string, Tensor>, inputs: PreparedInputsV1) =>
-  tf.concat(
-    inputs.views.map((view) => {
-      const pixels = tf.tensor(view.pixelValues, [...view.pixelShape]);
-      const features = model.encodeView(weights, pixels, view.gridThw);
-      return model.projectView(weights, features, view.gridThw);
-    }),
-  );
 
 /** Smaller than the default, for tests. */
 const vision = { depth: 2, hiddenSize: 48, heads: 2 };
@@ -102,26 +95,52 @@ describe('writeTiny and open', () => {
     }
   });
 
-  it('runs from pixels to logits and down to the first weights', async () => {
-    const weights = await loadWeights(folder);
+  it('runs from pixels to logits and back to the projector', async () => {
     const inputs = await model.prepare({ images, question, answer: 'B' });
-    const tokens = inputs.inputIds.length;
-    const logits = (merger: Tensor) => {
-      const changed = { ...weights, 'visual.merger.mlp.0.weight': merger };
-      const ids = tf.tensor1d(inputs.inputIds, 'int32');
-      const splice = tf.tensor1d(inputs.spliceIndex, 'int32');
-      const embeddings = model.embed(changed, ids, splice, visualRows(model, changed, inputs));
-      const positions = tf.tensor2d(inputs.positions, [3, tokens], 'int32');
-      const out = model.decode(changed, { embeddings, positions }, { taps: [1, 2, 4], last: true });
-      expect(Object.keys(out.hidden)).toEqual(['1', '2', '4']);
-      return model.logits(changed, out.last!);
+    const merger = 'visual.merger.mlp.0.weight';
+    const { [merger]: trained, ...frozen } = model.weights;
+    const shapes = Object.entries(goldenInputShapes(inputs));
+    const values = goldenInputs(inputs);
+    const specs = {
+      trained: { [merger]: float32(...trained!.shape) },
+      frozen,
+      inputs: Object.fromEntries(
+        shapes.map(([name, shape]) => [
+          name,
+          values[name] instanceof Int32Array ? int32(...shape) : float32(...shape),
+        ]),
+      ),
     };
-    const merger = weights['visual.merger.mlp.0.weight']!;
-    const result = logits(merger);
-    expect(result.shape).toEqual([tokens, model.config.vocabularySize]);
-    expect(tf.moments(result).variance.dataSync()[0]).toBeGreaterThan(0.01);
-    const gradient = tf.grad((w: Tensor) => tf.mean(tf.square(logits(w))))(merger);
-    expect(tf.max(tf.abs(gradient)).dataSync()[0]).toBeGreaterThan(0);
+    type Inputs = Record<'trained' | 'frozen' | 'inputs', Record<string, Tensor>>;
+    const program = await compile(
+      (given: Inputs) => {
+        const parameters = { ...given.frozen, ...given.trained };
+        const { logits, loss } = goldenProgram(
+          model,
+          inputs,
+          parameters,
+          given.inputs,
+          ops.crossEntropySum,
+        );
+        return { logits, loss };
+      },
+      specs,
+      { gradients: ['trained'] },
+    );
+    expect(program.outputs).toMatchObject({
+      logits: { shape: [inputs.inputIds.length, model.config.vocabularySize] },
+    });
+    const data = await (await openWeights(folder)).readFloat32(merger);
+    const out = await program.run({ trained: { [merger]: data }, frozen: {}, inputs: values });
+    const { loss, gradients } = out as {
+      loss: DeviceTensor;
+      gradients: { trained: Record<string, DeviceTensor> };
+    };
+    const uniform = Math.log(model.config.vocabularySize);
+    expect(Math.abs((await loss.read())[0]! - uniform)).toBeLessThan(1);
+    const gradient = await gradients.trained[merger]!.read();
+    expect(Math.max(...gradient)).toBeGreaterThan(1e-6);
+    await program.dispose();
   });
 
   it('sees colour and place in the frozen tower', async () => {
