@@ -7,7 +7,9 @@ export {
   readDataset,
 } from './data/dataset.js';
 export {
+  MINDCUBE_PROMPTS,
   MINDCUBE_SYSTEM,
+  type MindCubePrompt,
   type MindCubeSetting,
   mindCubePrompt,
   mindCubeSetting,

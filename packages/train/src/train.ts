@@ -67,11 +67,12 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
   const { samples, counts } = await readSamples(config);
   requireSignal(samples, source, config);
   const hash = await recordRun(config, options, counts, resumeFrom !== undefined);
-  const labels = await source?.doSupervise({ images: samples[0]!.images });
+  const labelSize = requestedSize(config);
+  const labels = await source?.doSupervise({ images: samples[0]!.images, ...labelSize });
   const state = await createModelState(config, backbone, labels);
   const { device, heads, losses, featureCache: folder } = config;
   const features = new VisionFeatures(backbone, { device, weightsHash: hash, folder });
-  const builder = new SampleInputsBuilder({ backbone, features, heads, source });
+  const builder = new SampleInputsBuilder({ backbone, features, heads, source, labelSize });
   const taps = state.spatial?.taps ?? [];
   const runner = new SampleStep({ backbone, heads, losses, taps }, state, device);
   try {
@@ -88,6 +89,10 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     await state.optimizer.dispose();
     for (const tensor of Object.values(state.frozenTensors)) tensor.dispose();
   }
+}
+
+function requestedSize({ source: { height, width } }: TrainConfig) {
+  return { ...(height !== undefined && { height }), ...(width !== undefined && { width }) };
 }
 
 function describeStart(

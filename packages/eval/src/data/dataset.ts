@@ -2,7 +2,7 @@ import type { SampleV1 } from '@spatialsv/core';
 import { stringField, stringListField } from './fields.js';
 import { findImageRoot, requireImages } from './image-root.js';
 import { readJsonLines } from './json-lines.js';
-import { readMindCube } from './mindcube.js';
+import { type MindCubePrompt, readMindCube } from './mindcube.js';
 import { readMmbench } from './mmbench.js';
 import { readPlain } from './plain.js';
 
@@ -14,6 +14,8 @@ export interface DatasetRequest {
   readonly path: string;
   /** Folder that image paths are relative to; found beside or above the file where absent. */
   readonly imageRoot?: string | undefined;
+  /** How MindCube's questions are put; its official prompt where absent. */
+  readonly prompt?: MindCubePrompt | undefined;
   /** Keep only the first so many samples. */
   readonly limit?: number | undefined;
 }
@@ -38,7 +40,7 @@ function openDataset(request: DatasetRequest, imageRoot: string): AsyncGenerator
     case 'jsonl':
       return readPlain(request.path, imageRoot);
     case 'mindcube':
-      return readMindCube(request.path, { imageRoot });
+      return readMindCube(request.path, { imageRoot, prompt: request.prompt });
     case 'mmbench':
       return readMmbench(request.path, imageRoot);
   }

@@ -38,9 +38,15 @@ export function mindCubeSetting(id: string): MindCubeSetting {
   return SETTINGS.find((setting) => lower.includes(setting)) ?? 'other';
 }
 
+/** `official`: the instruction block of the benchmark around the question; `plain`: the question as it stands. */
+export const MINDCUBE_PROMPTS = ['official', 'plain'] as const;
+export type MindCubePrompt = (typeof MINDCUBE_PROMPTS)[number];
+
 export interface MindCubeOptions {
-  /** Folder that image paths are relative to; by default the nearest parent of the file in which the first image exists. */
+  /** Folder that image paths are relative to. */
   readonly imageRoot: string;
+  /** `official` where absent. */
+  readonly prompt?: MindCubePrompt | undefined;
 }
 
 /**
@@ -52,10 +58,10 @@ export async function* readMindCube(
   path: string,
   options: MindCubeOptions,
 ): AsyncGenerator<SampleV1> {
-  for await (const row of readJsonLines(path)) yield mindCubeSample(row, options.imageRoot);
+  for await (const row of readJsonLines(path)) yield mindCubeSample(row, options);
 }
 
-function mindCubeSample(row: JsonLine, imageRoot: string): SampleV1 {
+function mindCubeSample(row: JsonLine, { imageRoot, prompt }: MindCubeOptions): SampleV1 {
   const id = stringField(row, 'id');
   const images = stringListField(row, 'images').map((image) => resolve(imageRoot, image));
   const question = optionalStringField(row, 'question');
@@ -67,7 +73,7 @@ function mindCubeSample(row: JsonLine, imageRoot: string): SampleV1 {
   return {
     id,
     images,
-    question: mindCubePrompt(question),
+    question: prompt === 'plain' ? question : mindCubePrompt(question),
     options,
     answer: mindCubeTarget(letter, text),
     answerLetter: letter,

@@ -1,5 +1,5 @@
 import { headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
-import { DATASET_FORMATS } from '@spatialsv/eval';
+import { DATASET_FORMATS, MINDCUBE_PROMPTS } from '@spatialsv/eval';
 import { z } from 'zod';
 
 const count = z.int().positive();
@@ -11,6 +11,8 @@ const dataset = z.strictObject({
   path: z.string().min(1),
   /** Folder that image paths are relative to; found beside or above the file where absent. */
   imageRoot: z.string().min(1).optional(),
+  /** How MindCube's questions are put: within the benchmark's official prompt, or as they stand. */
+  prompt: z.enum(MINDCUBE_PROMPTS).default('official'),
   /** Keep only the first so many samples. */
   limit: count.optional(),
 });
@@ -18,8 +20,9 @@ const dataset = z.strictObject({
 const source = z.strictObject({
   /** Id of a supervision source, or `none`. */
   name: z.string().min(1).default('none'),
-  /** Handed to the source as they are. */
-  options: z.record(z.string(), z.unknown()).default({}),
+  /** Size of the labels that is asked for; the source's own where absent. */
+  height: count.optional(),
+  width: count.optional(),
 });
 
 const optimizer = z.strictObject({
@@ -75,6 +78,8 @@ export const trainConfigSchema = z.strictObject({
   keepCheckpoints: count.default(2),
   /** Folder where vision features are kept between runs; in memory only where absent. */
   featureCache: z.string().min(1).optional(),
+  /** Plugins to load, as package names or paths; those of the package.json beside the file where absent. */
+  plugins: z.array(z.string().min(1)).optional(),
   /** Run folder. */
   out: z.string().min(1),
   device: z.string().min(1).default('cpu'),

@@ -8,6 +8,7 @@ import {
   type RgbImage,
   readImage,
   type SampleV1,
+  type SupervisionRequestV1,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
@@ -38,6 +39,8 @@ export interface SampleInputsOptions {
   readonly features: VisionFeatures;
   readonly heads: HeadsConfig;
   readonly source?: SupervisionSourceV1 | undefined;
+  /** Size of the labels to ask for. */
+  readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
   /** Bytes kept in memory of each: vision features, label maps, token layouts. */
   readonly cacheBytes?: number;
 }
@@ -115,11 +118,11 @@ export class SampleInputsBuilder {
   }
 
   async #labelsOf(sample: SampleV1, layout: Layout): Promise<ViewSetLabels | undefined> {
-    const { source, heads } = this.#options;
+    const { source, heads, labelSize } = this.#options;
     if (source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     return this.#labels.get(`${sample.images.join('\n')}:${grids}`, async () => {
-      const labels = await source.doSupervise({ images: sample.images });
+      const labels = await source.doSupervise({ images: sample.images, ...labelSize });
       return viewSetLabels(learnableLabels(labels, source.id), layout, heads);
     });
   }

@@ -1,0 +1,200 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type BackboneV1,
+  type BenchmarkV1,
+  type SampleV1,
+  SpatialError,
+  writeFileAtomic,
+} from '@spatialsv/core';
+import {
+  type Accuracy,
+  type AccuracyReport,
+  accuracyReport,
+  BackboneRunner,
+  evaluate,
+  mindCubeRevisionWarning,
+  type Prediction,
+  tablePercentage,
+} from '@spatialsv/eval';
+import type { Command } from 'commander';
+import { composePlugins } from '../composition.js';
+import { type CommandContext, formatTable } from '../context.js';
+import { openModel, readImages } from '../model.js';
+import { describeCommand, wholeNumber } from '../options.js';
+
+interface EvalOptions {
+  readonly model: string;
+  readonly benchmark: string;
+  readonly data: string;
+  readonly out: string;
+  readonly device: string;
+  readonly seed: number;
+  readonly limit?: number;
+  readonly maxNewTokens: number;
+  readonly minPixels?: number;
+  readonly maxPixels?: number;
+  readonly json: boolean;
+}
+
+/** What answers depend on; a run folder holds the answers of one such setting. */
+type RunSettings = Pick<
+  EvalOptions,
+  'model' | 'benchmark' | 'data' | 'maxNewTokens' | 'minPixels' | 'maxPixels'
+>;
+
+export function registerEval(program: Command, context: CommandContext): void {
+  describeCommand(
+    program.command('eval'),
+    `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
+Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped.`,
+    ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
+  )
+    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
+    .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
+    .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
+    .requiredOption('--out <folder>', 'run folder: predictions.jsonl, results.json')
+    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
+    .option(
+      '--seed <n>',
+      'seed of the random chance line and the permutation test',
+      wholeNumber(0),
+      0,
+    )
+    .option('--limit <n>', 'only the first n questions', wholeNumber(1))
+    .option('--max-new-tokens <n>', 'length of an answer at most', wholeNumber(1), 512)
+    .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
+    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1))
+    .option('--json', 'print the results as JSON', false)
+    .action((options: EvalOptions) => runEvaluation(options, context));
+}
+
+async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
+  const { progress, signal } = context;
+  progress.start('Reading');
+  const plugins = await composePlugins(context.folder);
+  const benchmark = plugins.resolveBenchmark(options.benchmark);
+  const backbone = await openModel(options.model, plugins, options);
+  const samples = await readSamples(benchmark, options);
+  await claimRunFolder(options);
+  const runner = new BackboneRunner(backbone, { device: options.device });
+  progress.start('Answering', samples.length);
+  const predictions = await evaluate({
+    samples,
+    answer: answerer(backbone, runner, options, signal),
+    extract: (sample, text) => benchmark.extract(sample, text),
+    out: options.out,
+    signal,
+    onProgress: (done) => progress.update(done),
+  });
+  await runner.dispose();
+  const report = accuracyReport(predictions, options.seed);
+  progress.done(`${report.overall.correct} of ${report.overall.total} right`);
+  await writeFileAtomic(
+    join(options.out, 'results.json'),
+    `${JSON.stringify({ ...settingsOf(options), seed: options.seed, ...report }, null, 2)}\n`,
+  );
+  context.out(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
+  if (benchmark.id === 'mindcube') warnAboutRevision(predictions, context);
+}
+
+async function readSamples(
+  benchmark: BenchmarkV1,
+  { data, limit = Number.POSITIVE_INFINITY }: EvalOptions,
+): Promise<readonly SampleV1[]> {
+  const samples: SampleV1[] = [];
+  for await (const sample of benchmark.samples(data)) {
+    if (samples.length >= limit) break;
+    samples.push(sample);
+  }
+  if (samples.length > 0) return samples;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${data}: no questions found`,
+    hint: 'Name the folder of the benchmark’s own files.',
+  });
+}
+
+function answerer(
+  backbone: BackboneV1,
+  runner: BackboneRunner,
+  { maxNewTokens }: EvalOptions,
+  signal: AbortSignal,
+) {
+  return async ({ images: paths, question }: SampleV1): Promise<string> => {
+    const images = await readImages(paths);
+    const inputs = await backbone.prepare({ images, question: question! });
+    const { text, stoppedBy } = await runner.generate(inputs, { maxNewTokens, signal });
+    if (stoppedBy === 'signal') signal.throwIfAborted();
+    return text;
+  };
+}
+
+function settingsOf(options: EvalOptions): RunSettings {
+  const { model, benchmark, data, maxNewTokens, minPixels, maxPixels } = options;
+  return {
+    model,
+    benchmark,
+    data,
+    maxNewTokens,
+    ...(minPixels !== undefined && { minPixels }),
+    ...(maxPixels !== undefined && { maxPixels }),
+  };
+}
+
+/** Answers of another model must not be counted: the folder remembers what its answers depend on. */
+async function claimRunFolder(options: EvalOptions): Promise<void> {
+  const file = join(options.out, 'settings.json');
+  const settings = `${JSON.stringify(settingsOf(options), null, 2)}\n`;
+  await mkdir(options.out, { recursive: true });
+  const found = await readFile(file, 'utf8').catch(() => undefined);
+  if (found !== undefined && found !== settings) {
+    throw new SpatialError({
+      code: 'USAGE',
+      message: `--out ${options.out}: holds answers of another setting (${file} differs)`,
+      hint: 'Choose another folder, or repeat the command with the settings of that file.',
+    });
+  }
+  await writeFileAtomic(file, settings);
+}
+
+function warnAboutRevision(predictions: readonly Prediction[], context: CommandContext): void {
+  const counts: Record<string, number> = {};
+  for (const { category } of predictions) counts[category] = (counts[category] ?? 0) + 1;
+  const warning = mindCubeRevisionWarning(counts);
+  if (warning !== undefined) context.err(`${warning}\n`);
+}
+
+/** Accuracy by category, then the chance lines and tests. */
+export function formatReport({
+  overall,
+  byCategory,
+  chance,
+  significance,
+  unreadable,
+}: AccuracyReport): string {
+  const { total } = overall;
+  const row = (name: string, { correct, total: count, interval }: Accuracy) => [
+    name,
+    tablePercentage(correct, count),
+    `${correct}/${count}`,
+    `${(100 * interval[0]).toFixed(1)}–${(100 * interval[1]).toFixed(1)}`,
+  ];
+  const line = (name: string, correct: number) => [
+    name,
+    tablePercentage(correct, total),
+    `${Math.round(correct)}/${total}`,
+  ];
+  const table = formatTable([
+    ['CATEGORY', '%', 'RIGHT', '95 %'],
+    ...Object.entries(byCategory).map(([name, accuracy]) => row(name, accuracy)),
+    row('overall', overall),
+    line('chance: a letter of A–D at random', chance.random.letters4),
+    line('chance: an option at random', chance.random.options),
+    line('chance: most frequent letter', chance.frequency.perCategory),
+  ]);
+  const points = significance.pointsOverFrequency;
+  return `${table}${points >= 0 ? '+' : ''}${points.toFixed(1)} points over the most frequent letter, p = ${formatP(significance.binomialP)} (binomial), ${formatP(significance.permutationP)} (permutation); ${unreadable} answers without a letter\n`;
+}
+
+const formatP = (p: number): string => (p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
