@@ -27,12 +27,16 @@ const PUBLISHED_TAPS: Readonly<Record<number, readonly [number, number, number, 
   28: [3, 10, 17, 24],
 };
 
-/** Table 6 for the published depths; for others the same fractions of the depth, at least one block apart if possible. */
+/** Table 6 for the published depths; for others the same fractions of the depth, distinct where there are 4 layers. */
 export function defaultTaps(layers: number): readonly [number, number, number, number] {
   const published = PUBLISHED_TAPS[layers];
   if (published !== undefined) return published;
-  const at = (fraction: number) => Math.min(layers, Math.max(1, Math.round(fraction * layers)));
-  return [at(4 / 36), at(12 / 36), at(20 / 36), at(28 / 36)];
+  let previous = 0;
+  const after = (fraction: number) => {
+    previous = Math.min(layers, Math.max(previous + 1, Math.round(fraction * layers)));
+    return previous;
+  };
+  return [after(4 / 36), after(12 / 36), after(20 / 36), after(28 / 36)];
 }
 
 /**

@@ -13,6 +13,7 @@ import {
 import { compile, type DeviceTensor, float32, int32 } from '@spatialsv/engine';
 import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
 import { qwen25Vl } from './adapter.js';
+import { defaultTaps } from './qwen25vl-backbone.js';
 import { renderPrompt } from './qwen25vl-prompt.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
 
@@ -56,7 +57,7 @@ describe('writeTiny and open', () => {
       qwen25Vl.accepts(JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'))),
     ).toBe(true);
     expect(model.config).toMatchObject({ layers: 4, hiddenSize: 64, heads: 4, kvHeads: 2 });
-    expect(model.config.defaultTaps).toEqual([1, 1, 2, 3]);
+    expect(model.config.defaultTaps).toEqual([1, 2, 3, 4]);
     expect(model.config.endOfTurnIds).toHaveLength(2);
     expect(Object.keys(model.weights)).toContain('visual.merger.mlp.2.bias');
   });
@@ -224,5 +225,16 @@ describe('open', () => {
 
   it('reports a folder that is not there', async () => {
     await expect(qwen25Vl.open('/nowhere/at/all')).rejects.toMatchObject({ code: 'FILE_MISSING' });
+  });
+});
+
+describe('defaultTaps', () => {
+  it.each([
+    [36, [4, 12, 20, 28]],
+    [28, [3, 10, 17, 24]],
+    [6, [1, 2, 3, 5]],
+    [2, [1, 2, 2, 2]],
+  ])('of %i layers', (layers, taps) => {
+    expect(defaultTaps(layers)).toEqual(taps);
   });
 });
