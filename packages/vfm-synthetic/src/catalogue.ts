@@ -183,7 +183,7 @@ const lamp: Builder = ([w, h, d], colour) => {
   return [
     frustum(0, 0, [0, 0.03], [0.6 * r, 0.55 * r], metal),
     frustum(0, 0, [0.03, 0.78 * h], [0.025, 0.02], metal),
-    frustum(0, 0, [0.74 * h, h], [r, 0.6 * r], surface('plain', colour, colour, 0.1, 0.55)),
+    frustum(0, 0, [0.74 * h, h], [r, 0.6 * r], surface('plain', colour, colour, 0.1, 0.68)),
   ];
 };
 

@@ -1,6 +1,6 @@
 /**
  * Colours: two-colour procedural textures under a lamp at the ceiling, soft daylight from one side, darkening in the
- * room's edges and under objects. Only + − × ÷ √ are used, so pictures are equal on every machine.
+ * room's edges and under objects. A pixel takes only + − × ÷ √, so pictures are equal on every machine.
  */
 import { BOX, type CompiledScene, FRUSTUM, SOLID_STRIDE } from './compiled-scene.js';
 import type { RayCaster } from './ray-caster.js';
@@ -8,7 +8,9 @@ import { FIRST_OBJECT_ID, type Material, type Vector3, type WallDecor } from './
 import { textureCode, textureShare } from './textures.js';
 
 const AMBIENT = 0.5;
-const LAMP = 0.72;
+/** Light that the floor throws back on surfaces that face down. */
+const BOUNCE = 0.16;
+const LAMP = 0.74;
 const DAYLIGHT = 0.2;
 /** Unit vector towards the daylight, room frame (y down). */
 const DAYLIGHT_FROM: Vector3 = [0.48, -0.6, -0.64];
@@ -76,7 +78,8 @@ export class Shader {
     const sun =
       normal[0]! * DAYLIGHT_FROM[0] + normal[1]! * DAYLIGHT_FROM[1] + normal[2]! * DAYLIGHT_FROM[2];
     const direct = (Math.max(0, cosine) * LAMP) / (1 + 0.035 * squared);
-    const diffuse = (AMBIENT - 0.06 * normal[1]!) * occlusion + direct * (0.35 + 0.65 * occlusion);
+    const diffuse =
+      (AMBIENT + BOUNCE * Math.max(0, normal[1]!)) * occlusion + direct * (0.35 + 0.65 * occlusion);
     const total = Math.max(diffuse + DAYLIGHT * Math.max(0, sun), glow * 1.6);
     for (let c = 0; c < 3; c++) colour[c] = albedo[c]! * total;
   }
