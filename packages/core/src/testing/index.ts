@@ -1,3 +1,9 @@
 export { expectAllclose, type NumberArray, type Tolerance, toBeAllclose } from './allclose.js';
+export { describeBackboneAdapter } from './describe-backbone-adapter.js';
+export {
+  describeSupervisionSource,
+  type SupervisionConformance,
+} from './describe-supervision-source.js';
 export { type Golden, readGolden } from './golden.js';
 export { withTemporaryFolder } from './temporary-folder.js';
+export type { TestRunner } from './test-runner.js';

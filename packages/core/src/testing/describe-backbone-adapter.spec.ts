@@ -1,0 +1,320 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ops, tf } from '@spatialsv/engine';
+import { saveCheckpoint } from '../checkpoint-folder.js';
+import { SpatialError } from '../errors.js';
+import {
+  type DecoderConfig,
+  decode,
+  decoderLogits,
+  decoderShapes,
+  embedTokens,
+} from '../nn/index.js';
+import { createRandom } from '../random.js';
+import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
+import type {
+  BackboneAdapterV1,
+  BackboneV1,
+  ConversationV1,
+  PreparedInputsV1,
+  RgbImage,
+  TinyCheckpointOptions,
+} from '../spec.js';
+import { describeBackboneAdapter } from './describe-backbone-adapter.js';
+import type { TestRunner } from './test-runner.js';
+
+/** The smallest adapter that conforms: characters as tokens, mean colours of 28-pixel cells as vision encoder. */
+const CELL = 28;
+const IMAGE_ID = 1;
+const END_ID = 2;
+const VISION = 6;
+const decoder: DecoderConfig = {
+  hiddenSize: 16,
+  layers: 4,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 8,
+  intermediateSize: 24,
+  vocabularySize: 128,
+  rmsNormEps: 1e-6,
+  qkvBias: false,
+  qkNorm: false,
+  tieHead: true,
+  rope: { theta: 1e4 },
+};
+const names = { model: 'model', head: 'lm_head.weight' };
+const shapes: Readonly<Record<string, readonly number[]>> = {
+  ...decoderShapes(decoder, names),
+  'vision.weight': [VISION, 3],
+  'projector.weight': [decoder.hiddenSize, VISION],
+};
+
+const writeTiny = async ({ folder, seed }: TinyCheckpointOptions): Promise<void> => {
+  const random = createRandom(seed);
+  const tensors = Object.entries(shapes).map(([name, shape]) => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    return [name, float32Source(random.normals(count, 0.5), shape)] as const;
+  });
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, 'config.json'), '{"model_type": "toy"}');
+  await saveWeights(folder, new Map(tensors));
+};
+
+const cellColours = ({ data, height, width }: RgbImage): Float32Array => {
+  const [h, w] = [Math.floor(height / CELL), Math.floor(width / CELL)];
+  const means = new Float32Array(h * w * 3);
+  for (let y = 0; y < h * CELL; y++)
+    for (let x = 0; x < w * CELL; x++) {
+      const cell = Math.floor(y / CELL) * w + Math.floor(x / CELL);
+      for (let c = 0; c < 3; c++)
+        means[cell * 3 + c]! += data[(y * width + x) * 3 + c]! / 255 / CELL ** 2;
+    }
+  return means;
+};
+
+const encodeText = (text: string): number[] =>
+  [...text].map((letter) => letter.charCodeAt(0) % 128);
+
+const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> => {
+  const ids: number[] = [];
+  const grids = conversation.images.map((image) => {
+    const [h, w] = [Math.floor(image.height / CELL), Math.floor(image.width / CELL)];
+    const tokenIndex = Int32Array.from({ length: h * w }, (_, i) => ids.length + i);
+    ids.push(...Array(h * w).fill(IMAGE_ID), 10);
+    return {
+      h,
+      w,
+      tokenIndex,
+      extraIndex: new Int32Array(),
+      toImage: { ax: CELL, bx: 0, ay: CELL, by: 0 },
+      covered: { x0: 0, y0: 0, x1: w * CELL, y1: h * CELL },
+    };
+  });
+  ids.push(...encodeText(conversation.question), 10);
+  const promptLength = ids.length;
+  if (conversation.answer !== undefined) ids.push(...encodeText(conversation.answer), END_ID);
+  let row = ids.length;
+  return {
+    inputIds: Int32Array.from(ids),
+    labels: Int32Array.from(ids, (id, i) => (i < promptLength ? -100 : id)),
+    positions: Int32Array.from(ids.keys()),
+    positionRows: 1,
+    nextPosition: ids.length,
+    spliceIndex: Int32Array.from(ids, (id, i) => (id === IMAGE_ID ? row++ : i)),
+    views: conversation.images.map((image, i) => ({
+      pixelValues: cellColours(image),
+      pixelShape: [grids[i]!.h * grids[i]!.w, 3],
+      gridThw: [1, grids[i]!.h, grids[i]!.w],
+    })),
+    grids,
+  };
+};
+
+const open = async (folder: string): Promise<BackboneV1> => {
+  const reader = await openWeights(folder);
+  for (const name of Object.keys(shapes)) reader.info(name);
+  return {
+    adapterId: 'toy',
+    folder,
+    config: { ...decoder, positionRows: 1, endOfTurnIds: [END_ID], defaultTaps: [1, 2, 3, 4] },
+    weights: reader.mappedAll(),
+    parameterGroup: (name) =>
+      name.startsWith('vision')
+        ? 'vision'
+        : name.startsWith('projector')
+          ? 'projector'
+          : 'language-model',
+    prepare,
+    decodeTokens: (ids) => ids.map((id) => String.fromCharCode(id)).join(''),
+    encodeView: (parameters, pixels) => tf.relu(ops.linear(pixels, parameters['vision.weight']!)),
+    projectView: (parameters, features) => ops.linear(features, parameters['projector.weight']!),
+    embed: (parameters, ids, splice, rows) => embedTokens(names, parameters, ids, splice, rows),
+    decode: (parameters, inputs, request) => decode(decoder, names, parameters, inputs, request),
+    logits: (parameters, hidden) => decoderLogits(decoder, names, parameters, hidden),
+    save: (target, replaced) => saveCheckpoint(reader, target, replaced),
+  };
+};
+
+const toy: BackboneAdapterV1 = {
+  specificationVersion: 'v1',
+  kind: 'backbone-adapter',
+  id: 'toy',
+  accepts: (config) => config['model_type'] === 'toy',
+  open,
+  writeTiny,
+};
+
+/** The toy adapter with parts of its backbone changed. */
+const withBackbone = (
+  change: (backbone: BackboneV1) => Partial<BackboneV1>,
+): BackboneAdapterV1 => ({
+  ...toy,
+  open: async (folder) => {
+    const backbone = await open(folder);
+    return { ...backbone, ...change(backbone) };
+  },
+});
+
+const withPrompt = (change: (prompt: PreparedInputsV1) => Partial<PreparedInputsV1>) =>
+  withBackbone(() => ({
+    prepare: async (conversation) => {
+      const prompt = await prepare(conversation);
+      return { ...prompt, ...change(prompt) };
+    },
+  }));
+
+const failuresOf = async (adapter: BackboneAdapterV1): Promise<string[]> => {
+  const cases: [string, () => Promise<void>][] = [];
+  let cleanUp = async (): Promise<void> => undefined;
+  const runner: TestRunner = {
+    describe: (_name, body) => body(),
+    it: (name, body) => cases.push([name, body]),
+    afterAll: (body) => {
+      cleanUp = body;
+    },
+  };
+  describeBackboneAdapter(() => adapter, { runner });
+  const failures: string[] = [];
+  for (const [name, body] of cases) await body().catch(() => failures.push(name));
+  await cleanUp();
+  return failures;
+};
+
+let drift = 0;
+
+describe('describeBackboneAdapter', () => {
+  describeBackboneAdapter(() => toy);
+
+  it.each<[string, string, BackboneAdapterV1]>([
+    [
+      'an adapter that opens everything',
+      'says what it is and which checkpoints it opens',
+      { ...toy, accepts: () => true },
+    ],
+    [
+      'a checkpoint that ignores its seed',
+      'writes the same tiny checkpoint for the same seed',
+      { ...toy, writeTiny: (options) => writeTiny({ ...options, seed: 0 }) },
+    ],
+    [
+      'a checkpoint that is never the same',
+      'writes the same tiny checkpoint for the same seed',
+      { ...toy, writeTiny: (options) => writeTiny({ ...options, seed: drift++ }) },
+    ],
+    [
+      'taps outside of the decoder',
+      'describes the decoder',
+      withBackbone(({ config }) => ({ config: { ...config, defaultTaps: [1, 2, 3, 5] } })),
+    ],
+    [
+      'a missing parameter group',
+      'hands out every weight where it is stored, by group',
+      withBackbone(() => ({ parameterGroup: () => 'vision' })),
+    ],
+    [
+      'views in the wrong order',
+      'lays out text and visual tokens',
+      withPrompt(({ spliceIndex }) => ({
+        spliceIndex: spliceIndex.map((value, i) =>
+          value === i ? i : 2 * spliceIndex.length + 29 - value,
+        ),
+      })),
+    ],
+    [
+      'grids on their side',
+      'lays out text and visual tokens',
+      withPrompt(({ grids }) => ({
+        grids: grids.map((grid) => ({ ...grid, h: grid.w, w: grid.h })),
+      })),
+    ],
+    [
+      'labels in the prompt',
+      'takes labels from the answer alone',
+      withPrompt(({ inputIds }) => ({ labels: inputIds })),
+    ],
+    [
+      'shifted labels',
+      'takes labels from the answer alone',
+      withPrompt(({ labels }) => ({ labels: labels.map((_, i) => labels[i + 1] ?? -100) })),
+    ],
+    [
+      'prompts that change',
+      'prepares equal conversations equally',
+      withPrompt(({ nextPosition }) => ({ nextPosition: nextPosition + drift++ })),
+    ],
+    [
+      'layers that nobody asked for',
+      'gives hidden states of the asked layers',
+      withBackbone((toyBackbone) => ({
+        decode: (parameters, inputs) =>
+          toyBackbone.decode(parameters, inputs, { taps: [0, 1, 2, 3, 4], last: true }),
+      })),
+    ],
+    [
+      'rows of another width',
+      'gives hidden states of the asked layers',
+      withBackbone((toyBackbone) => ({
+        projectView: (parameters, features) =>
+          tf.concat(
+            [toyBackbone.projectView(parameters, features, [1, 1, 1]), tf.zeros([1, 16])],
+            0,
+          ),
+      })),
+    ],
+    [
+      'tokens that see the future',
+      'sees only what came before',
+      withBackbone((toyBackbone) => ({
+        embed: (...args) => {
+          const x = toyBackbone.embed(...args);
+          return tf.add(x, tf.mean(x, 0, true));
+        },
+      })),
+    ],
+    [
+      'a decoder that does not look at images',
+      'sees only what came before',
+      withBackbone((toyBackbone) => ({
+        embed: (parameters, ids) => toyBackbone.embed(parameters, ids),
+      })),
+    ],
+    [
+      'a cache that is not used',
+      'continues from a cache',
+      withBackbone((toyBackbone) => ({
+        decode: (parameters, { embeddings, positions }, request) =>
+          toyBackbone.decode(parameters, { embeddings, positions }, request),
+      })),
+    ],
+    [
+      'weights that are not saved',
+      'saves a checkpoint of the same layout',
+      withBackbone((toyBackbone) => ({ save: (folder) => toyBackbone.save(folder, new Map()) })),
+    ],
+    [
+      'files that are left out',
+      'saves a checkpoint of the same layout',
+      withBackbone((toyBackbone) => ({
+        save: async (folder, replaced) => {
+          await toyBackbone.save(folder, replaced);
+          await writeFile(path.join(folder, 'more.txt'), '');
+        },
+      })),
+    ],
+    [
+      'weights that are not checked',
+      'refuses incomplete checkpoints',
+      {
+        ...toy,
+        open: async (folder) =>
+          open(folder).catch((error: unknown) => {
+            if (SpatialError.isInstance(error) && error.code === 'WEIGHT_MISSING')
+              return {} as BackboneV1;
+            throw error;
+          }),
+      },
+    ],
+  ])('finds %s', async (_name, expected, adapter) => {
+    expect(await failuresOf(adapter)).toContain(expected);
+  });
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { SpatialError } from '../errors.js';
+import { checkLabels, labelMaps, projectPoints } from '../geometry/index.js';
+import { cameraOfView, cameraStack } from '../geometry/rays.js';
+import type { GeometryLabelsV1, SupervisionSourceV1 } from '../spec.js';
+import { expectAllclose } from './allclose.js';
+import { globalRunner, once, type TestRunner } from './test-runner.js';
+
+export interface SupervisionConformance {
+  readonly source: SupervisionSourceV1;
+  /** Two or more images of one scene, absolute paths. */
+  readonly images: readonly string[];
+  /** An existing image that the source has no geometry for, where there is such a thing. */
+  readonly foreignImage?: string;
+  /**
+   * Largest median of |z − depth| / depth, for the points of one view seen by another: how well the views agree. Only
+   * pixels that are valid and nearer than the surface behind them count.
+   */
+  readonly reprojectionTolerance: number;
+}
+
+const FIELDS = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
+
+const CONVENTIONS: Readonly<Record<string, readonly string[]>> = {
+  axes: ['opencv'],
+  extrinsics: ['world-to-camera'],
+  pixelCentre: ['integer', 'half'],
+  depth: ['z-depth', 'ray-length'],
+  scale: ['metric-metres', 'relative'],
+  world: ['first-camera', 'source'],
+};
+
+const checkContribution = ({ source }: SupervisionConformance): void => {
+  assert.equal(source.specificationVersion, 'v1');
+  assert.equal(source.kind, 'supervision-source');
+  assert.match(source.id, /^[a-z0-9][a-z0-9.-]*$/);
+  assert.ok(source.provides.length > 0, 'provides lists no field');
+  for (const field of source.provides) assert.ok(FIELDS.includes(field), `unknown field ${field}`);
+};
+
+const checkRecord = (labels: GeometryLabelsV1): void => {
+  for (const [name, values] of Object.entries(CONVENTIONS)) {
+    const found = labels.conventions[name as keyof GeometryLabelsV1['conventions']];
+    assert.ok(values.includes(found), `convention ${name} is ${found}`);
+  }
+  if (labels.conventions.world !== 'first-camera') return;
+  const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
+  expectAllclose(labels.extrinsicsWorldToCamera.subarray(0, 12), identity, { atol: 1e-4 });
+};
+
+const checkContent = (labels: GeometryLabelsV1, conformance: SupervisionConformance): void => {
+  checkLabels(labels, conformance.source.id);
+  assert.equal(labels.views, conformance.images.length);
+  assert.ok(labels.mask.includes(1), 'no pixel is valid');
+  const providesFeatures = conformance.source.provides.includes('feature');
+  assert.equal(labels.features !== undefined, providesFeatures, 'features and provides disagree');
+  for (const value of labels.features?.data ?? []) assert.ok(Number.isFinite(value));
+};
+
+/** |z − depth| / depth of the points of view `from` where view `to` sees them. */
+const reprojectionErrors = (labels: GeometryLabelsV1, from: number, to: number): number[] => {
+  const { height, width, depth, mask } = labels;
+  const perView = height * width;
+  const points = labelMaps(labels).points.subarray(3 * from * perView, 3 * (from + 1) * perView);
+  const projected = projectPoints(points, cameraOfView(cameraStack(labels), to));
+  const offset = labels.conventions.pixelCentre === 'half' ? 0 : 0.5;
+  const errors: number[] = [];
+  for (let i = 0; i < perView; i++) {
+    const [u, v, z] = [0, 1, 2].map((c) => projected[3 * i + c]!) as [number, number, number];
+    const [x, y] = [Math.floor(u + offset), Math.floor(v + offset)];
+    const isInside = z > 0 && x >= 0 && x < width && y >= 0 && y < height;
+    const target = to * perView + y * width + x;
+    if (!isInside || !mask[from * perView + i] || !mask[target]) continue;
+    const difference = (z - depth[target]!) / depth[target]!;
+    // Farther than the surface that the other view sees: hidden behind it.
+    if (difference < 0.1) errors.push(Math.abs(difference));
+  }
+  return errors;
+};
+
+const checkViewsAgree = (labels: GeometryLabelsV1, tolerance: number): void => {
+  const errors: number[] = [];
+  for (let from = 0; from < labels.views; from++)
+    for (let to = 0; to < labels.views; to++)
+      if (from !== to) errors.push(...reprojectionErrors(labels, from, to));
+  assert.ok(errors.length > 0, 'no two views overlap: give images of one scene');
+  const median = errors.sort((a, b) => a - b)[Math.floor(errors.length / 2)]!;
+  assert.ok(median <= tolerance, `median reprojection error ${median}, expected ≤ ${tolerance}`);
+};
+
+const rejectsWithSpatialError = async (promise: Promise<unknown>): Promise<void> => {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(SpatialError.isInstance(error), `expected a SpatialError, found ${String(error)}`);
+};
+
+const checkErrors = async ({
+  source,
+  images,
+  foreignImage,
+}: SupervisionConformance): Promise<void> => {
+  const absent = path.join(path.dirname(images[0]!), 'no-such-image.png');
+  await rejectsWithSpatialError(source.doSupervise({ images: [absent] }));
+  if (foreignImage) await rejectsWithSpatialError(source.doSupervise({ images: [foreignImage] }));
+};
+
+/**
+ * The conformance suite of a supervision source: labels are well formed and carry a truthful convention record, views
+ * agree with each other, equal requests give equal labels, and bad requests give typed errors.
+ * @param create prepares the source and images of one scene; called once.
+ */
+export const describeSupervisionSource = (
+  create: () => Promise<SupervisionConformance>,
+  options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
+): void => {
+  const { timeoutMs = 60_000, runner = globalRunner() } = options;
+  const prepared = once(create);
+  const labelled = once(async () => {
+    const { source, images } = await prepared();
+    return source.doSupervise({ images });
+  });
+  const cases: Readonly<Record<string, () => Promise<void>>> = {
+    'says what it is': async () => checkContribution(await prepared()),
+    'gives well-formed labels of every view': async () =>
+      checkContent(await labelled(), await prepared()),
+    'states its conventions': async () => checkRecord(await labelled()),
+    'gives geometry that the views agree about': async () =>
+      checkViewsAgree(await labelled(), (await prepared()).reprojectionTolerance),
+    'gives equal labels for equal requests': async () => {
+      const { source, images } = await prepared();
+      assert.deepEqual(await source.doSupervise({ images }), await labelled());
+    },
+    'labels a single view': async () => {
+      const { source, images } = await prepared();
+      const labels = await source.doSupervise({ images: images.slice(0, 1) });
+      checkLabels(labels, source.id);
+      assert.equal(labels.views, 1);
+    },
+    'refuses images that it cannot label with a SpatialError': async () =>
+      checkErrors(await prepared()),
+    'stops when it is told to': async () => {
+      const { source, images } = await prepared();
+      await assert.rejects(source.doSupervise({ images, signal: AbortSignal.abort() }));
+    },
+  };
+  runner.describe('supervision source', () => {
+    for (const [name, check] of Object.entries(cases)) runner.it(name, check, timeoutMs);
+  });
+};
