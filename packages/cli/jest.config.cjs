@@ -1,1 +1,2 @@
-module.exports = { displayName: 'cli', ...require('../../jest.preset.cjs') };
+/** The settings of inspect, whose glTF writer needs one dependency compiled. */
+module.exports = { ...require('../inspect/jest.config.cjs'), displayName: 'cli' };

@@ -16,13 +16,24 @@ describe('createProgress', () => {
     const { progress, written, advance } = recorded(false);
     progress.start('Training', 100);
     for (let step = 1; step <= 100; step++) {
-      advance(20);
+      advance(200);
       progress.update(step, 'loss 1.5');
     }
     progress.done();
     expect(written).toHaveLength(12);
-    expect(written[5]).toBe('Training: 50 % · 50/100 · 50/s · 1.0 s left · loss 1.5\n');
-    expect(written.at(-1)).toBe('Training: done in 2.0 s\n');
+    expect(written[5]).toBe('Training: 50 % · 50/100 · 5.0/s · 10 s left · loss 1.5\n');
+    expect(written.at(-1)).toBe('Training: done in 20 s\n');
+  });
+
+  it('prints the ends alone when the work is short', () => {
+    const { progress, written, advance } = recorded(false);
+    progress.start('Short', 10);
+    for (let step = 1; step <= 10; step++) {
+      advance(50);
+      progress.update(step);
+    }
+    progress.done();
+    expect(written).toEqual(['Short …\n', 'Short: done in 0.5 s\n']);
   });
 
   it('prints at least every five seconds when the work is slow', () => {

@@ -38,10 +38,12 @@ interface Task {
 
 const BAR_INTERVAL_MS = 100;
 const LINE_INTERVAL_MS = 5000;
+const TENTH_INTERVAL_MS = 1000;
 
 /**
  * On a terminal: one line that redraws itself, with a bar, the rate and the time left. Elsewhere (a file, a pipe, CI):
- * a plain line at each tenth of the work and at least every five seconds.
+ * a plain line at each tenth of the work,
+ * at most every second, and at least every five seconds.
  */
 export function createProgress(
   stream: ProgressStream,
@@ -59,7 +61,8 @@ export function createProgress(
   const isDue = (current: Task): boolean => {
     const elapsed = now() - current.shownMs;
     if (live) return elapsed >= BAR_INTERVAL_MS;
-    return elapsed >= LINE_INTERVAL_MS || tenths(current) > current.shownTenths;
+    const passedTenth = tenths(current) > current.shownTenths;
+    return elapsed >= (passedTenth ? TENTH_INTERVAL_MS : LINE_INTERVAL_MS);
   };
   const finish = (summary?: string): void => {
     if (task === undefined) return;

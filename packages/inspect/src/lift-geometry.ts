@@ -247,7 +247,7 @@ function reportInput(
   return {
     title: input.title,
     subtitle: input.subtitle,
-    notice: input.notice,
+    notice: [input.notice, cameraNotice(input)].filter(Boolean).join(' '),
     dialogue: input.dialogue,
     scene: packScene(clouds, input.cameras, frustumDepth),
     views: views.map((view) => view.report),
@@ -259,6 +259,14 @@ function reportInput(
       { name: 'depth/', what: 'depth, 16-bit depth and confidence of every view' },
     ],
   };
+}
+
+/** Names the views for which the ray map gave no camera. */
+function cameraNotice({ cameras }: Scene): string {
+  const missing = cameras.flatMap((camera, view) => (camera === undefined ? [view + 1] : []));
+  if (missing.length === 0) return '';
+  const views = `view${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`;
+  return `The ray map of ${views} determines no camera, as happens with untrained heads.`;
 }
 
 async function writeAll(folder: string, files: readonly OutputFile[]): Promise<void> {

@@ -135,7 +135,7 @@ function stage(scene: SceneData): string {
 <label><input type="checkbox" data-frusta checked> cameras</label>`;
   return `<div id="stage">
 <canvas tabindex="0" role="img" aria-label="Point cloud. Drag or use the arrow keys to turn, the wheel or + and − to zoom, shift and drag to shift."></canvas>
-<div class="bar"><span class="group">${clouds.join('')}</span>${from}
+<div class="bar">${clouds.length > 1 ? `<span class="group">${clouds.join('')}</span>` : ''}${from}
 <label>size <input type="range" data-size min="0.4" max="4" step="0.1" value="1"></label>
 <button type="button" class="push" data-action="reset">Reset</button></div></div>`;
 }

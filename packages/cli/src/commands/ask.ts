@@ -1,0 +1,88 @@
+import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
+import type { Command } from 'commander';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+import { openModel, readImages } from '../model.js';
+import { addModelOptions, describeCommand, type ModelOptions, wholeNumber } from '../options.js';
+
+interface AskOptions extends ModelOptions {
+  readonly question: string;
+  readonly system?: string;
+  readonly maxNewTokens: number;
+  readonly json: boolean;
+}
+
+export function registerAsk(program: Command, context: CommandContext): void {
+  const command = describeCommand(
+    program.command('ask'),
+    'Ask a model about pictures. The answer is greedy and printed as it comes.',
+    ['ask --model ./model --images a.jpg b.jpg --question "What is left of the table?"'],
+  );
+  addModelOptions(command)
+    .requiredOption('--question <text>', 'what is asked about the pictures')
+    .option('--system <text>', 'system prompt instead of the family’s own')
+    .option('--max-new-tokens <n>', 'length of the answer at most', wholeNumber(1), 128)
+    .option('--json', 'print one JSON object when the answer is complete', false)
+    .action((options: AskOptions) => ask(options, context));
+}
+
+async function ask(options: AskOptions, context: CommandContext): Promise<void> {
+  const { progress, signal, out } = context;
+  const { question, system, maxNewTokens, json } = options;
+  progress.start('Reading');
+  const backbone = await openModel(options.model, await composePlugins(context.folder), options);
+  const images = await readImages(options.images);
+  const inputs = await backbone.prepare({
+    images,
+    question,
+    ...(system !== undefined && { system }),
+  });
+  const runner = new BackboneRunner(backbone, { device: options.device });
+  const startedMs = performance.now();
+  const label = `Reading ${images.length} pictures, ${inputs.inputIds.length} tokens`;
+  progress.start(label);
+  let firstMs: number | undefined;
+  const result = await runner.generate(inputs, {
+    maxNewTokens,
+    signal,
+    onToken(count) {
+      if (firstMs === undefined) {
+        firstMs = performance.now();
+        if (json) progress.start('Answering', maxNewTokens);
+        else progress.done();
+      }
+      if (json) progress.update(count);
+    },
+    onText: (text) => {
+      if (!json) out(printable(text));
+    },
+  });
+  await runner.dispose();
+  if (json) progress.done();
+  out(
+    json
+      ? `${JSON.stringify(summarise(result, inputs.inputIds.length, startedMs, firstMs))}\n`
+      : '\n',
+  );
+  signal.throwIfAborted();
+}
+
+/** Without control characters, which a terminal would obey. */
+const printable = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, '\uFFFD');
+
+function summarise(
+  { text, ids, stoppedBy }: GenerateResult,
+  promptTokens: number,
+  startedMs: number,
+  firstMs = performance.now(),
+) {
+  const seconds = (ms: number) => Number((ms / 1000).toFixed(3));
+  return {
+    answer: text,
+    stoppedBy,
+    promptTokens,
+    newTokens: ids.length,
+    firstTokenSeconds: seconds(firstMs - startedMs),
+    restSeconds: seconds(performance.now() - firstMs),
+  };
+}

@@ -1,0 +1,229 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createRandom,
+  openSafetensors,
+  replaceWeights,
+  writePng,
+  writeSafetensors,
+} from '@spatialsv/core';
+import { runForTest } from '../test-run.js';
+
+const root = mkdtempSync(join(tmpdir(), 'spatialsv-cli-'));
+const model = join(root, 'model');
+const pictures = [join(root, 'a.png'), join(root, 'b.png')];
+
+beforeAll(async () => {
+  for (const [i, file] of pictures.entries()) {
+    const random = createRandom(i);
+    const data = Uint8Array.from({ length: 90 * 120 * 3 }, () => random.uniform(0, 256));
+    await writePng(file, data, { width: 120, height: 90, channels: 3 });
+  }
+  const size = ['--hidden-size', '64', '--layers', '4', '--attention-heads', '4'];
+  const made = await runForTest([
+    'tiny',
+    '--family',
+    'qwen2.5-vl',
+    '--out',
+    model,
+    '--heads',
+    ...size,
+  ]);
+  expect(made).toMatchObject({ exitCode: 0, err: '' });
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+const onModel = (command: string, ...rest: string[]) => [
+  ...[command, '--model', model, '--images', ...pictures],
+  ...rest,
+];
+
+describe('doctor and plugins', () => {
+  it('report as JSON', async () => {
+    const plugins = JSON.parse((await runForTest(['plugins', '--json'])).out);
+    expect(plugins.contributions).toContainEqual({
+      kind: 'backbone-adapter',
+      id: 'qwen2.5-vl',
+      plugin: '@spatialsv/adapter-qwen25vl',
+    });
+    const { exitCode, out } = await runForTest(['doctor', '--json']);
+    const report = JSON.parse(out);
+    expect(exitCode).toBe(0);
+    expect(report.devices).toContainEqual({ device: 'cpu', works: true });
+    expect(report.onnxRuntime.providers).toContain('CPUExecutionProvider');
+    expect(report.node.supported).toBe(true);
+    for (const device of report.devices) {
+      if (!device.works) expect(device).toMatchObject({ reason: /./, hint: /./ });
+    }
+  });
+
+  it('say why a plugin of the user was rejected', async () => {
+    const folder = join(root, 'project');
+    const plugin = join(folder, 'node_modules', 'broken-plugin');
+    mkdirSync(plugin, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{"dependencies":{"broken-plugin":"1.0.0"}}');
+    const manifest = { apiVersion: 99, kinds: ['benchmark'], entry: './index.js' };
+    const packageJson = { name: 'broken-plugin', version: '1.0.0', spatialsv: manifest };
+    writeFileSync(join(plugin, 'package.json'), JSON.stringify(packageJson));
+    const { out } = await runForTest(['plugins'], { folder });
+    expect(out).toMatch(/rejected broken-plugin: error\[PLUGIN_API_MISMATCH\]/);
+    expect(out).toMatch(/backbone-adapter +qwen2\.5-vl/);
+  });
+});
+
+describe('taps', () => {
+  it('writes ids, logits, hidden states and the place of each view', async () => {
+    const file = join(root, 'taps.safetensors');
+    const rest = ['--question', 'Where?', '--layers', '0,4', '--out', file, '--json'];
+    const { exitCode, out } = await runForTest(onModel('taps', ...rest));
+    expect(exitCode).toBe(0);
+    const { tensors } = JSON.parse(out);
+    const reader = await openSafetensors(file);
+    const [tokens] = tensors.input_ids;
+    expect(Object.keys(tensors)).toEqual([
+      'input_ids',
+      'logits',
+      'hidden.0',
+      'hidden.4',
+      'grid',
+      'span',
+    ]);
+    expect(tensors['hidden.4']).toEqual([tokens, 64]);
+    const [ids, grid, span] = [
+      await reader.readInt32('input_ids'),
+      await reader.readInt32('grid'),
+      await reader.readInt32('span'),
+    ];
+    for (const view of [0, 1]) {
+      const cells = ids.slice(span[2 * view], span[2 * view + 1]);
+      expect(cells.length).toBe(grid[2 * view]! * grid[2 * view + 1]!);
+      expect(new Set(cells).size).toBe(1);
+    }
+    const logits = await reader.readFloat32('logits');
+    expect(logits.every(Number.isFinite)).toBe(true);
+  });
+
+  it('names the layers that there are', async () => {
+    const rest = ['--question', 'Where?', '--layers', '9', '--out', join(root, 'x.safetensors')];
+    const { exitCode, err } = await runForTest(onModel('taps', ...rest));
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[TAP_UNKNOWN\].*9/);
+    expect(existsSync(join(root, 'x.safetensors'))).toBe(false);
+  });
+});
+
+describe('ask', () => {
+  it('prints an answer, as text or as JSON', async () => {
+    const rest = ['--question', 'Where?', '--max-new-tokens', '5'];
+    const text = await runForTest(onModel('ask', ...rest));
+    expect(text.exitCode).toBe(0);
+    const json = JSON.parse((await runForTest(onModel('ask', ...rest, '--json'))).out);
+    expect(json.newTokens).toBeLessThanOrEqual(5);
+    expect(text.out.length).toBeGreaterThan(0);
+  });
+
+  it('ends with 130 when it is interrupted', async () => {
+    const signal = AbortSignal.abort();
+    const { exitCode } = await runForTest(onModel('ask', '--question', 'Where?'), { signal });
+    expect(exitCode).toBe(130);
+  });
+});
+
+describe('lift', () => {
+  it('writes the folder and its page', async () => {
+    const folder = join(root, 'lifted');
+    const { exitCode, out } = await runForTest(onModel('lift', '--out', folder, '--json'));
+    expect(exitCode).toBe(0);
+    const { files } = JSON.parse(out);
+    for (const name of [
+      'index.html',
+      'points.ply',
+      'scene.glb',
+      'cameras.json',
+      'depth/view-2.png',
+    ]) {
+      expect(files).toContain(name);
+      expect(existsSync(join(folder, name))).toBe(true);
+    }
+    expect(readFileSync(join(folder, 'index.html'), 'utf8')).toContain('View 2, b.png');
+  });
+
+  it('says how to get heads', async () => {
+    const plain = join(root, 'plain');
+    cpSync(model, plain, { recursive: true });
+    rmSync(join(plain, 'spatialsv'), { recursive: true });
+    const args = ['lift', '--model', plain, '--images', pictures[0]!, '--out', join(root, 'none')];
+    const { exitCode, err } = await runForTest(args);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[WEIGHT_MISSING\]: .*spatialsv/);
+    expect(err).toMatch(/hint: .*spatialsv train/);
+  });
+});
+
+describe('what a new user gets wrong', () => {
+  const ask = (folder: string, image: string) =>
+    runForTest(['ask', '--model', folder, '--images', image, '--question', 'Where?']);
+
+  it('a wrong model path', async () => {
+    const { exitCode, err } = await ask(join(root, 'nowhere'), pictures[0]!);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(
+      /^error\[FILE_MISSING\]: .*nowhere.*found nothing at this path\nhint: Name a folder/,
+    );
+  });
+
+  it('a picture that is not there', async () => {
+    const { err } = await ask(model, join(root, 'gone.jpg'));
+    expect(err).toMatch(/^error\[FILE_MISSING\]: .*gone\.jpg/);
+  });
+
+  it('a text file as picture', async () => {
+    const file = join(root, 'notes.jpg');
+    writeFileSync(file, 'these are my notes');
+    const { exitCode, err } = await ask(model, file);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(
+      /^error\[IMAGE_INVALID\]: .*notes\.jpg: expected an image, found .*these are my/,
+    );
+    expect(err).toMatch(/\nhint: .*JPEG/);
+  });
+
+  it('a checkpoint of another family', async () => {
+    const other = join(root, 'other');
+    cpSync(model, other, { recursive: true });
+    writeFileSync(join(other, 'config.json'), '{"model_type":"gpt2"}');
+    const { exitCode, err } = await ask(other, pictures[0]!);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[PLUGIN_UNKNOWN\]: .*other\/config\.json.*gpt2.*qwen2\.5-vl/);
+  });
+
+  it('a checkpoint that lacks a tensor', async () => {
+    const broken = join(root, 'broken');
+    cpSync(model, broken, { recursive: true });
+    const reader = await openSafetensors(join(broken, 'model.safetensors'));
+    const kept = new Map(replaceWeights(reader, new Map()));
+    kept.delete('model.layers.1.mlp.up_proj.weight');
+    await writeSafetensors(join(broken, 'partial.safetensors'), kept);
+    cpSync(join(broken, 'partial.safetensors'), join(broken, 'model.safetensors'));
+    const { exitCode, err } = await ask(broken, pictures[0]!);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[WEIGHT_MISSING\]: .*layers\.1\.mlp\.up_proj\.weight/);
+    expect(err).toMatch(/\nhint: \S/);
+  });
+
+  it('a folder that is not empty', async () => {
+    const { exitCode, err } = await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model]);
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(/--force/);
+  });
+});

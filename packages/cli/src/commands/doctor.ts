@@ -1,0 +1,128 @@
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import { deviceNames, executorInfo } from '@spatialsv/engine';
+import type { Command } from 'commander';
+import sharp from 'sharp';
+import { composePlugins } from '../composition.js';
+import { type CommandContext, formatTable } from '../context.js';
+import { type DeviceReport, probeDevice } from '../device-probe.js';
+import { describeCommand } from '../options.js';
+import { packageVersion } from '../version.js';
+import { formatPlugins, type PluginReport, pluginReport } from './plugins.js';
+
+export interface DoctorReport {
+  readonly spatialsv: string;
+  readonly node: { readonly version: string; readonly supported: boolean; readonly needs: string };
+  readonly machine: {
+    readonly platform: string;
+    readonly cpu: string;
+    readonly threads: number;
+    readonly memoryGib: number;
+    readonly freeMemoryGib: number;
+  };
+  readonly onnxRuntime:
+    | { readonly version: string; readonly providers: readonly string[]; readonly library: string }
+    | { readonly error: string; readonly hint: string };
+  readonly sharp: string;
+  readonly devices: readonly DeviceReport[];
+  readonly plugins: PluginReport;
+}
+
+export function registerDoctor(program: Command, context: CommandContext): void {
+  describeCommand(
+    program.command('doctor'),
+    'Show what works on this machine: devices, versions, plugins, and how to get what is missing.',
+    ['doctor', 'doctor --json'],
+  )
+    .option('--json', 'print JSON', false)
+    .action(async ({ json }: { json: boolean }) => {
+      const report = await examine(context);
+      context.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatDoctor(report));
+    });
+}
+
+/** Devices that are only useful to tests. */
+const HIDDEN_DEVICES = new Set(['tfjs-cpu']);
+
+async function examine(context: CommandContext): Promise<DoctorReport> {
+  const names = deviceNames().filter((name) => !HIDDEN_DEVICES.has(name));
+  const [devices, { plugins }] = await Promise.all([
+    Promise.all(names.map(probeDevice)),
+    composePlugins(context.folder),
+  ]);
+  return {
+    spatialsv: packageVersion(),
+    node: nodeReport(),
+    machine: machineReport(),
+    onnxRuntime: runtimeReport(),
+    sharp: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})`,
+    devices,
+    plugins: pluginReport(plugins),
+  };
+}
+
+function nodeReport(): DoctorReport['node'] {
+  const { engines } = createRequire(import.meta.url)('../../package.json') as {
+    engines: { node: string };
+  };
+  const [wantedMajor, wantedMinor] = engines.node
+    .replace(/[^\d.]/g, '')
+    .split('.')
+    .map(Number);
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const supported = major! > wantedMajor! || (major === wantedMajor && minor! >= wantedMinor!);
+  return { version: process.version, supported, needs: engines.node };
+}
+
+const gib = (bytes: number): number => Math.round((bytes / 2 ** 30) * 10) / 10;
+
+function machineReport(): DoctorReport['machine'] {
+  return {
+    platform: `${process.platform} ${process.arch}`,
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    threads: os.availableParallelism(),
+    memoryGib: gib(os.totalmem()),
+    freeMemoryGib: gib(os.freemem()),
+  };
+}
+
+function runtimeReport(): DoctorReport['onnxRuntime'] {
+  try {
+    return executorInfo();
+  } catch (error) {
+    const { message, hint = '' } = error as { message: string; hint?: string };
+    return { error: message, hint };
+  }
+}
+
+/** ONNX Runtime quotes its source before it says what is wrong. */
+const ASSERTION = /\/onnxruntime_src\/.* was false\. /;
+
+/** The report as text for people. */
+export function formatDoctor(report: DoctorReport): string {
+  const { node, machine, onnxRuntime: runtime } = report;
+  const nodeNote = node.supported ? '' : `, too old: needs ${node.needs}`;
+  const engine =
+    'error' in runtime
+      ? `missing: ${runtime.error} (${runtime.hint})`
+      : `${runtime.version}, ${runtime.providers.join(', ')}`;
+  const facts = [
+    ['spatialsv', report.spatialsv],
+    ['Node.js', `${node.version}${nodeNote}`],
+    ['machine', `${machine.platform}, ${machine.threads} threads, ${machine.cpu}`],
+    ['memory', `${machine.memoryGib} GiB, ${machine.freeMemoryGib} GiB free`],
+    ['ONNX Runtime', engine],
+    ['sharp', report.sharp],
+  ];
+  const devices = report.devices.map(({ device, works, reason = '' }) => [
+    device,
+    works ? 'works' : `not here: ${reason.replace(ASSERTION, '')}`,
+  ]);
+  const hints = report.devices
+    .filter(({ hint }) => hint !== undefined)
+    .map(({ device, hint }) => `  ${device}: ${hint}\n`);
+  const advice = hints.length === 0 ? '' : `\nTo get a device:\n${hints.join('')}`;
+  return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${advice}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
+}
+
+const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');

@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import type { CommandContext } from '../context.js';
+import { registerAsk } from './ask.js';
+import { registerDoctor } from './doctor.js';
+import { registerEval } from './eval.js';
+import { registerLift } from './lift.js';
+import { registerPlugins } from './plugins.js';
+import { registerTaps } from './taps.js';
+import { registerTiny } from './tiny.js';
+import { registerTrain } from './train.js';
+
+/** Every command, in the order of the help. Each file of this folder registers one. */
+export const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[] = [
+  registerDoctor,
+  registerPlugins,
+  registerTiny,
+  registerTrain,
+  registerTaps,
+  registerAsk,
+  registerEval,
+  registerLift,
+];

@@ -1,0 +1,107 @@
+import { readdir } from 'node:fs/promises';
+import { initialiseHeads, parseHeadsConfig, SpatialError } from '@spatialsv/core';
+import { writeSpatialCheckpoint } from '@spatialsv/eval';
+import type { Command } from 'commander';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+import { findAdapter, openModel } from '../model.js';
+import { describeCommand, wholeNumber } from '../options.js';
+
+interface TinyOptions {
+  readonly family: string;
+  readonly out: string;
+  readonly seed: number;
+  readonly hiddenSize?: number;
+  readonly layers?: number;
+  readonly attentionHeads?: number;
+  readonly heads: boolean;
+  readonly force: boolean;
+  readonly json: boolean;
+}
+
+export function registerTiny(program: Command, context: CommandContext): void {
+  describeCommand(
+    program.command('tiny'),
+    'Write a small random checkpoint with the real architecture and tokenizer of a family.',
+    [
+      'tiny --family qwen2.5-vl --out ./tiny',
+      'tiny --family qwen2.5-vl --out ./tiny --heads --layers 8 --hidden-size 256',
+    ],
+  )
+    .requiredOption('--family <id>', 'backbone family, for example qwen2.5-vl')
+    .requiredOption('--out <folder>', 'folder to write')
+    .option('--seed <n>', 'seed of the weights', wholeNumber(0), 0)
+    .option('--hidden-size <n>', 'width of the decoder', wholeNumber(8))
+    .option('--layers <n>', 'decoder layers', wholeNumber(1))
+    .option('--attention-heads <n>', 'attention heads of the decoder', wholeNumber(1))
+    .option(
+      '--heads',
+      'add random 3D heads in spatialsv/, so that `lift` runs (its pictures mean nothing)',
+      false,
+    )
+    .option('--force', 'write into a folder that is not empty', false)
+    .option('--json', 'print what was written as JSON', false)
+    .action((options: TinyOptions) => writeTiny(options, context));
+}
+
+async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
+  const plugins = await composePlugins(context.folder);
+  const adapter = findAdapter(options.family, plugins);
+  if (!options.force) await requireEmpty(options.out);
+  const { out, seed, hiddenSize, layers, attentionHeads } = options;
+  await adapter.writeTiny({
+    folder: out,
+    seed,
+    ...(hiddenSize !== undefined && { hiddenSize }),
+    ...(layers !== undefined && { layers }),
+    ...(attentionHeads !== undefined && { heads: attentionHeads }),
+  });
+  const { config, weights } = await openModel(out, plugins);
+  if (options.heads) await writeHeads(out, config.hiddenSize, config.defaultTaps, seed);
+  const parameters = Object.values(weights).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
+    0,
+  );
+  const summary = {
+    folder: out,
+    family: adapter.id,
+    parameters,
+    layers: config.layers,
+    hiddenSize: config.hiddenSize,
+    taps: config.defaultTaps,
+    heads: options.heads,
+  };
+  context.out(
+    options.json
+      ? `${JSON.stringify(summary)}\n`
+      : `${out}: ${adapter.id}, ${parameters} random parameters, ${config.layers} layers of ${config.hiddenSize}${options.heads ? ', random 3D heads' : ''}\n`,
+  );
+}
+
+async function writeHeads(
+  folder: string,
+  hiddenSize: number,
+  taps: readonly number[],
+  seed: number,
+): Promise<void> {
+  const heads = parseHeadsConfig({ preset: 'tiny' });
+  const parameters = initialiseHeads(
+    heads,
+    taps.map(() => hiddenSize),
+    seed,
+  );
+  await writeSpatialCheckpoint(folder, { taps, heads, featureChannels: 0, parameters });
+}
+
+async function requireEmpty(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  if (names.length === 0) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `--out ${folder}: expected a new or empty folder, found ${names.length} entries`,
+    hint: 'Choose another folder, or add --force to write into this one.',
+  });
+}

@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import qwen25Vl from '@spatialsv/adapter-qwen25vl/plugin';
+import {
+  createRegistry,
+  definePlugin,
+  loadPlugins,
+  type PluginRegistry,
+  type PluginV1,
+} from '@spatialsv/core';
+import { mindCubeBenchmark } from '@spatialsv/eval';
+import synthetic from '@spatialsv/vfm-synthetic/plugin';
+
+/** What comes with the `spatialsv` package. */
+const FIRST_PARTY: readonly { readonly name: string; readonly plugin: PluginV1 }[] = [
+  { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
+  { name: '@spatialsv/vfm-synthetic', plugin: synthetic },
+  {
+    name: '@spatialsv/eval',
+    plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [mindCubeBenchmark] }),
+  },
+];
+
+/**
+ * The composition root: first-party plugins, and those of the user, in a container of this run. The user's are the ones
+ * that a configuration names, or else the direct dependencies of the package.json in the working folder. A first-party
+ * plugin that the user installed in another version is taken from there.
+ * @param folder working folder, or the folder of the configuration.
+ * @param named package names or paths from a configuration.
+ */
+export async function composePlugins(
+  folder: string,
+  named?: readonly string[],
+): Promise<PluginRegistry> {
+  const dependencies = await userDependencies(folder);
+  const own = new Set(named ?? dependencies);
+  const builtIn = FIRST_PARTY.filter(({ name }) => !own.has(name));
+  if (named !== undefined) {
+    return createRegistry(await loadPlugins({ builtIn, plugins: named, from: folder }));
+  }
+  const projects = dependencies === undefined ? [] : [folder];
+  return createRegistry(await loadPlugins({ builtIn, projects }));
+}
+
+/** Names in the package.json of the working folder; undefined without one that can be read. */
+async function userDependencies(folder: string): Promise<readonly string[] | undefined> {
+  try {
+    const text = await readFile(join(folder, 'package.json'), 'utf8');
+    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<
+      string,
+      object | undefined
+    >;
+    return Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { compile, type DeviceTensor, float32, type Tensor, tf } from '@spatialsv/engine';
+
+export interface DeviceReport {
+  readonly device: string;
+  readonly works: boolean;
+  /** Why it does not work, and how to get it. */
+  readonly reason?: string;
+  readonly hint?: string;
+}
+
+const PROBE_LIMIT_MS = 60_000;
+const CHILD = new URL('./device-probe-main.js', import.meta.url);
+
+/**
+ * Runs a small program on a device. A child process does it where the program is built, because a faulty driver may end
+ * the process that opens it.
+ */
+export async function probeDevice(device: string): Promise<DeviceReport> {
+  const child = fileURLToPath(CHILD);
+  if (!existsSync(child)) return runProbe(device);
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [child, device], {
+      timeout: PROBE_LIMIT_MS,
+    });
+    return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{') + 1)) as DeviceReport;
+  } catch (error) {
+    const { killed, signal, code } = error as { killed?: boolean; signal?: string; code?: number };
+    const how = killed
+      ? `did not answer in ${PROBE_LIMIT_MS / 1000} s`
+      : `ended with ${signal ?? code}`;
+    const hint =
+      'The driver of this device is missing or faulty: update it, or use another device.';
+    return { device, works: false, reason: `the process that opened it ${how}`, hint };
+  }
+}
+
+/** The probe itself: 2·x + 1 through a compiled program. */
+export async function runProbe(device: string): Promise<DeviceReport> {
+  try {
+    const program = await compile(
+      ({ x }: { x: Tensor }) => ({ y: tf.add(tf.mul(x, 2), 1) }),
+      { x: float32(3) },
+      { device, name: 'probe' },
+    );
+    const { y } = (await program.run({ x: Float32Array.of(1, 2, 3) })) as {
+      readonly y: DeviceTensor;
+    };
+    const values = Array.from(await y.read());
+    await program.dispose();
+    if (values.join() === '3,5,7') return { device, works: true };
+    return {
+      device,
+      works: false,
+      reason: `2 · (1, 2, 3) + 1 gave (${values.join(', ')})`,
+      hint: 'The driver of this device computes wrongly: update it, or use another device.',
+    };
+  } catch (error) {
+    const { message, hint } = error as { message: string; hint?: string };
+    return { device, works: false, reason: message, ...(hint !== undefined && { hint }) };
+  }
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+import { createProgress } from '@spatialsv/core';
+import { watchInterrupts } from './interrupt.js';
+import { runCommand } from './run.js';
+
+const err = (text: string): void => {
+  process.stderr.write(text);
+};
+const interrupts = watchInterrupts(process, err);
+const exitCode = await runCommand(process.argv.slice(2), {
+  out: (text) => {
+    process.stdout.write(text);
+  },
+  err,
+  progress: createProgress(process.stderr),
+  signal: interrupts.signal,
+  folder: process.cwd(),
+});
+interrupts.dispose();
+process.exitCode = exitCode;

@@ -1,0 +1,55 @@
+import {
+  type BackboneAdapterV1,
+  type BackboneV1,
+  type PluginRegistry,
+  type RgbImage,
+  readCheckpointConfig,
+  readImage,
+  SpatialError,
+} from '@spatialsv/core';
+
+/**
+ * Opens a checkpoint folder with the adapter that accepts its config.json.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID for a wrong path, PLUGIN_UNKNOWN when no adapter accepts it, and what
+ *   the adapter finds.
+ */
+export async function openModel(
+  folder: string,
+  plugins: PluginRegistry,
+  pixels: { readonly minPixels?: number; readonly maxPixels?: number } = {},
+): Promise<BackboneV1> {
+  const config = await readCheckpointConfig(folder);
+  const adapter = located(`${folder}/config.json`, () => plugins.resolveBackboneAdapter(config));
+  const { minPixels, maxPixels } = pixels;
+  return adapter.open(folder, {
+    ...(minPixels !== undefined && { minPixels }),
+    ...(maxPixels !== undefined && { maxPixels }),
+  });
+}
+
+/** @throws SpatialError USAGE with the known families and the nearest of them. */
+export function findAdapter(family: string, plugins: PluginRegistry): BackboneAdapterV1 {
+  return located('--family', () => plugins.resolveBackboneAdapter(family), 'USAGE');
+}
+
+/** Says where the error of `find` belongs. */
+function located<Result>(where: string, find: () => Result, code?: 'USAGE'): Result {
+  try {
+    return find();
+  } catch (cause) {
+    if (!SpatialError.isInstance(cause)) throw cause;
+    throw new SpatialError({
+      code: code ?? cause.code,
+      message: `${where}: ${cause.message}`,
+      hint: cause.hint,
+      cause,
+    });
+  }
+}
+
+/** @throws SpatialError FILE_MISSING | IMAGE_INVALID naming the file. */
+export async function readImages(paths: readonly string[]): Promise<RgbImage[]> {
+  const images: RgbImage[] = [];
+  for (const path of paths) images.push(await readImage(path));
+  return images;
+}

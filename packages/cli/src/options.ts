@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** Adds what every command has: `--verbose` and examples. */
+export function describeCommand(
+  command: Command,
+  description: string,
+  examples: readonly string[],
+): Command {
+  const lines = examples.map((example) => `  $ spatialsv ${example}`);
+  return command
+    .description(description)
+    .option('--verbose', 'print where an error happened')
+    .addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${lines.join('\n')}`);
+}
+
+/** Parser of an option that takes a whole number of at least `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+  };
+
+/** Parser of a list of layers: `4,12,20,28`. */
+export function layerList(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (parts.every((part) => /^\d+$/.test(part))) return parts.map(Number);
+  throw new InvalidArgumentError('Expected layer numbers separated by commas, for example 4,12.');
+}
+
+export interface ModelOptions {
+  readonly model: string;
+  readonly images: readonly string[];
+  readonly device: string;
+  readonly minPixels?: number;
+  readonly maxPixels?: number;
+}
+
+/** Adds the options of commands that run a checkpoint on pictures. */
+export function addModelOptions(command: Command): Command {
+  return command
+    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
+    .requiredOption('--images <files...>', 'pictures of one scene, in the order of the prompt')
+    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
+    .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
+    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1));
+}

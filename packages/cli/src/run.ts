@@ -1,0 +1,70 @@
+import { nearestName } from '@spatialsv/core';
+import { Command, CommanderError } from 'commander';
+import { COMMANDS } from './commands/index.js';
+import type { CommandContext } from './context.js';
+import { type Ending, EXIT, explainFailure, usageEnding } from './exit.js';
+import { packageVersion } from './version.js';
+
+/** The program with all of its commands. */
+export function createProgram(context: CommandContext): Command {
+  const program = new Command('spatialsv');
+  program
+    .description('Teach multimodal LLMs to see in 3D, look at what they see, and measure it.')
+    .version(packageVersion())
+    .addHelpText('after', '\nExample:\n  $ spatialsv demo\n\nEvery command has its own --help.');
+  for (const register of COMMANDS) register(program, context);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: context.out,
+      writeErr: context.err,
+      // Messages are printed once, by `runCommand`.
+      outputError: () => {},
+    });
+  }
+  return program;
+}
+
+const isVerbose = (args: readonly string[]): boolean =>
+  args.includes('--verbose') || Boolean(process.env['SPATIALSV_DEBUG']);
+
+/**
+ * Commander looks for missing options before unknown ones, so a misspelt required option would only be called missing.
+ * @returns an unknown option among the arguments of a command, and the known one that was probably meant.
+ */
+function misspeltOption(program: Command, args: readonly string[]): Ending | undefined {
+  const command = program.commands.find((candidate) => candidate.name() === args[0]);
+  const known =
+    command
+      ?.createHelp()
+      .visibleOptions(command)
+      .map((option) => option.long!) ?? [];
+  const unknown = args.find((arg) => /^--\w/.test(arg) && !known.includes(arg.replace(/=.*/s, '')));
+  if (command === undefined || unknown === undefined) return undefined;
+  const nearest = nearestName(known, unknown);
+  const suggestion = nearest === undefined ? '' : `Did you mean ${nearest}?`;
+  return usageEnding(`unknown option '${unknown}'`, suggestion);
+}
+
+const MISSING_OPTION = 'commander.missingMandatoryOptionValue';
+
+/**
+ * Runs one command line.
+ * @param args arguments after the program's name.
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+ */
+export async function runCommand(
+  args: readonly string[],
+  context: CommandContext,
+): Promise<number> {
+  const program = createProgram(context);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    const isMissing = error instanceof CommanderError && error.code === MISSING_OPTION;
+    const misspelt = isMissing ? misspeltOption(program, args) : undefined;
+    const { exitCode, text } = misspelt ?? explainFailure(error, isVerbose(args));
+    context.err(text);
+    return exitCode;
+  }
+}
