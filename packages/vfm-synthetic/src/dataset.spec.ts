@@ -5,9 +5,12 @@ import { readImage } from '@spatialsv/core';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { type DatasetOptions, type MindCubeRow, writeDataset } from './dataset.js';
 
+// Pictures are compressed and written to disk: a busy machine may take its time.
+jest.setTimeout(60_000);
+
 const small = (folder: string, more: Partial<DatasetOptions> = {}): DatasetOptions => ({
   folder,
-  scenes: 6,
+  scenes: 3,
   seed: 2,
   split: 'train',
   width: 64,
@@ -38,8 +41,8 @@ describe('writeDataset', () => {
       expect(summary.file).toBe(path.join(folder, 'raw', 'MindCube_train.jsonl'));
       const rows = await readRows(summary.file);
       expect(rows).toHaveLength(summary.questions);
-      expect(summary).toMatchObject({ scenes: 6, images: 22 });
-      expect(progress).toEqual([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1]);
+      expect(summary).toMatchObject({ scenes: 3, images: 11 });
+      expect(progress).toEqual([1 / 3, 2 / 3, 1]);
       for (const row of rows) {
         const motion = row.images[0]!.split('/')[1]!;
         expect(row.id).toContain(motion);
@@ -77,13 +80,13 @@ describe('writeDataset', () => {
       const scenes = rooms.map((room) =>
         readFileSync(path.join(a, 'other_all_image/around', room, 'scene.json'), 'utf8'),
       );
-      expect(new Set(scenes).size).toBe(4);
+      expect(new Set(scenes).size).toBe(2);
     }));
 
   it('counts letters and categories, and keeps the letters even', () =>
     withTemporaryFolder(async (folder) => {
       const { letters, questions } = await writeDataset(
-        small(folder, { scenes: 9, questionsPerScene: 12, categories: { 'view-side': 1 } }),
+        small(folder, { scenes: 4, questionsPerScene: 12, categories: { 'view-side': 1 } }),
       );
       expect(Object.values(letters).reduce((sum, count) => sum + count, 0)).toBe(questions);
       expect(Math.abs(letters['A']! - letters['B']!)).toBeLessThanOrEqual(1);

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createRandom, SpatialError, writeFileAtomic, writePng } from '@spatialsv/core';
+import { createRandom, encodePng, SpatialError, writeFileAtomic } from '@spatialsv/core';
 import { createScene, type SceneOptions } from './create-scene.js';
 import {
   AnswerBalance,
@@ -137,14 +137,17 @@ const writeViews = async (
     const view = renderView(scene, camera, size);
     await writing;
     signal?.throwIfAborted();
-    writing = writePng(path.join(folder, `${k + 1}.png`), view.image.data, {
-      ...size,
-      channels: 3,
-    });
+    writing = writePicture(path.join(folder, `${k + 1}.png`), view);
     views.push(view);
   }
   await writing;
   return views;
+};
+
+/** Not flushed to disk one by one: the question file is written last, whole, and names only finished pictures. */
+const writePicture = async (file: string, { image }: RenderedView): Promise<void> => {
+  const { data, width, height } = image;
+  await writeFile(file, await encodePng(data, { width, height, channels: 3 }));
 };
 
 const makeRow = (

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { SpatialError, writeFileAtomic } from '@spatialsv/core';
+import { SpatialError } from '@spatialsv/core';
 import { z } from 'zod';
 import { MOTIONS, OBJECT_KINDS, type Scene, SURFACES, TEXTURE_KINDS } from './scene.js';
 
@@ -90,7 +90,7 @@ export const writeSceneFile = async (
     rendererVersion: RENDERER_VERSION,
     ...content,
   };
-  await writeFileAtomic(path.join(folder, SCENE_FILE), `${JSON.stringify(file)}\n`);
+  await writeFile(path.join(folder, SCENE_FILE), `${JSON.stringify(file)}\n`);
 };
 
 /**
