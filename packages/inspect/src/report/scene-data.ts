@@ -13,7 +13,7 @@ export interface PackedCloud {
   readonly colors: string;
 }
 
-/** Everything that the viewer draws, in y-up axes (x, −y, −z of the OpenCV world). */
+/** Everything that the viewer draws, in y-up axes, turned so that the cameras' mean upward direction is y. */
 export interface SceneData {
   readonly clouds: readonly PackedCloud[];
   readonly cameras: readonly {
@@ -44,15 +44,21 @@ export function packScene(
   frustumDepth: number,
 ): SceneData {
   const cameras = views.filter((camera) => camera !== undefined);
-  const { centre, radius } = sceneSphere(clouds, cameras);
+  const turn = upright(cameras);
+  const turned = clouds.map(({ name, cloud }) => ({
+    name,
+    cloud: { ...cloud, positions: turnAll(turn, cloud.positions) },
+  }));
+  const centres = cameras.map((camera) => turnAll(turn, cameraToWorld(camera, [0, 0, 0])));
+  const { centre, radius } = sceneSphere(turned, centres);
   return {
-    clouds: clouds.map(({ name, cloud }) => packCloud(name, cloud)),
-    cameras: cameras.map((camera) => ({
+    clouds: turned.map(({ name, cloud }) => packCloud(name, cloud)),
+    cameras: cameras.map((camera, i) => ({
       view: views.indexOf(camera),
       color: viewColor(views.indexOf(camera)),
-      segments: [...frustumSegments(camera, frustumDepth)].map(yUp).map(short),
-      centre: [...cameraToWorld(camera, [0, 0, 0])].map(yUp),
-      forward: direction(camera).map(yUp),
+      segments: [...turnAll(turn, frustumSegments(camera, frustumDepth))].map(short),
+      centre: [...centres[i]!],
+      forward: [...turnAll(turn, direction(camera, [0, 0, 1]))],
       fovY: 2 * Math.atan(camera.height / (2 * camera.intrinsics[4]!)),
     })),
     centre,
@@ -60,26 +66,60 @@ export function packScene(
   };
 }
 
-const yUp = (value: number, i: number): number => (i % 3 === 0 ? value : -value);
 const short = (value: number): number => Number(value.toPrecision(6));
 
-function direction(camera: ViewCamera): number[] {
+/** World direction of a direction of the camera. */
+function direction(camera: ViewCamera, axis: readonly [number, number, number]): number[] {
   const centre = cameraToWorld(camera, [0, 0, 0]);
-  return cameraToWorld(camera, [0, 0, 1]).map((value, i) => value - centre[i]!);
+  return cameraToWorld(camera, axis).map((value, i) => value - centre[i]!);
 }
 
-function sceneSphere(clouds: readonly NamedCloud[], cameras: readonly ViewCamera[]) {
+/**
+ * (3, 3) rotation from the OpenCV world to the axes of the page: (x, −y, −z), then the shortest turn of the cameras' mean
+ * upward direction u onto y (Rodrigues: I + K + K² / (1 + u·y), K the cross-product matrix of u × y).
+ */
+function upright(cameras: readonly ViewCamera[]): number[] {
+  const ups = cameras.map((camera) => direction(camera, [0, -1, 0]));
+  const sum = [0, 1, 2].map((a) => ups.reduce((total, up) => total + up[a]!, 0));
+  const length = Math.hypot(...sum);
+  const [x, y, z] = length > 1e-6 ? sum.map((value) => value / length) : [0, -1, 0];
+  const [u0, u1, u2] = [x!, -y!, -z!];
+  // Cameras that are upside down on average would need a turn about an axis that nothing determines.
+  const [a, b, c] = u1 > -0.99 ? [-u2, 0, u0] : [0, 0, 0];
+  const k = [0, -c, b, c, 0, -a, -b, a, 0];
+  const flip = [1, -1, -1];
+  return Array.from({ length: 9 }, (_, i) => {
+    const [row, column] = [Math.floor(i / 3), i % 3];
+    const square = [0, 1, 2].reduce((t, m) => t + k[row * 3 + m]! * k[m * 3 + column]!, 0);
+    return ((row === column ? 1 : 0) + k[i]! + square / (1 + u1 || 1)) * flip[column]!;
+  });
+}
+
+function turnAll(turn: readonly number[], positions: ArrayLike<number>): Float32Array {
+  const turned = new Float32Array(positions.length);
+  for (let i = 0; i < positions.length; i += 3) {
+    for (let row = 0; row < 3; row++) {
+      turned[i + row] =
+        turn[row * 3]! * positions[i]! +
+        turn[row * 3 + 1]! * positions[i + 1]! +
+        turn[row * 3 + 2]! * positions[i + 2]!;
+    }
+  }
+  return turned;
+}
+
+function sceneSphere(clouds: readonly NamedCloud[], centres: readonly Float32Array[]) {
   const boxes = clouds.filter(({ cloud }) => cloud.positions.length > 0);
-  const corners = boxes.flatMap(({ cloud }) => {
+  const corners: ArrayLike<number>[] = boxes.flatMap(({ cloud }) => {
     const { min, max } = robustBounds(cloud);
     return [min, max];
   });
-  corners.push(...cameras.map((camera) => [...cameraToWorld(camera, [0, 0, 0])] as never));
+  corners.push(...centres);
+  if (corners.length === 0) return { centre: [0, 0, 0], radius: 1 };
   const axis = (a: number) => corners.map((corner) => corner[a]!);
   const low = [0, 1, 2].map((a) => Math.min(...axis(a)));
   const high = [0, 1, 2].map((a) => Math.max(...axis(a)));
-  if (corners.length === 0) return { centre: [0, 0, 0], radius: 1 };
-  const centre = low.map((value, a) => (value + high[a]!) / 2).map(yUp);
+  const centre = low.map((value, a) => (value + high[a]!) / 2);
   return { centre, radius: Math.hypot(...low.map((value, a) => high[a]! - value)) / 2 || 1 };
 }
 
@@ -92,7 +132,7 @@ function packCloud(name: string, cloud: PointCloud): PackedCloud {
   const colors = new Uint8Array(count * 3);
   for (let k = 0; k < count; k++) {
     for (let a = 0; a < 3; a++) {
-      const code = (yUp(cloud.positions[source(k) + a]!, a) - origin[a]!) / step[a]!;
+      const code = (cloud.positions[source(k) + a]! - origin[a]!) / step[a]!;
       positions[k * 3 + a] = Math.round(Math.min(LARGEST_CODE, Math.max(0, code)));
       colors[k * 3 + a] = cloud.colors[source(k) + a]!;
     }
@@ -105,9 +145,8 @@ function quantiser(cloud: PointCloud): { origin: number[]; step: number[] } {
   const { min, max } = robustBounds(cloud, 0.01);
   const low = min.map((value, a) => value - 2 * (max[a]! - value));
   const high = max.map((value, a) => value + 2 * (value - min[a]!));
-  const origin = [low[0]!, -high[1]!, -high[2]!];
   const step = high.map((value, a) => (value - low[a]!) / LARGEST_CODE || 1);
-  return { origin, step };
+  return { origin: low, step };
 }
 
 /** Base64 of the bytes of a typed array (little endian on every platform that Node supports). */
