@@ -11,7 +11,7 @@ import {
 import { cameraStack, pointsFromRays, rayMap, requireLength } from './rays.js';
 
 /** Depths at or below this are not measurements. */
-export const MIN_DEPTH = 1e-6;
+const MIN_DEPTH = 1e-6;
 
 const dataError = (where: string, problem: string): SpatialError =>
   new SpatialError({
@@ -45,7 +45,7 @@ const firstBad = (
 
 /**
  * Checks what every consumer of labels relies on: sizes agree, cameras are finite, focal lengths positive, and every
- * valid pixel has a finite depth above {@link MIN_DEPTH} and a positive confidence.
+ * valid pixel has a finite depth above 1e-6 and a positive confidence.
  * @throws SpatialError SHAPE_MISMATCH | DATA_INVALID.
  */
 export const checkLabels = (labels: GeometryLabelsV1, where: string): void => {

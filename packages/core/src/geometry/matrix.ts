@@ -6,13 +6,6 @@ export type Vector3 = ArrayLike<number>;
 
 export type Triple = [number, number, number];
 
-// biome-ignore format: rows of a matrix
-export const IDENTITY3: Matrix3 = [
-  1, 0, 0,
-  0, 1, 0,
-  0, 0, 1,
-];
-
 /** M·v. */
 export const apply3 = (m: Matrix3, v: Vector3): Triple => [
   m[0]! * v[0]! + m[1]! * v[1]! + m[2]! * v[2]!,

@@ -84,7 +84,7 @@ const checkViewsAgree = (labels: GeometryLabelsV1, tolerance: number): void => {
   for (let from = 0; from < labels.views; from++)
     for (let to = 0; to < labels.views; to++)
       if (from !== to) errors.push(...reprojectionErrors(labels, from, to));
-  assert.ok(errors.length > 0, 'no two views overlap: give images of one scene');
+  assert.ok(errors.length > 0, 'no two views overlap: give neighbouring images of one scene');
   const median = errors.sort((a, b) => a - b)[Math.floor(errors.length / 2)]!;
   assert.ok(median <= tolerance, `median reprojection error ${median}, expected ≤ ${tolerance}`);
 };
