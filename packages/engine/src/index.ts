@@ -1,5 +1,12 @@
 import './gradients.js';
 
+export {
+  BLOCKED_UPDATE_MULTIPLE,
+  BlockedUpdate,
+  type BlockedUpdateOptions,
+  type BoundUpdate,
+  type ElementwiseProgram,
+} from './blocked-update.js';
 export { compile, createTensor } from './compile.js';
 export {
   type CompiledProgram,
@@ -20,6 +27,7 @@ export {
   executorInfo,
   probeDevice,
 } from './executor/index.js';
+export { createFlatTensors, type FlatTensors } from './flat-tensors.js';
 export { defineKernel, type Emit } from './kernels/index.js';
 export * as ops from './ops/index.js';
 export { ProgramCache } from './program-cache.js';

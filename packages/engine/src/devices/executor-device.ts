@@ -13,6 +13,12 @@ import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
 
+/** The kernels decide which transpositions belong into a product. */
+const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
+
+/** Folding would turn 16-bit weights into a float32 copy of all of them. Prepacking would copy float32 ones. */
+const KEPT_WEIGHTS = ['ConstantFolding'];
+
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
   readonly name: ExecutorDevice;
@@ -43,13 +49,8 @@ export class ExecutorBackedDevice implements Device {
       device: this.name,
       name: options.name ?? 'program',
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
-      // Folding would turn 16-bit weights into a float32 copy of all of them, prepacking would copy float32 ones.
-      ...(mapped.length === 0
-        ? {}
-        : {
-            disabledOptimizers: ['ConstantFolding'],
-            extra: { 'session.disable_prepacking': '1' },
-          }),
+      disabledOptimizers: [...KEPT_TRANSPOSITIONS, ...(mapped.length === 0 ? [] : KEPT_WEIGHTS)],
+      ...(mapped.length === 0 ? {} : { extra: { 'session.disable_prepacking': '1' } }),
     });
     const sessionMs = performance.now() - started - traceMs;
     const stats = {

@@ -136,7 +136,8 @@ defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs
 defineKernel('CrossEntropyGradient', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
   const factor = column(graph, weights);
-  const probabilities = unary(graph, 'Exp', logSoftmax(graph, logits));
+  const axis = { attributes: { axis: 1 } };
+  const probabilities = graph.add('Softmax', [logits], like(logits), axis);
   const dense = mul(graph, probabilities, factor);
   const updates = unary(graph, 'Neg', factor);
   const options = { attributes: { axis: 1, reduction: 'add' } };

@@ -10,6 +10,9 @@ export interface MatMulOptions {
   readonly alpha?: number;
 }
 
+/** Elements of a result from which a transposed left factor is transposed by a node of its own. */
+const LARGE_RESULT = 2 ** 19;
+
 /** a · b over the last two axes, with broadcasting batch axes. */
 export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions = {}): Value {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
@@ -20,10 +23,14 @@ export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions 
   const batch = tf.broadcast_util.assertAndGetBroadcastShape(batchA, batchB);
   const type = { shape: [...batch, rows, columns], dtype: 'float32' as const };
   if (sizeOf(batchA) === 1 && sizeOf(batchB) === 1) {
-    const matrices = [a, b].map((x) => graph.reshape(x, x.shape.slice(-2)));
+    const [left, right] = [a, b].map((x) => graph.reshape(x, x.shape.slice(-2))) as [Value, Value];
+    // ONNX Runtime's product re-transposes its left side for every block of columns; for large results one explicit
+    // transposition is 20–30 % faster.
+    const apart = transposeA && rows * columns >= LARGE_RESULT;
+    const matrices = [apart ? graph.transpose(left, [1, 0]) : left, right];
     const flat = { shape: [rows, columns], dtype: 'float32' as const };
     const attributes = {
-      transA: transposeA ? 1 : 0,
+      transA: transposeA && !apart ? 1 : 0,
       transB: transposeB ? 1 : 0,
       ...(alpha === 1 ? {} : { alpha: { float: alpha } }),
     };

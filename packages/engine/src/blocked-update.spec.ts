@@ -1,0 +1,70 @@
+import {
+  BLOCKED_UPDATE_MULTIPLE,
+  BlockedUpdate,
+  createFlatTensors,
+  type ElementwiseProgram,
+  float32,
+  tf,
+} from './index.js';
+
+const momentum: ElementwiseProgram = ({ value, speed, push }, { rate }) => {
+  const next = tf.add(tf.mul(speed!, 0.9), push!);
+  return { value: tf.sub(value!, tf.mul(next, rate!)), speed: next };
+};
+const options = {
+  arrays: ['value', 'speed', 'push'],
+  changed: ['value', 'speed'],
+  scalars: ['rate'],
+};
+
+const filled = (length: number, f: (i: number) => number) =>
+  Float32Array.from({ length }, (_, i) => f(i));
+
+describe('BlockedUpdate', () => {
+  // One block, several, and more than one run of each of the two workers with a remainder.
+  it.each([1, 3, 70])('changes every element of %i blocks in place', async (blocks) => {
+    const length = blocks * BLOCKED_UPDATE_MULTIPLE;
+    const arrays = {
+      value: filled(length, (i) => Math.sin(i)),
+      speed: filled(length, (i) => Math.cos(i)),
+      push: filled(length, (i) => Math.sin(3 * i)),
+    };
+    const speeds = arrays.speed.map((speed, i) => Math.fround(speed * 0.9) + arrays.push[i]!);
+    const values = arrays.value.map((value, i) => value - speeds[i]! * 0.5);
+    const update = await BlockedUpdate.create(momentum, options);
+    await update.bind(arrays).run({ rate: 0.5 });
+    update.dispose();
+    const worst = (a: Float32Array, b: Float32Array) =>
+      a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0);
+    expect(worst(arrays.speed, speeds)).toBeLessThan(1e-6);
+    expect(worst(arrays.value, values)).toBeLessThan(1e-6);
+  });
+
+  it('refuses arrays of unequal or odd length', async () => {
+    const update = await BlockedUpdate.create(momentum, options);
+    const odd = new Float32Array(BLOCKED_UPDATE_MULTIPLE + 1);
+    expect(() => update.bind({ value: odd, speed: odd, push: odd })).toThrow(
+      expect.objectContaining({ code: 'INPUT_INVALID' }),
+    );
+    update.dispose();
+  });
+
+  it('refuses a program that cannot write in place', async () => {
+    const crossed: ElementwiseProgram = ({ value, speed, push }) => ({
+      value: tf.add(value!, push!),
+      speed: tf.mul(speed!, tf.exp(value!)),
+    });
+    await expect(BlockedUpdate.create(crossed, options)).rejects.toMatchObject({
+      code: 'PROGRAM_INVALID',
+    });
+  });
+});
+
+describe('createFlatTensors', () => {
+  it('lays tensors into one padded array', async () => {
+    const { tensors, memory } = createFlatTensors({ a: float32(3), b: float32(2, 2) });
+    await tensors['b']!.write(Float32Array.of(1, 2, 3, 4));
+    expect(memory.length % BLOCKED_UPDATE_MULTIPLE).toBe(0);
+    expect(Array.from(memory.subarray(14, 21))).toEqual([0, 0, 1, 2, 3, 4, 0]);
+  });
+});

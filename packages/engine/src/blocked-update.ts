@@ -1,0 +1,182 @@
+import { EngineError } from './errors.js';
+import { type Binding, DeviceValue, Session } from './executor/index.js';
+import { writesInPlace } from './graph/in-place.js';
+import { encodeModel } from './onnx/encode.js';
+import { float32, type Program, type TensorSpec, type Tree } from './specs.js';
+import type { Tensor } from './tfjs.js';
+import { outputName, trace } from './trace/trace.js';
+
+/** An elementwise program: arrays and scalars in, the changed arrays out. */
+export type ElementwiseProgram = (
+  arrays: Readonly<Record<string, Tensor>>,
+  scalars: Readonly<Record<string, Tensor>>,
+) => Record<string, Tensor>;
+
+export interface BlockedUpdateOptions {
+  /** Names of the arrays that the program reads. */
+  readonly arrays: readonly string[];
+  /** Names of the arrays that it returns; they are written in place. */
+  readonly changed: readonly string[];
+  readonly scalars: readonly string[];
+}
+
+/** Elements of one array that are worked on at a time: a handful of such blocks fit into a core's second-level cache. */
+const BLOCK = 16384;
+/** Blocks in one graph, which bounds how often control returns to JavaScript. */
+const BLOCKS_PER_RUN = 32;
+const RUN = BLOCK * BLOCKS_PER_RUN;
+/** Runs at work at the same time; each stays on one core. */
+const WORKERS = 2;
+
+/** Length that arrays of a blocked update must be a multiple of. */
+export const BLOCKED_UPDATE_MULTIPLE = BLOCK;
+
+/**
+ * Updates long arrays elementwise, block by block. An optimiser step is a dozen operations on each element; done one
+ * operation at a time over whole arrays, every one of them goes through main memory, done in blocks only the first read
+ * and the last write do. CPU only.
+ */
+export class BlockedUpdate {
+  private readonly options: BlockedUpdateOptions;
+  /** One session a worker, for many blocks and for one. */
+  private readonly long: readonly Session[];
+  private readonly short: readonly Session[];
+  private readonly scalars: ReadonlyMap<string, Float32Array>;
+  private readonly bound = new Set<BoundUpdate>();
+
+  private constructor(
+    options: BlockedUpdateOptions,
+    sessions: { readonly long: readonly Session[]; readonly short: readonly Session[] },
+  ) {
+    this.options = options;
+    this.long = sessions.long;
+    this.short = sessions.short;
+    this.scalars = new Map(options.scalars.map((name) => [name, new Float32Array(1)]));
+  }
+
+  /** @throws EngineError PROGRAM_INVALID when a changed array cannot be written in place. */
+  static async create(
+    program: ElementwiseProgram,
+    options: BlockedUpdateOptions,
+  ): Promise<BlockedUpdate> {
+    const open = (blocks: number) => {
+      const model = blockedModel(program, options, blocks);
+      const one = () => Session.create(model, { device: 'cpu', name: 'update', threads: 1 });
+      return Promise.all(Array.from({ length: WORKERS }, one));
+    };
+    return new BlockedUpdate(options, { long: await open(BLOCKS_PER_RUN), short: await open(1) });
+  }
+
+  /**
+   * Prepares the update of certain arrays, which may then run any number of times.
+   * @param arrays of one length, a multiple of {@link BLOCKED_UPDATE_MULTIPLE}.
+   * @throws EngineError INPUT_INVALID for another length.
+   */
+  bind(arrays: Readonly<Record<string, Float32Array>>): BoundUpdate {
+    const length = this.commonLength(arrays);
+    const turns: Binding[][] = Array.from({ length: WORKERS }, () => []);
+    for (let start = 0, turn = 0; start < length; turn += 1) {
+      const blocks = start + RUN <= length ? BLOCKS_PER_RUN : 1;
+      const worker = turn % WORKERS;
+      const session = (blocks === 1 ? this.short : this.long)[worker]!;
+      turns[worker]!.push(this.bindRun(session, arrays, start, blocks));
+      start += blocks * BLOCK;
+    }
+    const bound = new BoundUpdate(this.scalars, turns);
+    this.bound.add(bound);
+    return bound;
+  }
+
+  private commonLength(arrays: Readonly<Record<string, Float32Array>>): number {
+    const lengths = this.options.arrays.map((name) => arrays[name]?.length ?? 0);
+    if (lengths.every((length) => length === lengths[0] && length % BLOCK === 0))
+      return lengths[0]!;
+    throw new EngineError({
+      code: 'INPUT_INVALID',
+      message: `Blocked update: expected arrays of one length, a multiple of ${BLOCK}; found ${lengths.join(', ')}.`,
+      hint: 'Pad the arrays with zeros.',
+    });
+  }
+
+  private bindRun(
+    session: Session,
+    arrays: Readonly<Record<string, Float32Array>>,
+    start: number,
+    blocks: number,
+  ): Binding {
+    const binding = session.createBinding();
+    for (const [name, cell] of this.scalars) {
+      binding.bindInput(`scalars/${name}`, DeviceValue.fromHost(cell, 'float32', []));
+    }
+    for (let block = 0; block < blocks; block += 1) {
+      for (const name of this.options.arrays) {
+        const from = start + block * BLOCK;
+        const view = arrays[name]!.subarray(from, from + BLOCK);
+        const value = DeviceValue.fromHost(view, 'float32', [BLOCK]);
+        binding.bindInput(`${block}/${name}`, value);
+        if (this.options.changed.includes(name)) {
+          binding.bindOutput(outputName(`${block}/${name}`), value);
+        }
+      }
+    }
+    return binding;
+  }
+
+  dispose(): void {
+    for (const bound of this.bound) bound.dispose();
+    for (const session of [...this.long, ...this.short]) session.dispose();
+  }
+}
+
+/** The update of certain arrays. Bounds of one {@link BlockedUpdate} share its scalars: run them one after another. */
+export class BoundUpdate {
+  private readonly scalars: ReadonlyMap<string, Float32Array>;
+  private readonly turns: readonly (readonly Binding[])[];
+
+  constructor(scalars: ReadonlyMap<string, Float32Array>, turns: readonly (readonly Binding[])[]) {
+    this.scalars = scalars;
+    this.turns = turns;
+  }
+
+  /** Applies the program to every element, in place. */
+  async run(scalars: Readonly<Record<string, number>>): Promise<void> {
+    for (const [name, cell] of this.scalars) cell[0] = scalars[name]!;
+    await Promise.all(this.turns.map(runInTurn));
+  }
+
+  dispose(): void {
+    for (const binding of this.turns.flat()) binding.dispose();
+  }
+}
+
+async function runInTurn(bindings: readonly Binding[]): Promise<void> {
+  for (const binding of bindings) await binding.run();
+}
+
+type Inputs = Record<string, Record<string, Tensor>>;
+
+function blockedModel(
+  program: ElementwiseProgram,
+  options: BlockedUpdateOptions,
+  blocks: number,
+): Uint8Array {
+  const numbers = Array.from({ length: blocks }, (_, i) => String(i));
+  const block = Object.fromEntries(options.arrays.map((name) => [name, float32(BLOCK)]));
+  const scalars = Object.fromEntries(options.scalars.map((name) => [name, float32()]));
+  const specs: Record<string, Tree<TensorSpec>> = { scalars };
+  for (const number of numbers) specs[number] = block;
+  const whole = (inputs: Inputs) =>
+    Object.fromEntries(
+      numbers.map((number) => [number, program(inputs[number]!, inputs['scalars']!)]),
+    );
+  const { graph } = trace(whole as unknown as Program, specs);
+  for (const name of options.changed) {
+    if (writesInPlace(graph, `0/${name}`, outputName(`0/${name}`))) continue;
+    throw new EngineError({
+      code: 'PROGRAM_INVALID',
+      message: `Blocked update: "${name}" cannot be written in place.`,
+      hint: 'Return it from an elementwise operation that comes after every other use of its old value.',
+    });
+  }
+  return encodeModel(graph);
+}
