@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -16,6 +17,7 @@ import {
   writePng,
   writeSafetensors,
 } from '@spatialsv/core';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-cli-'));
@@ -156,6 +158,29 @@ describe('lift', () => {
       expect(existsSync(join(folder, name))).toBe(true);
     }
     expect(readFileSync(join(folder, 'index.html'), 'utf8')).toContain('View 2, b.png');
+  });
+
+  it('shows labels beside the predictions', async () => {
+    const rooms = join(root, 'rooms');
+    await writeDataset({
+      folder: rooms,
+      scenes: 1,
+      seed: 1,
+      split: 'test',
+      width: 112,
+      height: 84,
+    });
+    const folder = join(rooms, 'other_all_image');
+    const views = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.png'),
+    );
+    const images = views.slice(0, 2).map((name) => join(folder, name));
+    const args = ['lift', '--model', model, '--images', ...images, '--out', join(root, 'both')];
+    const { exitCode, out, err } = await runForTest([...args, '--source', 'synthetic', '--json']);
+    expect([exitCode, err]).toEqual([0, '']);
+    const { metrics, files } = JSON.parse(out);
+    expect(metrics.depthRmse).toBeGreaterThan(0);
+    expect(files).toContain('depth/view-1-label-prediction.png');
   });
 
   it('says how to get heads', async () => {

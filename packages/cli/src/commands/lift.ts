@@ -1,7 +1,9 @@
 import {
   type BackboneV1,
   type GeometryConventionsV1,
+  type PluginRegistry,
   type PreparedInputsV1,
+  type RgbImage,
   SpatialError,
 } from '@spatialsv/core';
 import {
@@ -10,18 +12,20 @@ import {
   readSpatialCheckpoint,
   type SpatialCheckpoint,
 } from '@spatialsv/eval';
-import { type LiftPredictions, liftGeometry } from '@spatialsv/inspect';
+import { liftGeometry, type ReportMetric } from '@spatialsv/inspect';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
 import { addModelOptions, describeCommand, type ModelOptions, wholeNumber } from '../options.js';
 import { packageVersion } from '../version.js';
+import { labelsLikePredictions } from './lift-labels.js';
 
 interface LiftOptions extends ModelOptions {
   readonly out: string;
   readonly question?: string;
   readonly maxNewTokens: number;
+  readonly source?: string;
   readonly json: boolean;
 }
 
@@ -42,6 +46,10 @@ export function registerLift(program: Command, context: CommandContext): void {
     .requiredOption('--out <folder>', 'folder to write')
     .option('--question <text>', 'also ask this, and show the answer on the page')
     .option('--max-new-tokens <n>', 'length of the answer at most', wholeNumber(1), 128)
+    .option(
+      '--source <id>',
+      'also show the labels of this source, and how far the heads are from them',
+    )
     .option('--json', 'print what was written as JSON', false)
     .action((options: LiftOptions) => lift(options, context));
 }
@@ -59,28 +67,24 @@ const CONVENTIONS: GeometryConventionsV1 = {
 async function lift(options: LiftOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
   progress.start('Reading');
-  const backbone = await openModel(options.model, await composePlugins(context.folder), options);
-  const heads = requireDepth(options.model, await readSpatialCheckpoint(options.model));
-  const images = await readImages(options.images);
-  const question = options.question ?? 'Describe the scene.';
-  const inputs = await backbone.prepare({ images, question });
-  const runner = new BackboneRunner(backbone, { device: options.device });
-  progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
-  const maps = await runner.predictGeometry(inputs, heads);
-  const answer =
-    options.question === undefined ? undefined : await answerOf(runner, inputs, options, context);
-  await runner.dispose();
+  const subject = await readSubject(options, context);
+  const { maps, answer } = await look(subject, options, context);
   signal.throwIfAborted();
+  if (options.source !== undefined) progress.start(`Labels of ${options.source}`);
+  const labels = await labelsLikePredictions(subject, maps, options, signal);
   progress.start('Writing');
+  const { images, inputs } = subject;
+  const { question } = options;
   const result = await liftGeometry(
     {
       title: 'What the model sees',
       subtitle: `${options.model}, ${images.length} views`,
-      predictions: predictionsOf(maps),
+      predictions: { ...maps, depth: maps.depth!, conventions: CONVENTIONS },
       images,
       covered: inputs.grids.map((grid) => grid.covered),
-      ...(options.question !== undefined && { dialogue: { question, answer } }),
-      provenance: provenance(options, backbone, heads, maps),
+      ...(labels !== undefined && { labels }),
+      ...(question !== undefined && { dialogue: { question, answer } }),
+      provenance: provenance(options, subject, maps),
     },
     options.out,
   );
@@ -88,15 +92,42 @@ async function lift(options: LiftOptions, context: CommandContext): Promise<void
   context.out(options.json ? `${JSON.stringify(result)}\n` : `${result.page}\n`);
 }
 
-async function answerOf(
-  runner: BackboneRunner,
-  inputs: PreparedInputsV1,
-  { maxNewTokens }: LiftOptions,
+/** What is lifted. */
+export interface LiftSubject {
+  readonly plugins: PluginRegistry;
+  readonly backbone: BackboneV1;
+  readonly heads: SpatialCheckpoint;
+  readonly images: readonly RgbImage[];
+  readonly inputs: PreparedInputsV1;
+}
+
+async function readSubject(options: LiftOptions, context: CommandContext): Promise<LiftSubject> {
+  const plugins = await composePlugins(context.folder);
+  const backbone = await openModel(options.model, plugins, options);
+  const heads = requireDepth(options.model, await readSpatialCheckpoint(options.model));
+  const images = await readImages(options.images);
+  // Visual tokens come before the question and do not see it: any question gives the same maps.
+  const question = options.question ?? 'Describe the scene.';
+  return { plugins, backbone, heads, images, inputs: await backbone.prepare({ images, question }) };
+}
+
+async function look(
+  { backbone, heads, images, inputs }: LiftSubject,
+  { device, question, maxNewTokens }: LiftOptions,
   { progress, signal }: CommandContext,
-): Promise<string> {
-  progress.start('Answering', maxNewTokens);
-  const onToken = (count: number) => progress.update(count);
-  return (await runner.generate(inputs, { maxNewTokens, signal, onToken })).text;
+): Promise<{ maps: GeometryMaps; answer?: string }> {
+  const runner = new BackboneRunner(backbone, { device });
+  try {
+    progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
+    const maps = await runner.predictGeometry(inputs, heads);
+    if (question === undefined) return { maps };
+    progress.start('Answering', maxNewTokens);
+    const onToken = (count: number) => progress.update(count);
+    const { text } = await runner.generate(inputs, { maxNewTokens, signal, onToken });
+    return { maps, answer: text };
+  } finally {
+    await runner.dispose();
+  }
 }
 
 const TRAINING_HINT =
@@ -121,16 +152,11 @@ function requireDepth(
   });
 }
 
-function predictionsOf(maps: GeometryMaps): LiftPredictions {
-  return { ...maps, depth: maps.depth!, conventions: CONVENTIONS };
-}
-
 function provenance(
   options: LiftOptions,
-  backbone: BackboneV1,
-  heads: SpatialCheckpoint,
+  { backbone, heads }: LiftSubject,
   maps: GeometryMaps,
-): { name: string; value: string }[] {
+): ReportMetric[] {
   return [
     { name: 'Checkpoint', value: options.model },
     { name: 'Backbone', value: `${backbone.adapterId}, ${backbone.config.layers} layers` },
@@ -139,6 +165,7 @@ function provenance(
       name: 'Heads',
       value: `${heads.heads.tasks.join(', ')}; ${maps.width} × ${maps.height} pixels`,
     },
+    ...(options.source === undefined ? [] : [{ name: 'Labels', value: options.source }]),
     { name: 'Scale', value: 'relative: 1 is the mean distance of the scene in the labels' },
     { name: 'Made with', value: `spatialsv ${packageVersion()}, device ${options.device}` },
   ];

@@ -291,7 +291,7 @@ function startViewer(root: HTMLElement, scene: SceneData): void {
 function resetOrbit(state: OrbitState, scene: SceneData): void {
   state.target = [...scene.centre];
   state.yaw = 0.32;
-  state.pitch = 0.3;
+  state.pitch = 0.45;
   state.fovY = 0.8;
   state.distance = scene.radius * 1.7;
 }
