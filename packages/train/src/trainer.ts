@@ -132,9 +132,10 @@ export class Trainer {
   }
 
   async #fetch(position: number): Promise<{ id: string; inputs: SampleInputs }> {
-    const { samples, builder } = this.#parts;
+    const { samples, builder, config } = this.#parts;
     const sample = samples[this.#order.at(position)]!;
-    return { id: sample.id, inputs: await builder.build(sample) };
+    const isLabelled = position % config.source.every === 0 || sample.answer === undefined;
+    return { id: sample.id, inputs: await builder.build(sample, isLabelled) };
   }
 
   #explain(batch: readonly BatchEntry[]) {

@@ -20,6 +20,11 @@ const dataset = z.strictObject({
 const source = z.strictObject({
   /** Id of a supervision source, or `none`. */
   name: z.string().min(1).default('none'),
+  /**
+   * Labels are used for every n-th sample of the run, the others train the text loss alone. Views come before the
+   * question, so questions about the same views repeat the same geometry: more than 1 saves time at little loss.
+   */
+  every: count.default(1),
   /** Size of the labels that is asked for; the source's own where absent. */
   height: count.optional(),
   width: count.optional(),

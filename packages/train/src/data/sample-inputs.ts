@@ -74,10 +74,13 @@ export class SampleInputsBuilder {
     this.#labels = new ByteCache(bytes, labelBytes);
   }
 
-  /** @throws SpatialError as reading images, the backbone and the source do. */
-  async build(sample: SampleV1): Promise<SampleInputs> {
+  /**
+   * @param withLabels whether the sample's geometric labels are used, where there is a source.
+   * @throws SpatialError as reading images, the backbone and the source do.
+   */
+  async build(sample: SampleV1, withLabels = true): Promise<SampleInputs> {
     const { layout, features } = await this.#layoutAndFeatures(sample);
-    const labels = await this.#labelsOf(sample, layout);
+    const labels = withLabels ? await this.#labelsOf(sample, layout) : undefined;
     const shape = shapeOf(layout, features, labels);
     const views = <Value>(value: (index: number) => Value) =>
       Object.fromEntries(sample.images.map((_, index) => [`v${index}`, value(index)]));

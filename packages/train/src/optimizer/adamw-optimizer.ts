@@ -1,25 +1,18 @@
 import {
   type CompiledProgram,
   compile,
-  createTensor,
   type DeviceTensor,
   float32,
   type HostArray,
   type Tensor,
   type TensorSpec,
-  tf,
 } from '@spatialsv/engine';
-import { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from '../groups.js';
+import type { RatesByGroup, TrainedGroup } from '../groups.js';
 import { mapValues } from '../records.js';
-import {
-  type AdamwSettings,
-  adamwUpdate,
-  type RateScalars,
-  rateScalars,
-  type StepScalars,
-  stepScalars,
-  sumOfSquares,
-} from './adamw.js';
+import { type AdamwSettings, rateScalars, stepScalars, sumOfSquares } from './adamw.js';
+import { BlockedAdamw } from './blocked-adamw.js';
+import { CompiledAdamw } from './compiled-adamw.js';
+import type { GroupUpdate, OptimizerTensors, Tensors } from './group-update.js';
 
 /** A parameter to be trained, with its value before the first step. */
 export interface TrainableParameter {
@@ -28,13 +21,11 @@ export interface TrainableParameter {
   readonly data: Float32Array;
 }
 
-type Tensors = Readonly<Record<string, DeviceTensor>>;
-
 /**
- * AdamW over named parameters that live on the device, with their moments and gradient accumulators. The update and
- * the norm are one compiled program each; nothing passes through JavaScript but the norm.
+ * AdamW over named parameters that live on the device, with their moments and gradient accumulators. Nothing passes
+ * through JavaScript but the norm.
  */
-export class AdamwOptimizer {
+export class AdamwOptimizer implements OptimizerTensors {
   readonly parameters: Tensors;
   readonly first: Tensors;
   readonly second: Tensors;
@@ -42,20 +33,22 @@ export class AdamwOptimizer {
   readonly accumulators: Tensors;
   readonly #settings: AdamwSettings;
   readonly #norm: CompiledProgram;
-  readonly #update: CompiledProgram;
+  readonly #updates: ReadonlyMap<TrainedGroup, GroupUpdate>;
 
   private constructor(
-    state: Pick<AdamwOptimizer, 'parameters' | 'first' | 'second' | 'accumulators'>,
+    updates: ReadonlyMap<TrainedGroup, GroupUpdate>,
     settings: AdamwSettings,
-    programs: { readonly norm: CompiledProgram; readonly update: CompiledProgram },
+    norm: CompiledProgram,
   ) {
-    this.parameters = state.parameters;
-    this.first = state.first;
-    this.second = state.second;
-    this.accumulators = state.accumulators;
+    const merged = (kind: keyof OptimizerTensors): Tensors =>
+      Object.assign({}, ...[...updates.values()].map((update) => update.tensors[kind]));
+    this.parameters = merged('parameters');
+    this.first = merged('first');
+    this.second = merged('second');
+    this.accumulators = merged('accumulators');
     this.#settings = settings;
-    this.#norm = programs.norm;
-    this.#update = programs.update;
+    this.#norm = norm;
+    this.#updates = updates;
   }
 
   static async create(
@@ -63,20 +56,19 @@ export class AdamwOptimizer {
     settings: AdamwSettings,
     device: string,
   ): Promise<AdamwOptimizer> {
+    // On the CPU the update works in blocks that stay in the cache; other devices have no such memory to save.
+    const Update = device === 'cpu' ? BlockedAdamw : CompiledAdamw;
+    const updates = new Map<TrainedGroup, GroupUpdate>();
+    for (const [group, members] of byGroup(parameters)) {
+      const specs = mapValues(members, ({ shape }) => float32(...shape));
+      const update = await Update.create(specs, settings, device);
+      for (const [name, { data }] of Object.entries(members)) {
+        await update.tensors.parameters[name]!.write(data);
+      }
+      updates.set(group, update);
+    }
     const specs = mapValues(parameters, ({ shape }) => float32(...shape));
-    const zeros = () => mapValues(specs, (spec) => createTensor(spec, undefined, device));
-    const state = {
-      parameters: mapValues(parameters, ({ shape, data }) =>
-        createTensor(float32(...shape), data, device),
-      ),
-      first: zeros(),
-      second: zeros(),
-      accumulators: zeros(),
-    };
-    const groups = mapValues(parameters, ({ group }) => group);
-    const norm = await compileNorm(specs, device);
-    const update = await compileUpdate(specs, groups, settings, device);
-    return new AdamwOptimizer(state, settings, { norm, update });
+    return new AdamwOptimizer(updates, settings, await compileNorm(specs, device));
   }
 
   /** Global norm of the accumulated gradients. */
@@ -94,18 +86,12 @@ export class AdamwOptimizer {
    * @param t number of this step, 1 for the first. @param rates learning rate by group.
    */
   async step(t: number, rates: RatesByGroup, gradientScale: number): Promise<void> {
-    const byGroup = TRAINED_GROUPS.map((group) => [
-      group,
-      rateScalars(this.#settings, t, rates[group]),
-    ]);
-    await this.#update.run({
-      parameters: this.parameters,
-      first: this.first,
-      second: this.second,
-      accumulators: this.accumulators,
-      step: stepScalars(this.#settings, t, gradientScale),
-      rates: Object.fromEntries(byGroup),
-    });
+    for (const [group, update] of this.#updates) {
+      await update.run({
+        ...stepScalars(this.#settings, t, gradientScale),
+        ...rateScalars(this.#settings, t, rates[group]),
+      });
+    }
   }
 
   /** Sets parameters and moments, for resuming. @param values by name, one array each. */
@@ -118,11 +104,20 @@ export class AdamwOptimizer {
 
   async dispose(): Promise<void> {
     await this.#norm.dispose();
-    await this.#update.dispose();
-    for (const group of [this.parameters, this.first, this.second, this.accumulators]) {
-      for (const tensor of Object.values(group)) tensor.dispose();
-    }
+    for (const update of this.#updates.values()) await update.dispose();
   }
+}
+
+type Members = Record<string, TrainableParameter>;
+
+function byGroup(parameters: Readonly<Members>): Map<TrainedGroup, Members> {
+  const groups = new Map<TrainedGroup, Members>();
+  for (const [name, parameter] of Object.entries(parameters)) {
+    const members = groups.get(parameter.group) ?? {};
+    members[name] = parameter;
+    groups.set(parameter.group, members);
+  }
+  return groups;
 }
 
 type Specs = Readonly<Record<string, TensorSpec>>;
@@ -131,55 +126,4 @@ type Named = Readonly<Record<string, Tensor>>;
 function compileNorm(specs: Specs, device: string): Promise<CompiledProgram> {
   const program = ({ gradients }: { gradients: Named }) => ({ squares: sumOfSquares(gradients) });
   return compile(program, { gradients: specs }, { device, name: 'gradient-norm' });
-}
-
-interface UpdateInputs {
-  readonly parameters: Named;
-  readonly first: Named;
-  readonly second: Named;
-  readonly accumulators: Named;
-  readonly step: StepScalars;
-  readonly rates: Readonly<Record<TrainedGroup, RateScalars>>;
-}
-
-function compileUpdate(
-  specs: Specs,
-  groups: Readonly<Record<string, TrainedGroup>>,
-  settings: AdamwSettings,
-  device: string,
-): Promise<CompiledProgram> {
-  const scalar = float32();
-  const rates = TRAINED_GROUPS.map((group) => [group, { stepSize: scalar, decay: scalar }]);
-  const state = { parameters: specs, first: specs, second: specs, accumulators: specs };
-  return compile(
-    (inputs: UpdateInputs) => updateAll(inputs, groups, settings),
-    {
-      ...state,
-      step: { gradientScale: scalar, secondScale: scalar },
-      rates: Object.fromEntries(rates),
-    },
-    { device, state: Object.keys(state), name: 'adamw' },
-  );
-}
-
-/** One step of every parameter. A program; the accumulators come back as zeros. */
-function updateAll(
-  inputs: UpdateInputs,
-  groups: Readonly<Record<string, TrainedGroup>>,
-  settings: AdamwSettings,
-) {
-  const updated = mapValues(inputs.parameters, (parameter, name) =>
-    adamwUpdate(
-      settings,
-      { parameter, first: inputs.first[name]!, second: inputs.second[name]! },
-      inputs.accumulators[name]!,
-      { ...inputs.step, ...inputs.rates[groups[name]!] },
-    ),
-  );
-  return {
-    parameters: mapValues(updated, ({ parameter }) => parameter),
-    first: mapValues(updated, ({ first }) => first),
-    second: mapValues(updated, ({ second }) => second),
-    accumulators: mapValues(inputs.accumulators, (sum) => tf.zerosLike(sum)),
-  };
 }

@@ -45,11 +45,14 @@ export function adamwUpdate(
   scalars: StepScalars & RateScalars,
 ): AdamwTensors {
   const [beta1, beta2] = settings.betas;
-  const g = tf.mul(gradient, scalars.gradientScale);
-  const first = tf.add(tf.mul(state.first, beta1), tf.mul(g, 1 - beta1));
-  const second = tf.add(tf.mul(state.second, beta2), tf.mul(tf.square(g), 1 - beta2));
-  const denominator = tf.add(tf.mul(tf.sqrt(second), scalars.secondScale), settings.epsilon);
-  const step = tf.mul(tf.div(first, denominator), scalars.stepSize);
+  const { gradientScale, secondScale } = scalars;
+  // Products of scalars are gathered first: every one that is left costs a pass over the tensors.
+  const firstShare = tf.mul(gradientScale, 1 - beta1);
+  const secondShare = tf.mul(tf.square(gradientScale), 1 - beta2);
+  const first = tf.add(tf.mul(state.first, beta1), tf.mul(gradient, firstShare));
+  const second = tf.add(tf.mul(state.second, beta2), tf.mul(tf.square(gradient), secondShare));
+  const denominator = tf.add(tf.sqrt(second), tf.div(settings.epsilon, secondScale));
+  const step = tf.mul(tf.div(first, denominator), tf.div(scalars.stepSize, secondScale));
   const decayed =
     settings.weightDecay === 0 ? state.parameter : tf.mul(state.parameter, scalars.decay);
   return { parameter: tf.sub(decayed, step), first, second };
