@@ -1,0 +1,140 @@
+/**
+ * Checks the packages as a user gets them: each is packed, its content checked, unpacked beside the others, and every
+ * entry imported by plain Node (which resolves more strictly than Jest). The lock file is checked too. Needs a build.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, normalize } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { findLockFaults } from './complete-lock.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+// Inside node_modules, so that the dependencies of other people resolve from the unpacked packages.
+const home = join(root, 'node_modules', '.cache', 'spatialsv-smoke');
+
+const readManifest = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+
+/** @returns the publishable packages as `{ folder, manifest }`. */
+function findPackages() {
+  const folders = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name));
+  return folders
+    .filter((folder) => existsSync(join(folder, 'package.json')))
+    .map((folder) => ({ folder, manifest: readManifest(folder) }))
+    .filter(({ manifest }) => manifest.private !== true);
+}
+
+/** Packs a package and unpacks it where Node finds it; @returns the paths inside the tarball. */
+function install({ folder, manifest }) {
+  const args = ['pack', folder, '--json', '--pack-destination', home];
+  const packed = JSON.parse(
+    execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: 'pipe' }),
+  );
+  // npm 12 prints an object by package name where earlier ones print a list.
+  const [{ filename, files }] = Object.values(packed);
+  const target = join(home, 'node_modules', manifest.name);
+  mkdirSync(target, { recursive: true });
+  execFileSync('tar', ['-xzf', join(home, filename), '-C', target, '--strip-components=1']);
+  return files.map(({ path }) => path);
+}
+
+/** @returns every file that the manifest promises: targets of `exports`, `bin` and the plugin entry. */
+function promisedFiles(manifest) {
+  const targets = Object.values(manifest.exports).flatMap((target) =>
+    typeof target === 'string' ? [target] : [target.types, target.default],
+  );
+  targets.push(...Object.values(manifest.bin ?? {}), manifest.spatialsv?.entry);
+  return targets.filter((path) => path !== undefined).map((path) => normalize(path));
+}
+
+const UNWANTED = /\.spec\.|(^|\/)__(golden|fixtures)__\/|^src\/|tsbuildinfo$/;
+
+function checkContent(manifest, files) {
+  const required = ['package.json', 'README.md', 'LICENSE', ...promisedFiles(manifest)];
+  const missing = required.filter((path) => !files.includes(path));
+  const unwanted = files.filter((path) => UNWANTED.test(path));
+  if (missing.length > 0) throw new Error(`missing in the package: ${missing.join(', ')}`);
+  if (unwanted.length > 0)
+    throw new Error(`does not belong into the package: ${unwanted.join(', ')}`);
+}
+
+/** Runs Node in the folder of the unpacked packages; @throws with its output when it does not end with 0. */
+function node(...args) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: home,
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  if (status !== 0) throw new Error(`exit code ${status}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function importEntry(name) {
+  const program = `const entry = await import(${JSON.stringify(name)});
+    if (Object.keys(entry).length === 0) throw new Error('exports nothing');`;
+  node('--input-type=module', '--eval', program);
+}
+
+function checkCommand(manifest, path) {
+  const main = join(home, 'node_modules', manifest.name, path);
+  if (!/usage/i.test(node(main, '--help'))) throw new Error('--help prints no usage');
+  const version = node(main, '--version').trim();
+  if (version !== manifest.version) {
+    throw new Error(`--version prints ${version}, package.json says ${manifest.version}`);
+  }
+}
+
+function checkLock() {
+  const faults = findLockFaults();
+  if (faults.length > 0)
+    throw new Error(`${faults.join('\n')}\nRun node scripts/complete-lock.mjs.`);
+}
+
+/** @returns the checks of one package as `[title, function]`; all packages are unpacked before the first one runs. */
+function checksOf({ manifest }, files) {
+  const { name } = manifest;
+  const entries = Object.keys(manifest.exports).filter((path) => path !== './package.json');
+  return [
+    [`${name}: content of the package`, () => checkContent(manifest, files)],
+    ...entries.map((path) => {
+      const entry = name + path.slice(1);
+      return [`${entry}: imports`, () => importEntry(entry)];
+    }),
+    ...Object.entries(manifest.bin ?? {}).map(([bin, path]) => [
+      `${bin}: --help and --version`,
+      () => checkCommand(manifest, path),
+    ]),
+  ];
+}
+
+function passes([title, check]) {
+  try {
+    check();
+    console.log(`  ok      ${title}`);
+    return true;
+  } catch (error) {
+    console.log(`  FAILED  ${title}\n${error.message}`);
+    return false;
+  }
+}
+
+/** @returns how many checks passed and failed. */
+export function runSmoke() {
+  rmSync(home, { recursive: true, force: true });
+  mkdirSync(home, { recursive: true });
+  const packages = findPackages();
+  const checks = packages
+    .map((item) => [item, install(item)])
+    .flatMap(([item, files]) => checksOf(item, files));
+  const results = [['package-lock.json: complete on every platform', checkLock], ...checks].map(
+    passes,
+  );
+  rmSync(home, { recursive: true, force: true });
+  const passed = results.filter(Boolean).length;
+  return { passed, failed: results.length - passed };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { passed, failed } = runSmoke();
+  console.log(`\n${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}

@@ -1,0 +1,71 @@
+/**
+ * The whole check of this repository: build, lint, type-check, every Jest project, and the packed packages in plain Node.
+ * Stops at the first stage that fails; the last line is `N passed, N failed[, N skipped]`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runSmoke } from './smoke.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'spatialsv-test-'));
+const jestReport = join(scratch, 'jest.json');
+
+// Plain output, and no background process left behind by nx.
+const env = {
+  ...process.env,
+  PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`,
+  NX_DAEMON: 'false',
+  NX_TUI: 'false',
+};
+
+const NOTHING = { passed: 0, failed: 0, skipped: 0 };
+
+/** Runs a command with inherited output; its failure counts as one failed check. */
+function command(name, ...args) {
+  const { status, error } = spawnSync(name, args, { cwd: root, env, stdio: 'inherit' });
+  if (error) console.error(`${name} could not be started (${error.message}); run npm ci first.`);
+  return { ...NOTHING, failed: status === 0 ? 0 : 1 };
+}
+
+/** Jest over all packages; its counts come from its own report. */
+function unitTests() {
+  const ended = command('jest', '--json', `--outputFile=${jestReport}`);
+  if (!existsSync(jestReport)) return ended;
+  const report = JSON.parse(readFileSync(jestReport, 'utf8'));
+  const unloaded = report.numRuntimeErrorTestSuites;
+  return {
+    passed: report.numPassedTests,
+    failed: Math.max(report.numFailedTests + unloaded, ended.failed),
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+const stages = [
+  ['build', () => command('nx', 'run-many', '-t', 'build')],
+  ['lint', () => command('biome', 'check', '.')],
+  ['type-check', () => command('nx', 'run-many', '-t', 'typecheck')],
+  ['tests', unitTests],
+  ['packed packages in plain Node', runSmoke],
+];
+
+const total = { ...NOTHING };
+for (const [name, run] of stages) {
+  console.log(`\n== ${name}`);
+  const startedMs = performance.now();
+  const counts = await run();
+  for (const key of Object.keys(total)) total[key] += counts[key] ?? 0;
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  console.log(`== ${name}: ${counts.failed > 0 ? 'failed' : 'done'} in ${seconds} s`);
+  if (counts.failed > 0) {
+    console.log(`\nStopped at the stage "${name}": see its output above.`);
+    process.exitCode = 1;
+    break;
+  }
+}
+rmSync(scratch, { recursive: true, force: true });
+
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
