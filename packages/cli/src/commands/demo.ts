@@ -1,0 +1,51 @@
+import { readdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { SpatialError } from '@spatialsv/core';
+import type { Command } from 'commander';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+import { formatResults } from '../demo/results.js';
+import { runDemo } from '../demo/run-demo.js';
+import { DEMO } from '../demo/settings.js';
+import { describeCommand } from '../options.js';
+
+interface DemoOptions {
+  readonly out: string;
+  readonly json: boolean;
+}
+
+export function registerDemo(program: Command, context: CommandContext): void {
+  describeCommand(
+    program.command('demo'),
+    `Everything in miniature, without a download: render rooms, train a tiny model with all losses, ask it about rooms
+that it never saw, and look at what it believes they look like. Minutes on two cores.`,
+    ['demo', 'demo --out ./my-demo'],
+  )
+    .option(
+      '--out <folder>',
+      'folder to write; an earlier demo in it is replaced',
+      'spatialsv-demo',
+    )
+    .option('--json', 'print the results as JSON', false)
+    .action(async ({ out, json }: DemoOptions) => {
+      const folder = resolve(context.folder, out);
+      await requireOwnFolder(folder);
+      const plugins = await composePlugins(context.folder);
+      const results = await runDemo(DEMO, folder, context, plugins);
+      context.out(json ? `${JSON.stringify(results)}\n` : formatResults(results));
+    });
+}
+
+/** Parts that a demo writes, also one that was interrupted. */
+const PARTS = new Set(['rooms', 'model', 'run', 'report', 'results.json']);
+
+async function requireOwnFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  const foreign = names.filter((name) => !PARTS.has(name));
+  if (foreign.length === 0) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `--out ${folder}: expected a new folder or an earlier demo, found ${foreign.slice(0, 3).join(', ')}`,
+    hint: 'Choose another folder with --out.',
+  });
+}
