@@ -6,6 +6,11 @@ import { runCommand } from './run.js';
 const err = (text: string): void => {
   process.stderr.write(text);
 };
+// A reader that closes its end (`spatialsv … | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 const interrupts = watchInterrupts(process, err);
 const exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => {
