@@ -346,3 +346,25 @@ describe('ProgramCache', () => {
     expect(cache.size).toBe(0);
   });
 });
+
+describe('products that something is added to', () => {
+  it('accumulate in place', async () => {
+    const accumulate = program(({ sum, a, b }: Inputs) => {
+      const rest = tf.mul(a!, 2);
+      return {
+        sum: tf.add(sum!, ops.linear(rest, b!)),
+        residual: tf.add(ops.linear(a!, b!), tf.tile(tf.slice(a!, [0, 0], [2, 1]), [1, 2])),
+      };
+    });
+    const specs = { sum: float32(2, 2), a: float32(2, 3), b: float32(2, 3) };
+    const compiled = await compile(accumulate, specs, { state: ['sum'] });
+    const memory = Float32Array.of(100, 200, 300, 400);
+    const sum = createTensor(float32(2, 2), memory);
+    const values = { a: Float32Array.of(1, 2, 3, 4, 5, 6), b: Float32Array.of(1, 0, 1, 0, 1, 0) };
+    const { residual } = await readAll(await compiled.run({ sum, ...values }));
+    await compiled.run({ sum, ...values });
+    expect(Array.from(memory)).toEqual([116, 208, 340, 420]);
+    expect(residual).toEqual([5, 3, 14, 9]);
+    await compiled.dispose();
+  });
+});

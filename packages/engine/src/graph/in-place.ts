@@ -6,19 +6,26 @@ const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Where', 'Sqrt', 'Neg',
 /**
  * Whether an output may be written over an input of the graph: every reader of the input must have finished before the
  * output is written. That is certain when each reader feeds, directly or indirectly, the node that makes the output, and
- * that node itself is elementwise.
+ * that node itself is elementwise, or a product that starts from the input.
  */
 export function writesInPlace(graph: Graph, inputName: string, outputName: string): boolean {
   const input = graph.inputs.find((value) => value.name === inputName);
   const producers = new Map<string, Node>();
   for (const node of graph.nodes) for (const out of node.outputs) producers.set(out.name, node);
   const last = producers.get(outputName);
-  if (input === undefined || last === undefined || !ELEMENTWISE.has(last.operator)) return false;
+  if (input === undefined || last === undefined || !mayOverwrite(last, inputName)) return false;
   if (!sameShape(last.outputs[0]!.shape, input.shape)) return false;
   const feeding = ancestors(last, producers);
   return graph.nodes.every(
     (node) => !node.inputs.some((value) => value?.name === inputName) || feeding.has(node),
   );
+}
+
+/** A product may overwrite the matrix that it starts from, which it reads before anything is written. */
+function mayOverwrite(node: Node, inputName: string): boolean {
+  if (ELEMENTWISE.has(node.operator)) return true;
+  const reads = (index: number) => node.inputs[index]?.name === inputName;
+  return node.operator === 'Gemm' && reads(2) && !reads(0) && !reads(1);
 }
 
 /** The node itself and everything that it depends on. */

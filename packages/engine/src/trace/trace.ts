@@ -1,5 +1,6 @@
 import '../kernels/index.js';
 import { EngineError } from '../errors.js';
+import { fuseAddedProducts } from '../graph/fuse.js';
 import { Graph } from '../graph/graph.js';
 import type { MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
@@ -29,6 +30,7 @@ export function trace(program: Program, specs: SpecTree, portable = false): Trac
     });
   });
   removeUnused(graph);
+  fuseAddedProducts(graph);
   return { graph, inputs, outputs };
 }
 
