@@ -70,7 +70,7 @@ function blockProgram(settings: AdamwSettings, arrays: BlockArrays, scalars: Blo
     parameters: updated.parameter,
     first: updated.first,
     second: updated.second,
-    // Zeros that depend on the last use of the gradient, so that they may be written over it; it is finite here.
-    accumulators: tf.mul(updated.second, 0),
+    // Zeros that come after the last use of the gradient, so that they may be written over it; parameters are finite here.
+    accumulators: tf.mul(updated.parameter, 0),
   };
 }

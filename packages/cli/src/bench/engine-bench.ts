@@ -1,0 +1,294 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import {
+  BLOCKED_UPDATE_MULTIPLE,
+  type CompiledProgram,
+  compile,
+  createTensor,
+  type DeviceTensor,
+  differentiate,
+  float32,
+  type Program,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
+import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
+import {
+  parameterShapes,
+  STEP_SIZES,
+  type StepSize,
+  stepBatch,
+  stepLoss,
+  stepSpecs,
+} from './decoder-step.js';
+import { emit, median, peakRssMb, rssMb, times } from './measure.js';
+import { pytorchStep } from './pytorch-peer.js';
+
+const BENCH = 'engine';
+const PRODUCT = 2048;
+const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
+const RATES = { projector: 1e-4, 'language-model': 1e-4, spatial: 1e-4 } as const;
+
+/** Cases of `npm run bench -- engine`, each run in this order or alone by name. */
+export const ENGINE_CASES: Readonly<Record<string, () => Promise<void>>> = {
+  matmul: benchProduct,
+  ...Object.fromEntries(STEP_SIZES.map((size) => [`step-${size.name}`, () => benchStep(size)])),
+  nodes: benchNodes,
+  adamw: benchAdamw,
+  memory: benchMemory,
+  sessions: benchSessions,
+};
+
+// ---------------------------------------------------------------------------------------------- bare product
+
+interface Product {
+  readonly program: CompiledProgram;
+  run(): Promise<unknown>;
+}
+
+/** A 2048³ float32 product with nothing around it: the speed that the machine has at this moment. */
+async function openProduct(): Promise<Product> {
+  const square = float32(PRODUCT, PRODUCT);
+  const multiply = ({ a, b }: Record<'a' | 'b', tf.Tensor2D>) => ({ c: tf.matMul(a, b) });
+  const program = await compile(multiply as Program, { a: square, b: square }, { name: 'product' });
+  const fill = () => new Float32Array(PRODUCT * PRODUCT).fill(0.5);
+  const [a, b, c] = [fill(), fill(), fill()].map((data) => createTensor(square, data)) as [
+    DeviceTensor,
+    DeviceTensor,
+    DeviceTensor,
+  ];
+  return { program, run: () => program.run({ a, b }, { c }) };
+}
+
+const gflops = (flops: number, milliseconds: number): number => flops / milliseconds / 1e6;
+
+async function benchProduct(): Promise<void> {
+  const product = await openProduct();
+  const measured = await times(product.run, { warm: 2, repeats: 9 });
+  const speed = gflops(product.program.stats.flops, median(measured));
+  emit(BENCH, 'matmul', { size: PRODUCT, matmul_gflops: speed });
+  await product.program.dispose();
+}
+
+// ---------------------------------------------------------------------------------------------- training step
+
+interface Step {
+  readonly program: CompiledProgram;
+  readonly optimizer: AdamwOptimizer;
+  forwardBackward(): Promise<unknown>;
+  update(): Promise<void>;
+}
+
+/** Forward and backward pass that add to the optimiser's accumulators, as training does. */
+function accumulatingProgram(size: StepSize): Program {
+  const loss = stepLoss(size);
+  return ((inputs: StepInputs) => {
+    const { outputs, gradients } = differentiate(
+      (parameters) => ({ loss: loss({ ...inputs, parameters }) }),
+      inputs.parameters,
+    );
+    const sums = Object.entries(inputs.accumulators).map(([name, sum]) => [
+      name,
+      tf.add(sum, gradients[name]!),
+    ]);
+    return { loss: outputs.loss, accumulators: Object.fromEntries(sums) };
+  }) as unknown as Program;
+}
+
+interface StepInputs {
+  readonly parameters: Record<string, Tensor>;
+  readonly accumulators: Record<string, Tensor>;
+  readonly ids: Tensor;
+  readonly targets: Tensor;
+}
+
+async function openStep(size: StepSize): Promise<Step> {
+  const specs = stepSpecs(size);
+  const program = await compile(
+    accumulatingProgram(size),
+    { ...specs, accumulators: specs.parameters },
+    { state: ['accumulators'], name: `step ${size.name}` },
+  );
+  const optimizer = await AdamwOptimizer.create(initialParameters(size), ADAMW, 'cpu');
+  const { parameters, accumulators } = optimizer;
+  const batch = stepBatch(size);
+  let t = 0;
+  const update = () => {
+    t += 1;
+    return optimizer.step(t, RATES, 1);
+  };
+  return {
+    program,
+    optimizer,
+    forwardBackward: () => program.run({ parameters, accumulators, ...batch }),
+    update,
+  };
+}
+
+function initialParameters(size: StepSize): Record<string, TrainableParameter> {
+  const entries = Object.entries(parameterShapes(size)).map(([name, shape]) => {
+    const length = shape.reduce((a, b) => a * b, 1);
+    const data = name.endsWith('norm.weight')
+      ? new Float32Array(length).fill(1)
+      : Float32Array.from({ length }, (_, i) => 0.02 * Math.sin(12.9898 * i + name.length));
+    return [name, { shape, data, group: 'language-model' as const }];
+  });
+  return Object.fromEntries(entries);
+}
+
+async function benchStep(size: StepSize): Promise<void> {
+  const product = await openProduct();
+  const step = await openStep(size);
+  const measured = await interleaved(product, step, size.hiddenSize > 512 ? 7 : 15);
+  const { flops, nodes, traceMs, sessionMs } = step.program.stats;
+  const matmul = gflops(product.program.stats.flops, measured.product);
+  const whole = gflops(flops, measured.forwardBackward + measured.update);
+  const peer = await pytorchStep(size);
+  emit(BENCH, `step-${size.name}`, {
+    tokens: size.tokens,
+    step_gflops: whole,
+    matmul_gflops: matmul,
+    ratio: whole / matmul,
+    forward_backward_ratio: gflops(flops, measured.forwardBackward) / matmul,
+    step_ms: measured.forwardBackward + measured.update,
+    adamw_ms: measured.update,
+    nodes,
+    trace_ms: traceMs,
+    session_ms: sessionMs,
+    event_loop_p99_ms: measured.eventLoopP99,
+    peak_rss_mb: peakRssMb(),
+    pytorch_step_ms: peer?.['step_ms'] ?? null,
+    pytorch_matmul_gflops: peer?.['matmul_gflops'] ?? null,
+    speed_over_pytorch:
+      peer === undefined ? null : peer['step_ms']! / (measured.forwardBackward + measured.update),
+  });
+  await step.program.dispose();
+  await step.optimizer.dispose();
+  await product.program.dispose();
+}
+
+/** Step and bare product by turns, so that both meet the same machine. Medians in milliseconds. */
+async function interleaved(product: Product, step: Step, rounds: number) {
+  const parts = {
+    product: [] as number[],
+    forwardBackward: [] as number[],
+    update: [] as number[],
+  };
+  const once = { warm: 0, repeats: 1 };
+  await times(product.run, { warm: 2, repeats: 0 });
+  await times(step.forwardBackward, { warm: 2, repeats: 0 });
+  await times(step.update, { warm: 1, repeats: 0 });
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  for (let round = 0; round < rounds; round += 1) {
+    parts.product.push(...(await times(product.run, once)));
+    delay.enable();
+    parts.forwardBackward.push(...(await times(step.forwardBackward, once)));
+    parts.update.push(...(await times(step.update, once)));
+    delay.disable();
+  }
+  return {
+    product: median(parts.product),
+    forwardBackward: median(parts.forwardBackward),
+    update: median(parts.update),
+    eventLoopP99: delay.percentile(99) / 1e6,
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- small costs
+
+/** What a node costs when it has almost nothing to do. */
+async function benchNodes(): Promise<void> {
+  const nodes = 500;
+  const chain = ({ x }: { x: Tensor }) => {
+    let y = x;
+    for (let i = 0; i < nodes; i += 1) y = i % 2 === 0 ? tf.sin(y) : tf.cos(y);
+    return { y };
+  };
+  const program = await compile(chain as unknown as Program, { x: float32(8) }, { name: 'chain' });
+  const x = createTensor(float32(8));
+  const y = createTensor(float32(8));
+  const measured = await times(() => program.run({ x }, { y }), { warm: 20, repeats: 200 });
+  emit(BENCH, 'nodes', { nodes, us_per_node: (1000 * median(measured)) / nodes });
+  await program.dispose();
+}
+
+/** Bytes that AdamW has to move (read θ, m, v, g; write θ, m, v, g) beside a plain copy of one array. */
+async function benchAdamw(): Promise<void> {
+  const length = BLOCKED_UPDATE_MULTIPLE * 4096;
+  const data = new Float32Array(length).fill(0.5);
+  const weights = { weights: { shape: [length], data, group: 'language-model' as const } };
+  const optimizer = await AdamwOptimizer.create(weights, ADAMW, 'cpu');
+  const target = new Float32Array(length);
+  const copies: number[] = [];
+  const updates: number[] = [];
+  for (let t = 1; t <= 12; t += 1) {
+    copies.push(...(await times(async () => target.set(data), { warm: 0, repeats: 1 })));
+    updates.push(...(await times(() => optimizer.step(t, RATES, 1), { warm: 0, repeats: 1 })));
+  }
+  const perElement = 8 * Float32Array.BYTES_PER_ELEMENT;
+  const adamw = (perElement * length) / median(updates.slice(2)) / 1e6;
+  const copy = (2 * Float32Array.BYTES_PER_ELEMENT * length) / median(copies.slice(2)) / 1e6;
+  emit(BENCH, 'adamw', {
+    parameters: length,
+    adamw_gb_s: adamw,
+    copy_gb_s: copy,
+    ratio: adamw / copy,
+  });
+  await optimizer.dispose();
+}
+
+/** Memory after many steps beside memory after the first hundred. */
+async function benchMemory(): Promise<void> {
+  const steps = 2000;
+  const size: StepSize = {
+    ...STEP_SIZES[0]!,
+    hiddenSize: 64,
+    intermediateSize: 128,
+    heads: 1,
+    tokens: 32,
+    layers: 2,
+    vocabularySize: 512,
+  };
+  const step = await openStep(size);
+  let early = 0;
+  for (let i = 1; i <= steps; i += 1) {
+    await step.forwardBackward();
+    await step.update();
+    if (i === 200) early = settledRssMb();
+  }
+  emit(BENCH, 'memory', { steps, rss_after_200_mb: early, rss_growth_mb: settledRssMb() - early });
+  await step.program.dispose();
+  await step.optimizer.dispose();
+}
+
+/** Memory that compiled and disposed programs leave behind. */
+async function benchSessions(): Promise<void> {
+  const size: StepSize = {
+    ...STEP_SIZES[0]!,
+    hiddenSize: 64,
+    intermediateSize: 128,
+    heads: 1,
+    tokens: 32,
+    layers: 2,
+    vocabularySize: 512,
+  };
+  const programs = 120;
+  let early = 0;
+  for (let i = 1; i <= programs; i += 1) {
+    const step = await openStep(size);
+    await step.forwardBackward();
+    await step.program.dispose();
+    await step.optimizer.dispose();
+    if (i === 40) early = settledRssMb();
+  }
+  emit(BENCH, 'sessions', {
+    programs,
+    rss_after_40_mb: early,
+    rss_growth_mb: settledRssMb() - early,
+  });
+}
+
+/** Resident memory without what the collector would free. */
+function settledRssMb(): number {
+  globalThis.gc?.();
+  return rssMb();
+}

@@ -1,0 +1,39 @@
+/** Milliseconds of each repetition after warm-up runs. */
+export async function times(
+  action: () => Promise<unknown>,
+  options: { readonly warm: number; readonly repeats: number },
+): Promise<number[]> {
+  for (let i = 0; i < options.warm; i += 1) await action();
+  const measured: number[] = [];
+  for (let i = 0; i < options.repeats; i += 1) {
+    const started = performance.now();
+    await action();
+    measured.push(performance.now() - started);
+  }
+  return measured;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Peak resident memory of this process so far, MiB. */
+export const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024;
+
+export const rssMb = (): number => process.memoryUsage.rss() / 2 ** 20;
+
+/** Numbers of one measured case; names carry their units. */
+export type Figures = Readonly<Record<string, number | string | null>>;
+
+/** A bench prints one JSON object a line. */
+export function emit(bench: string, name: string, figures: Figures): void {
+  const rounded = Object.entries(figures).map(([key, value]) => [
+    key,
+    typeof value === 'number' ? Number(value.toPrecision(4)) : value,
+  ]);
+  process.stdout.write(
+    `${JSON.stringify({ bench, case: name, ...Object.fromEntries(rounded) })}\n`,
+  );
+}
