@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
   BLOCKED_UPDATE_MULTIPLE,
@@ -7,6 +11,7 @@ import {
   type DeviceTensor,
   differentiate,
   float32,
+  ops,
   type Program,
   type Tensor,
   tf,
@@ -36,6 +41,7 @@ export const ENGINE_CASES: Readonly<Record<string, () => Promise<void>>> = {
   adamw: benchAdamw,
   memory: benchMemory,
   sessions: benchSessions,
+  mapped: benchMapped,
 };
 
 // ---------------------------------------------------------------------------------------------- bare product
@@ -285,6 +291,62 @@ async function benchSessions(): Promise<void> {
     rss_after_40_mb: early,
     rss_growth_mb: settledRssMb() - early,
   });
+}
+
+/** Products with bfloat16 weights that stay in their file, and what they add to the process' own memory. */
+async function benchMapped(): Promise<void> {
+  const [layers, width] = [8, 8192];
+  const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
+  try {
+    const file = path.join(folder, 'weights.bin');
+    const bytes = 2 * width * width;
+    await writeFile(file, new Uint8Array(layers * bytes));
+    const names = Array.from({ length: layers }, (_, i) => `w${i}`);
+    const weights = Object.fromEntries(
+      names.map((name, i) => [
+        name,
+        {
+          kind: 'mapped' as const,
+          shape: [width, width],
+          storedAs: 'BF16' as const,
+          file,
+          byteOffset: i * bytes,
+          byteLength: bytes,
+        },
+      ]),
+    );
+    const chain = (inputs: Record<string, Tensor>) => ({
+      y: names.reduce((x, name) => ops.linear(x, inputs[name]!), inputs['x']!),
+    });
+    const before = ownMemoryMb();
+    const program = await compile(
+      chain,
+      { ...weights, x: float32(256, width) },
+      { name: 'mapped' },
+    );
+    const x = createTensor(float32(256, width));
+    const y = createTensor(float32(256, width));
+    const measured = await times(() => program.run({ x }, { y }), { warm: 1, repeats: 5 });
+    emit(BENCH, 'mapped', {
+      weights_mb: (layers * bytes) / 2 ** 20,
+      own_memory_growth_mb: ownMemoryMb() - before,
+      gflops: gflops(program.stats.flops, median(measured)),
+    });
+    await program.dispose();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Memory of the process that is not backed by a file (Linux; elsewhere all resident memory). */
+function ownMemoryMb(): number {
+  globalThis.gc?.();
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8');
+    return Number(/RssAnon:\s+(\d+)/.exec(status)![1]) / 1024;
+  } catch {
+    return rssMb();
+  }
 }
 
 /** Resident memory without what the collector would free. */
