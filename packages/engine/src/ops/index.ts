@@ -3,4 +3,5 @@ export { attention } from './attention.js';
 export { crossEntropySum } from './cross-entropy.js';
 export { linear } from './linear.js';
 export { layerNorm, rmsNorm } from './norm.js';
+export { type BicubicOptions, resizeBicubic } from './resize-bicubic.js';
 export { rotary } from './rotary.js';
