@@ -35,11 +35,16 @@ export function locateLibrary(
   });
 }
 
+/** koffi unloads a library that nothing refers to, and function pointers read from its memory do not count. */
+const kept = new Set<object>();
+
 /** Loads the library once per call; the operating system shares one image between calls. */
 export function openLibrary(path: string): LibraryHandle {
   ensureStack();
   try {
-    return koffi.load(path);
+    const library = koffi.load(path);
+    kept.add(library);
+    return library;
   } catch (cause) {
     throw new ExecutorError({
       code: 'LIBRARY_MISSING',
