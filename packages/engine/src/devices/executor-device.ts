@@ -7,6 +7,7 @@ import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
 import { trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
+import { channelBlock } from './channel-block.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
 import { ExecutorProgram } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
@@ -41,7 +42,9 @@ export class ExecutorBackedDevice implements Device {
     options: CompileOptions,
   ): Promise<CompiledProgram> {
     const started = performance.now();
-    const traced = trace(withGradients(program, options.gradients), specs, this.name !== 'cpu');
+    const full = withGradients(program, options.gradients);
+    const onCpu = this.name === 'cpu';
+    const traced = trace(full, specs, !onCpu, onCpu ? await channelBlock() : undefined);
     const traceMs = performance.now() - started;
     const mapped = flatten(specs, isSpec).flatMap(([, spec]) => ('kind' in spec ? [spec] : []));
     const folder = externalFolder(mapped);
@@ -59,7 +62,8 @@ export class ExecutorBackedDevice implements Device {
       sessionMs,
       flops: matrixFlops(traced.graph),
     };
-    return new ExecutorProgram(traced, session, options, stats);
+    const plain = () => trace(full, specs, !onCpu).graph;
+    return new ExecutorProgram(traced, session, options, stats, plain);
   }
 }
 

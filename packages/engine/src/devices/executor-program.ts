@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../errors.js';
 import { type Binding, DeviceValue, type Session } from '../executor/index.js';
-import { sizeOf } from '../graph/graph.js';
+import { type Graph, sizeOf } from '../graph/graph.js';
 import { writesInPlace } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
 import type { TensorSpec, Tree } from '../specs.js';
@@ -39,12 +39,21 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly plans: readonly OutputPlan[];
   private queue: Promise<unknown> = Promise.resolve();
 
+  private readonly plain: () => Graph;
   private readonly traced: Traced;
   private readonly session: Session;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
 
-  constructor(traced: Traced, session: Session, options: CompileOptions, stats: CompileStats) {
+  /** @param plain the graph without layouts of this machine, for other machines to read. */
+  constructor(
+    traced: Traced,
+    session: Session,
+    options: CompileOptions,
+    stats: CompileStats,
+    plain: () => Graph,
+  ) {
+    this.plain = plain;
     this.traced = traced;
     this.session = session;
     this.options = options;
@@ -185,7 +194,8 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   async save(file: string): Promise<void> {
-    await writeFile(file, encodeModel(this.traced.graph, path.dirname(path.resolve(file))));
+    const graph = this.traced.graph.channelBlock === undefined ? this.traced.graph : this.plain();
+    await writeFile(file, encodeModel(graph, path.dirname(path.resolve(file))));
   }
 
   async dispose(): Promise<void> {

@@ -53,11 +53,14 @@ export class Graph {
   private readonly simplified = new Map<string, Value>();
   private counter = 0;
 
-  /** @param portable whether to avoid operators that only ONNX Runtime's CPU provider has. */
+  /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
   readonly portable: boolean;
+  /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
+  readonly channelBlock: number | undefined;
 
-  constructor(portable: boolean = false) {
+  constructor(portable: boolean = false, channelBlock?: number) {
     this.portable = portable;
+    this.channelBlock = channelBlock;
   }
 
   private fresh(prefix: string): string {

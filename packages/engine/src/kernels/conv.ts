@@ -1,10 +1,14 @@
-import { type Graph, sizeOf, type Value } from '../graph/graph.js';
+import type { Graph, Value } from '../graph/graph.js';
+import { symmetricPadding } from '../ops/convolution.js';
 import { tf } from '../tfjs.js';
-import { matMul } from './matmul.js';
+import {
+  blockedConvolution,
+  blockedInputGradient,
+  isBlockable,
+  type Padding,
+} from './conv-blocked.js';
+import { type ConvInfo, collectedInputGradient, filterGradient } from './conv-columns.js';
 import { defineKernel } from './registry.js';
-import { slice } from './shape.js';
-
-type ConvInfo = tf.backend_util.Conv2DInfo;
 
 /** tfjs keeps images as NHWC and filters as HWIO; ONNX wants NCHW and OIHW. */
 const TO_CHANNELS_FIRST = [0, 3, 1, 2];
@@ -45,128 +49,154 @@ const nodeAttributes = (info: ConvInfo) => ({
 
 const channelsFirst = (shape: readonly number[]) => TO_CHANNELS_FIRST.map((axis) => shape[axis]!);
 
-defineKernel('Conv2D', ['x', 'filter'], (graph, [x, filter], attributes) => {
-  const info = convInfo(x!.shape, filter!.shape, attributes);
-  const image = graph.transpose(x!, TO_CHANNELS_FIRST);
-  const weights = graph.transpose(filter!, FILTER_TO_ONNX);
+/** A filter in the layouts that convolutions want; a layout is written into the graph when it is asked for. */
+interface Filter {
+  /** (out, in, kh, kw), as ONNX and PyTorch have it. */
+  readonly planes: () => Value;
+  /** (out, taps, in). */
+  readonly pixels: () => Value;
+}
+
+/** @param filter (kh, kw, in, out). */
+function filterOfTfjs(graph: Graph, filter: Value): Filter {
+  const [height, width, inputs, outputs] = filter.shape as [number, number, number, number];
+  const matrix = graph.reshape(filter, [height * width * inputs, outputs]);
+  return {
+    planes: () => graph.transpose(filter, FILTER_TO_ONNX),
+    pixels: () => graph.reshape(graph.transpose(matrix, [1, 0]), [outputs, height * width, inputs]),
+  };
+}
+
+/** @param filter (out, in, kh, kw). */
+function filterOfTorch(graph: Graph, filter: Value): Filter {
+  const [outputs, inputs, height, width] = filter.shape as [number, number, number, number];
+  const planes = graph.reshape(filter, [outputs, inputs, height * width]);
+  return { planes: () => filter, pixels: () => graph.transpose(planes, [0, 2, 1]) };
+}
+
+/** @param x (N, h, w, in). @returns (N, oh, ow, out). */
+function convolve(
+  graph: Graph,
+  x: Value,
+  filter: Filter,
+  bias: Value | undefined,
+  info: ConvInfo,
+): Value {
+  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter.pixels(), bias, info);
+  const image = graph.transpose(x, TO_CHANNELS_FIRST);
+  const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
   const type = { shape: channelsFirst(info.outShape), dtype: 'float32' as const };
-  const result = graph.add('Conv', [image, weights], type, { attributes: nodeAttributes(info) });
+  const result = graph.add('Conv', inputs, type, { attributes: nodeAttributes(info) });
   return graph.transpose(result, TO_CHANNELS_LAST);
-});
+}
 
-defineKernel('Conv2DBackpropInput', ['dy', 'filter'], (graph, [dy, filter], attributes) => {
-  const info = convInfo(attributes.inputShape, filter!.shape, attributes);
-  const unit = info.strideHeight === 1 && info.strideWidth === 1;
-  const image = graph.transpose(dy!, TO_CHANNELS_FIRST);
-  const result = unit
-    ? correlateFlipped(graph, image, filter!, info)
-    : transposedConvolution(graph, image, filter!, info);
+/** @param dy (N, oh, ow, out). @returns (N, h, w, in). */
+function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo): Value {
+  const padding = flippedPadding(info);
+  const isUnit = info.strideHeight === 1 && info.strideWidth === 1;
+  if (!isUnit || Math.min(...Object.values(padding)) < 0) {
+    return collectedInputGradient(graph, dy, filter.pixels(), info);
+  }
+  if (isBlockable(graph, info)) {
+    return blockedInputGradient(graph, dy, filter.pixels(), info, padding);
+  }
+  const image = graph.transpose(dy, TO_CHANNELS_FIRST);
+  const result = correlateFlipped(graph, image, filter.planes(), info, padding);
   return graph.transpose(result, TO_CHANNELS_LAST);
-});
+}
 
-/** At stride 1 the input gradient is itself a convolution, with the flipped filter: the faster kernel. */
-function correlateFlipped(graph: Graph, dy: Value, filter: Value, info: ConvInfo): Value {
-  const axes = graph.int64([0, 1]);
+/** Padding of dy with which, at stride 1, its convolution with the flipped filter is the input gradient. */
+function flippedPadding(info: ConvInfo): Padding {
+  const { top, left } = info.padInfo;
+  return {
+    top: info.filterHeight - 1 - top,
+    left: info.filterWidth - 1 - left,
+    bottom: info.inHeight - info.outHeight + top,
+    right: info.inWidth - info.outWidth + left,
+  };
+}
+
+/** @param dy (N, out, oh, ow). @param filter (out, in, kh, kw). @returns (N, in, h, w). */
+function correlateFlipped(
+  graph: Graph,
+  dy: Value,
+  filter: Value,
+  info: ConvInfo,
+  { top, left, bottom, right }: Padding,
+): Value {
+  const axes = graph.int64([2, 3]);
   const starts = graph.int64([-1, -1]);
   const ends = graph.int64([-(2 ** 31), -(2 ** 31)]);
   const type = { shape: filter.shape, dtype: filter.dtype };
   const flipped = graph.add('Slice', [filter, starts, ends, axes, starts], type);
-  const spanY = (info.filterHeight - 1) * info.dilationHeight;
-  const spanX = (info.filterWidth - 1) * info.dilationWidth;
-  const { top, left } = info.padInfo;
-  const bottom = info.inHeight + spanY - info.outHeight - (spanY - top);
-  const right = info.inWidth + spanX - info.outWidth - (spanX - left);
-  const attributes = {
-    dilations: [info.dilationHeight, info.dilationWidth],
-    pads: [spanY - top, spanX - left, bottom, right],
-  };
-  const weights = graph.transpose(flipped, [2, 3, 0, 1]); // (in, out, kh, kw)
+  const attributes = { pads: [top, left, bottom, right] };
   return graph.add(
     'Conv',
-    [dy, weights],
+    [dy, graph.transpose(flipped, [1, 0, 2, 3])],
     { shape: channelsFirst(info.inShape), dtype: 'float32' },
     { attributes },
   );
 }
 
-function transposedConvolution(graph: Graph, dy: Value, filter: Value, info: ConvInfo): Value {
-  const reach = (out: number, stride: number, size: number, dilation: number) =>
-    (out - 1) * stride + (size - 1) * dilation + 1;
-  const { top, left, bottom, right } = info.padInfo;
-  const height = reach(info.outHeight, info.strideHeight, info.filterHeight, info.dilationHeight);
-  const width = reach(info.outWidth, info.strideWidth, info.filterWidth, info.dilationWidth);
-  const attributes = {
-    ...nodeAttributes(info),
-    // Rows of the input that no output row reaches (the stride does not divide) get zeros.
-    output_padding: [info.inHeight + top + bottom - height, info.inWidth + left + right - width],
-  };
-  const weights = graph.transpose(filter, FILTER_TO_ONNX); // (out, in, kh, kw)
-  return graph.add(
-    'ConvTranspose',
-    [dy, weights],
-    { shape: channelsFirst(info.inShape), dtype: 'float32' },
-    { attributes },
-  );
-}
+// ---------------------------------------------------------------------------------------------- tfjs' kernels
+
+defineKernel('Conv2D', ['x', 'filter'], (graph, [x, filter], attributes) => {
+  const info = convInfo(x!.shape, filter!.shape, attributes);
+  return convolve(graph, x!, filterOfTfjs(graph, filter!), undefined, info);
+});
+
+defineKernel('Conv2DBackpropInput', ['dy', 'filter'], (graph, [dy, filter], attributes) => {
+  const info = convInfo(attributes.inputShape, filter!.shape, attributes);
+  return inputGradient(graph, dy!, filterOfTfjs(graph, filter!), info);
+});
 
 defineKernel('Conv2DBackpropFilter', ['x', 'dy'], (graph, [x, dy], attributes) => {
   const info = convInfo(x!.shape, attributes.filterShape, attributes);
-  const { top, left, bottom, right } = info.padInfo;
-  const pads = graph.int64([0, top, left, 0, 0, bottom, right, 0]);
-  const [batch, height, width, inChannels] = x!.shape as [number, number, number, number];
-  const padded = [batch, height + top + bottom, width + left + right, inChannels];
-  const image =
-    top + left + bottom + right === 0
-      ? x!
-      : graph.add('Pad', [x, pads, graph.scalar(0)], { shape: padded, dtype: 'float32' });
-  const gradient = graph.reshape(dy!, [sizeOf(dy!.shape.slice(0, 3)), info.outChannels]);
-  const taps: Value[] = [];
-  for (let row = 0; row < info.filterHeight; row += 1) {
-    for (let column = 0; column < info.filterWidth; column += 1) {
-      const shifted = shiftedInput(graph, image, info, row, column);
-      taps.push(matMul(graph, shifted, gradient, { transposeA: true }));
-    }
-  }
-  const stacked = taps.map((tap) => graph.reshape(tap, [1, info.inChannels, info.outChannels]));
-  const type = {
-    shape: [taps.length, info.inChannels, info.outChannels],
-    dtype: 'float32' as const,
-  };
-  const all =
-    stacked.length === 1
-      ? stacked[0]!
-      : graph.add('Concat', stacked, type, { attributes: { axis: 0 } });
-  return graph.reshape(all, [...attributes.filterShape]);
+  const gradient = filterGradient(graph, x!, dy!, info);
+  const taps = info.filterHeight * info.filterWidth;
+  const matrix = graph.reshape(gradient, [info.outChannels, taps * info.inChannels]);
+  return graph.reshape(graph.transpose(matrix, [1, 0]), [...attributes.filterShape]);
 });
 
-/** Rows of x that meet filter tap (row, column), as a matrix (batch·outH·outW, in). */
-function shiftedInput(graph: Graph, x: Value, info: ConvInfo, row: number, column: number): Value {
-  const begin = [0, row * info.dilationHeight, column * info.dilationWidth, 0];
-  const reachY = (info.outHeight - 1) * info.strideHeight + 1;
-  const reachX = (info.outWidth - 1) * info.strideWidth + 1;
-  const size = [x.shape[0]!, reachY, reachX, x.shape[3]!];
-  const shape = [x.shape[0]!, info.outHeight, info.outWidth, x.shape[3]!];
-  const strided = info.strideHeight !== 1 || info.strideWidth !== 1;
-  const cut = strided
-    ? stridedCut(graph, x, begin, size, info, shape)
-    : slice(graph, x, begin, size);
-  return graph.reshape(cut, [sizeOf(shape.slice(0, 3)), shape[3]!]);
+// ---------------------------------------------------------------------------------------------- ops.convolution
+
+interface ConvolutionAttributes {
+  readonly stride: number;
+  readonly padding: number;
 }
 
-function stridedCut(
-  graph: Graph,
-  x: Value,
-  begin: readonly number[],
-  size: readonly number[],
-  info: ConvInfo,
-  shape: readonly number[],
-): Value {
-  const starts = graph.int64([begin[1]!, begin[2]!]);
-  const ends = graph.int64([begin[1]! + size[1]!, begin[2]! + size[2]!]);
-  const steps = graph.int64([info.strideHeight, info.strideWidth]);
-  const inputs = [x, starts, ends, graph.int64([1, 2]), steps];
-  return graph.add('Slice', inputs, { shape, dtype: x.dtype });
+/** @param weight shape (out, in, kh, kw). */
+function torchInfo(
+  inShape: readonly number[],
+  weight: readonly number[],
+  { stride, padding }: ConvolutionAttributes,
+): ConvInfo {
+  const [outputs, inputs, height, width] = weight as [number, number, number, number];
+  const pad = symmetricPadding(padding);
+  const attributes = {
+    strides: stride,
+    pad,
+    dataFormat: 'NHWC',
+    dimRoundingMode: 'floor',
+  } as const;
+  return convInfo(inShape, [height, width, inputs, outputs], attributes);
 }
+
+defineKernel('Convolution', ['x', 'weight', 'bias'], (graph, [x, weight, bias], attributes) => {
+  const info = torchInfo(x!.shape, weight!.shape, attributes);
+  return convolve(graph, x!, filterOfTorch(graph, weight!), bias, info);
+});
+
+defineKernel('ConvolutionInputGradient', ['dy', 'weight'], (graph, [dy, weight], attributes) => {
+  const info = torchInfo(attributes.inShape, weight!.shape, attributes);
+  return inputGradient(graph, dy!, filterOfTorch(graph, weight!), info);
+});
+
+defineKernel('ConvolutionWeightGradient', ['x', 'dy'], (graph, [x, dy], attributes) => {
+  const info = torchInfo(x!.shape, attributes.weightShape, attributes);
+  const planes = graph.transpose(filterGradient(graph, x!, dy!, info), [0, 2, 1]);
+  return graph.reshape(planes, [...attributes.weightShape]);
+});
 
 defineKernel('DepthwiseConv2dNative', ['x', 'filter'], (graph, [x, filter], attributes) => {
   const [height, width, inChannels, multiplier] = filter!.shape as [number, number, number, number];

@@ -18,10 +18,11 @@ const EXTERNAL = 1;
 /** Serialises a graph as an ONNX model. Mapped weights refer to `folder`-relative files. */
 export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
   const used = valuesOf(graph);
-  const opsetImport: object[] = [{ domain: '', version: OPSET }];
-  if (graph.nodes.some((node) => node.domain !== '')) {
-    opsetImport.push({ domain: 'com.microsoft', version: 1 });
-  }
+  const contributed = new Set(graph.nodes.map((node) => node.domain).filter(Boolean));
+  const opsetImport: object[] = [
+    { domain: '', version: OPSET },
+    ...[...contributed].map((domain) => ({ domain, version: 1 })),
+  ];
   return serialiseModel({
     irVersion: IR_VERSION,
     producerName: 'spatialsv',

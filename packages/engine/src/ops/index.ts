@@ -1,5 +1,6 @@
 export { gelu, silu } from './activations.js';
 export { attention } from './attention.js';
+export { type ConvolutionOptions, convolution } from './convolution.js';
 export { crossEntropySum } from './cross-entropy.js';
 export { linear } from './linear.js';
 export { layerNorm, rmsNorm } from './norm.js';

@@ -340,7 +340,52 @@ const RANDOM_CONVOLUTIONS: Table = Array.from({ length: 6 }, (_, i) => {
   return [name, (a, b) => tf.conv2d(as4d(a), as4d(b), stride, pad), [x, w]] as const;
 });
 
+/** [name, image, weight (out, in, kh, kw), stride, padding]; channels of 16 and more meet blocked layouts. */
+const LAYERS: readonly (readonly [string, readonly number[], readonly number[], number, number])[] =
+  [
+    ['3×3', [2, 5, 6, 3], [4, 3, 3, 3], 1, 1],
+    ['3×3, tall', [1, 17, 4, 2], [3, 2, 3, 3], 1, 1],
+    ['3×3, stride 2', [2, 8, 7, 3], [4, 3, 3, 3], 2, 1],
+    ['3×3, stride 2, in blocks', [2, 8, 8, 16], [32, 16, 3, 3], 2, 1],
+    ['3×3, in blocks', [2, 5, 6, 16], [32, 16, 3, 3], 1, 1],
+    ['3×3, tall, in blocks', [2, 12, 3, 32], [16, 32, 3, 3], 1, 1],
+    ['5×3 without padding', [1, 9, 8, 16], [16, 16, 5, 3], 1, 0],
+    ['padded beyond its reach', [1, 4, 5, 2], [3, 2, 2, 2], 1, 2],
+    ['1×1', [2, 3, 4, 16], [16, 16, 1, 1], 1, 0],
+    ['patches', [1, 8, 12, 3], [6, 3, 4, 4], 4, 0],
+    ['of one pixel', [2, 1, 1, 16], [16, 16, 3, 3], 1, 1],
+  ];
+
+const LAYER_CASES: Table = LAYERS.flatMap(([name, image, weight, stride, padding]) => [
+  [
+    `convolution ${name}`,
+    (x, w, b) => ops.convolution(tf.mul(x, 0.25), w, b, { stride, padding }),
+    [image, weight, [weight[0]!]],
+  ] as const,
+  [
+    `convolution ${name}, no bias`,
+    (x, w) => ops.convolution(tf.mul(x, 0.25), w, undefined, { stride, padding }),
+    [image, weight],
+  ] as const,
+]);
+
 const CONVOLUTIONS: Table = [
+  [
+    '3×3 same, in blocks',
+    (x, w) => tf.conv2d(as4d(tf.mul(x, 0.25)), as4d(w), 1, 'same'),
+    [
+      [1, 9, 5, 32],
+      [3, 3, 32, 16],
+    ],
+  ],
+  [
+    'dilated rows apart, in blocks',
+    (x, w) => tf.conv2d(as4d(tf.mul(x, 0.25)), as4d(w), 1, 'same', 'NHWC', [2, 1]),
+    [
+      [1, 11, 5, 16],
+      [3, 3, 16, 16],
+    ],
+  ],
   [
     '3×3 same',
     (x, w) => tf.conv2d(as4d(x), as4d(w), 1, 'same'),
@@ -495,7 +540,7 @@ export const GROUPS: readonly (readonly [string, Table])[] = [
   ['shapes', SHAPES],
   ['without gradient', NO_GRADIENT],
   ['matrices', [...MATRICES, ...RANDOM_MATRICES]],
-  ['convolutions', [...CONVOLUTIONS, ...RANDOM_CONVOLUTIONS]],
+  ['convolutions', [...CONVOLUTIONS, ...LAYER_CASES, ...RANDOM_CONVOLUTIONS]],
   ['fused', FUSED],
 ];
 
@@ -512,6 +557,7 @@ const FLAT = new Set([
 const NO_TFJS_GRADIENT = new Set([
   'stridedSlice',
   'dilated',
+  'dilated rows apart, in blocks',
   'avgPool',
   'prod of all',
   'prod last axis kept',

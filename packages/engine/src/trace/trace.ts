@@ -17,9 +17,14 @@ export interface Traced {
 /** Name of a program's output in the graph; inputs keep their path. */
 export const outputName = (path: string): string => `out:${path}`;
 
-/** Runs a program once on symbolic tensors and records its graph. */
-export function trace(program: Program, specs: SpecTree, portable = false): Traced {
-  const graph = new Graph(portable);
+/** Runs a program once on symbolic tensors and records its graph. @see Graph for `portable` and `channelBlock`. */
+export function trace(
+  program: Program,
+  specs: SpecTree,
+  portable = false,
+  channelBlock?: number,
+): Traced {
+  const graph = new Graph(portable, channelBlock);
   const inputs = new Map<string, TensorSpec>();
   const outputs = onTraceBackend(graph, () => {
     const symbols = mapTree(specs, isSpec, (spec, path) => symbol(graph, path, spec, inputs));

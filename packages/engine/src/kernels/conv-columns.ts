@@ -1,0 +1,214 @@
+/**
+ * Convolutions as matrix products over gathered pixels: gradients by filters, and by inputs of strided layers. Gradients
+ * exist for undilated filters only, as in tfjs.
+ */
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
+import type { tf } from '../tfjs.js';
+import { matMul } from './matmul.js';
+import { reduce } from './reduce.js';
+
+export type ConvInfo = tf.backend_util.Conv2DInfo;
+
+/** Marks a place outside of the image, which counts as zero. */
+const OUTSIDE = -1;
+/** Most rows that the row-wise filter gradient may add to those of the output. */
+const MOST_EXTRA_ROWS = 1.25;
+
+/** Which pixels are gathered; `key` tells tables of one graph apart. */
+interface Pick {
+  readonly key: string;
+  /** Entries per row of the result. */
+  readonly taps: number;
+  readonly index: () => Int32Array;
+}
+
+const tables = new WeakMap<Graph, Map<string, Value>>();
+
+/** Index tables are large and many layers of a model share their geometry. */
+export function sharedTable(graph: Graph, key: string, make: () => Int32Array): Value {
+  const known = tables.get(graph) ?? new Map<string, Value>();
+  tables.set(graph, known);
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const data = make();
+  const table = graph.constant(data, [data.length], 'int32');
+  known.set(key, table);
+  return table;
+}
+
+/** Whole pixels of images (N, p, C), by their place: (N · rows, taps · C). */
+function gatherPixels(graph: Graph, images: Value, pick: Pick): Value {
+  const [batch, places, channels] = images.shape as [number, number, number];
+  const table = sharedTable(graph, `${pick.key} of ${places}`, () =>
+    pick.index().map((place) => (place === OUTSIDE ? places : place)),
+  );
+  const entries = table.shape[0]!;
+  const type = { shape: [batch, entries, channels], dtype: 'float32' as const };
+  const options = { attributes: { axis: 1 } };
+  const picked = graph.add('Gather', [withZeroPixel(graph, images), table], type, options);
+  return graph.reshape(picked, [(batch * entries) / pick.taps, pick.taps * channels]);
+}
+
+/** (N, p + 1, C): a pixel of zeros behind the others. */
+function withZeroPixel(graph: Graph, images: Value): Value {
+  const [batch, places, channels] = images.shape as [number, number, number];
+  const pads = graph.int64([0, 0, 0, 0, 1, 0]);
+  const type = { shape: [batch, places + 1, channels], dtype: 'float32' as const };
+  return graph.add('Pad', [images, pads, graph.scalar(0)], type);
+}
+
+const asPixels = (graph: Graph, image: Value): Value => {
+  const [batch, height, width, channels] = image.shape as [number, number, number, number];
+  return graph.reshape(image, [batch, height * width, channels]);
+};
+
+/** Table of `rows` × `columns` × `taps` places. */
+function table(
+  [rows, columns, taps]: readonly [number, number, number],
+  place: (row: number, column: number, tap: number) => number,
+): Int32Array {
+  return Int32Array.from({ length: rows * columns * taps }, (_, i) => {
+    const tap = i % taps;
+    const cell = (i - tap) / taps;
+    return place(Math.floor(cell / columns), cell % columns, tap);
+  });
+}
+
+const within = (value: number, size: number): boolean => value >= 0 && value < size;
+
+/** Numbers that tell geometries apart. */
+const geometry = (info: ConvInfo): string =>
+  [
+    ...[info.inHeight, info.inWidth, info.outHeight, info.outWidth],
+    ...[info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth],
+    ...[info.padInfo.top, info.padInfo.left],
+  ].join();
+
+/** Place in the input that tap (ky, kx) of output row y, column x reads. */
+function inputPlace(info: ConvInfo, y: number, x: number, ky: number, kx: number): number {
+  const row = y * info.strideHeight + ky - info.padInfo.top;
+  const column = x * info.strideWidth + kx - info.padInfo.left;
+  const inside = within(row, info.inHeight) && within(column, info.inWidth);
+  return inside ? row * info.inWidth + column : OUTSIDE;
+}
+
+/**
+ * dL/dfilter as (out, taps, in).
+ * @param x (N, h, w, in). @param dy (N, oh, ow, out).
+ */
+export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
+  const rows = info.outHeight + info.filterHeight - 1;
+  const rowWise = info.strideHeight === 1 && rows <= MOST_EXTRA_ROWS * info.outHeight;
+  const product = rowWise
+    ? rowWiseProduct(graph, x, dy, info, rows)
+    : fullProduct(graph, x, dy, info);
+  const taps = info.filterHeight * info.filterWidth;
+  return graph.reshape(product, [info.outChannels, taps, info.inChannels]);
+}
+
+/** dyᵀ · columns of x, of all taps: (out, taps · in). */
+function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
+  const { outHeight, outWidth, filterHeight, filterWidth } = info;
+  const taps = filterHeight * filterWidth;
+  const columns = gatherPixels(graph, asPixels(graph, x), {
+    key: `all taps ${geometry(info)}`,
+    taps,
+    index: () =>
+      table([outHeight, outWidth, taps], (row, column, tap) =>
+        inputPlace(info, row, column, Math.floor(tap / filterWidth), tap % filterWidth),
+      ),
+  });
+  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), info.outChannels]);
+  return matMul(graph, rows, columns, { transposeA: true });
+}
+
+/**
+ * The same with a third of the memory traffic: x shifted along its rows times dy shifted along its columns. Summing over
+ * every row r of the padded input, Σ_r x[r, c + kx] · dy[r − ky, c] meets each pair of tap and output once.
+ */
+function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows: number): Value {
+  const { outHeight, outWidth, filterHeight, filterWidth } = info;
+  const shiftedInput = gatherPixels(graph, asPixels(graph, x), {
+    key: `along rows ${geometry(info)}`,
+    taps: filterWidth,
+    index: () =>
+      table([rows, outWidth, filterWidth], (row, column, kx) =>
+        inputPlace(info, row, column, 0, kx),
+      ),
+  });
+  const shiftedGradient = gatherPixels(graph, asPixels(graph, dy), {
+    key: `along columns ${geometry(info)}`,
+    taps: filterHeight,
+    index: () =>
+      table([rows, outWidth, filterHeight], (row, column, ky) => {
+        const from = row - ky;
+        return within(from, outHeight) ? from * outWidth + column : OUTSIDE;
+      }),
+  });
+  const product = matMul(graph, shiftedGradient, shiftedInput, { transposeA: true });
+  return outputsFirst(graph, product, info);
+}
+
+/** (ky · out, kx · in) to (out, ky · kx · in), by whole pixels: ONNX Runtime's general transpose is ten times slower. */
+function outputsFirst(graph: Graph, product: Value, info: ConvInfo): Value {
+  const { filterHeight, filterWidth, outChannels, inChannels } = info;
+  const pixels = graph.reshape(product, [filterHeight * outChannels * filterWidth, inChannels]);
+  const order = sharedTable(
+    graph,
+    `outputs first ${filterHeight},${filterWidth},${outChannels}`,
+    () =>
+      table(
+        [outChannels, filterHeight, filterWidth],
+        (output, ky, kx) => (ky * outChannels + output) * filterWidth + kx,
+      ),
+  );
+  const type = { shape: pixels.shape, dtype: 'float32' as const };
+  return graph.add('Gather', [pixels, order], type, { attributes: { axis: 0 } });
+}
+
+/**
+ * dL/dx of any stride: one product gives what every output sends to every tap, then each pixel of x collects its share.
+ * @param dy (N, oh, ow, out). @param filter (out, taps, in). @returns (N, h, w, in).
+ */
+export function collectedInputGradient(
+  graph: Graph,
+  dy: Value,
+  filter: Value,
+  info: ConvInfo,
+): Value {
+  const [outputs, taps, inputs] = filter.shape as [number, number, number];
+  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), outputs]);
+  const sent = matMul(graph, rows, graph.reshape(filter, [outputs, taps * inputs]));
+  const places = info.outHeight * info.outWidth * taps;
+  const terms =
+    Math.ceil(info.filterHeight / info.strideHeight) *
+    Math.ceil(info.filterWidth / info.strideWidth);
+  const collected = gatherPixels(graph, graph.reshape(sent, [dy.shape[0]!, places, inputs]), {
+    key: `senders ${geometry(info)}`,
+    taps: terms,
+    index: () => senders(info, terms),
+  });
+  const shares = [sizeOf(info.inShape.slice(0, 3)), terms, inputs];
+  return graph.reshape(
+    reduce(graph, 'ReduceSum', graph.reshape(collected, shares), 1),
+    info.inShape,
+  );
+}
+
+/** Places (output, tap) that read each input, at most `terms` of them, filled up with {@link OUTSIDE}. */
+function senders(info: ConvInfo, terms: number): Int32Array {
+  const { outHeight, outWidth, filterHeight, filterWidth, inHeight, inWidth } = info;
+  const result = new Int32Array(inHeight * inWidth * terms).fill(OUTSIDE);
+  const count = new Int32Array(inHeight * inWidth);
+  const taps = filterHeight * filterWidth;
+  for (let output = 0; output < outHeight * outWidth; output += 1) {
+    for (let tap = 0; tap < taps; tap += 1) {
+      const [y, x] = [Math.floor(output / outWidth), output % outWidth];
+      const input = inputPlace(info, y, x, Math.floor(tap / filterWidth), tap % filterWidth);
+      if (input === OUTSIDE) continue;
+      result[input * terms + count[input]!] = output * taps + tap;
+      count[input]! += 1;
+    }
+  }
+  return result;
+}

@@ -1,0 +1,119 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { channelBlock } from '../devices/channel-block.js';
+import { DeviceValue, Session } from '../executor/index.js';
+import { type Graph, sizeOf } from '../graph/graph.js';
+import { compile, float32, ops, type Tensor, tf } from '../index.js';
+import { encodeModel } from '../onnx/encode.js';
+import type { Program } from '../specs.js';
+import { seeded } from '../testing/compare.js';
+import { trace } from '../trace/trace.js';
+
+type Inputs = Record<'x' | 'weight' | 'bias', Tensor>;
+
+const BLOCKED = 'com.microsoft.nchwc';
+
+/** A layer of blockable channels with its three gradients. */
+const layer = (stride: number, padding: number) =>
+  (({ x, weight, bias }: Inputs) => {
+    const loss = (...[image, filter, offset]: Tensor[]) =>
+      tf.sum(tf.square(ops.convolution(image!, filter!, offset, { stride, padding }))) as tf.Scalar;
+    const [dx, dWeight, dBias] = tf.grads(loss)([x, weight, bias]);
+    return { y: ops.convolution(x, weight, bias, { stride, padding }), dx, dWeight, dBias };
+  }) as unknown as Program;
+
+const specsOf = (image: readonly number[], weight: readonly number[]) => ({
+  x: float32(...image),
+  weight: float32(...weight),
+  bias: float32(weight[0]!),
+});
+
+async function runGraph(graph: Graph, data: Record<string, Float32Array>): Promise<Float32Array[]> {
+  const session = await Session.create(encodeModel(graph), { device: 'cpu' });
+  const binding = session.createBinding();
+  for (const { name, shape } of graph.inputs) {
+    binding.bindInput(name, DeviceValue.fromHost(data[name]!, 'float32', shape));
+  }
+  const results = graph.outputs.map(({ value }) => {
+    const result = new Float32Array(sizeOf(value.shape));
+    binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
+    return result;
+  });
+  await binding.run();
+  session.dispose();
+  return results;
+}
+
+const domains = (graph: Graph) => new Set(graph.nodes.map((node) => node.domain));
+
+describe('the blocked layout', () => {
+  it('has blocks that the processor offers, found once', async () => {
+    const block = await channelBlock();
+    expect([4, 8, 16, undefined]).toContain(block);
+    expect(channelBlock()).toBe(channelBlock());
+  });
+
+  it.each([
+    [[2, 6, 5, 32], [16, 32, 3, 3], 1, 1],
+    [[1, 19, 7, 16], [48, 16, 3, 3], 1, 1],
+    [[2, 9, 8, 16], [32, 16, 3, 3], 2, 1],
+    [[1, 8, 8, 16], [16, 16, 5, 3], 1, 0],
+  ] as const)('equals plain operators on %j, weight %j, stride %i', async (...layerCase) => {
+    const [image, weight, stride, padding] = layerCase;
+    const specs = specsOf(image, weight);
+    const data = Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
+    );
+    const block = await channelBlock();
+    const blocked = trace(layer(stride, padding), specs, false, block).graph;
+    const plain = trace(layer(stride, padding), specs, true).graph;
+    expect(domains(blocked).has(BLOCKED)).toBe(block !== undefined);
+    expect([...domains(plain)]).toEqual(['']);
+    const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
+    expected.forEach((values, output) => {
+      const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const worst = values.reduce(
+        (most, value, i) => Math.max(most, Math.abs(value - found[output]![i]!)),
+        0,
+      );
+      expect(worst / scale).toBeLessThan(1e-5);
+    });
+  });
+
+  it('is not used for channels that its blocks do not divide', () => {
+    const { graph } = trace(layer(1, 1), specsOf([1, 4, 4, 12], [16, 12, 3, 3]), false, 16);
+    expect(domains(graph).has(BLOCKED)).toBe(false);
+  });
+
+  it('stays out of saved graphs, which other machines read', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'convolution-'));
+    const file = path.join(folder, 'layer.onnx');
+    const compiled = await compile(layer(1, 1), specsOf([1, 4, 4, 16], [16, 16, 3, 3]));
+    await compiled.save(file);
+    await compiled.dispose();
+    expect((await readFile(file)).includes(BLOCKED)).toBe(false);
+    const session = await Session.create(file, { device: 'cpu' });
+    expect(session.inputs.map(({ name }) => name)).toEqual(['x', 'weight', 'bias']);
+    session.dispose();
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('index tables', () => {
+  it('are shared by layers of one geometry', () => {
+    const twice = (({ x, weight, bias }: Inputs) => {
+      const loss = (filter: Tensor) => {
+        const inner = ops.convolution(x, filter, bias, { padding: 1 });
+        return tf.sum(tf.square(ops.convolution(inner, filter, bias, { padding: 1 }))) as tf.Scalar;
+      };
+      return { gradient: tf.grad(loss)(weight) };
+    }) as unknown as Program;
+    const { graph } = trace(twice, specsOf([1, 12, 12, 16], [16, 16, 3, 3]));
+    const tables = graph.nodes
+      .filter(({ operator }) => operator === 'Gather')
+      .map((node) => node.inputs[1]!.name);
+    expect(tables).toHaveLength(6);
+    expect(new Set(tables).size).toBe(3);
+  });
+});
