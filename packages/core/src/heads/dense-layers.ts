@@ -11,9 +11,8 @@ export function convolve3x3(
   x: Tensor,
   { stride = 1, bias = true }: { readonly stride?: 1 | 2; readonly bias?: boolean } = {},
 ): Tensor {
-  const filter = tf.transpose(layer.get('weight'), [2, 3, 1, 0]);
-  const y = tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, stride, 1);
-  return bias ? tf.add(y, layer.get('bias')) : y;
+  const offset = bias ? layer.get('bias') : undefined;
+  return ops.convolution(x, layer.get('weight'), offset, { stride, padding: 1 });
 }
 
 /** 1×1 convolution. `weight` (out, in, 1, 1). */
