@@ -242,19 +242,21 @@ async function benchAdamw(): Promise<void> {
   await optimizer.dispose();
 }
 
+/** Small enough that thousands of steps take seconds. */
+const SMALL: StepSize = {
+  name: 'small',
+  hiddenSize: 64,
+  intermediateSize: 128,
+  heads: 1,
+  layers: 2,
+  vocabularySize: 512,
+  tokens: 32,
+};
+
 /** Memory after many steps beside memory after the first hundred. */
 async function benchMemory(): Promise<void> {
   const steps = 2000;
-  const size: StepSize = {
-    ...STEP_SIZES[0]!,
-    hiddenSize: 64,
-    intermediateSize: 128,
-    heads: 1,
-    tokens: 32,
-    layers: 2,
-    vocabularySize: 512,
-  };
-  const step = await openStep(size);
+  const step = await openStep(SMALL);
   let early = 0;
   for (let i = 1; i <= steps; i += 1) {
     await step.forwardBackward();
@@ -268,19 +270,10 @@ async function benchMemory(): Promise<void> {
 
 /** Memory that compiled and disposed programs leave behind. */
 async function benchSessions(): Promise<void> {
-  const size: StepSize = {
-    ...STEP_SIZES[0]!,
-    hiddenSize: 64,
-    intermediateSize: 128,
-    heads: 1,
-    tokens: 32,
-    layers: 2,
-    vocabularySize: 512,
-  };
   const programs = 120;
   let early = 0;
   for (let i = 1; i <= programs; i += 1) {
-    const step = await openStep(size);
+    const step = await openStep(SMALL);
     await step.forwardBackward();
     await step.program.dispose();
     await step.optimizer.dispose();
