@@ -367,4 +367,22 @@ describe('products that something is added to', () => {
     expect(residual).toEqual([5, 3, 14, 9]);
     await compiled.dispose();
   });
+
+  it('scatter into an accumulator in place', async () => {
+    const lookUp = program(({ table, sum, ids }: Record<string, Tensor>) => {
+      const { gradients } = differentiate(
+        (p) => ({ loss: tf.sum(tf.square(tf.gather(p['table']!, ids as tf.Tensor1D))) }),
+        { table: table! },
+      );
+      return { sum: tf.add(sum!, gradients['table']!) };
+    });
+    const specs = { table: float32(3, 2), sum: float32(3, 2), ids: int32(3) };
+    const compiled = await compile(lookUp, specs, { state: ['sum'] });
+    const memory = new Float32Array(6).fill(10);
+    const sum = createTensor(float32(3, 2), memory);
+    const table = Float32Array.of(1, 2, 3, 4, 5, 6);
+    for (let i = 0; i < 2; i += 1) await compiled.run({ sum, table, ids: Int32Array.of(2, 0, 2) });
+    expect(Array.from(memory)).toEqual([14, 18, 10, 10, 50, 58]);
+    await compiled.dispose();
+  });
 });

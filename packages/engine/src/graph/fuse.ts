@@ -1,8 +1,8 @@
 import { type Graph, type Node, sameShape, type Value } from './graph.js';
 
 /**
- * Turns x + A·B into one product that starts from x (Gemm's third input): residual connections, sums of gradients and
- * gradient accumulators then cost no pass of their own.
+ * Turns x + A·B into one product that starts from x (Gemm's third input), and x + scattered rows into a scatter that
+ * starts from x: residual connections, sums of gradients and gradient accumulators then cost no pass of their own.
  */
 export function fuseAddedProducts(graph: Graph): void {
   const uses = countUses(graph);
@@ -19,27 +19,32 @@ export function fuseAddedProducts(graph: Graph): void {
   graph.nodes.splice(0, graph.nodes.length, ...kept);
 }
 
-/** The product that stands in for an addition, and the plain product that it makes superfluous. */
+/** The node that stands in for an addition, and the one that it makes superfluous. */
 function fuse(
   add: Node,
   producers: ReadonlyMap<string, Node>,
   uses: ReadonlyMap<string, number>,
 ): { node: Node; product: Node } | undefined {
   const [a, b] = add.inputs as [Value, Value];
-  for (const [product, start] of [
+  for (const [summand, start] of [
     [b, a],
     [a, b],
   ] as const) {
-    const gemm = producers.get(product.name);
-    const plain = gemm?.operator === 'Gemm' && gemm.inputs.length === 2;
-    if (!plain || uses.get(product.name) !== 1) continue;
-    if (!sameShape(start.shape, product.shape)) continue;
-    return {
-      product: gemm,
-      node: { ...gemm, inputs: [...gemm.inputs, start], outputs: add.outputs },
-    };
+    const product = producers.get(summand.name);
+    if (product === undefined || uses.get(summand.name) !== 1) continue;
+    if (!sameShape(start.shape, summand.shape)) continue;
+    const inputs = startingFrom(product, start);
+    if (inputs !== undefined)
+      return { product, node: { ...product, inputs, outputs: add.outputs } };
   }
   return undefined;
+}
+
+/** Inputs with which a product, or a scattered sum into zeros, begins at `start` instead. */
+function startingFrom(node: Node, start: Value): (Value | undefined)[] | undefined {
+  if (node.operator === 'Gemm' && node.inputs.length === 2) return [...node.inputs, start];
+  const sums = node.operator === 'ScatterND' && node.attributes['reduction'] === 'add';
+  return sums && node.inputs[0]?.uniform === 0 ? [start, ...node.inputs.slice(1)] : undefined;
 }
 
 function countUses(graph: Graph): Map<string, number> {

@@ -51,6 +51,8 @@ export class Graph {
   private readonly integers = new Map<string, Value>();
   private readonly floats = new Map<number, Value>();
   private readonly simplified = new Map<string, Value>();
+  /** What the results of Reshape nodes are other shapes of. */
+  private readonly reshaped = new Map<Value, Value>();
   private counter = 0;
 
   /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
@@ -174,7 +176,13 @@ export class Graph {
     if (value.constant !== undefined) {
       return { ...value, name: this.fresh('const'), shape: [...shape] };
     }
-    return this.add('Reshape', [value, this.int64(shape)], { shape, dtype: value.dtype });
+    // Of a chain of reshapes only the last counts.
+    const source = this.reshaped.get(value) ?? value;
+    if (sameShape(source.shape, shape)) return source;
+    const type = { shape, dtype: value.dtype };
+    const result = this.add('Reshape', [source, this.int64(shape)], type);
+    this.reshaped.set(result, source);
+    return result;
   }
 
   transpose(value: Value, permutation: readonly number[]): Value {

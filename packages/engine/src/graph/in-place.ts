@@ -6,7 +6,7 @@ const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Where', 'Sqrt', 'Neg',
 /**
  * Whether an output may be written over an input of the graph: every reader of the input must have finished before the
  * output is written. That is certain when each reader feeds, directly or indirectly, the node that makes the output, and
- * that node itself is elementwise, or a product that starts from the input.
+ * that node itself is elementwise, or a product or scatter that starts from the input.
  */
 export function writesInPlace(graph: Graph, inputName: string, outputName: string): boolean {
   const input = graph.inputs.find((value) => value.name === inputName);
@@ -21,11 +21,12 @@ export function writesInPlace(graph: Graph, inputName: string, outputName: strin
   );
 }
 
-/** A product may overwrite the matrix that it starts from, which it reads before anything is written. */
+/** A product or a scatter may overwrite what it starts from, which it reads before anything is written. */
 function mayOverwrite(node: Node, inputName: string): boolean {
   if (ELEMENTWISE.has(node.operator)) return true;
-  const reads = (index: number) => node.inputs[index]?.name === inputName;
-  return node.operator === 'Gemm' && reads(2) && !reads(0) && !reads(1);
+  const start = { Gemm: 2, ScatterND: 0 }[node.operator];
+  const readers = node.inputs.flatMap((value, i) => (value?.name === inputName ? [i] : []));
+  return readers.length === 1 && readers[0] === start;
 }
 
 /** The node itself and everything that it depends on. */

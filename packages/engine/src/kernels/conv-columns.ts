@@ -43,9 +43,10 @@ function gatherPixels(graph: Graph, images: Value, pick: Pick): Value {
     pick.index().map((place) => (place === OUTSIDE ? places : place)),
   );
   const entries = table.shape[0]!;
+  const reachesOutside = (table.constant as Int32Array).includes(places);
+  const source = reachesOutside ? withZeroPixel(graph, images) : images;
   const type = { shape: [batch, entries, channels], dtype: 'float32' as const };
-  const options = { attributes: { axis: 1 } };
-  const picked = graph.add('Gather', [withZeroPixel(graph, images), table], type, options);
+  const picked = graph.add('Gather', [source, table], type, { attributes: { axis: 1 } });
   return graph.reshape(picked, [(batch * entries) / pick.taps, pick.taps * channels]);
 }
 
@@ -108,9 +109,15 @@ export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo
 
 /** dyᵀ · columns of x, of all taps: (out, taps · in). */
 function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
+  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), info.outChannels]);
+  return matMul(graph, rows, columnsOf(graph, x, info), { transposeA: true });
+}
+
+/** What each output reads of x (N, h, w, in): (N · oh · ow, taps · in). */
+function columnsOf(graph: Graph, x: Value, info: ConvInfo): Value {
   const { outHeight, outWidth, filterHeight, filterWidth } = info;
   const taps = filterHeight * filterWidth;
-  const columns = gatherPixels(graph, asPixels(graph, x), {
+  return gatherPixels(graph, asPixels(graph, x), {
     key: `all taps ${geometry(info)}`,
     taps,
     index: () =>
@@ -118,8 +125,25 @@ function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
         inputPlace(info, row, column, Math.floor(tap / filterWidth), tap % filterWidth),
       ),
   });
-  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), info.outChannels]);
-  return matMul(graph, rows, columns, { transposeA: true });
+}
+
+/**
+ * The convolution as one product, which needs no other layout of the filter.
+ * @param x (N, h, w, in). @param filter (out, taps, in). @param bias (out). @returns (N, oh, ow, out).
+ */
+export function columnConvolution(
+  graph: Graph,
+  x: Value,
+  filter: Value,
+  bias: Value | undefined,
+  info: ConvInfo,
+): Value {
+  const columns = columnsOf(graph, x, info);
+  const matrix = graph.reshape(filter, [info.outChannels, columns.shape[1]!]);
+  const inputs = bias === undefined ? [columns, matrix] : [columns, matrix, bias];
+  const type = { shape: [columns.shape[0]!, info.outChannels], dtype: 'float32' as const };
+  const product = graph.add('Gemm', inputs, type, { attributes: { transA: 0, transB: 1 } });
+  return graph.reshape(product, info.outShape);
 }
 
 /**

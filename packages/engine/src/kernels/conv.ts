@@ -7,7 +7,12 @@ import {
   isBlockable,
   type Padding,
 } from './conv-blocked.js';
-import { type ConvInfo, collectedInputGradient, filterGradient } from './conv-columns.js';
+import {
+  type ConvInfo,
+  collectedInputGradient,
+  columnConvolution,
+  filterGradient,
+} from './conv-columns.js';
 import { defineKernel } from './registry.js';
 
 /** tfjs keeps images as NHWC and filters as HWIO; ONNX wants NCHW and OIHW. */
@@ -74,6 +79,13 @@ function filterOfTorch(graph: Graph, filter: Value): Filter {
   return { planes: () => filter, pixels: () => graph.transpose(planes, [0, 2, 1]) };
 }
 
+/** Output pixels of a batch up to which another layout of the filter costs more than the product itself. */
+const FEW_PIXELS = 256;
+
+/** GPUs have a good convolution of their own. */
+const isSmall = (graph: Graph, info: ConvInfo): boolean =>
+  !graph.portable && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
+
 /** @param x (N, h, w, in). @returns (N, oh, ow, out). */
 function convolve(
   graph: Graph,
@@ -82,6 +94,7 @@ function convolve(
   bias: Value | undefined,
   info: ConvInfo,
 ): Value {
+  if (isSmall(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
   if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter.pixels(), bias, info);
   const image = graph.transpose(x, TO_CHANNELS_FIRST);
   const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
@@ -94,7 +107,7 @@ function convolve(
 function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo): Value {
   const padding = flippedPadding(info);
   const isUnit = info.strideHeight === 1 && info.strideWidth === 1;
-  if (!isUnit || Math.min(...Object.values(padding)) < 0) {
+  if (!isUnit || isSmall(graph, info) || Math.min(...Object.values(padding)) < 0) {
     return collectedInputGradient(graph, dy, filter.pixels(), info);
   }
   if (isBlockable(graph, info)) {

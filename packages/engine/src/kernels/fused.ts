@@ -2,7 +2,7 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { binary, like, unary } from './elementwise.js';
 import { matMul } from './matmul.js';
-import { reduce } from './reduce.js';
+import { columnSum, reduce } from './reduce.js';
 import { defineKernel } from './registry.js';
 
 const mul = (graph: Graph, a: Value, b: Value) => binary(graph, 'Mul', a, b);
@@ -53,12 +53,6 @@ defineKernel('RmsNorm', ['x', 'weight'], (graph, [x, weight], { epsilon }) =>
   mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
 );
 
-/** Sum over every axis but the last. */
-function sumOverRows(graph: Graph, x: Value): Value {
-  const axes = x.shape.slice(0, -1).map((_, i) => i);
-  return reduce(graph, 'ReduceSum', x, axes);
-}
-
 /** dx = r·(g − x̂·mean(g·x̂)), dw = Σ dy·x̂, with g = dy·w, x̂ = x·r. */
 defineKernel('RmsNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight], { epsilon }) => {
   const inverse = inverseRms(graph, x!, epsilon);
@@ -66,7 +60,7 @@ defineKernel('RmsNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight], 
   const perElement = mul(graph, dy!, normalised);
   const mean = meanOfProduct(graph, perElement, weight!);
   const centred = sub(graph, mul(graph, dy!, weight!), mul(graph, normalised, mean));
-  return [mul(graph, centred, inverse), sumOverRows(graph, perElement)];
+  return [mul(graph, centred, inverse), columnSum(graph, perElement, false)];
 });
 
 /** mean(x · w) over the last axis as a matrix-vector product: no full-size intermediate. */
@@ -93,7 +87,11 @@ defineKernel('LayerNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight]
   const g = mul(graph, dy!, weight!);
   const along = mul(graph, normalised, meanOfProduct(graph, perElement, weight!));
   const rest = sub(graph, sub(graph, g, reduce(graph, 'ReduceMean', g, -1, true)), along);
-  return [mul(graph, rest, inverse), sumOverRows(graph, perElement), sumOverRows(graph, dy!)];
+  return [
+    mul(graph, rest, inverse),
+    columnSum(graph, perElement, false),
+    columnSum(graph, dy!, false),
+  ];
 });
 
 // ---------------------------------------------------------------------------------------------- rotary

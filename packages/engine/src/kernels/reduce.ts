@@ -1,6 +1,7 @@
-import type { Graph, Value } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 
+import { matMul } from './matmul.js';
 import { defineKernel } from './registry.js';
 
 interface ReduceAttributes {
@@ -31,8 +32,29 @@ for (const operator of ['Sum', 'Mean', 'Max', 'Min', 'Prod']) {
   defineKernel(operator, ['x'], (graph, [x], attributes: ReduceAttributes) => {
     const numeric = x!.dtype === 'bool' ? graph.cast(x!, 'int32') : x!;
     const axis = attributes.axis ?? attributes.reductionIndices;
+    if (operator === 'Sum' && isColumnSum(numeric, axis)) {
+      return columnSum(graph, numeric, attributes.keepDims ?? false);
+    }
     return reduce(graph, `Reduce${operator}`, numeric, axis, attributes.keepDims);
   });
+}
+
+/** Elements from which a sum over rows is worth a product. */
+const LARGE_SUM = 2 ** 15;
+
+function isColumnSum(x: Value, axis: number | readonly number[] | undefined): boolean {
+  const axes = tf.util.parseAxisParam(axis as number[], [...x.shape]);
+  const allButLast = axes.length === x.shape.length - 1 && axes.every((at, i) => at === i);
+  return allButLast && x.dtype === 'float32' && sizeOf(x.shape) >= LARGE_SUM;
+}
+
+/** Sum over every axis but the last as a product with a row of ones, several times faster than ONNX Runtime's ReduceSum. */
+export function columnSum(graph: Graph, x: Value, keepDims: boolean): Value {
+  const columns = x.shape.at(-1)!;
+  const rows = sizeOf(x.shape) / columns;
+  const ones = graph.constant(new Float32Array(rows).fill(1), [1, rows], 'float32');
+  const sum = matMul(graph, ones, graph.reshape(x, [rows, columns]));
+  return graph.reshape(sum, keepDims ? [...x.shape.slice(0, -1).fill(1), columns] : [columns]);
 }
 
 defineKernel('All', ['x'], (graph, [x], { axis, keepDims }: ReduceAttributes) =>

@@ -36,6 +36,7 @@ export function trace(
   });
   removeUnused(graph);
   fuseAddedProducts(graph);
+  removeUnused(graph);
   return { graph, inputs, outputs };
 }
 
