@@ -13,13 +13,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'spatialsv-test-'));
 const jestReport = join(scratch, 'jest.json');
 
-// Plain output, and no background process left behind by nx.
-const env = {
-  ...process.env,
-  PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`,
-  NX_DAEMON: 'false',
-  NX_TUI: 'false',
-};
+const binaries = join(root, 'node_modules', '.bin');
+const env = { ...process.env, PATH: `${binaries}${delimiter}${process.env.PATH ?? ''}` };
 
 const NOTHING = { passed: 0, failed: 0, skipped: 0 };
 
