@@ -1,6 +1,6 @@
 /**
- * Convolutions as matrix products over gathered pixels: gradients by filters, and by inputs of strided layers. Gradients
- * exist for undilated filters only, as in tfjs.
+ * Convolutions as matrix products over gathered pixels: small ones, gradients by filters, and by inputs of strided layers.
+ * Gradients exist for undilated filters only, as in tfjs.
  */
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import type { tf } from '../tfjs.js';
@@ -82,13 +82,13 @@ const geometry = (info: ConvInfo): string =>
   [
     ...[info.inHeight, info.inWidth, info.outHeight, info.outWidth],
     ...[info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth],
-    ...[info.padInfo.top, info.padInfo.left],
+    ...[info.dilationHeight, info.dilationWidth, info.padInfo.top, info.padInfo.left],
   ].join();
 
 /** Place in the input that tap (ky, kx) of output row y, column x reads. */
 function inputPlace(info: ConvInfo, y: number, x: number, ky: number, kx: number): number {
-  const row = y * info.strideHeight + ky - info.padInfo.top;
-  const column = x * info.strideWidth + kx - info.padInfo.left;
+  const row = y * info.strideHeight + ky * info.dilationHeight - info.padInfo.top;
+  const column = x * info.strideWidth + kx * info.dilationWidth - info.padInfo.left;
   const inside = within(row, info.inHeight) && within(column, info.inWidth);
   return inside ? row * info.inWidth + column : OUTSIDE;
 }

@@ -340,18 +340,25 @@ const RANDOM_CONVOLUTIONS: Table = Array.from({ length: 6 }, (_, i) => {
   return [name, (a, b) => tf.conv2d(as4d(a), as4d(b), stride, pad), [x, w]] as const;
 });
 
-/** [name, image, weight (out, in, kh, kw), stride, padding]; channels of 16 and more meet blocked layouts. */
+/**
+ * [name, image, weight (out, in, kh, kw), stride, padding]. More than 256 output pixels, and then channels of multiples of
+ * 16 or not, are computed in different ways.
+ */
 const LAYERS: readonly (readonly [string, readonly number[], readonly number[], number, number])[] =
   [
     ['3×3', [2, 5, 6, 3], [4, 3, 3, 3], 1, 1],
     ['3×3, tall', [1, 17, 4, 2], [3, 2, 3, 3], 1, 1],
+    ['3×3, large', [2, 13, 11, 3], [4, 3, 3, 3], 1, 1],
+    ['3×3, in blocks', [1, 18, 17, 16], [32, 16, 3, 3], 1, 1],
+    ['3×3, tall, in blocks', [2, 46, 3, 32], [16, 32, 3, 3], 1, 1],
     ['3×3, stride 2', [2, 8, 7, 3], [4, 3, 3, 3], 2, 1],
-    ['3×3, stride 2, in blocks', [2, 8, 8, 16], [32, 16, 3, 3], 2, 1],
-    ['3×3, in blocks', [2, 5, 6, 16], [32, 16, 3, 3], 1, 1],
-    ['3×3, tall, in blocks', [2, 12, 3, 32], [16, 32, 3, 3], 1, 1],
-    ['5×3 without padding', [1, 9, 8, 16], [16, 16, 5, 3], 1, 0],
+    ['3×3, stride 2, large', [2, 26, 23, 3], [4, 3, 3, 3], 2, 1],
+    ['3×3, stride 2, in blocks', [2, 26, 23, 16], [16, 16, 3, 3], 2, 1],
+    ['5×3 without padding', [1, 9, 8, 3], [2, 3, 5, 3], 1, 0],
+    ['5×3 without padding, in blocks', [1, 20, 19, 16], [16, 16, 5, 3], 1, 0],
     ['padded beyond its reach', [1, 4, 5, 2], [3, 2, 2, 2], 1, 2],
-    ['1×1', [2, 3, 4, 16], [16, 16, 1, 1], 1, 0],
+    ['padded beyond its reach, large', [1, 14, 15, 2], [3, 2, 2, 2], 1, 2],
+    ['1×1, in blocks', [2, 9, 16, 16], [16, 16, 1, 1], 1, 0],
     ['patches', [1, 8, 12, 3], [6, 3, 4, 4], 4, 0],
     ['of one pixel', [2, 1, 1, 16], [16, 16, 3, 3], 1, 1],
   ];
@@ -374,7 +381,7 @@ const CONVOLUTIONS: Table = [
     '3×3 same, in blocks',
     (x, w) => tf.conv2d(as4d(tf.mul(x, 0.25)), as4d(w), 1, 'same'),
     [
-      [1, 9, 5, 32],
+      [1, 17, 17, 32],
       [3, 3, 32, 16],
     ],
   ],
@@ -382,7 +389,7 @@ const CONVOLUTIONS: Table = [
     'dilated rows apart, in blocks',
     (x, w) => tf.conv2d(as4d(tf.mul(x, 0.25)), as4d(w), 1, 'same', 'NHWC', [2, 1]),
     [
-      [1, 11, 5, 16],
+      [1, 19, 15, 16],
       [3, 3, 16, 16],
     ],
   ],
