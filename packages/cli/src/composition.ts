@@ -11,10 +11,16 @@ import {
 import { mindCubeBenchmark } from '@spatialsv/eval';
 import synthetic from '@spatialsv/vfm-synthetic/plugin';
 
-/** What comes with the `spatialsv` package. */
-const FIRST_PARTY: readonly { readonly name: string; readonly plugin: PluginV1 }[] = [
+type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
+
+/** Plugin packages that come with `spatialsv`. */
+const FIRST_PARTY: readonly NamedPlugin[] = [
   { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
   { name: '@spatialsv/vfm-synthetic', plugin: synthetic },
+];
+
+/** Contributions of packages that are no plugins, so that they are not found among the user's dependencies. */
+const BUILT_IN: readonly NamedPlugin[] = [
   {
     name: '@spatialsv/eval',
     plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [mindCubeBenchmark] }),
@@ -34,7 +40,7 @@ export async function composePlugins(
 ): Promise<PluginRegistry> {
   const dependencies = await userDependencies(folder);
   const own = new Set(named ?? dependencies);
-  const builtIn = FIRST_PARTY.filter(({ name }) => !own.has(name));
+  const builtIn = [...FIRST_PARTY.filter(({ name }) => !own.has(name)), ...BUILT_IN];
   if (named !== undefined) {
     return createRegistry(await loadPlugins({ builtIn, plugins: named, from: folder }));
   }
