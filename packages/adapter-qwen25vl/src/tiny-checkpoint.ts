@@ -27,6 +27,13 @@ export interface Qwen25VlTinyOptions extends TinyCheckpointOptions {
   readonly minPixels?: number;
   readonly maxPixels?: number;
   readonly vision?: TinyVisionOptions;
+  /**
+   * Base of the rotary positions, 1000000 (the published one) by default. Rows and columns of a picture turn by the lowest
+   * frequencies only: with the published base, the few cells of a small picture all stand at nearly the same angle.
+   */
+  readonly ropeTheta?: number;
+  /** Size of the projector's output weights, 0.2 by default; 1 lets a model that is trained from scratch see sooner. */
+  readonly projectorGain?: number;
 }
 
 export interface TinyVisionOptions {
@@ -68,7 +75,7 @@ export async function writeTinyQwen25Vl(options: Qwen25VlTinyOptions): Promise<v
 function tinyTensors(config: JsonObject, options: Qwen25VlTinyOptions) {
   const parsed = parseTinyConfig(config);
   const shapes = qwen25VlShapes(parsed);
-  const values = tinyWeights(parsed, options.seed);
+  const values = tinyWeights(parsed, options.seed, options.projectorGain);
   return new Map(
     [...values].map(([name, data]) => [
       name,
@@ -119,7 +126,7 @@ function tinyConfig(options: Qwen25VlTinyOptions, ids: ReadonlyMap<string, numbe
     num_hidden_layers: layers,
     num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
     rms_norm_eps: 1e-6,
-    rope_theta: 1000000,
+    rope_theta: options.ropeTheta ?? 1000000,
     rope_scaling: { type: 'mrope', mrope_section: tinySections(hidden / heads) },
     sliding_window: 4096,
     tie_word_embeddings: options.tieHead ?? true,

@@ -14,11 +14,15 @@ const EMBEDDING_DEVIATION = 0.04;
  * cosine components of each colour, a constant bias lets the norms keep brightness, and its blocks are small
  * residuals.
  */
-export function tinyWeights(config: Qwen25VlConfig, seed: number): Map<string, Float32Array> {
+export function tinyWeights(
+  config: Qwen25VlConfig,
+  seed: number,
+  projectorGain = 0.2,
+): Map<string, Float32Array> {
   const random = createRandom(seed);
   const weights = new Map<string, Float32Array>();
   for (const [name, shape] of Object.entries(qwen25VlShapes(config))) {
-    weights.set(name, initialValue(config, name, shape, random));
+    weights.set(name, initialValue(config, name, shape, { random, projectorGain }));
   }
   return weights;
 }
@@ -27,7 +31,7 @@ function initialValue(
   config: Qwen25VlConfig,
   name: string,
   shape: readonly number[],
-  random: Random,
+  { random, projectorGain }: { readonly random: Random; readonly projectorGain: number },
 ): Float32Array {
   const size = shape.reduce((product, side) => product * side, 1);
   if (name === 'visual.patch_embed.proj.weight') return patchFilters(config.vision, random);
@@ -36,13 +40,14 @@ function initialValue(
   if (/norm\d?\.weight$|layernorm\.weight$|ln_q\.weight$/.test(name))
     return new Float32Array(size).fill(1);
   if (name.endsWith('.bias')) return random.normals(size, 0.02);
+  if (name === 'visual.merger.mlp.2.weight')
+    return random.normals(size, projectorGain / Math.sqrt(shape[1]!));
   return random.normals(size, deviation(config, name, shape[1]!));
 }
 
 function deviation(config: Qwen25VlConfig, name: string, fanIn: number): number {
   const standard = 1 / Math.sqrt(fanIn);
   if (name.startsWith('visual.merger.mlp.0')) return standard;
-  if (name.startsWith('visual.merger.mlp.2')) return 0.2 * standard;
   const isResidual = /(attn\.proj|o_proj|down_proj)\.weight$/.test(name);
   if (name.startsWith('visual.')) return isResidual ? 0.3 * standard : standard;
   return GAIN * standard * (isResidual ? 1 / Math.sqrt(2 * config.decoder.layers) : 1);
