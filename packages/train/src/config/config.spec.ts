@@ -41,6 +41,13 @@ describe('parseTrainConfig', () => {
     expect(nested.message).toContain(":5: unknown key 'data.0.limt', did you mean 'limit'?");
   });
 
+  it('takes a label source by its name alone', () => {
+    const config = parseTrainConfig(`${MINIMAL}source: synthetic\n`, '/x/config.yaml');
+    expect(config.source).toEqual({ name: 'synthetic', every: 1 });
+    const options = failure(`${MINIMAL}source: { nam: synthetic }\n`);
+    expect(options.message).toContain(":5: unknown key 'source.nam', did you mean 'name'?");
+  });
+
   it('explains a wrong type, a missing key and both at once', () => {
     const wrong = failure(`${MINIMAL}batchSize: many\n`);
     expect(wrong.message).toMatch(/:5: 'batchSize': .*"many"/);

@@ -108,7 +108,9 @@ function child(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType {
 }
 
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  if (schema instanceof z.ZodPipe) return unwrap(schema.in);
+  if (schema instanceof z.ZodPipe) {
+    return unwrap(schema.in instanceof z.ZodTransform ? schema.out : schema.in);
+  }
   const wrapped =
     schema instanceof z.ZodDefault ||
     schema instanceof z.ZodPrefault ||

@@ -17,7 +17,7 @@ const dataset = z.strictObject({
   limit: count.optional(),
 });
 
-const source = z.strictObject({
+const sourceOptions = z.strictObject({
   /** Id of a supervision source, or `none`. */
   name: z.string().min(1).default('none'),
   /**
@@ -29,6 +29,12 @@ const source = z.strictObject({
   height: count.optional(),
   width: count.optional(),
 });
+
+/** `source: synthetic` is short for `source: { name: synthetic }`. */
+const source = z.preprocess(
+  (value) => (typeof value === 'string' ? { name: value } : value),
+  sourceOptions,
+);
 
 const optimizer = z.strictObject({
   /** Table 6 of the paper, Qwen2.5-VL row. A rate of 0 freezes the group. */

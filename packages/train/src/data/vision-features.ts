@@ -27,7 +27,7 @@ export interface VisionFeaturesOptions {
 }
 
 /** Patch grids whose programs are kept compiled. */
-const PROGRAMS = 8;
+const PROGRAMS = 64;
 
 /** The frozen vision encoder: computes the features of a view, or finds them in the cache folder. */
 export class VisionFeatures {
