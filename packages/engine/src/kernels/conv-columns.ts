@@ -5,7 +5,7 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import type { tf } from '../tfjs.js';
 import { matMul } from './matmul.js';
-import { columnSum, reduce } from './reduce.js';
+import { reduce } from './reduce.js';
 
 export type ConvInfo = tf.backend_util.Conv2DInfo;
 
@@ -13,8 +13,6 @@ export type ConvInfo = tf.backend_util.Conv2DInfo;
 const OUTSIDE = -1;
 /** Most rows that the row-wise filter gradient may add to those of the output. */
 const MOST_EXTRA_ROWS = 1.25;
-/** Rows of one part of a long product. */
-const ROWS_PER_PART = 1024;
 
 /** Which pixels are gathered; `key` tells tables of one graph apart. */
 interface Pick {
@@ -171,31 +169,8 @@ function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows:
         return within(from, outHeight) ? from * outWidth + column : OUTSIDE;
       }),
   });
-  return outputsFirst(graph, longProduct(graph, shiftedGradient, shiftedInput), info);
-}
-
-/**
- * aᵀ · b of many rows. Products of parts of the rows, then summed, keep both threads and caches busy where the result is
- * small: up to twice as fast as one product.
- */
-function longProduct(graph: Graph, a: Value, b: Value): Value {
-  const [rows, m] = a.shape as [number, number];
-  const n = b.shape[1]!;
-  const parts = graph.portable ? 1 : largestDivisor(rows, Math.floor(rows / ROWS_PER_PART));
-  if (parts === 1) return matMul(graph, a, b, { transposeA: true });
-  const [left, right] = [a, b].map((x) => graph.reshape(x, [parts, rows / parts, x.shape[1]!])) as [
-    Value,
-    Value,
-  ];
-  const products = matMul(graph, left, right, { transposeA: true });
-  const sum = columnSum(graph, graph.reshape(products, [parts, m * n]), false);
-  return graph.reshape(sum, [m, n]);
-}
-
-/** Largest divisor of `value` up to `limit`, 1 at least. */
-function largestDivisor(value: number, limit: number): number {
-  for (let divisor = limit; divisor > 1; divisor -= 1) if (value % divisor === 0) return divisor;
-  return 1;
+  const product = matMul(graph, shiftedGradient, shiftedInput, { transposeA: true });
+  return outputsFirst(graph, product, info);
 }
 
 /** (ky · out, kx · in) to (out, ky · kx · in), by whole pixels: ONNX Runtime's general transpose is ten times slower. */
