@@ -4,6 +4,7 @@
  * differ by more than the objects' own extent. Wrong options lie well outside.
  */
 import { CATALOGUE } from './catalogue.js';
+import { paintName } from './room-style.js';
 import type { Motion, Scene } from './scene.js';
 import {
   type Appearances,
@@ -18,6 +19,7 @@ import {
 export const CATEGORIES = [
   'camera-move',
   'camera-turn',
+  'view-wall',
   'view-side',
   'view-relation',
   'view-distance',
@@ -151,6 +153,52 @@ const sides = (signed: number): Pick<Candidate, 'answer' | 'wrong' | 'offered'> 
 });
 
 // ------------------------------------------------------------------------------------------------ inside one view
+
+/** A camera faces a wall when its axis is this near to the wall's normal and hits it this far from the corners. */
+const FACING_DEG = 32;
+const CORNER_METRES = 0.5;
+
+/** Yaw of the walls at +z, +x, −z and −x, in the order of the room's materials. */
+const WALL_YAWS = [0, 90, 180, 270];
+
+/** Which wall, told by its paint, the second of two views faces. */
+const askWall: Asker = ({ scene }) => {
+  const names = scene.room.materials.slice(2).map((material) => `The ${paintName(material)} wall`);
+  if (new Set(names).size < names.length) return [];
+  return viewPairs(scene).flatMap(([first, second]): Candidate[] => {
+    const wall = wallFaced(scene, second);
+    if (wall === undefined) return [];
+    return [
+      {
+        category: 'view-wall',
+        views: [first, second],
+        preface: 'pair',
+        text: 'which wall am I facing in the second view?',
+        answer: names[wall]!,
+        wrong: names.filter((_, other) => other !== wall),
+        offered: names.length,
+        balance: 'view-wall',
+      },
+    ];
+  });
+};
+
+/** Index of the wall in the middle of a view, if it clearly faces one. */
+function wallFaced({ room, cameras }: Scene, view: number): number | undefined {
+  const camera = cameras[view]!;
+  const wall = WALL_YAWS.findIndex((yaw) => angleBetween(yaw, camera.yawDeg) <= FACING_DEG);
+  if (wall < 0) return undefined;
+  const [x, z] = cameraPoint(camera);
+  const offAxis = Math.tan(((camera.yawDeg - WALL_YAWS[wall]!) * Math.PI) / 180);
+  const [ahead, right] = [
+    [room.depth / 2 - z, x],
+    [room.width / 2 - x, -z],
+    [room.depth / 2 + z, -x],
+    [room.width / 2 + x, z],
+  ][wall] as [number, number];
+  const half = (wall % 2 === 0 ? room.width : room.depth) / 2;
+  return Math.abs(right + ahead * offAxis) < half - CORNER_METRES ? wall : undefined;
+}
 
 /** Every view as first or second picture of a pair: [pair, asked view]. */
 const askedPairs = (scene: Scene): { views: [number, number]; view: number }[] =>
@@ -450,6 +498,7 @@ const objectBearing = (scene: Scene, self: number, faced: number, target: number
 export const ASKERS: Readonly<Record<Category, Asker>> = {
   'camera-move': askMove,
   'camera-turn': askTurn,
+  'view-wall': askWall,
   'view-side': askSide,
   'view-relation': askRelation,
   'view-distance': askDistance,

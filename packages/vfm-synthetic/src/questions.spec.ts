@@ -70,6 +70,34 @@ const judgeTurn = (scene: Scene, [first, second]: readonly number[]): Judge => {
   return (option) => (option === 'Left' ? left > 0.3 : left < -0.3);
 };
 
+const HUES: Record<string, readonly number[]> = {
+  blue: [0.69, 0.79, 0.89],
+  yellow: [0.93, 0.83, 0.66],
+  green: [0.75, 0.85, 0.7],
+  pink: [0.89, 0.74, 0.74],
+  violet: [0.8, 0.75, 0.87],
+  ivory: [0.93, 0.91, 0.84],
+  turquoise: [0.66, 0.81, 0.8],
+  brown: [0.83, 0.79, 0.73],
+};
+
+/** Walks along the heading in small steps until the room ends; the wall that was crossed has the named paint. */
+const judgeWall = (scene: Scene, view: number): Judge => {
+  const [dx, dz] = faces(scene, view);
+  let [x, z] = standsAt(scene, view);
+  const { width, depth, materials } = scene.room;
+  while (Math.abs(x) < width / 2 && Math.abs(z) < depth / 2) {
+    x += 0.01 * dx;
+    z += 0.01 * dz;
+  }
+  const surface = Math.abs(z) >= depth / 2 ? (z > 0 ? 2 : 4) : x > 0 ? 3 : 5;
+  const { colour } = materials[surface]!;
+  return (option) => {
+    const hue = HUES[/The ([a-z]+) wall/.exec(option)![1]!]!;
+    return hue.every((value, k) => Math.abs(value - colour[k]!) < 0.02);
+  };
+};
+
 const judgeInView = (scene: Scene, stem: string, view: number): Judge | undefined => {
   const local = (name: string) =>
     seenAlong(minus(where(scene, name), standsAt(scene, view)), faces(scene, view));
@@ -146,6 +174,7 @@ const judgeOf = (scene: Scene, question: Question): Judge => {
   const { stem, options } = splitQuestion(question.text);
   if (stem.includes('did I move')) return judgeMove(scene, question.views);
   if (stem.includes('did I turn')) return judgeTurn(scene, question.views);
+  if (stem.includes('which wall am I facing')) return judgeWall(scene, question.views[1]!);
   if (stem.includes('positioned where')) return judgeObject(scene, stem);
   const image = /(?:presented in|as shown in) image (\d)/.exec(stem)![1]!;
   const view = question.views[Number(image) - 1]!;

@@ -7,7 +7,7 @@ import type { Appearances } from './visibility.js';
 export type CategoryWeights = Readonly<Partial<Record<Category, number>>>;
 
 export interface QuestionOptions {
-  /** All nine with equal weight where absent. */
+  /** All ten with equal weight where absent. */
   readonly categories?: CategoryWeights;
   /** Pictures of a question that needs several views, at most; 4 where absent, as in MindCube. */
   readonly maxImages?: number;

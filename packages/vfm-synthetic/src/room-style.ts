@@ -15,17 +15,26 @@ const shade = ([r, g, b]: Vector3, factor: number): Vector3 => [
   round(Math.min(1, b * factor)),
 ];
 
-/** Wall paints, pale enough that objects stand out. Neighbours in the list differ in hue. */
-const WALL_PAINTS: readonly Vector3[] = [
-  [0.69, 0.79, 0.89],
-  [0.93, 0.83, 0.66],
-  [0.75, 0.85, 0.7],
-  [0.89, 0.74, 0.74],
-  [0.8, 0.75, 0.87],
-  [0.93, 0.91, 0.84],
-  [0.66, 0.81, 0.8],
-  [0.83, 0.79, 0.73],
-];
+/** Wall paints by name, pale enough that objects stand out. Neighbours in the list differ in hue. */
+const NAMED_PAINTS: Readonly<Record<string, Vector3>> = {
+  blue: [0.69, 0.79, 0.89],
+  yellow: [0.93, 0.83, 0.66],
+  green: [0.75, 0.85, 0.7],
+  pink: [0.89, 0.74, 0.74],
+  violet: [0.8, 0.75, 0.87],
+  ivory: [0.93, 0.91, 0.84],
+  turquoise: [0.66, 0.81, 0.8],
+  brown: [0.83, 0.79, 0.73],
+};
+const WALL_PAINTS: readonly Vector3[] = Object.values(NAMED_PAINTS);
+
+/** Name of the paint that a wall's main colour is nearest to, for example `blue`. */
+export const paintName = ({ colour }: Material): string => {
+  const distance = (paint: Vector3) => Math.hypot(...paint.map((value, k) => value - colour[k]!));
+  return Object.entries(NAMED_PAINTS).reduce((best, entry) =>
+    distance(entry[1]) < distance(best[1]) ? entry : best,
+  )[0];
+};
 
 const WALL_TEXTURES: readonly ((paint: Vector3) => Material)[] = [
   (paint) => material('noise', paint, shade(paint, 0.95), 0.25),
