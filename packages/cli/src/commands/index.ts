@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 import { registerAsk } from './ask.js';
+import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerEval } from './eval.js';
 import { registerLift } from './lift.js';
@@ -11,6 +12,7 @@ import { registerTrain } from './train.js';
 
 /** Every command, in the order of the help. Each file of this folder registers one. */
 export const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[] = [
+  registerDemo,
   registerDoctor,
   registerPlugins,
   registerTiny,

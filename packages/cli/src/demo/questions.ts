@@ -9,7 +9,7 @@ import type { CommandContext } from '../context.js';
 import { readImages } from '../model.js';
 
 /** `<answer>B. Right</answer>` and a little more. */
-const MAX_NEW_TOKENS = 16;
+export const MAX_NEW_TOKENS = 16;
 
 /** Asks every question once and reads the letters as MindCube does. */
 export function askQuestions(

@@ -33,7 +33,6 @@ export async function renderRooms(
     seed: settings.seed,
     width: settings.imageSize,
     height: settings.imageSize,
-    questionsPerScene: settings.questionsPerRoom,
     preface: false,
     signal,
     onProgress: (done) => progress.update(done),

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import {
   type BackboneV1,
   initialiseHeads,
@@ -27,12 +28,14 @@ import {
   meanDepth,
   modelDepthErrors,
 } from './depth.js';
-import { askQuestions } from './questions.js';
+import { askQuestions, MAX_NEW_TOKENS } from './questions.js';
 import { type DemoResults, type Measured, summarise } from './results.js';
 import { type RoomSet, renderRooms } from './rooms.js';
 import type { DemoSettings } from './settings.js';
 
 const FAMILY = 'qwen2.5-vl';
+/** What the chat template adds to every question. */
+const CHAT_TEXTS = ['system\nYou are a helpful assistant.', 'user\n', 'assistant\n'];
 /** Held-out view sets whose depth is measured, and training view sets of the constant predictor. */
 const DEPTH_VIEW_SETS = 60;
 
@@ -129,13 +132,14 @@ function configure({ settings, out }: Demo, { file }: RoomSet): TrainConfig {
 
 /** A random checkpoint whose tokens are the words of the questions. */
 async function writeModel({ settings, plugins }: Demo, config: TrainConfig, { samples }: RoomSet) {
-  const corpus = samples.flatMap(({ question, answer }) => [question ?? '', answer ?? '']);
-  await plugins.resolveBackboneAdapter(FAMILY).writeTiny({
+  const spoken = samples.flatMap(({ question, answer }) => [question ?? '', answer ?? '']);
+  const options: Qwen25VlTinyOptions = {
     ...settings.model,
     folder: config.model,
     seed: settings.seed,
-    corpus: [...new Set(corpus)],
-  });
+    corpus: [...CHAT_TEXTS, ...new Set(spoken)],
+  };
+  await plugins.resolveBackboneAdapter(FAMILY).writeTiny(options);
 }
 
 const openSized = ({ settings, plugins }: Demo, folder: string) =>
@@ -221,7 +225,7 @@ async function liftRoom(demo: Demo, checkpoint: string, sample: SampleV1): Promi
   const question = sample.question!;
   const inputs = await backbone.prepare({ images, question });
   const maps = await runner.predictGeometry(inputs, heads);
-  const { text } = await runner.generate(inputs, { maxNewTokens: 16 });
+  const { text } = await runner.generate(inputs, { maxNewTokens: MAX_NEW_TOKENS });
   await runner.dispose();
   const { height, width } = maps;
   const { labels } = await labelsAtHeads(source, sample, { height, width }, images[0]!);

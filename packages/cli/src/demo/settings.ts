@@ -1,3 +1,4 @@
+import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import type { TrainConfigInput } from '@spatialsv/train';
 import type { DatasetOptions } from '@spatialsv/vfm-synthetic';
 
@@ -8,19 +9,20 @@ export interface DemoSettings {
   readonly imageSize: number;
   readonly rooms: Pick<
     DatasetOptions,
-    'motions' | 'views' | 'categories' | 'maxImages' | 'colours' | 'walls' | 'objects'
+    | 'motions'
+    | 'views'
+    | 'categories'
+    | 'maxImages'
+    | 'colours'
+    | 'walls'
+    | 'objects'
+    | 'questionsPerScene'
   >;
   readonly trainRooms: number;
   readonly heldOutRooms: number;
-  readonly questionsPerRoom: number;
   /** Held-out questions asked before and after training, at most. */
   readonly heldOutQuestions: number;
-  /** Size of the decoder. */
-  readonly model: {
-    readonly hiddenSize: number;
-    readonly layers: number;
-    readonly heads: number;
-  };
+  readonly model: Omit<Qwen25VlTinyOptions, 'folder' | 'seed' | 'corpus'>;
   readonly training: Pick<
     TrainConfigInput,
     'heads' | 'losses' | 'optimizer' | 'schedule' | 'batchSize' | 'source' | 'taps'
@@ -32,27 +34,37 @@ export const DEMO: DemoSettings = {
   seed: 7,
   imageSize: 112,
   rooms: {
-    motions: ['rotation', 'around'],
+    motions: ['among', 'rotation'],
     views: 4,
     maxImages: 2,
-    categories: { 'camera-turn': 1, 'camera-move': 1, 'view-side': 1 },
+    questionsPerScene: 8,
+    categories: { 'view-wall': 2, 'camera-turn': 1, 'camera-move': 1 },
     colours: 'catalogue',
     walls: 'fixed',
   },
-  trainRooms: 300,
+  trainRooms: 200,
   heldOutRooms: 40,
-  questionsPerRoom: 8,
   heldOutQuestions: 240,
-  model: { hiddenSize: 128, layers: 4, heads: 4 },
+  model: {
+    hiddenSize: 128,
+    layers: 4,
+    heads: 4,
+    ropeTheta: 20,
+    projectorGain: 1,
+  },
   training: {
     source: { name: 'synthetic', every: 4, height: 56, width: 56 },
     heads: { preset: 'tiny', outputScale: 8 },
-    losses: { outlierQuantile: null },
+    losses: {
+      // Text has few target tokens, the maps thousands of pixels: at equal weights the maps drown the text.
+      weights: { text: 1, distillation: 0.1, depth: 0.1, ray: 0.1, point: 0.1 },
+      outlierQuantile: null,
+    },
     optimizer: {
       learningRates: { languageModel: 2e-3, projector: 2e-3, spatial: 2e-3 },
       betas: [0.9, 0.99],
     },
-    schedule: { steps: 800, warmupRatio: 0.05 },
+    schedule: { steps: 500, warmupRatio: 0.05 },
     batchSize: 8,
   },
 };

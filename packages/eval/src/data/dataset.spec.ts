@@ -38,6 +38,7 @@ describe('readDataset, jsonl', () => {
         '',
         '{"id":"2","images":["a.png"]}',
         '{"id":"3","images":["a.png"],"question":"What?","answer":"a chair"}',
+        '{"id":"4","images":["a.png"],"question":"?","options":{"A":"x"},"answer":"A","target":"so A."}',
       ].join('\n'),
     );
     const samples = await readDataset({ format: 'jsonl', path });
@@ -53,6 +54,14 @@ describe('readDataset, jsonl', () => {
       },
       { id: '2', images: [join(folder, 'a.png')] },
       { id: '3', images: [join(folder, 'a.png')], question: 'What?', answer: 'a chair' },
+      {
+        id: '4',
+        images: [join(folder, 'a.png')],
+        question: '?',
+        options: { A: 'x' },
+        answer: 'so A.',
+        answerLetter: 'A',
+      },
     ]);
     expect(await readDataset({ format: 'jsonl', path, limit: 1 })).toHaveLength(1);
   });

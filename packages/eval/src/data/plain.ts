@@ -11,8 +11,9 @@ import { type JsonLine, readJsonLines } from './json-lines.js';
 
 /**
  * Our own dataset format, one sample a line: `id`, `images` and, where labelled, `question`, `options`, `answer`,
- * `category`. `answer` is the target text; a bare option letter stands for `L. text`. A sample without `question`
- * trains the 3D losses only.
+ * `category`. `answer` is the target text; a bare option letter stands for `L. text`. `target` says what the model is
+ * trained to say instead, for example with reasoning before the answer. A sample without `question` trains the 3D losses
+ * only.
  * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line).
  */
 export async function* readPlain(path: string, imageRoot: string): AsyncGenerator<SampleV1> {
@@ -33,12 +34,14 @@ function textFields(row: JsonLine): Partial<SampleV1> {
   const question = optionalStringField(row, 'question');
   if (question === undefined) return {};
   const answer = optionalStringField(row, 'answer');
+  const target = optionalStringField(row, 'target');
+  const spoken = target === undefined ? {} : { answer: target };
   if (row.value['options'] === undefined || row.value['options'] === null) {
-    return answer === undefined ? { question } : { question, answer };
+    return { question, ...(answer !== undefined && { answer }), ...spoken };
   }
   const options = optionsField(row, 'options');
-  if (answer === undefined) return { question, options };
-  return { question, options, ...choice(row, options, answer) };
+  if (answer === undefined) return { question, options, ...spoken };
+  return { question, options, ...choice(row, options, answer), ...spoken };
 }
 
 function choice(row: JsonLine, options: Readonly<Record<string, string>>, answer: string) {
