@@ -5,7 +5,7 @@ import { matrixFlops } from '../graph/flops.js';
 import { sizeOf } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
-import { trace } from '../trace/trace.js';
+import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
 import { channelBlock } from './channel-block.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
@@ -43,8 +43,8 @@ export class ExecutorBackedDevice implements Device {
   ): Promise<CompiledProgram> {
     const started = performance.now();
     const full = withGradients(program, options.gradients);
-    const onCpu = this.name === 'cpu';
-    const traced = trace(full, specs, !onCpu, onCpu ? await channelBlock() : undefined);
+    const plain = () => trace(full, specs, this.name !== 'cpu');
+    const traced = await this.inBlockedLayout(plain(), full, specs);
     const traceMs = performance.now() - started;
     const mapped = flatten(specs, isSpec).flatMap(([, spec]) => ('kind' in spec ? [spec] : []));
     const folder = externalFolder(mapped);
@@ -62,8 +62,15 @@ export class ExecutorBackedDevice implements Device {
       sessionMs,
       flops: matrixFlops(traced.graph),
     };
-    const plain = () => trace(full, specs, !onCpu).graph;
-    return new ExecutorProgram(traced, session, options, stats, plain);
+    return new ExecutorProgram(traced, session, options, stats, () => plain().graph);
+  }
+
+  /** The program with its convolutions in the layout that suits this CPU, where it has any. */
+  private async inBlockedLayout(plain: Traced, program: Program, specs: SpecTree): Promise<Traced> {
+    const convolves = plain.graph.nodes.some((node) => node.operator === 'Conv');
+    if (this.name !== 'cpu' || !convolves) return plain;
+    const block = await channelBlock();
+    return block === undefined ? plain : trace(program, specs, false, block);
   }
 }
 

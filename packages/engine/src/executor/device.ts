@@ -50,7 +50,7 @@ const HINT: Record<ExecutorDevice, string> = {
   cpu: 'Reinstall onnxruntime-node.',
   webgpu:
     'A Vulkan, Metal or Direct3D 12 driver is needed; for software rendering point VK_DRIVER_FILES at a SwiftShader ICD file.',
-  cuda: 'Install the CUDA libraries of onnxruntime-node (omit `onnxruntime-node-install=skip`), CUDA 12 and cuDNN 9; or use device "webgpu" or "cpu".',
+  cuda: 'Run `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js` and install CUDA 12 and cuDNN 9; or use device "webgpu" or "cpu".',
 };
 
 export const unavailable = (device: ExecutorDevice): Failure => ({

@@ -65,7 +65,7 @@ function locatePackage(): { folder: string; version: string } {
     throw new ExecutorError({
       code: 'LIBRARY_MISSING',
       message: `package ${PACKAGE} is not installed`,
-      hint: 'Run `npm install onnxruntime-node`; add `onnxruntime-node-install=skip` to .npmrc to keep its install offline.',
+      hint: 'Run `npm install onnxruntime-node`; with `--ignore-scripts` its install stays offline.',
       cause,
     });
   }
