@@ -1,0 +1,123 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { runForTest } from '../test-run.js';
+
+// Programs are compiled here, which takes seconds on a busy machine.
+jest.setTimeout(180_000);
+
+const root = mkdtempSync(join(tmpdir(), 'spatialsv-training-'));
+const model = join(root, 'model');
+const data = join(root, 'data');
+const rows = join(data, 'raw/MindCube_tinybench.jsonl');
+
+beforeAll(async () => {
+  const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
+  await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model, ...size]);
+  await writeDataset({
+    folder: data,
+    scenes: 2,
+    seed: 1,
+    split: 'tinybench',
+    width: 56,
+    height: 56,
+    views: 2,
+    questionsPerScene: 2,
+    preface: false,
+  });
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+function writeConfig(name: string, more = ''): string {
+  const file = join(root, `${name}.yaml`);
+  const lines = [
+    `model: ${model}`,
+    `out: ${name}`,
+    `data: [{ format: mindcube, path: ${rows}, prompt: plain }]`,
+    'source: { name: synthetic }',
+    'heads: { preset: tiny, outputScale: 4, tasks: [depth] }',
+    'imageBudget: { maxPixels: 3136 }',
+    'batchSize: 1',
+    'schedule: { steps: 3 }',
+    more,
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+const stepsOf = (name: string) =>
+  readFileSync(join(root, name, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).step);
+
+describe('train', () => {
+  it('trains on rendered rooms and says where the checkpoint is', async () => {
+    const { exitCode, out } = await runForTest(['train', writeConfig('plain')]);
+    expect(exitCode).toBe(0);
+    expect(out.trim()).toBe(join(root, 'plain/checkpoints/step-3'));
+    expect(existsSync(join(out.trim(), 'spatialsv/heads.safetensors'))).toBe(true);
+    expect(stepsOf('plain')).toEqual([1, 2, 3]);
+  });
+
+  it('stops at an interruption, says how to go on, and goes on', async () => {
+    const file = writeConfig('stopped');
+    const abort = new AbortController();
+    const progress = {
+      start() {},
+      done() {},
+      update: (done: number, extra?: string) => {
+        if (done === 1 && extra !== undefined) abort.abort();
+      },
+    };
+    const stopped = await runForTest(['train', file], { signal: abort.signal, progress });
+    expect(stopped.exitCode).toBe(130);
+    expect(stopped.err).toContain(`spatialsv train ${file} --resume`);
+    const resumed = await runForTest(['train', file, '--resume', '--json']);
+    expect(resumed.exitCode).toBe(0);
+    expect(JSON.parse(resumed.out)).toMatchObject({ complete: true, metrics: { step: 3 } });
+    expect(stepsOf('stopped')).toEqual([1, 2, 3]);
+  });
+
+  it('names the line of a misspelt key, a wrong model and an unknown source', async () => {
+    const typo = await runForTest(['train', writeConfig('typo', 'batchsize: 3')]);
+    expect(typo.exitCode).toBe(1);
+    expect(typo.err).toMatch(/CONFIG_INVALID.*typo\.yaml:9: unknown key 'batchsize'.*'batchSize'/);
+    const config = writeConfig('wrong');
+    writeFileSync(config, readFileSync(config, 'utf8').replace(model, '/nowhere'));
+    expect((await runForTest(['train', config])).err).toContain('error[FILE_MISSING]');
+    const other = writeConfig('other');
+    writeFileSync(other, readFileSync(other, 'utf8').replace('synthetic', 'synthetik'));
+    expect((await runForTest(['train', other])).err).toMatch(/PLUGIN_UNKNOWN[\s\S]*synthetic/);
+  });
+});
+
+describe('eval', () => {
+  const args = (out: string) => [
+    ...['eval', '--model', model, '--benchmark', 'mindcube', '--data', data],
+    ...['--out', join(root, out), '--max-pixels', '3136', '--max-new-tokens', '2'],
+  ];
+
+  it('counts answers beside the chance lines and keeps them', async () => {
+    const { exitCode, out, err } = await runForTest([...args('run'), '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      overall: { total: 4 },
+      unreadable: expect.any(Number),
+    });
+    expect(err).toContain('revision');
+    const predictions = readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim();
+    expect(predictions.split('\n')).toHaveLength(4);
+    const again = await runForTest(args('run'));
+    expect(again.out).toContain('most frequent letter');
+    expect(readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim()).toBe(predictions);
+  });
+
+  it('does not count the answers of another setting', async () => {
+    const other = await runForTest([...args('run'), '--max-new-tokens', '3']);
+    expect(other.exitCode).toBe(2);
+    expect(other.err).toContain('error[USAGE]');
+  });
+});
