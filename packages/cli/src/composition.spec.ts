@@ -9,5 +9,6 @@ it('keeps the benchmarks of eval where eval is a direct dependency', async () =>
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ dependencies }));
     const plugins = await composePlugins(folder);
     expect(plugins.resolveBenchmark('mindcube').id).toBe('mindcube');
+    expect(plugins.resolveGeometryHead('dpt').id).toBe('dpt');
   });
 });

@@ -4,6 +4,7 @@ import qwen25Vl from '@spatialsv/adapter-qwen25vl/plugin';
 import {
   createRegistry,
   definePlugin,
+  dptGeometryHead,
   loadPlugins,
   type PluginRegistry,
   type PluginV1,
@@ -21,6 +22,10 @@ const FIRST_PARTY: readonly NamedPlugin[] = [
 
 /** Contributions of packages that are no plugins, so that they are not found among the user's dependencies. */
 const BUILT_IN: readonly NamedPlugin[] = [
+  {
+    name: '@spatialsv/core',
+    plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [dptGeometryHead] }),
+  },
   {
     name: '@spatialsv/eval',
     plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [mindCubeBenchmark] }),

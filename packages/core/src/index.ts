@@ -69,8 +69,10 @@ export {
   type Vector3,
 } from './geometry/index.js';
 export {
+  builtInGeometryHead,
   type DptOptions,
   distillationParameterShapes,
+  dptGeometryHead,
   dptHead,
   GEOMETRY_TASKS,
   type GeometryPrediction,
@@ -128,6 +130,7 @@ export {
   BENCHMARK,
   type ContributionKind,
   createRegistry,
+  GEOMETRY_HEAD,
   type LoadedPlugin,
   loadPlugins,
   PLUGIN_API_VERSION,

@@ -58,6 +58,11 @@ describe('doctor and plugins', () => {
       id: 'qwen2.5-vl',
       plugin: '@spatialsv/adapter-qwen25vl',
     });
+    expect(plugins.contributions).toContainEqual({
+      kind: 'geometry-head',
+      id: 'dpt',
+      plugin: '@spatialsv/core',
+    });
     const { exitCode, out } = await runForTest(['doctor', '--json']);
     const report = JSON.parse(out);
     expect(exitCode).toBe(0);

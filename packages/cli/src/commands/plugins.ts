@@ -7,7 +7,7 @@ import { describeCommand } from '../options.js';
 export function registerPlugins(program: Command, context: CommandContext): void {
   describeCommand(
     program.command('plugins'),
-    'List the backbones, label sources and benchmarks that are found, and what was rejected.',
+    'List the backbones, 3D heads, label sources and benchmarks that are found, and what was rejected.',
     ['plugins', 'plugins --json'],
   )
     .option('--json', 'print JSON', false)

@@ -1,3 +1,4 @@
+export { builtInGeometryHead, dptGeometryHead } from './dpt-geometry-head.js';
 export { type DptOptions, dptHead } from './dpt-head.js';
 export {
   distillationParameterShapes,

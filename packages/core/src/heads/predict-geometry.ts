@@ -1,27 +1,14 @@
 import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { parameterScope } from '../nn/index.js';
-import type { Parameters } from '../spec.js';
+import type { GeometryPredictionV1, Parameters } from '../spec.js';
 import { dptHead } from './dpt-head.js';
 import type { GeometryTask, HeadsConfig } from './heads-config.js';
 
 const NORM_EPSILON = 1e-5;
 
-/** What the heads say of V views, for the tasks of the configuration. Confidences are > 1. */
-export type GeometryPrediction = {
-  /** (V, H, W) z-depth > 0 in the scale of the labels. */
-  readonly depth?: Tensor;
-  /** (V, H, W). */
-  readonly depthConfidence?: Tensor;
-  /** (V, H, W, 6) origin, then direction with camera z = 1 (not normalised). */
-  readonly rays?: Tensor;
-  /** (V, H, W). */
-  readonly rayConfidence?: Tensor;
-  /** (V, H, W, 3) in the world frame of the labels. */
-  readonly points?: Tensor;
-  /** (V, H, W). */
-  readonly pointConfidence?: Tensor;
-};
+/** What the heads say of V views. Confidences are > 1. */
+export type GeometryPrediction = GeometryPredictionV1;
 
 /**
  * Lifts four tapped layers to depth, ray and point maps (a program).

@@ -43,6 +43,7 @@ export interface PluginSearch {
 /** Members that each kind must have; functions unless named otherwise. */
 const REQUIRED_METHODS: Readonly<Record<ContributionKind, readonly string[]>> = {
   'backbone-adapter': ['accepts', 'open', 'writeTiny'],
+  'geometry-head': ['configure'],
   'supervision-source': ['doSupervise'],
   benchmark: ['samples', 'extract'],
 };

@@ -12,7 +12,12 @@ export const PLUGIN_API_VERSION = 1;
 /** Field of a plugin's package.json. */
 export const MANIFEST_FIELD = 'spatialsv';
 
-export const CONTRIBUTION_KINDS = ['backbone-adapter', 'supervision-source', 'benchmark'] as const;
+export const CONTRIBUTION_KINDS = [
+  'backbone-adapter',
+  'geometry-head',
+  'supervision-source',
+  'benchmark',
+] as const;
 
 export type ContributionKind = ContributionV1['kind'];
 

@@ -3,9 +3,10 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
+import { dptGeometryHead } from '../heads/index.js';
 import { definePlugin, type SupervisionSourceV1 } from '../spec.js';
 import { withTemporaryFolder } from '../testing/index.js';
-import { createRegistry, loadPlugins, SUPERVISION_SOURCE } from './index.js';
+import { createRegistry, GEOMETRY_HEAD, loadPlugins, SUPERVISION_SOURCE } from './index.js';
 
 const hasCode = (code: string) => expect.objectContaining({ code });
 
@@ -252,7 +253,12 @@ describe('createRegistry', () => {
       name: 'built-in',
       plugin: definePlugin({
         specificationVersion: 'v1',
-        contributions: () => [makeSource('rooms'), adapter('a', 'llm_a'), adapter('b', 'llm_b')],
+        contributions: () => [
+          makeSource('rooms'),
+          adapter('a', 'llm_a'),
+          adapter('b', 'llm_b'),
+          dptGeometryHead,
+        ],
       }),
     },
   ];
@@ -264,6 +270,9 @@ describe('createRegistry', () => {
     expect(registry.resolveBackboneAdapter('a').id).toBe('a');
     expect(registry.resolveBackboneAdapter({ model_type: 'llm_b' }).id).toBe('b');
     expect(registry.container.resolve(SUPERVISION_SOURCE).id).toBe('rooms');
+    expect(registry.resolveGeometryHead('dpt').predicts).toEqual(['depth', 'ray', 'point']);
+    expect(registry.container.resolve(GEOMETRY_HEAD).id).toBe('dpt');
+    expect(() => registry.resolveGeometryHead('dtp')).toThrow(hasCode('PLUGIN_UNKNOWN'));
   });
 
   it('lists what is known, the nearest, and what was rejected', async () => {

@@ -6,14 +6,16 @@ import type {
   BackboneAdapterV1,
   BenchmarkV1,
   ContributionV1,
+  GeometryHeadV1,
   SupervisionSourceV1,
 } from '../spec.js';
 import type { PluginSet } from './load-plugins.js';
 import type { ContributionKind } from './manifest.js';
-import { BACKBONE_ADAPTER, BENCHMARK, SUPERVISION_SOURCE } from './tokens.js';
+import { BACKBONE_ADAPTER, BENCHMARK, GEOMETRY_HEAD, SUPERVISION_SOURCE } from './tokens.js';
 
 const TOKENS: Readonly<Record<ContributionKind, InjectionToken<ContributionV1>>> = {
   'backbone-adapter': BACKBONE_ADAPTER as InjectionToken<ContributionV1>,
+  'geometry-head': GEOMETRY_HEAD as InjectionToken<ContributionV1>,
   'supervision-source': SUPERVISION_SOURCE as InjectionToken<ContributionV1>,
   benchmark: BENCHMARK as InjectionToken<ContributionV1>,
 };
@@ -31,6 +33,8 @@ export interface PluginRegistry {
    *   adapters accept the checkpoint.
    */
   resolveBackboneAdapter(configOrId: Readonly<Record<string, unknown>> | string): BackboneAdapterV1;
+  /** @throws SpatialError PLUGIN_UNKNOWN. */
+  resolveGeometryHead(id: string): GeometryHeadV1;
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   resolveSupervisionSource(id: string): SupervisionSourceV1;
   /** @throws SpatialError PLUGIN_UNKNOWN. */
@@ -100,6 +104,7 @@ export const createRegistry = (plugins: PluginSet): PluginRegistry => {
     ids,
     resolveBackboneAdapter: (configOrId) =>
       typeof configOrId === 'string' ? byId('backbone-adapter', configOrId) : byConfig(configOrId),
+    resolveGeometryHead: (id) => byId('geometry-head', id),
     resolveSupervisionSource: (id) => byId('supervision-source', id),
     resolveBenchmark: (id) => byId('benchmark', id),
   };

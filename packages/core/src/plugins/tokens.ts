@@ -1,10 +1,19 @@
 import type { InjectionToken } from 'tsyringe';
-import type { BackboneAdapterV1, BenchmarkV1, SupervisionSourceV1 } from '../spec.js';
+import type {
+  BackboneAdapterV1,
+  BenchmarkV1,
+  GeometryHeadV1,
+  SupervisionSourceV1,
+} from '../spec.js';
 
 /** Injection tokens of contributions. `Symbol.for` keeps them equal across duplicate installs. */
 export const BACKBONE_ADAPTER = Symbol.for(
   'spatialsv.backbone-adapter',
 ) as InjectionToken<BackboneAdapterV1>;
+
+export const GEOMETRY_HEAD = Symbol.for(
+  'spatialsv.geometry-head',
+) as InjectionToken<GeometryHeadV1>;
 
 export const SUPERVISION_SOURCE = Symbol.for(
   'spatialsv.supervision-source',

@@ -1,5 +1,6 @@
 export { expectAllclose, type NumberArray, type Tolerance, toBeAllclose } from './allclose.js';
 export { describeBackboneAdapter } from './describe-backbone-adapter.js';
+export { describeGeometryHead, type GeometryHeadConformance } from './describe-geometry-head.js';
 export {
   describeSupervisionSource,
   type SupervisionConformance,
