@@ -22,7 +22,7 @@ const filled = (length: number, f: (i: number) => number) =>
 
 describe('BlockedUpdate', () => {
   // One block, several, and more than one run of each of the two workers with a remainder.
-  it.each([1, 3, 70])('changes every element of %i blocks in place', async (blocks) => {
+  it.each([1, 3, 37])('changes every element of %i blocks in place', async (blocks) => {
     const length = blocks * BLOCKED_UPDATE_MULTIPLE;
     const arrays = {
       value: filled(length, (i) => Math.sin(i)),

@@ -20,10 +20,13 @@ export interface BlockedUpdateOptions {
   readonly scalars: readonly string[];
 }
 
-/** Elements of one array that are worked on at a time: a handful of such blocks fit into a core's second-level cache. */
-const BLOCK = 16384;
+/**
+ * Elements of one array that are worked on at a time. A handful of such blocks fit into a core's second-level cache, and the
+ * cost of starting an operation is spread over enough of them.
+ */
+const BLOCK = 65536;
 /** Blocks in one graph, which bounds how often control returns to JavaScript. */
-const BLOCKS_PER_RUN = 32;
+const BLOCKS_PER_RUN = 16;
 const RUN = BLOCK * BLOCKS_PER_RUN;
 /** Runs at work at the same time; each stays on one core. */
 const WORKERS = 2;
