@@ -104,7 +104,8 @@ export interface LiftSubject {
 async function readSubject(options: LiftOptions, context: CommandContext): Promise<LiftSubject> {
   const plugins = await composePlugins(context.folder);
   const backbone = await openModel(options.model, plugins, options);
-  const heads = requireDepth(options.model, await readSpatialCheckpoint(options.model));
+  const stored = await readSpatialCheckpoint(options.model, plugins.resolveGeometryHead);
+  const heads = requireDepth(options.model, stored);
   const images = await readImages(options.images);
   // Visual tokens come before the question and do not see it: any question gives the same maps.
   const question = options.question ?? 'Describe the scene.';

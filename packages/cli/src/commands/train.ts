@@ -47,6 +47,7 @@ async function runTraining(
   const result = await train(config, {
     backbone,
     source,
+    findHead: plugins.resolveGeometryHead,
     resume,
     signal,
     versions: { spatialsv: packageVersion() },

@@ -1,6 +1,5 @@
 import {
   type GeometryLabelsV1,
-  headOutputSize,
   type SampleV1,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
@@ -103,7 +102,7 @@ async function allLabels(
 ): Promise<readonly (readonly ViewLabels[])[]> {
   const image = { height: imageSize, width: imageSize };
   const cells = Math.max(1, Math.round(imageSize / 28));
-  const size = headOutputSize(heads.heads, { h: cells, w: cells });
+  const size = heads.heads.outputSize({ h: cells, w: cells });
   const all: (readonly ViewLabels[])[] = [];
   for (const sample of samples) {
     all.push((await labelsAtHeads(source, sample, size, image)).views);

@@ -95,6 +95,7 @@ export function formatResults(results: DemoResults): string {
       percent(after.overall.correct),
       `${percent(after.chance.frequency.perCategory)} always the most frequent letter`,
     ],
+    ...kindRows(accuracy),
     [
       'depth RMSE (mean distance = 1)',
       length(depthRmse.before),
@@ -112,6 +113,16 @@ export function formatResults(results: DemoResults): string {
     `report: ${results.report}`,
     '',
   ].join('\n');
+}
+
+/** One row per kind of question: the total would hide which kinds were not learned. */
+function kindRows({ before, after }: DemoResults['accuracy']): string[][] {
+  return Object.entries(after.byCategory).map(([kind, { correct, total }]) => [
+    `  ${kind} (${total})`,
+    `${tablePercentage(before.byCategory[kind]?.correct ?? 0, total)} %`,
+    `${tablePercentage(correct, total)} %`,
+    '',
+  ]);
 }
 
 const signed = (value: number): string => `${value >= 0 ? '+' : ''}${value.toFixed(1)}`;

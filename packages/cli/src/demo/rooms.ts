@@ -38,9 +38,18 @@ export async function renderRooms(
     onProgress: (done) => progress.update(done),
   });
   const ordered = await orderOptions(file, join(folder, 'raw', `${split}.jsonl`));
-  const samples = await readDataset({ format: 'mindcube', path: ordered, prompt: 'plain' });
+  const samples = await readByKind(ordered);
   progress.done(`${images} views, ${samples.length} questions (${split})`);
   return { file: ordered, rooms: scenes, images, samples };
+}
+
+/** The questions with their kind as category, where MindCube would put its setting. */
+async function readByKind(file: string): Promise<SampleV1[]> {
+  const lines = (await readFile(file, 'utf8')).trim().split('\n');
+  const rows = lines.map((line) => JSON.parse(line) as MindCubeRow);
+  const kinds = new Map(rows.map(({ id, category }) => [id, category[0]!]));
+  const samples = await readDataset({ format: 'mindcube', path: file, prompt: 'plain' });
+  return samples.map((sample) => ({ ...sample, category: kinds.get(sample.id)! }));
 }
 
 /**

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import {
   type BackboneV1,
-  initialiseHeads,
   type PluginRegistry,
   resampleLabels,
   type SampleV1,
@@ -145,19 +144,24 @@ async function writeModel({ settings, plugins }: Demo, config: TrainConfig, { sa
 const openSized = ({ settings, plugins }: Demo, folder: string) =>
   openModel(folder, plugins, { maxPixels: settings.imageSize ** 2 });
 
+const readHeads = ({ plugins }: Demo, folder: string) =>
+  readSpatialCheckpoint(folder, plugins.resolveGeometryHead);
+
 /** The model as it was made, with the heads from which training starts. */
 async function measureBefore(demo: Demo, config: TrainConfig, questions: readonly SampleV1[]) {
   const backbone = await openSized(demo, config.model);
   const taps = config.taps ?? backbone.config.defaultTaps;
   const widths = taps.map(() => backbone.config.hiddenSize);
-  const parameters = initialiseHeads(config.heads, widths, config.seed);
-  const heads = { taps, heads: config.heads, featureChannels: 0, parameters };
+  const { type, ...options } = config.heads;
+  const model = demo.plugins.resolveGeometryHead(type).configure(options);
+  const parameters = model.initialise(widths, config.seed);
+  const heads = { taps, heads: model, featureChannels: 0, parameters };
   return measure(demo, 'before training', { backbone, heads }, questions);
 }
 
 async function measureAfter(demo: Demo, checkpoint: string, questions: readonly SampleV1[]) {
   const backbone = await openSized(demo, checkpoint);
-  const heads = (await readSpatialCheckpoint(checkpoint))!;
+  const heads = (await readHeads(demo, checkpoint))!;
   return { heads, ...(await measure(demo, 'after training', { backbone, heads }, questions)) };
 }
 
@@ -204,6 +208,7 @@ async function runTraining(demo: Demo, config: TrainConfig): Promise<string> {
   const { checkpoint } = await train(config, {
     backbone: await openSized(demo, config.model),
     source: demo.source,
+    findHead: demo.plugins.resolveGeometryHead,
     signal,
     versions: { spatialsv: packageVersion() },
     onStart: ({ steps }) => progress.start('Training with all losses', steps),
@@ -219,7 +224,7 @@ async function liftRoom(demo: Demo, checkpoint: string, sample: SampleV1): Promi
   const { source, context, out } = demo;
   context.progress.start('Lifting a room it never saw');
   const backbone = await openSized(demo, checkpoint);
-  const heads = (await readSpatialCheckpoint(checkpoint))!;
+  const heads = (await readHeads(demo, checkpoint))!;
   const runner = new BackboneRunner(backbone);
   const images = await readImages(sample.images);
   const question = sample.question!;
