@@ -316,8 +316,8 @@ export interface MapSizeV1 {
 /** A head with its options. Its function over tensors is a pure program, as those of {@link BackboneV1} are. */
 export interface GeometryHeadModelV1 {
   readonly headId: string;
-  /** JSON with every default filled in: what is written beside the weights. `configure` takes it back. */
-  readonly options: unknown;
+  /** JSON object with every default filled in: what is written beside the weights. `configure` takes it back. */
+  readonly options: Readonly<Record<string, unknown>>;
   /** The tasks that these options leave. */
   readonly tasks: readonly GeometryTaskV1[];
   /** Size at which the maps of a token grid of h × w cells are learnt. */

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { initialiseHeads, parseHeadsConfig } from '@spatialsv/core';
+import { dptGeometryHead } from '@spatialsv/core';
 import { readSpatialCheckpoint, writeSpatialCheckpoint } from './spatial-checkpoint.js';
 
 let folder: string;
@@ -12,11 +12,31 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe('spatial checkpoint', () => {
   it('gives back what was written', async () => {
-    const heads = parseHeadsConfig({ preset: 'tiny', tasks: ['depth'] });
-    const parameters = initialiseHeads(heads, [8, 8, 8, 8], 3);
+    const heads = dptGeometryHead.configure({ preset: 'tiny', tasks: ['depth'] });
+    const parameters = heads.initialise([8, 8, 8, 8], 3);
     const checkpoint = { taps: [1, 2, 3, 4], heads, featureChannels: 5, parameters };
     await writeSpatialCheckpoint(folder, checkpoint);
-    expect(await readSpatialCheckpoint(folder)).toEqual(checkpoint);
+    const { headId, options } = heads;
+    const expected = { ...checkpoint, heads: { headId, options } };
+    expect(await readSpatialCheckpoint(folder)).toMatchObject(expected);
+  });
+
+  it('takes settings that name no head for those of dpt', async () => {
+    const heads = dptGeometryHead.configure({ preset: 'tiny' });
+    await writeSpatialCheckpoint(folder, {
+      taps: [1, 2, 3, 4],
+      heads,
+      featureChannels: 0,
+      parameters: {},
+    });
+    const file = join(folder, 'spatialsv/settings.json');
+    const { head, ...older } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(head).toBe('dpt');
+    writeFileSync(file, JSON.stringify(older));
+    const read = await readSpatialCheckpoint(folder);
+    expect(read!.heads).toMatchObject({ headId: 'dpt', options: heads.options });
+    writeFileSync(file, JSON.stringify({ ...older, head: 'linear' }));
+    await expect(readSpatialCheckpoint(folder)).rejects.toMatchObject({ code: 'PLUGIN_UNKNOWN' });
   });
 
   it('is absent in a plain checkpoint', async () => {

@@ -1,11 +1,12 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  builtInGeometryHead,
   float32Source,
-  type HeadsConfig,
+  type GeometryHeadModelV1,
+  type GeometryHeadV1,
   openSafetensors,
   type ParameterValues,
-  parseHeadsConfig,
   SpatialError,
   writeFileAtomic,
   writeSafetensors,
@@ -21,7 +22,7 @@ const WEIGHTS = 'heads.safetensors';
 export interface SpatialSettings {
   /** Layers whose hidden states feed the heads, shallow to deep. */
   readonly taps: readonly number[];
-  readonly heads: HeadsConfig;
+  readonly heads: GeometryHeadModelV1;
   /** Channels of the distilled features; 0 without a distillation projector. */
   readonly featureChannels: number;
 }
@@ -34,6 +35,8 @@ export interface SpatialCheckpoint extends SpatialSettings {
 const settingsSchema = z.object({
   version: z.literal(1),
   taps: z.array(z.int().min(0)).length(4),
+  /** Id of the head; `heads` are its options. */
+  head: z.string().min(1).default('dpt'),
   heads: z.unknown(),
   featureChannels: z.int().min(0),
 });
@@ -43,35 +46,40 @@ export async function writeSpatialCheckpoint(
   folder: string,
   checkpoint: SpatialCheckpoint,
 ): Promise<void> {
-  const { parameters, ...settings } = checkpoint;
+  const { parameters, taps, heads, featureChannels } = checkpoint;
   const target = join(folder, SPATIAL_FOLDER);
   await mkdir(target, { recursive: true });
   const tensors = Object.entries(parameters).map(
     ([name, { data, shape }]) => [name, float32Source(data, shape)] as const,
   );
   await writeSafetensors(join(target, WEIGHTS), new Map(tensors));
-  const text = JSON.stringify({ version: 1, ...settings }, null, 2);
+  const { headId: head, options } = heads;
+  const settings = { version: 1, taps, head, heads: options, featureChannels };
+  const text = JSON.stringify(settings, null, 2);
   await writeFileAtomic(join(target, SETTINGS), `${text}\n`);
 }
 
 /**
  * Reads `spatialsv/` of a checkpoint folder.
+ * @param findHead gives the head of an id; `resolveGeometryHead` of a registry where plugins are loaded.
  * @returns undefined for a plain checkpoint, which has no heads.
- * @throws SpatialError FILE_INVALID for settings that this version cannot read; WEIGHT_* as the weights file is wrong.
+ * @throws SpatialError FILE_INVALID for settings that this version cannot read; WEIGHT_* as the weights file is wrong;
+ *   PLUGIN_UNKNOWN for a head that is not there.
  */
 export async function readSpatialCheckpoint(
   folder: string,
+  findHead: (id: string) => GeometryHeadV1 = builtInGeometryHead,
 ): Promise<SpatialCheckpoint | undefined> {
   const file = join(folder, SPATIAL_FOLDER, SETTINGS);
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
-  const { taps, heads, featureChannels } = parseSettings(text, file);
+  const { taps, head, heads, featureChannels } = parseSettings(text, file);
   const reader = await openSafetensors(join(folder, SPATIAL_FOLDER, WEIGHTS));
   const parameters: ParameterValues = {};
   for (const [name, { shape }] of reader.tensors) {
     parameters[name] = { data: await reader.readFloat32(name), shape };
   }
-  return { taps, heads: parseHeadsConfig(heads), featureChannels, parameters };
+  return { taps, heads: findHead(head).configure(heads), featureChannels, parameters };
 }
 
 function parseSettings(text: string, file: string): z.output<typeof settingsSchema> {

@@ -1,8 +1,9 @@
 import {
   type BackboneV1,
+  type GeometryHeadModelV1,
+  type GeometryHeadV1,
   type GeometryLabelsV1,
   initialiseDistillation,
-  initialiseHeads,
   type MappedTensor,
   type ParameterValues,
 } from '@spatialsv/core';
@@ -26,13 +27,23 @@ export interface ModelState {
   readonly frozenTensors: Readonly<Record<string, DeviceTensor>>;
 }
 
+/** 3D heads of a run. */
+export interface RunHeads {
+  /** Those that are trained. */
+  readonly model: GeometryHeadModelV1;
+  /** @throws SpatialError PLUGIN_UNKNOWN. */
+  readonly find: (id: string) => GeometryHeadV1;
+}
+
 /**
  * Reads the weights to train, makes or reads the heads, and sets up the optimiser.
+ * @param heads what the configuration asks for; `find` gives the head of the checkpoint that training starts from.
  * @param labels of some view set, from which the width of the distilled features is taken.
  */
 export async function createModelState(
   config: TrainConfig,
   backbone: BackboneV1,
+  heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
 ): Promise<ModelState> {
   const rates = baseRates(config);
@@ -42,11 +53,11 @@ export async function createModelState(
     const group = backbone.parameterGroup(name) as TrainedGroup;
     parameters[name] = { data, group, shape: trained[name]!.shape };
   }
-  const { spatial, values } = await spatialParameters(config, backbone, labels);
+  const { spatial, values } = await spatialParameters(config, backbone, heads, labels);
   const trainHeads = labels !== undefined && rates.spatial > 0;
   if (trainHeads) {
-    const heads = mapValues(values, (value) => ({ ...value, group: 'spatial' as const }));
-    Object.assign(parameters, heads);
+    const spatialValues = mapValues(values, (value) => ({ ...value, group: 'spatial' as const }));
+    Object.assign(parameters, spatialValues);
   }
   const frozenHeads = trainHeads ? {} : values;
   const { betas, epsilon, weightDecay } = config.optimizer;
@@ -89,11 +100,12 @@ function pick(weights: Weights, keep: (name: string) => boolean): Weights {
 async function spatialParameters(
   config: TrainConfig,
   backbone: BackboneV1,
+  heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
 ): Promise<{ spatial: SpatialSettings | undefined; values: ParameterValues }> {
-  const stored = await readSpatialCheckpoint(config.model);
+  const stored = await readSpatialCheckpoint(config.model, heads.find);
   if (labels === undefined) return { spatial: stored, values: stored?.parameters ?? {} };
-  const spatial = spatialSettings(config, backbone, labels);
+  const spatial = spatialSettings(config, backbone, heads.model, labels);
   const fits = stored !== undefined && settingsKey(stored) === settingsKey(spatial);
   return { spatial, values: fits ? stored.parameters : freshHeads(config, backbone, spatial) };
 }
@@ -101,26 +113,27 @@ async function spatialParameters(
 function spatialSettings(
   config: TrainConfig,
   backbone: BackboneV1,
+  heads: GeometryHeadModelV1,
   labels: GeometryLabelsV1,
 ): SpatialSettings {
   const distils = config.losses.weights.distillation > 0;
   return {
     taps: config.taps ?? backbone.config.defaultTaps,
-    heads: config.heads,
+    heads,
     featureChannels: distils ? (labels.features?.channels ?? 0) : 0,
   };
 }
 
 const settingsKey = ({ taps, heads, featureChannels }: SpatialSettings): string =>
-  JSON.stringify([taps, Object.entries(heads).sort(), featureChannels]);
+  JSON.stringify([taps, heads.headId, Object.entries(heads.options).sort(), featureChannels]);
 
 function freshHeads(
   config: TrainConfig,
   backbone: BackboneV1,
-  { featureChannels }: SpatialSettings,
+  { heads, featureChannels }: SpatialSettings,
 ): ParameterValues {
   const { hiddenSize } = backbone.config;
-  const heads = initialiseHeads(config.heads, Array(4).fill(hiddenSize), config.seed);
-  if (featureChannels === 0) return heads;
-  return { ...heads, ...initialiseDistillation(hiddenSize, featureChannels, config.seed) };
+  const values = heads.initialise(Array(4).fill(hiddenSize), config.seed);
+  if (featureChannels === 0) return values;
+  return { ...values, ...initialiseDistillation(hiddenSize, featureChannels, config.seed) };
 }

@@ -106,7 +106,11 @@ describe('train', () => {
     expect(await same('visual.merger.weight')).toBe(false);
     expect(await same('model.layers.0.mlp.up_proj.weight')).toBe(false);
     const spatial = await readSpatialCheckpoint(checkpoint);
-    expect(spatial).toMatchObject({ taps: [0, 1, 1, 2], featureChannels: 5, heads: HEADS });
+    expect(spatial).toMatchObject({
+      taps: [0, 1, 1, 2],
+      featureChannels: 5,
+      heads: { options: HEADS },
+    });
     expect(Object.keys(spatial!.parameters)).toContain('spatial.distill.fc1.weight');
   });
 

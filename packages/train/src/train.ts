@@ -2,6 +2,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
+  builtInGeometryHead,
+  type GeometryHeadV1,
   type SampleV1,
   SpatialError,
   type SupervisionSourceV1,
@@ -31,6 +33,8 @@ export interface TrainOptions extends TrainerEvents {
   readonly backbone: BackboneV1;
   /** Where geometric labels come from; without it the run has text losses only. */
   readonly source?: SupervisionSourceV1 | undefined;
+  /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
+  readonly findHead?: (id: string) => GeometryHeadV1;
   /** Go on from the newest checkpoint of the run folder. */
   readonly resume?: boolean;
   /** Aborting finishes the step under way, saves and returns. */
@@ -58,19 +62,20 @@ export interface TrainResult {
 /**
  * Trains as configured: total loss of equation 6 over a frozen vision encoder, AdamW with three learning rates.
  * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`.
- * @throws SpatialError USAGE when the folder holds another run, CONFIG_INVALID when a resumed run was configured otherwise,
- *   DATA_INVALID, FILE_MISSING, NON_FINITE.
+ * @throws SpatialError USAGE when the folder holds another run, CONFIG_INVALID when a resumed run was configured otherwise
+ *   or the heads do not take their options, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID, FILE_MISSING, NON_FINITE.
  */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { backbone, source } = options;
+  const { backbone, source, findHead: find = builtInGeometryHead } = options;
+  const heads = configureHeads(config, find);
   const resumeFrom = await openRunFolder(config, options.resume ?? false);
   const { samples, counts } = await readSamples(config);
   requireSignal(samples, source, config);
   const hash = await recordRun(config, options, counts, resumeFrom !== undefined);
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: samples[0]!.images, ...labelSize });
-  const state = await createModelState(config, backbone, labels);
-  const { device, heads, losses, featureCache: folder } = config;
+  const state = await createModelState(config, backbone, { model: heads, find }, labels);
+  const { device, losses, featureCache: folder } = config;
   const features = new VisionFeatures(backbone, { device, weightsHash: hash, folder });
   const builder = new SampleInputsBuilder({ backbone, features, heads, source, labelSize });
   const taps = state.spatial?.taps ?? [];
@@ -89,6 +94,11 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     await state.optimizer.dispose();
     for (const tensor of Object.values(state.frozenTensors)) tensor.dispose();
   }
+}
+
+function configureHeads({ heads }: TrainConfig, find: (id: string) => GeometryHeadV1) {
+  const { type, ...options } = heads;
+  return find(type).configure(options);
 }
 
 function requestedSize({ source: { height, width } }: TrainConfig) {

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { initialiseHeads, parseHeadsConfig, SpatialError } from '@spatialsv/core';
+import { type BackboneConfigV1, type GeometryHeadV1, SpatialError } from '@spatialsv/core';
 import { writeSpatialCheckpoint } from '@spatialsv/eval';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
@@ -57,7 +57,7 @@ async function writeTiny(options: TinyOptions, context: CommandContext): Promise
     ...(attentionHeads !== undefined && { heads: attentionHeads }),
   });
   const { config, weights } = await openModel(out, plugins);
-  if (options.heads) await writeHeads(out, config.hiddenSize, config.defaultTaps, seed);
+  if (options.heads) await writeHeads(out, config, plugins.resolveGeometryHead('dpt'), seed);
   const parameters = Object.values(weights).reduce(
     (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
     0,
@@ -80,16 +80,13 @@ async function writeTiny(options: TinyOptions, context: CommandContext): Promise
 
 async function writeHeads(
   folder: string,
-  hiddenSize: number,
-  taps: readonly number[],
+  { hiddenSize, defaultTaps: taps }: BackboneConfigV1,
+  head: GeometryHeadV1,
   seed: number,
 ): Promise<void> {
-  const heads = parseHeadsConfig({ preset: 'tiny' });
-  const parameters = initialiseHeads(
-    heads,
-    taps.map(() => hiddenSize),
-    seed,
-  );
+  const heads = head.configure({ preset: 'tiny' });
+  const widths = taps.map(() => hiddenSize);
+  const parameters = heads.initialise(widths, seed);
   await writeSpatialCheckpoint(folder, { taps, heads, featureChannels: 0, parameters });
 }
 

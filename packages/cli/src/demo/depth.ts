@@ -1,8 +1,4 @@
-import {
-  type GeometryLabelsV1,
-  type SampleV1,
-  type SupervisionSourceV1,
-} from '@spatialsv/core';
+import type { GeometryLabelsV1, SampleV1, SupervisionSourceV1 } from '@spatialsv/core';
 import type { BackboneRunner, SpatialCheckpoint } from '@spatialsv/eval';
 import { learnableLabels, type ViewLabels, viewLabels } from '@spatialsv/train';
 import { readImages } from '../model.js';

@@ -3,12 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type BackboneV1,
-  initialiseHeads,
+  dptGeometryHead,
   openWeights,
   type Parameters,
   type PreparedInputsV1,
-  parseHeadsConfig,
-  predictGeometry,
 } from '@spatialsv/core';
 import { createTensor, type Tensor, tf } from '@spatialsv/engine';
 import { BackboneRunner } from './backbone-runner.js';
@@ -153,8 +151,8 @@ describe('generate', () => {
 
 describe('predictGeometry', () => {
   it('equals the heads on the gathered cells, also over different grids', async () => {
-    const heads = parseHeadsConfig({ preset: 'tiny', outputScale: 2 });
-    const values = initialiseHeads(heads, [16, 16, 16, 16], 3);
+    const heads = dptGeometryHead.configure({ preset: 'tiny', outputScale: 2 });
+    const values = heads.initialise([16, 16, 16, 16], 3);
     const taps = [0, 2, 2, 4];
     const maps = await runner.predictGeometry(withViews, {
       taps,
@@ -171,14 +169,15 @@ describe('predictGeometry', () => {
       const cells = taps.map((layer) =>
         tf.reshape(tf.gather(hidden[layer]!, tf.tensor1d(tokenIndex, 'int32')), [1, h, w, 16]),
       );
-      const expected = predictGeometry(heads, p, cells, { height: 4, width: 6 });
+      const expected = heads.doPredict(p, cells, { height: 4, width: 6 });
       expectClose(maps.depth!.slice(view * 24, (view + 1) * 24), expected.depth!);
       expectClose(maps.rays!.slice(view * 144, (view + 1) * 144), expected.rays!);
     }
   });
 
   it('needs a view', async () => {
-    const checkpoint = { taps: [1, 2, 3, 4], heads: parseHeadsConfig(), featureChannels: 0 };
+    const heads = dptGeometryHead.configure({});
+    const checkpoint = { taps: [1, 2, 3, 4], heads, featureChannels: 0 };
     const none = runner.predictGeometry(textOnly, { ...checkpoint, parameters: {} });
     await expect(none).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });

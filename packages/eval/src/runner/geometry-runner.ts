@@ -1,4 +1,4 @@
-import { headOutputSize, type ViewGridV1 } from '@spatialsv/core';
+import type { ViewGridV1 } from '@spatialsv/core';
 import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
 import type { SpatialCheckpoint } from '../spatial-checkpoint.js';
 import { compileHeads, type HeadsShape, type ProgramContext } from './runner-programs.js';
@@ -51,7 +51,7 @@ export class GeometryRunner {
     grids: readonly ViewGridV1[],
     hidden: Readonly<Record<number, Float32Array>>,
   ): Promise<GeometryMaps> {
-    const size = headOutputSize(this.#heads.heads, grids[0]!);
+    const size = this.#heads.heads.outputSize(grids[0]!);
     const maps: Partial<Record<MapName, Float32Array>> = {};
     for (const views of groupByGrid(grids)) {
       const { h, w } = grids[views[0]!]!;
@@ -80,7 +80,7 @@ export class GeometryRunner {
     const { heads, taps, parameters } = this.#heads;
     const own = Object.entries(parameters).filter(([name]) => !name.startsWith('spatial.distill.'));
     const shapes = Object.fromEntries(own.map(([name, value]) => [name, value.shape]));
-    const key = `heads:${Object.values(shape).join()}:${JSON.stringify(heads)}`;
+    const key = `heads:${Object.values(shape).join()}:${heads.headId}:${JSON.stringify(heads.options)}`;
     const program = await this.#programs.get(key, () =>
       compileHeads(this.#context, heads, shapes, shape),
     );

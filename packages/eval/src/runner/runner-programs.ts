@@ -1,5 +1,4 @@
-import type { BackboneV1, HeadsConfig, Parameters, ViewInputV1 } from '@spatialsv/core';
-import { predictGeometry } from '@spatialsv/core';
+import type { BackboneV1, GeometryHeadModelV1, Parameters, ViewInputV1 } from '@spatialsv/core';
 import {
   type CompiledProgram,
   compile,
@@ -168,7 +167,7 @@ export interface HeadsShape {
 /** Four taps `t0` … `t3` (V, h, w, C) → the maps of the heads. */
 export function compileHeads(
   context: ProgramContext,
-  config: HeadsConfig,
+  heads: GeometryHeadModelV1,
   parameters: Readonly<Record<string, readonly number[]>>,
   shape: HeadsShape,
 ): Promise<CompiledProgram> {
@@ -176,7 +175,7 @@ export function compileHeads(
   const tap = float32(views, h, w, context.backbone.config.hiddenSize);
   const program = (inputs: { parameters: Parameters; taps: Readonly<Record<string, Tensor>> }) => {
     const taps = [0, 1, 2, 3].map((i) => inputs.taps[`t${i}`]!);
-    const maps = predictGeometry(config, inputs.parameters, taps, shape);
+    const maps = heads.doPredict(inputs.parameters, taps, shape);
     return Object.fromEntries(Object.entries(maps)) as Record<string, Tensor>;
   };
   const weights = Object.fromEntries(

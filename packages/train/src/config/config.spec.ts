@@ -37,6 +37,8 @@ describe('parseTrainConfig', () => {
     expect(top.message).toContain(":1: unknown key 'batchsize', did you mean 'batchSize'?");
     const heads = failure(`${MINIMAL}heads:\n  presets: tiny\n`);
     expect(heads.message).toContain(":6: unknown key 'heads.presets', did you mean 'preset'?");
+    const feature = failure(`${MINIMAL}heads: { type: dpt, tasks: [depht] }\n`);
+    expect(feature.message).toMatch(/:5: 'heads\.tasks\.0': .*"depht"/);
     const nested = failure(`${MINIMAL}    limt: 4\n`);
     expect(nested.message).toContain(":5: unknown key 'data.0.limt', did you mean 'limit'?");
   });
@@ -46,6 +48,13 @@ describe('parseTrainConfig', () => {
     expect(config.source).toEqual({ name: 'synthetic', every: 1 });
     const options = failure(`${MINIMAL}source: { nam: synthetic }\n`);
     expect(options.message).toContain(":5: unknown key 'source.nam', did you mean 'name'?");
+  });
+
+  it('leaves the options of other heads to their plugin', () => {
+    const defaults = parseTrainConfig(MINIMAL, '/x/config.yaml');
+    expect(defaults.heads).toMatchObject({ type: 'dpt', preset: 'small', outputScale: 8 });
+    const config = parseTrainConfig(`${MINIMAL}heads: { type: linear, a: 1 }\n`, '/x/config.yaml');
+    expect(config.heads).toEqual({ type: 'linear', a: 1 });
   });
 
   it('explains a wrong type, a missing key and both at once', () => {

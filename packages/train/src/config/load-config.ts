@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { nearestName, SpatialError } from '@spatialsv/core';
+import { headsConfigSchema, nearestName, SpatialError } from '@spatialsv/core';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { type TrainConfig, trainConfigSchema } from './schema.js';
@@ -95,7 +95,12 @@ const dotted = (path: Path): string => path.map(String).join('.') || 'the file';
 
 /** Keys that the schema knows at a path. */
 function knownKeys(path: Path): readonly string[] {
-  let schema: z.core.$ZodType = trainConfigSchema;
+  if (path[0] === 'heads') return ['type', ...keysBelow(headsConfigSchema, path.slice(1))];
+  return keysBelow(trainConfigSchema, path);
+}
+
+function keysBelow(from: z.core.$ZodType, path: Path): readonly string[] {
+  let schema = from;
   for (const step of path) schema = child(unwrap(schema), step);
   const inner = unwrap(schema);
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];

@@ -1,4 +1,4 @@
-import { headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
+import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
 import { DATASET_FORMATS, MINDCUBE_PROMPTS } from '@spatialsv/eval';
 import { z } from 'zod';
 
@@ -64,13 +64,30 @@ const schedule = z
     message: 'give either steps or epochs, not both',
   });
 
+/** `type` names the heads; the other keys are theirs. Those of `dpt` are checked here, a plugin's when it is loaded. */
+const heads = z
+  .looseObject({ type: z.string().min(1).default(dptGeometryHead.id) })
+  .transform(({ type, ...options }, context): HeadsOptions => {
+    if (type !== dptGeometryHead.id) return { type, ...options };
+    const result = headsConfigSchema.safeParse(options);
+    if (result.success) return { type, ...result.data };
+    const issues = result.error.issues.map((issue) => ({ ...issue, input: options }));
+    context.issues.push(...(issues as z.core.$ZodRawIssue[]));
+    return z.NEVER;
+  });
+
+interface HeadsOptions {
+  readonly type: string;
+  readonly [option: string]: unknown;
+}
+
 /** The whole of a training configuration file. */
 export const trainConfigSchema = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   model: z.string().min(1),
   data: z.array(dataset).min(1),
   source: source.prefault({}),
-  heads: headsConfigSchema.prefault({}),
+  heads: heads.prefault({}),
   losses: lossConfigSchema.prefault({}),
   /** Layers whose hidden states feed the heads; the backbone's own four where absent. */
   taps: z.tuple([count, count, count, count]).optional(),

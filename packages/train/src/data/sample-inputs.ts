@@ -1,8 +1,7 @@
 import {
   type BackboneV1,
+  type GeometryHeadModelV1,
   type GeometryLabelsV1,
-  type HeadsConfig,
-  headOutputSize,
   type PreparedInputsV1,
   poolFeatures,
   type RgbImage,
@@ -37,7 +36,7 @@ export interface SampleInputs {
 export interface SampleInputsOptions {
   readonly backbone: BackboneV1;
   readonly features: VisionFeatures;
-  readonly heads: HeadsConfig;
+  readonly heads: Pick<GeometryHeadModelV1, 'outputSize'>;
   readonly source?: SupervisionSourceV1 | undefined;
   /** Size of the labels to ask for. */
   readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
@@ -206,12 +205,12 @@ function targetTensors(labels: Int32Array, padded: number) {
 function viewSetLabels(
   labels: GeometryLabelsV1,
   layout: Layout,
-  heads: HeadsConfig,
+  heads: SampleInputsOptions['heads'],
 ): ViewSetLabels {
   const views = layout.grids.map((grid, view) => {
     const { covered } = grid;
     const image = layout.imageSizes[view]!;
-    return viewLabels(labels, view, { ...headOutputSize(heads, grid), covered, image });
+    return viewLabels(labels, view, { ...heads.outputSize(grid), covered, image });
   });
   return { views, distilled: pooledFeatures(labels, layout) };
 }

@@ -1,13 +1,12 @@
 import {
   type BackboneV1,
   distillationLoss,
+  type GeometryHeadModelV1,
   type GeometryLosses,
+  type GeometryTask,
   geometryLosses,
-  type HeadsConfig,
-  headOutputSize,
   type LossConfig,
   type Parameters,
-  predictGeometry,
   projectForDistillation,
   totalLoss,
 } from '@spatialsv/core';
@@ -21,7 +20,7 @@ export type LossTerm = (typeof LOSS_TERMS)[number];
 /** What is trained, and on what. */
 export interface StepModel {
   readonly backbone: BackboneV1;
-  readonly heads: HeadsConfig;
+  readonly heads: GeometryHeadModelV1;
   readonly losses: LossConfig;
   readonly taps: readonly number[];
 }
@@ -110,15 +109,7 @@ export function sampleLosses(
     { taps: tasks.length > 0 ? model.taps : [], last: hasText || hasFeatures },
   );
   const geometry =
-    tasks.length > 0
-      ? spatialLosses(
-          { ...model, heads: { ...model.heads, tasks } },
-          shape,
-          parameters,
-          hidden,
-          sample,
-        )
-      : {};
+    tasks.length > 0 ? spatialLosses(model, tasks, shape, parameters, hidden, sample) : {};
   return {
     text: hasText ? textLoss(model, parameters, last!, sample) : undefined,
     distillation: hasFeatures ? featureLoss(shape, parameters, last!, sample) : undefined,
@@ -164,9 +155,10 @@ function featureLoss(
   return distillationLoss(projectForDistillation(parameters, visual), sample.distilled!);
 }
 
-/** Equation 5 over all views: the mean over the valid pixels of the sample. */
+/** Equation 5 over all views, for some tasks: the mean over the valid pixels of the sample. */
 function spatialLosses(
   model: StepModel,
+  tasks: readonly GeometryTask[],
   shape: StepShape,
   parameters: Parameters,
   hidden: Readonly<Record<number, Tensor>>,
@@ -176,12 +168,8 @@ function spatialLosses(
   for (const group of gridGroups(shape.views)) {
     const { share, ...targets } = sample.labels![group.name]!;
     const taps = model.taps.map((layer) => gatherGrid(hidden[layer]!, group, sample));
-    const prediction = predictGeometry(
-      model.heads,
-      parameters,
-      taps,
-      headOutputSize(model.heads, group),
-    );
+    const size = model.heads.outputSize(group);
+    const prediction = model.heads.doPredict(parameters, taps, size, tasks);
     const losses = geometryLosses(model.losses, prediction, {
       ...targets,
       pointMask: targets.mask,

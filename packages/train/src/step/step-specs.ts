@@ -1,9 +1,11 @@
-import { type HeadsConfig, headOutputSize } from '@spatialsv/core';
+import type { GeometryHeadModelV1 } from '@spatialsv/core';
 import { float32, int32, type SpecTree } from '@spatialsv/engine';
 import { gridGroups, type StepShape } from './step-shape.js';
 
+type Heads = Pick<GeometryHeadModelV1, 'outputSize'>;
+
 /** Specs of the `sample` input of a step program. */
-export function sampleSpecs(heads: HeadsConfig, shape: StepShape): SpecTree {
+export function sampleSpecs(heads: Heads, shape: StepShape): SpecTree {
   const { tokens, targets, positionRows, featureChannels } = shape;
   const byView = <Spec>(spec: (view: StepShape['views'][number]) => Spec) =>
     Object.fromEntries(shape.views.map((view, index) => [`v${index}`, spec(view)]));
@@ -24,9 +26,9 @@ export function sampleSpecs(heads: HeadsConfig, shape: StepShape): SpecTree {
   };
 }
 
-function labelSpecs(heads: HeadsConfig, shape: StepShape): SpecTree {
+function labelSpecs(heads: Heads, shape: StepShape): SpecTree {
   const groups = gridGroups(shape.views).map((group): [string, SpecTree] => {
-    const { height, width } = headOutputSize(heads, group);
+    const { height, width } = heads.outputSize(group);
     const maps = (...channels: number[]) => float32(group.views.length, height, width, ...channels);
     return [
       group.name,
