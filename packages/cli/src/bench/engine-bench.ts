@@ -184,13 +184,13 @@ async function interleaved(product: Product, step: Step, rounds: number) {
   await times(step.forwardBackward, { warm: 2, repeats: 0 });
   await times(step.update, { warm: 1, repeats: 0 });
   const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
   for (let round = 0; round < rounds; round += 1) {
     parts.product.push(...(await times(product.run, once)));
-    delay.enable();
     parts.forwardBackward.push(...(await times(step.forwardBackward, once)));
     parts.update.push(...(await times(step.update, once)));
-    delay.disable();
   }
+  delay.disable();
   return {
     product: median(parts.product),
     forwardBackward: median(parts.forwardBackward),
@@ -219,7 +219,7 @@ async function benchNodes(): Promise<void> {
 
 /** Bytes that AdamW has to move (read θ, m, v, g; write θ, m, v, g) beside a plain copy of one array. */
 async function benchAdamw(): Promise<void> {
-  const length = BLOCKED_UPDATE_MULTIPLE * 4096;
+  const length = BLOCKED_UPDATE_MULTIPLE * 1024;
   const data = new Float32Array(length).fill(0.5);
   const weights = { weights: { shape: [length], data, group: 'language-model' as const } };
   const optimizer = await AdamwOptimizer.create(weights, ADAMW, 'cpu');

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { nearestName } from '@spatialsv/core';
 import { ENGINE_CASES } from './engine-bench.js';
 
@@ -21,8 +22,16 @@ async function main([bench, ...wanted]: string[]): Promise<number> {
     );
     return 2;
   }
-  for (const name of wanted.length > 0 ? wanted : Object.keys(cases)) await cases[name]!();
+  const names = wanted.length > 0 ? wanted : Object.keys(cases);
+  if (names.length > 1) return names.reduce((code, name) => code || runAlone(bench!, name), 0);
+  await cases[names[0]!]!();
   return 0;
+}
+
+/** A process of its own for every case: peak memory is a figure of the process. */
+function runAlone(bench: string, name: string): number {
+  const args = [...process.execArgv, process.argv[1]!, bench, name];
+  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));
