@@ -8,7 +8,6 @@ import {
   type CompiledProgram,
   compile,
   createTensor,
-  type DeviceTensor,
   differentiate,
   float32,
   ops,
@@ -17,6 +16,7 @@ import {
   tf,
 } from '@spatialsv/engine';
 import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
+import { gflops, openProduct, PRODUCT, type Product } from './bare-product.js';
 import {
   parameterShapes,
   STEP_SIZES,
@@ -25,11 +25,11 @@ import {
   stepLoss,
   stepSpecs,
 } from './decoder-step.js';
+import { measureHeads } from './heads-bench.js';
 import { emit, median, peakRssMb, rssMb, times } from './measure.js';
 import { pytorchStep } from './pytorch-peer.js';
 
 const BENCH = 'engine';
-const PRODUCT = 2048;
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
 const RATES = { projector: 1e-4, 'language-model': 1e-4, spatial: 1e-4 } as const;
 
@@ -37,6 +37,8 @@ const RATES = { projector: 1e-4, 'language-model': 1e-4, spatial: 1e-4 } as cons
 export const ENGINE_CASES: Readonly<Record<string, () => Promise<void>>> = {
   matmul: benchProduct,
   ...Object.fromEntries(STEP_SIZES.map((size) => [`step-${size.name}`, () => benchStep(size)])),
+  'heads-tiny': () => benchHeads('tiny'),
+  'heads-small': () => benchHeads('small'),
   nodes: benchNodes,
   adamw: benchAdamw,
   memory: benchMemory,
@@ -45,27 +47,6 @@ export const ENGINE_CASES: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 // ---------------------------------------------------------------------------------------------- bare product
-
-interface Product {
-  readonly program: CompiledProgram;
-  run(): Promise<unknown>;
-}
-
-/** A 2048³ float32 product with nothing around it: the speed that the machine has at this moment. */
-async function openProduct(): Promise<Product> {
-  const square = float32(PRODUCT, PRODUCT);
-  const multiply = ({ a, b }: Record<'a' | 'b', tf.Tensor2D>) => ({ c: tf.matMul(a, b) });
-  const program = await compile(multiply as Program, { a: square, b: square }, { name: 'product' });
-  const fill = () => new Float32Array(PRODUCT * PRODUCT).fill(0.5);
-  const [a, b, c] = [fill(), fill(), fill()].map((data) => createTensor(square, data)) as [
-    DeviceTensor,
-    DeviceTensor,
-    DeviceTensor,
-  ];
-  return { program, run: () => program.run({ a, b }, { c }) };
-}
-
-const gflops = (flops: number, milliseconds: number): number => flops / milliseconds / 1e6;
 
 async function benchProduct(): Promise<void> {
   const product = await openProduct();
@@ -197,6 +178,14 @@ async function interleaved(product: Product, step: Step, rounds: number) {
     update: median(parts.update),
     eventLoopP99: delay.percentile(99) / 1e6,
   };
+}
+
+// ---------------------------------------------------------------------------------------------- 3D heads
+
+async function benchHeads(preset: 'tiny' | 'small'): Promise<void> {
+  const product = await openProduct();
+  emit(BENCH, `heads-${preset}`, await measureHeads(preset, product));
+  await product.program.dispose();
 }
 
 // ---------------------------------------------------------------------------------------------- small costs
