@@ -1,5 +1,6 @@
 import { ops, tf } from '../index.js';
 import { type Case, type Given, isFilled, seeded } from './compare.js';
+import { FUSED } from './fused-cases.js';
 
 export type Table = readonly (readonly [name: string, program: Case, inputs: readonly Given[]])[];
 
@@ -473,69 +474,6 @@ const CONVOLUTIONS: Table = [
   ],
   ['bilinear shrinking', (x) => tf.image.resizeBilinear(as4d(x), [2, 3], true), [[1, 5, 7, 2]]],
   ['bilinear to one row', (x) => tf.image.resizeBilinear(as4d(x), [1, 5], true), [[1, 3, 3, 1]]],
-];
-
-const FUSED: Table = [
-  ['rmsNorm', (x, w) => ops.rmsNorm(x, w, 1e-6), [[3, 8], [8]]],
-  ['rmsNorm rank 3', (x, w) => ops.rmsNorm(x, w, 1e-5), [[2, 3, 5], [5]]],
-  ['layerNorm', (x, w, b) => ops.layerNorm(x, w, b, 1e-5), [[2, 3, 7], [7], [7]]],
-  ['silu', (x) => ops.silu(tf.mul(x, 4)), [[3, 5]]],
-  ['gelu', (x) => ops.gelu(tf.mul(x, 4)), [[3, 5]]],
-  ['linear', (x, w, b) => ops.linear(x, w, b), [[2, 3, 4], [5, 4], [5]]],
-  [
-    'linear without bias',
-    (x, w) => ops.linear(x, w),
-    [
-      [3, 4],
-      [5, 4],
-    ],
-  ],
-  [
-    'rotary',
-    (x, c, s) => ops.rotary(x, c, s),
-    [
-      [3, 4, 6],
-      [4, 3],
-      [4, 3],
-    ],
-  ],
-  [
-    'attention',
-    (q, k, v) => ops.attention(q, k, v, { scale: 0.5 }),
-    [
-      [4, 5, 6],
-      [2, 7, 6],
-      [2, 7, 6],
-    ],
-  ],
-  [
-    'attention, masked',
-    (q, k, v, m) => ops.attention(q, k, v, { scale: 0.5, mask: m }),
-    [
-      [2, 3, 4],
-      [2, 3, 4],
-      [2, 3, 4],
-      [3, 3],
-    ],
-  ],
-  [
-    'attention, causal',
-    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
-    [
-      [4, 5, 6],
-      [2, 5, 6],
-      [2, 5, 6],
-    ],
-  ],
-  [
-    'attention, causal in blocks',
-    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
-    [
-      [2, 201, 4],
-      [1, 205, 4],
-      [1, 205, 4],
-    ],
-  ],
 ];
 
 /** Every kernel of the trace backend as a program with inputs, by kind. */

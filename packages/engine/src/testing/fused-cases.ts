@@ -1,0 +1,67 @@
+import { ops } from '../index.js';
+import { tf } from '../tfjs.js';
+import type { Table } from './kernel-cases.js';
+
+/** The engine's own operations. */
+export const FUSED: Table = [
+  ['rmsNorm', (x, w) => ops.rmsNorm(x, w, 1e-6), [[3, 8], [8]]],
+  ['rmsNorm rank 3', (x, w) => ops.rmsNorm(x, w, 1e-5), [[2, 3, 5], [5]]],
+  ['layerNorm', (x, w, b) => ops.layerNorm(x, w, b, 1e-5), [[2, 3, 7], [7], [7]]],
+  ['silu', (x) => ops.silu(tf.mul(x, 4)), [[3, 5]]],
+  ['gelu', (x) => ops.gelu(tf.mul(x, 4)), [[3, 5]]],
+  ['linear', (x, w, b) => ops.linear(x, w, b), [[2, 3, 4], [5, 4], [5]]],
+  [
+    'linear without bias',
+    (x, w) => ops.linear(x, w),
+    [
+      [3, 4],
+      [5, 4],
+    ],
+  ],
+  [
+    'rotary',
+    (x, c, s) => ops.rotary(x, c, s),
+    [
+      [3, 4, 6],
+      [4, 3],
+      [4, 3],
+    ],
+  ],
+  [
+    'attention',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5 }),
+    [
+      [4, 5, 6],
+      [2, 7, 6],
+      [2, 7, 6],
+    ],
+  ],
+  [
+    'attention, masked',
+    (q, k, v, m) => ops.attention(q, k, v, { scale: 0.5, mask: m }),
+    [
+      [2, 3, 4],
+      [2, 3, 4],
+      [2, 3, 4],
+      [3, 3],
+    ],
+  ],
+  [
+    'attention, causal',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
+    [
+      [4, 5, 6],
+      [2, 5, 6],
+      [2, 5, 6],
+    ],
+  ],
+  [
+    'attention, causal in blocks',
+    (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
+    [
+      [2, 201, 4],
+      [1, 205, 4],
+      [1, 205, 4],
+    ],
+  ],
+];
