@@ -1,5 +1,22 @@
 export { type MappedTensor, ops, type Tensor, tf } from '@spatialsv/engine';
 export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
+export {
+  DATASET_FORMATS,
+  type DatasetFormat,
+  type DatasetRequest,
+  readDataset,
+} from './data/dataset.js';
+export {
+  MINDCUBE_PROMPTS,
+  MINDCUBE_SYSTEM,
+  type MindCubePrompt,
+  type MindCubeSetting,
+  mindCubePrompt,
+  mindCubeSetting,
+  mindCubeTarget,
+} from './data/mindcube.js';
+export { multipleChoicePrompt } from './data/mmbench.js';
+export { type SplitQuestion, splitInlineOptions } from './data/options.js';
 export { type ErrorCode, SpatialError } from './errors.js';
 export { writeFileAtomic } from './files.js';
 export {
@@ -163,4 +180,11 @@ export {
   type WriteOptions,
   writeSafetensors,
 } from './safetensors/index.js';
+export {
+  readSpatialCheckpoint,
+  SPATIAL_FOLDER,
+  type SpatialCheckpoint,
+  type SpatialSettings,
+  writeSpatialCheckpoint,
+} from './spatial-checkpoint.js';
 export * from './spec.js';

@@ -1,22 +1,5 @@
 export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
 export { mindCubeBenchmark, mindCubeRevisionWarning } from './benchmarks/mindcube.js';
-export {
-  DATASET_FORMATS,
-  type DatasetFormat,
-  type DatasetRequest,
-  readDataset,
-} from './data/dataset.js';
-export {
-  MINDCUBE_PROMPTS,
-  MINDCUBE_SYSTEM,
-  type MindCubePrompt,
-  type MindCubeSetting,
-  mindCubePrompt,
-  mindCubeSetting,
-  mindCubeTarget,
-} from './data/mindcube.js';
-export { multipleChoicePrompt } from './data/mmbench.js';
-export { type SplitQuestion, splitInlineOptions } from './data/options.js';
 export { type EvaluateOptions, evaluate, PREDICTIONS_FILE, readPredictions } from './evaluate.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
 export { type Random, seededRandom, shuffle } from './random.js';
@@ -35,13 +18,6 @@ export {
   type RunnerOptions,
 } from './runner/backbone-runner.js';
 export { type GeometryMaps, gatherCells } from './runner/geometry-runner.js';
-export {
-  readSpatialCheckpoint,
-  SPATIAL_FOLDER,
-  type SpatialCheckpoint,
-  type SpatialSettings,
-  writeSpatialCheckpoint,
-} from './spatial-checkpoint.js';
 export { binomialTail } from './statistics/binomial.js';
 export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';

@@ -6,9 +6,10 @@ import {
   initialiseDistillation,
   type MappedTensor,
   type ParameterValues,
+  readSpatialCheckpoint,
+  type SpatialSettings,
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
-import { readSpatialCheckpoint, type SpatialSettings } from '@spatialsv/eval';
 import { readMappedValues } from './checkpoint/mapped-values.js';
 import type { TrainConfig } from './config/schema.js';
 import { baseRates, isTrained, type TrainedGroup } from './groups.js';

@@ -9,10 +9,11 @@ import {
   type GeometryHeadV1,
   loadPlugins,
   ops,
+  readSpatialCheckpoint,
   SpatialError,
   tf,
 } from '@spatialsv/core';
-import { BackboneRunner, readSpatialCheckpoint } from '@spatialsv/eval';
+import { BackboneRunner } from '@spatialsv/eval';
 import { type TrainConfigInput, trainConfigSchema } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';

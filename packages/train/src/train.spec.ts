@@ -9,8 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openSafetensors, type SupervisionSourceV1 } from '@spatialsv/core';
-import { readSpatialCheckpoint } from '@spatialsv/eval';
+import { openSafetensors, readSpatialCheckpoint, type SupervisionSourceV1 } from '@spatialsv/core';
 import { checkpointFolder } from './checkpoint/checkpoint.js';
 import { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';

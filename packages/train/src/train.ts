@@ -4,12 +4,12 @@ import {
   type BackboneV1,
   builtInGeometryHead,
   type GeometryHeadV1,
+  readDataset,
   type SampleV1,
   SpatialError,
   type SupervisionSourceV1,
   writeFileAtomic,
 } from '@spatialsv/core';
-import { readDataset } from '@spatialsv/eval';
 import { parse, stringify } from 'yaml';
 import { checkpointFolder, listCheckpoints, restoreCheckpoint } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';

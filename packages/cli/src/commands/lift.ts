@@ -4,14 +4,11 @@ import {
   type PluginRegistry,
   type PreparedInputsV1,
   type RgbImage,
-  SpatialError,
-} from '@spatialsv/core';
-import {
-  BackboneRunner,
-  type GeometryMaps,
   readSpatialCheckpoint,
   type SpatialCheckpoint,
-} from '@spatialsv/eval';
+  SpatialError,
+} from '@spatialsv/core';
+import { BackboneRunner, type GeometryMaps } from '@spatialsv/eval';
 import { liftGeometry, type ReportMetric } from '@spatialsv/inspect';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';

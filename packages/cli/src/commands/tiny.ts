@@ -1,6 +1,10 @@
 import { readdir } from 'node:fs/promises';
-import { type BackboneConfigV1, type GeometryHeadV1, SpatialError } from '@spatialsv/core';
-import { writeSpatialCheckpoint } from '@spatialsv/eval';
+import {
+  type BackboneConfigV1,
+  type GeometryHeadV1,
+  SpatialError,
+  writeSpatialCheckpoint,
+} from '@spatialsv/core';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';

@@ -1,5 +1,10 @@
-import type { GeometryLabelsV1, SampleV1, SupervisionSourceV1 } from '@spatialsv/core';
-import type { BackboneRunner, SpatialCheckpoint } from '@spatialsv/eval';
+import type {
+  GeometryLabelsV1,
+  SampleV1,
+  SpatialCheckpoint,
+  SupervisionSourceV1,
+} from '@spatialsv/core';
+import type { BackboneRunner } from '@spatialsv/eval';
 import { learnableLabels, type ViewLabels, viewLabels } from '@spatialsv/train';
 import { readImages } from '../model.js';
 

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type SampleV1, writeFileAtomic } from '@spatialsv/core';
-import { readDataset, splitInlineOptions } from '@spatialsv/eval';
+import { readDataset, type SampleV1, splitInlineOptions, writeFileAtomic } from '@spatialsv/core';
 import { type MindCubeRow, writeDataset } from '@spatialsv/vfm-synthetic';
 import type { CommandContext } from '../context.js';
 import type { DemoSettings } from './settings.js';

@@ -4,17 +4,14 @@ import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import {
   type BackboneV1,
   type PluginRegistry,
+  readSpatialCheckpoint,
   resampleLabels,
   type SampleV1,
+  type SpatialCheckpoint,
   type SupervisionSourceV1,
   writeFileAtomic,
 } from '@spatialsv/core';
-import {
-  BackboneRunner,
-  extractMindCubeLetter,
-  readSpatialCheckpoint,
-  type SpatialCheckpoint,
-} from '@spatialsv/eval';
+import { BackboneRunner, extractMindCubeLetter } from '@spatialsv/eval';
 import { liftGeometry } from '@spatialsv/inspect';
 import { type TrainConfig, train, trainConfigSchema } from '@spatialsv/train';
 import type { CommandContext } from '../context.js';

@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BenchmarkV1, type SampleV1, SpatialError } from '@spatialsv/core';
-import { readDataset } from '../data/dataset.js';
+import { type BenchmarkV1, readDataset, type SampleV1, SpatialError } from '@spatialsv/core';
 import { extractMindCubeLetter } from '../extract/mindcube-letter.js';
 
 /** Where the questions lie below the folder a user names: the unpacked archive, its `raw` folder, or a bare copy. */

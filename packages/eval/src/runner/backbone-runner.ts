@@ -1,4 +1,9 @@
-import { type BackboneV1, type PreparedInputsV1, SpatialError } from '@spatialsv/core';
+import {
+  type BackboneV1,
+  type PreparedInputsV1,
+  type SpatialCheckpoint,
+  SpatialError,
+} from '@spatialsv/core';
 import {
   type CompiledProgram,
   type DeviceTensor,
@@ -7,7 +12,6 @@ import {
   type SpecTree,
   type Tree,
 } from '@spatialsv/engine';
-import type { SpatialCheckpoint } from '../spatial-checkpoint.js';
 import { type GeometryMaps, GeometryRunner } from './geometry-runner.js';
 import {
   compileForward,

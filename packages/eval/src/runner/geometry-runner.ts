@@ -1,6 +1,5 @@
-import type { ViewGridV1 } from '@spatialsv/core';
+import type { SpatialCheckpoint, ViewGridV1 } from '@spatialsv/core';
 import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
-import type { SpatialCheckpoint } from '../spatial-checkpoint.js';
 import { compileHeads, type HeadsShape, type ProgramContext } from './runner-programs.js';
 
 /** Maps of V views at one size; those of tasks that the heads have. Scale and frame are those of the training labels. */

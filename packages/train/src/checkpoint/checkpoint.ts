@@ -6,11 +6,12 @@ import {
   openSafetensors,
   type ParameterValues,
   SpatialError,
+  type SpatialSettings,
   writeFileAtomic,
   writeSafetensors,
+  writeSpatialCheckpoint,
 } from '@spatialsv/core';
 import type { DeviceTensor, HostArray } from '@spatialsv/engine';
-import { type SpatialSettings, writeSpatialCheckpoint } from '@spatialsv/eval';
 import { z } from 'zod';
 import type { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
 

@@ -1,5 +1,10 @@
-import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
-import { DATASET_FORMATS, MINDCUBE_PROMPTS } from '@spatialsv/eval';
+import {
+  DATASET_FORMATS,
+  dptGeometryHead,
+  headsConfigSchema,
+  lossConfigSchema,
+  MINDCUBE_PROMPTS,
+} from '@spatialsv/core';
 import { z } from 'zod';
 
 const count = z.int().positive();

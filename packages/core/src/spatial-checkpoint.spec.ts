@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dptGeometryHead } from '@spatialsv/core';
+import { dptGeometryHead } from './heads/index.js';
 import { readSpatialCheckpoint, writeSpatialCheckpoint } from './spatial-checkpoint.js';
 
 let folder: string;

@@ -1,17 +1,11 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  builtInGeometryHead,
-  float32Source,
-  type GeometryHeadModelV1,
-  type GeometryHeadV1,
-  openSafetensors,
-  type ParameterValues,
-  SpatialError,
-  writeFileAtomic,
-  writeSafetensors,
-} from '@spatialsv/core';
 import { z } from 'zod';
+import { SpatialError } from './errors.js';
+import { writeFileAtomic } from './files.js';
+import { builtInGeometryHead } from './heads/index.js';
+import { float32Source, openSafetensors, writeSafetensors } from './safetensors/index.js';
+import type { GeometryHeadModelV1, GeometryHeadV1, ParameterValues } from './spec.js';
 
 /** Sub-folder of a checkpoint with what the Hugging Face layout does not hold. */
 export const SPATIAL_FOLDER = 'spatialsv';

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type SampleV1, SpatialError } from '@spatialsv/core';
+import { SpatialError } from '../errors.js';
+import type { SampleV1 } from '../spec.js';
 
 /** How far above the dataset file its images are looked for (MindCube's rows lie two folders below their root). */
 const LEVELS = 4;

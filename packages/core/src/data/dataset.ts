@@ -1,4 +1,4 @@
-import type { SampleV1 } from '@spatialsv/core';
+import type { SampleV1 } from '../spec.js';
 import { stringField, stringListField } from './fields.js';
 import { findImageRoot, requireImages } from './image-root.js';
 import { readJsonLines } from './json-lines.js';

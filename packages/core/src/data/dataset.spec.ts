@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '../errors.js';
 import { readDataset } from './dataset.js';
 
 const SHARED = resolve(__dirname, '../../../../../shared/data/benchmarks');

@@ -1,4 +1,4 @@
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '../errors.js';
 import type { JsonLine } from './json-lines.js';
 
 /** Required string field of a row. @throws SpatialError DATA_INVALID. */

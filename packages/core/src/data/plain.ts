@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { SampleV1 } from '@spatialsv/core';
+import type { SampleV1 } from '../spec.js';
 import {
   fieldError,
   optionalStringField,

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '../errors.js';
 
 /** One parsed line of a JSON Lines file, with where it stands. */
 export interface JsonLine {

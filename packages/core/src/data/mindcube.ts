@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { type SampleV1, SpatialError } from '@spatialsv/core';
+import { SpatialError } from '../errors.js';
+import type { SampleV1 } from '../spec.js';
 import { optionalStringField, stringField, stringListField } from './fields.js';
 import { type JsonLine, readJsonLines } from './json-lines.js';
 import { splitInlineOptions } from './options.js';
