@@ -1,4 +1,17 @@
-export { type MappedTensor, ops, type Tensor, tf } from '@spatialsv/engine';
+export {
+  type CompiledProgram,
+  compile,
+  createTensor,
+  type DeviceTensor,
+  float32,
+  int32,
+  type MappedTensor,
+  ops,
+  type Program,
+  ProgramCache,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
 export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
 export {
   DATASET_FORMATS,

@@ -278,10 +278,56 @@ export interface SupervisionRequestV1 {
   readonly signal?: AbortSignal;
 }
 
-export interface SupervisionSourceV1 extends ContributionBaseV1<'supervision-source'> {
+/** Licence of labels: that of the weights that made them. */
+export interface LabelLicenceV1 {
+  /** SPDX identifier where there is one, for example `Apache-2.0` or `CC-BY-NC-4.0`; `unknown` otherwise. */
+  readonly name: string;
+  /** Whether labels may be used commercially; `false` where nothing says so. */
+  readonly commercialUse: boolean;
+}
+
+/** Who made labels, and how. Everything here that changes a value is part of the key of a label store. */
+export interface LabelProvenanceV1 {
+  /** Id of the source. */
+  readonly source: string;
+  /** Model within the source, for example `da3-small`. */
+  readonly model: string;
+  /** Every setting that changes a value, defaults filled in; JSON. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** SHA-256 of the weights, lower-case hexadecimal, for sources that have any. */
+  readonly weightsSha256?: string;
+  readonly licence: LabelLicenceV1;
+}
+
+export interface OpenSourceOptions {
+  /** Folder or file of the weights, for sources that have any. */
+  readonly weights?: string;
+  /** Device of the engine; `cpu` where absent. */
+  readonly device?: string;
+  /** The source's own settings; every default where absent. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+/** A source that is ready: weights opened, settings fixed. */
+export interface LabellerV1 {
+  readonly sourceId: string;
+  /** What these settings provide; a subset of the source's. */
   readonly provides: readonly GeometryFieldV1[];
+  readonly provenance: LabelProvenanceV1;
   /** @throws SpatialError DATA_INVALID when the source has no geometry for an image. */
   doSupervise(request: SupervisionRequestV1): Promise<GeometryLabelsV1>;
+  dispose(): Promise<void>;
+}
+
+export interface SupervisionSourceV1 extends ContributionBaseV1<'supervision-source'> {
+  readonly provides: readonly GeometryFieldV1[];
+  /**
+   * @throws SpatialError USAGE without weights that it needs, FILE_MISSING, WEIGHT_MISSING, SHAPE_MISMATCH for weights that
+   *   are not its own, CONFIG_INVALID for settings that it does not know.
+   */
+  open(options?: OpenSourceOptions): Promise<LabellerV1>;
+  /** Writes small random weights with every structural feature, for sources that have weights. */
+  writeTiny?(options: { readonly folder: string; readonly seed: number }): Promise<void>;
 }
 
 // ---------------------------------------------------------------------------------------------- 3D heads

@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openSafetensors, readSpatialCheckpoint, type SupervisionSourceV1 } from '@spatialsv/core';
+import { type LabellerV1, openSafetensors, readSpatialCheckpoint } from '@spatialsv/core';
 import { checkpointFolder } from './checkpoint/checkpoint.js';
 import { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
@@ -183,7 +183,7 @@ describe('train', () => {
   it('names the loss term and the sample of a value that is not finite, and keeps the last good state', async () => {
     const config = configure('broken');
     let asked = 0;
-    const source: SupervisionSourceV1 = {
+    const source: LabellerV1 = {
       ...toySource,
       doSupervise: async ({ images }) => {
         const labels = toyLabels(images.length);

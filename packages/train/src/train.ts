@@ -4,10 +4,10 @@ import {
   type BackboneV1,
   builtInGeometryHead,
   type GeometryHeadV1,
+  type LabellerV1,
   readDataset,
   type SampleV1,
   SpatialError,
-  type SupervisionSourceV1,
   writeFileAtomic,
 } from '@spatialsv/core';
 import { parse, stringify } from 'yaml';
@@ -32,7 +32,7 @@ export interface TrainOptions extends TrainerEvents {
   /** The opened checkpoint of `config.model`. */
   readonly backbone: BackboneV1;
   /** Where geometric labels come from; without it the run has text losses only. */
-  readonly source?: SupervisionSourceV1 | undefined;
+  readonly source?: LabellerV1 | undefined;
   /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
   readonly findHead?: (id: string) => GeometryHeadV1;
   /** Go on from the newest checkpoint of the run folder. */
@@ -139,7 +139,7 @@ async function readSamples(config: TrainConfig) {
 /** Refuses data from which nothing can be learned. */
 function requireSignal(
   samples: readonly SampleV1[],
-  source: SupervisionSourceV1 | undefined,
+  source: LabellerV1 | undefined,
   config: TrainConfig,
 ): void {
   const paths = config.data.map(({ path }) => path).join(', ');
@@ -230,7 +230,7 @@ async function recordRun(
       adapter: backbone.adapterId,
       weightsHash: await weightsHash(backbone),
     },
-    source: source?.id ?? 'none',
+    source: source?.sourceId ?? 'none',
     data: await describeData(config, counts),
   };
   await writeManifest(config.out, manifest);

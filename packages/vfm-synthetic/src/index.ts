@@ -39,5 +39,5 @@ export {
   SURFACES,
 } from './scene.js';
 export { readSceneFile, type SceneFile, writeSceneFile } from './scene-file.js';
-export { createSyntheticSource, type SyntheticSourceOptions } from './source.js';
+export { createSyntheticSource, type SyntheticSourceOptions, syntheticSource } from './source.js';
 export { type Appearances, measureAppearances } from './visibility.js';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describeSupervisionSource } from '@spatialsv/core/testing';
 import { writeDataset } from './dataset.js';
 import plugin from './plugin.js';
-import { createSyntheticSource } from './source.js';
+import { syntheticSource } from './source.js';
 
 describe('the plugin', () => {
   it('contributes the source under the id synthetic', () => {
@@ -38,7 +38,7 @@ describeSupervisionSource(async () => {
   await mkdir(path.dirname(foreignImage));
   await cp(path.join(scene, '1.png'), foreignImage);
   return {
-    source: createSyntheticSource(),
+    source: syntheticSource,
     images: [1, 2, 3].map((k) => path.join(scene, `${k}.png`)),
     foreignImage,
     // Depth is compared at the nearest pixel centre; the labels themselves agree exactly (render-view.spec.ts).

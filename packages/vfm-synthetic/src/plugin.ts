@@ -1,8 +1,8 @@
 import { definePlugin } from '@spatialsv/core';
-import { createSyntheticSource } from './source.js';
+import { syntheticSource } from './source.js';
 
 /** Contributes the supervision source `synthetic`. */
 export default definePlugin({
   specificationVersion: 'v1',
-  contributions: () => [createSyntheticSource()],
+  contributions: () => [syntheticSource],
 });

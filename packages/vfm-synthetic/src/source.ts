@@ -1,13 +1,15 @@
 import path from 'node:path';
 import {
   type GeometryLabelsV1,
+  type LabellerV1,
   SpatialError,
   type SupervisionRequestV1,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
+import { z } from 'zod';
 import { renderLabels } from './labels.js';
 import type { SceneCamera } from './scene.js';
-import { readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
+import { RENDERER_VERSION, readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
 
 export interface SyntheticSourceOptions {
   /** Size of the labels where the request names none; the picture's size where both are absent. */
@@ -20,22 +22,51 @@ export interface SyntheticSourceOptions {
 /** Pixels of the picture per feature cell and side, the patch size of the usual 3D foundation models. */
 const FEATURE_STRIDE = 14;
 
+const settingsSchema = z.strictObject({
+  height: z.int().positive().optional(),
+  width: z.int().positive().optional(),
+  featureGrid: z
+    .union([z.literal(false), z.strictObject({ h: z.int().positive(), w: z.int().positive() })])
+    .optional(),
+});
+
+/** The supervision source `synthetic`. It has no weights; its settings are {@link SyntheticSourceOptions}. */
+export const syntheticSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'synthetic',
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: async ({ settings = {} } = {}) => createSyntheticSource(parseSettings(settings)),
+};
+
+const parseSettings = (settings: unknown): SyntheticSourceOptions => {
+  const parsed = settingsSchema.safeParse(settings);
+  if (parsed.success) return parsed.data as SyntheticSourceOptions;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `settings of the source synthetic: ${z.prettifyError(parsed.error)}`,
+    hint: 'It takes height, width and featureGrid: { h, w } or false.',
+  });
+};
+
 /**
  * Exact labels of rendered rooms: finds the scene description beside the pictures and renders depth, cameras and
  * features again, at any size. All pictures of a request come from one scene; the first one is the world frame.
  * The fields `ray-map` and `point-map` follow from depth and cameras by the conventions of the labels.
  */
-export const createSyntheticSource = (
-  options: SyntheticSourceOptions = {},
-): SupervisionSourceV1 => ({
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: 'synthetic',
-  provides:
-    options.featureGrid === false
-      ? ['depth', 'ray-map', 'point-map', 'camera']
-      : ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+export const createSyntheticSource = (options: SyntheticSourceOptions = {}): LabellerV1 => ({
+  sourceId: 'synthetic',
+  provides: syntheticSource.provides.filter(
+    (field) => field !== 'feature' || options.featureGrid !== false,
+  ),
+  provenance: {
+    source: 'synthetic',
+    model: `renderer-${RENDERER_VERSION}`,
+    settings: { ...options },
+    licence: { name: 'Apache-2.0', commercialUse: true },
+  },
   doSupervise: (request) => supervise(request, options),
+  dispose: async () => undefined,
 });
 
 const supervise = async (

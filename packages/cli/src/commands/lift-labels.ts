@@ -1,7 +1,15 @@
 import { resolve } from 'node:path';
-import { type GeometryLabelsV1, resampleLabels } from '@spatialsv/core';
+import { type GeometryLabelsV1, type PluginRegistry, resampleLabels } from '@spatialsv/core';
 import { learnableLabels } from '@spatialsv/train';
 import type { LiftSubject } from './lift.js';
+
+/** Which labels of which pictures. */
+interface LabelsOfPictures {
+  readonly source?: string;
+  readonly weights?: string;
+  readonly device: string;
+  readonly images: readonly string[];
+}
 
 /**
  * Labels of the pictures in the form in which the heads learn them, at the size of the heads' maps and through the same
@@ -12,18 +20,32 @@ import type { LiftSubject } from './lift.js';
 export async function labelsLikePredictions(
   { plugins, images, inputs }: LiftSubject,
   { height, width }: { readonly height: number; readonly width: number },
-  { source, images: paths }: { readonly source?: string; readonly images: readonly string[] },
+  request: LabelsOfPictures,
   signal: AbortSignal,
 ): Promise<GeometryLabelsV1 | undefined> {
+  const { source } = request;
   if (source === undefined) return undefined;
-  const found = await plugins
-    .resolveSupervisionSource(source)
-    .doSupervise({ images: paths.map((path) => resolve(path)), signal });
-  const labels = learnableLabels(found, source);
+  const labels = learnableLabels(await supervise(plugins, source, request, signal), source);
   const windows = inputs.grids.map(({ covered }, view) => {
     const sx = labels.width / images[view]!.width;
     const sy = labels.height / images[view]!.height;
     return { x0: covered.x0 * sx, x1: covered.x1 * sx, y0: covered.y0 * sy, y1: covered.y1 * sy };
   });
   return resampleLabels(labels, { height, width, windows });
+}
+
+async function supervise(
+  plugins: PluginRegistry,
+  source: string,
+  { weights, device, images }: LabelsOfPictures,
+  signal: AbortSignal,
+): Promise<GeometryLabelsV1> {
+  const labeller = await plugins
+    .resolveSupervisionSource(source)
+    .open({ device, ...(weights !== undefined && { weights }) });
+  try {
+    return await labeller.doSupervise({ images: images.map((image) => resolve(image)), signal });
+  } finally {
+    await labeller.dispose();
+  }
 }

@@ -23,6 +23,7 @@ interface LiftOptions extends ModelOptions {
   readonly question?: string;
   readonly maxNewTokens: number;
   readonly source?: string;
+  readonly weights?: string;
   readonly json: boolean;
 }
 
@@ -47,6 +48,7 @@ export function registerLift(program: Command, context: CommandContext): void {
       '--source <id>',
       'also show the labels of this source, and how far the heads are from them',
     )
+    .option('--weights <path>', 'weights of that source, where it needs any')
     .option('--json', 'print what was written as JSON', false)
     .action((options: LiftOptions) => lift(options, context));
 }

@@ -1,6 +1,11 @@
 import { dirname } from 'node:path';
-import { formatSeconds, type ProgressReporter } from '@spatialsv/core';
-import { loadTrainConfig, type StepMetrics, train } from '@spatialsv/train';
+import {
+  formatSeconds,
+  type LabellerV1,
+  type PluginRegistry,
+  type ProgressReporter,
+} from '@spatialsv/core';
+import { loadTrainConfig, type StepMetrics, type TrainConfig, train } from '@spatialsv/train';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -36,8 +41,7 @@ async function runTraining(
   progress.start('Reading');
   const config = await loadTrainConfig(file);
   const plugins = await composePlugins(dirname(file), config.plugins);
-  const { name } = config.source;
-  const source = name === 'none' ? undefined : plugins.resolveSupervisionSource(name);
+  const source = await openSource(config, plugins);
   const { minPixels, maxPixels } = config.imageBudget;
   const backbone = await openModel(config.model, plugins, {
     ...(minPixels !== undefined && { minPixels }),
@@ -63,6 +67,7 @@ async function runTraining(
       progress.update(metrics.step, describeStep(metrics));
     },
   });
+  await source?.dispose();
   finish(progress, result, last);
   const seconds = (performance.now() - started) / 1000;
   if (json) context.out(`${JSON.stringify({ ...result, metrics: last, seconds })}\n`);
@@ -72,6 +77,18 @@ async function runTraining(
     `Stopped and saved after ${formatSeconds(seconds)}. Go on with: spatialsv train ${file} --resume\n`,
   );
   signal.throwIfAborted();
+}
+
+async function openSource(
+  { source: { name, weights, settings }, device }: TrainConfig,
+  plugins: PluginRegistry,
+): Promise<LabellerV1 | undefined> {
+  if (name === 'none') return undefined;
+  return plugins.resolveSupervisionSource(name).open({
+    device,
+    ...(weights !== undefined && { weights }),
+    ...(settings !== undefined && { settings }),
+  });
 }
 
 /** The losses in a few characters: `loss 3.21 (text 0.91 depth 0.44 …) 12.3 samples/s`. */

@@ -1,9 +1,4 @@
-import type {
-  GeometryLabelsV1,
-  SampleV1,
-  SpatialCheckpoint,
-  SupervisionSourceV1,
-} from '@spatialsv/core';
+import type { GeometryLabelsV1, LabellerV1, SampleV1, SpatialCheckpoint } from '@spatialsv/core';
 import type { BackboneRunner } from '@spatialsv/eval';
 import { learnableLabels, type ViewLabels, viewLabels } from '@spatialsv/train';
 import { readImages } from '../model.js';
@@ -29,12 +24,15 @@ export function distinctViewSets(samples: readonly SampleV1[]): readonly SampleV
 
 /** Labels of one view set at the size of the heads' maps, in the scale in which they are learnt. */
 export async function labelsAtHeads(
-  source: SupervisionSourceV1,
+  source: LabellerV1,
   sample: SampleV1,
   size: { readonly height: number; readonly width: number },
   image: { readonly height: number; readonly width: number },
 ): Promise<{ readonly labels: GeometryLabelsV1; readonly views: readonly ViewLabels[] }> {
-  const labels = learnableLabels(await source.doSupervise({ images: sample.images }), source.id);
+  const labels = learnableLabels(
+    await source.doSupervise({ images: sample.images }),
+    source.sourceId,
+  );
   const covered = { x0: 0, y0: 0, x1: image.width, y1: image.height };
   const views = sample.images.map((_, view) =>
     viewLabels(labels, view, { ...size, covered, image }),
@@ -44,7 +42,7 @@ export async function labelsAtHeads(
 
 /** View sets with labels. */
 export interface DepthSet {
-  readonly source: SupervisionSourceV1;
+  readonly source: LabellerV1;
   readonly samples: readonly SampleV1[];
   /** Give the size at which depths are compared. */
   readonly heads: SpatialCheckpoint;

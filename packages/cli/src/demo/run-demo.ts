@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import {
   type BackboneV1,
+  type LabellerV1,
   type PluginRegistry,
   readSpatialCheckpoint,
   resampleLabels,
   type SampleV1,
   type SpatialCheckpoint,
-  type SupervisionSourceV1,
   writeFileAtomic,
 } from '@spatialsv/core';
 import { BackboneRunner, extractMindCubeLetter } from '@spatialsv/eval';
@@ -41,7 +41,7 @@ interface Demo {
   readonly out: string;
   readonly context: CommandContext;
   readonly plugins: PluginRegistry;
-  readonly source: SupervisionSourceV1;
+  readonly source: LabellerV1;
   readonly seconds: Record<string, number>;
 }
 
@@ -62,7 +62,7 @@ export async function runDemo(
   context: CommandContext,
   plugins: PluginRegistry,
 ): Promise<DemoResults> {
-  const source = plugins.resolveSupervisionSource('synthetic');
+  const source = await plugins.resolveSupervisionSource('synthetic').open();
   const demo: Demo = { settings, out, context, plugins, source, seconds: {} };
   const started = performance.now();
   await clear(out);

@@ -44,7 +44,7 @@ export interface PluginSearch {
 const REQUIRED_METHODS: Readonly<Record<ContributionKind, readonly string[]>> = {
   'backbone-adapter': ['accepts', 'open', 'writeTiny'],
   'geometry-head': ['configure'],
-  'supervision-source': ['doSupervise'],
+  'supervision-source': ['open'],
   benchmark: ['samples', 'extract'],
 };
 

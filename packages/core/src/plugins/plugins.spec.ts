@@ -15,13 +15,13 @@ const makeSource = (id: string): SupervisionSourceV1 => ({
   kind: 'supervision-source',
   id,
   provides: ['depth'],
-  doSupervise: () => Promise.reject(new Error('not asked for')),
+  open: () => Promise.reject(new Error('not asked for')),
 });
 
 const sourceText = (
   id: string,
 ): string => `{ specificationVersion: 'v1', kind: 'supervision-source',
-  id: '${id}', provides: ['depth'], async doSupervise() { throw new Error('not asked for'); } }`;
+  id: '${id}', provides: ['depth'], async open() { throw new Error('not asked for'); } }`;
 
 /** CommonJS, the form that the test runner's loader takes; ES modules are tried in plain Node below. */
 const pluginText = (...contributions: string[]): string =>

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { SpatialError } from '../errors.js';
 import { rigidFrom, rotationAbout } from '../geometry/index.js';
-import type { GeometryLabelsV1, SupervisionSourceV1 } from '../spec.js';
+import type { GeometryLabelsV1, LabellerV1, SupervisionSourceV1 } from '../spec.js';
 import {
   describeSupervisionSource,
   type SupervisionConformance,
@@ -35,12 +35,32 @@ const wallLabels = (views: number): GeometryLabelsV1 => ({
 
 const makeSource = (
   label: (views: number) => GeometryLabelsV1,
-  change: Partial<SupervisionSourceV1> = {},
+  change: Partial<SupervisionSourceV1 & LabellerV1> = {},
 ): SupervisionSourceV1 => ({
   specificationVersion: 'v1',
   kind: 'supervision-source',
   id: 'wall',
   provides: ['depth', 'camera'],
+  open: async ({ settings } = {}) => {
+    if (settings === undefined) return makeLabeller(label, change);
+    throw new SpatialError({ code: 'CONFIG_INVALID', message: 'settings', hint: 'Give none.' });
+  },
+  ...change,
+});
+
+const makeLabeller = (
+  label: (views: number) => GeometryLabelsV1,
+  change: Partial<LabellerV1>,
+): LabellerV1 => ({
+  sourceId: 'wall',
+  provides: ['depth', 'camera'],
+  provenance: {
+    source: 'wall',
+    model: 'plane',
+    settings: {},
+    licence: { name: 'Apache-2.0', commercialUse: true },
+  },
+  dispose: async () => undefined,
   doSupervise: async ({ images, signal }) => {
     signal?.throwIfAborted();
     if (images.every((image) => path.basename(image).startsWith('wall')))
@@ -80,6 +100,18 @@ describe('describeSupervisionSource', () => {
 
   it.each<[string, string, SupervisionSourceV1]>([
     ['a wrong id', 'says what it is', makeSource(wallLabels, { id: 'The Wall' })],
+    [
+      'labels of nobody',
+      'says who makes its labels, and under which licence',
+      makeSource(wallLabels, {
+        provenance: {
+          source: 'wall',
+          model: '',
+          settings: {},
+          licence: { name: 'unknown', commercialUse: false },
+        },
+      }),
+    ],
     ['a field without a name', 'says what it is', makeSource(wallLabels, { provides: [] })],
     [
       'camera-to-world poses',
@@ -129,7 +161,7 @@ describe('describeSupervisionSource', () => {
     ],
     [
       'errors without a type',
-      'refuses images that it cannot label with a SpatialError',
+      'refuses images and settings that it cannot use with a SpatialError',
       makeSource(wallLabels, { doSupervise: async () => wallLabels(2) }),
     ],
     [

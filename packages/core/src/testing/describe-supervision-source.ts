@@ -3,12 +3,19 @@ import path from 'node:path';
 import { SpatialError } from '../errors.js';
 import { checkLabels, labelMaps, projectPoints } from '../geometry/index.js';
 import { cameraOfView, cameraStack } from '../geometry/rays.js';
-import type { GeometryLabelsV1, SupervisionSourceV1 } from '../spec.js';
+import type {
+  GeometryLabelsV1,
+  LabellerV1,
+  OpenSourceOptions,
+  SupervisionSourceV1,
+} from '../spec.js';
 import { expectAllclose } from './allclose.js';
 import { globalRunner, once, type TestRunner } from './test-runner.js';
 
 export interface SupervisionConformance {
   readonly source: SupervisionSourceV1;
+  /** What the source is opened with. */
+  readonly open?: OpenSourceOptions;
   /** Two or more images of one scene, absolute paths. */
   readonly images: readonly string[];
   /** An existing image that the source has no geometry for, where there is such a thing. */
@@ -39,6 +46,20 @@ const checkContribution = ({ source }: SupervisionConformance): void => {
   for (const field of source.provides) assert.ok(FIELDS.includes(field), `unknown field ${field}`);
 };
 
+const checkProvenance = (source: SupervisionSourceV1, labeller: LabellerV1): void => {
+  const { provenance, provides, sourceId } = labeller;
+  assert.equal(sourceId, source.id);
+  assert.equal(provenance.source, source.id);
+  assert.ok(provenance.model.length > 0, 'the model has no name');
+  assert.ok(provenance.licence.name.length > 0, 'the licence has no name');
+  assert.equal(typeof provenance.licence.commercialUse, 'boolean');
+  const { settings } = provenance;
+  assert.deepEqual(JSON.parse(JSON.stringify(settings)), settings, 'settings are not JSON');
+  for (const field of provides) assert.ok(source.provides.includes(field), `${field} is extra`);
+  if (provenance.weightsSha256 !== undefined)
+    assert.match(provenance.weightsSha256, /^[0-9a-f]{64}$/);
+};
+
 const checkRecord = (labels: GeometryLabelsV1): void => {
   for (const [name, values] of Object.entries(CONVENTIONS)) {
     const found = labels.conventions[name as keyof GeometryLabelsV1['conventions']];
@@ -49,11 +70,11 @@ const checkRecord = (labels: GeometryLabelsV1): void => {
   expectAllclose(labels.extrinsicsWorldToCamera.subarray(0, 12), identity, { atol: 1e-4 });
 };
 
-const checkContent = (labels: GeometryLabelsV1, conformance: SupervisionConformance): void => {
-  checkLabels(labels, conformance.source.id);
-  assert.equal(labels.views, conformance.images.length);
+const checkContent = (labels: GeometryLabelsV1, labeller: LabellerV1, views: number): void => {
+  checkLabels(labels, labeller.sourceId);
+  assert.equal(labels.views, views);
   assert.ok(labels.mask.includes(1), 'no pixel is valid');
-  const providesFeatures = conformance.source.provides.includes('feature');
+  const providesFeatures = labeller.provides.includes('feature');
   assert.equal(labels.features !== undefined, providesFeatures, 'features and provides disagree');
   for (const value of labels.features?.data ?? []) assert.ok(Number.isFinite(value));
 };
@@ -97,14 +118,14 @@ const rejectsWithSpatialError = async (promise: Promise<unknown>): Promise<void>
   assert.ok(SpatialError.isInstance(error), `expected a SpatialError, found ${String(error)}`);
 };
 
-const checkErrors = async ({
-  source,
-  images,
-  foreignImage,
-}: SupervisionConformance): Promise<void> => {
+const checkErrors = async (
+  { source, images, foreignImage }: SupervisionConformance,
+  labeller: LabellerV1,
+): Promise<void> => {
   const absent = path.join(path.dirname(images[0]!), 'no-such-image.png');
-  await rejectsWithSpatialError(source.doSupervise({ images: [absent] }));
-  if (foreignImage) await rejectsWithSpatialError(source.doSupervise({ images: [foreignImage] }));
+  await rejectsWithSpatialError(labeller.doSupervise({ images: [absent] }));
+  if (foreignImage) await rejectsWithSpatialError(labeller.doSupervise({ images: [foreignImage] }));
+  await rejectsWithSpatialError(source.open({ settings: { 'no such setting': 1 } }));
 };
 
 /**
@@ -117,36 +138,50 @@ export const describeSupervisionSource = (
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;
-  const prepared = once(create);
+  const prepared = once(async () => {
+    const conformance = await create();
+    return { conformance, labeller: await conformance.source.open(conformance.open) };
+  });
   const labelled = once(async () => {
-    const { source, images } = await prepared();
-    return source.doSupervise({ images });
+    const { conformance, labeller } = await prepared();
+    return labeller.doSupervise({ images: conformance.images });
   });
   const cases: Readonly<Record<string, () => Promise<void>>> = {
-    'says what it is': async () => checkContribution(await prepared()),
-    'gives well-formed labels of every view': async () =>
-      checkContent(await labelled(), await prepared()),
+    'says what it is': async () => checkContribution((await prepared()).conformance),
+    'says who makes its labels, and under which licence': async () => {
+      const { conformance, labeller } = await prepared();
+      checkProvenance(conformance.source, labeller);
+    },
+    'gives well-formed labels of every view': async () => {
+      const { conformance, labeller } = await prepared();
+      checkContent(await labelled(), labeller, conformance.images.length);
+    },
     'states its conventions': async () => checkRecord(await labelled()),
     'gives geometry that the views agree about': async () =>
-      checkViewsAgree(await labelled(), (await prepared()).reprojectionTolerance),
+      checkViewsAgree(await labelled(), (await prepared()).conformance.reprojectionTolerance),
     'gives equal labels for equal requests': async () => {
-      const { source, images } = await prepared();
-      assert.deepEqual(await source.doSupervise({ images }), await labelled());
+      const { conformance, labeller } = await prepared();
+      const { images } = conformance;
+      assert.deepEqual(await labeller.doSupervise({ images }), await labelled());
     },
     'labels a single view': async () => {
-      const { source, images } = await prepared();
-      const labels = await source.doSupervise({ images: images.slice(0, 1) });
-      checkLabels(labels, source.id);
+      const { conformance, labeller } = await prepared();
+      const labels = await labeller.doSupervise({ images: conformance.images.slice(0, 1) });
+      checkLabels(labels, labeller.sourceId);
       assert.equal(labels.views, 1);
     },
-    'refuses images that it cannot label with a SpatialError': async () =>
-      checkErrors(await prepared()),
+    'refuses images and settings that it cannot use with a SpatialError': async () => {
+      const { conformance, labeller } = await prepared();
+      await checkErrors(conformance, labeller);
+    },
     'stops when it is told to': async () => {
-      const { source, images } = await prepared();
-      await assert.rejects(source.doSupervise({ images, signal: AbortSignal.abort() }));
+      const { conformance, labeller } = await prepared();
+      const { images } = conformance;
+      await assert.rejects(labeller.doSupervise({ images, signal: AbortSignal.abort() }));
     },
   };
   runner.describe('supervision source', () => {
     for (const [name, check] of Object.entries(cases)) runner.it(name, check, timeoutMs);
+    runner.afterAll(async () => (await prepared()).labeller.dispose());
   });
 };

@@ -43,6 +43,10 @@ function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
     ...config,
     model: at(config.model),
     out: at(config.out),
+    source: {
+      ...config.source,
+      ...(config.source.weights === undefined ? {} : { weights: at(config.source.weights) }),
+    },
     ...(config.featureCache === undefined ? {} : { featureCache: at(config.featureCache) }),
     data: config.data.map((dataset) => ({
       ...dataset,

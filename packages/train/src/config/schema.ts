@@ -25,6 +25,10 @@ const dataset = z.strictObject({
 const sourceOptions = z.strictObject({
   /** Id of a supervision source, or `none`. */
   name: z.string().min(1).default('none'),
+  /** Folder or file of the source's weights, for sources that have any. */
+  weights: z.string().min(1).optional(),
+  /** Settings of the source itself; its documentation lists them. */
+  settings: z.record(z.string(), z.unknown()).optional(),
   /**
    * Labels are used for every n-th sample of the run, the others train the text loss alone. Views come before the
    * question, so questions about the same views repeat the same geometry: more than 1 saves time at little loss.

@@ -2,13 +2,13 @@ import {
   type BackboneV1,
   type GeometryHeadModelV1,
   type GeometryLabelsV1,
+  type LabellerV1,
   type PreparedInputsV1,
   poolFeatures,
   type RgbImage,
   readImage,
   type SampleV1,
   type SupervisionRequestV1,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
 import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
@@ -37,7 +37,7 @@ export interface SampleInputsOptions {
   readonly backbone: BackboneV1;
   readonly features: VisionFeatures;
   readonly heads: Pick<GeometryHeadModelV1, 'outputSize'>;
-  readonly source?: SupervisionSourceV1 | undefined;
+  readonly source?: LabellerV1 | undefined;
   /** Size of the labels to ask for. */
   readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
   /** Bytes kept in memory of each: vision features, label maps, token layouts. */
@@ -125,7 +125,7 @@ export class SampleInputsBuilder {
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     return this.#labels.get(`${sample.images.join('\n')}:${grids}`, async () => {
       const labels = await source.doSupervise({ images: sample.images, ...labelSize });
-      return viewSetLabels(learnableLabels(labels, source.id), layout, heads);
+      return viewSetLabels(learnableLabels(labels, source.sourceId), layout, heads);
     });
   }
 }

@@ -1,11 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  createRandom,
-  type GeometryLabelsV1,
-  type SupervisionSourceV1,
-  writePng,
-} from '@spatialsv/core';
+import { createRandom, type GeometryLabelsV1, type LabellerV1, writePng } from '@spatialsv/core';
 
 const SIZE = 8;
 
@@ -64,10 +59,15 @@ export function toyLabels(views: number): GeometryLabelsV1 {
   };
 }
 
-export const toySource: SupervisionSourceV1 = {
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: 'toy',
+export const toySource: LabellerV1 = {
+  sourceId: 'toy',
   provides: ['depth', 'camera', 'feature'],
+  provenance: {
+    source: 'toy',
+    model: 'toy',
+    settings: {},
+    licence: { name: 'Apache-2.0', commercialUse: true },
+  },
+  dispose: async () => undefined,
   doSupervise: async ({ images }) => toyLabels(images.length),
 };
