@@ -99,11 +99,18 @@ export {
   type Vector3,
 } from './geometry/index.js';
 export {
+  addPositionEmbedding,
   builtInGeometryHead,
+  convolve1x1,
+  convolve3x3,
+  type DptContext,
   type DptOptions,
   distillationParameterShapes,
+  dptFuse,
   dptGeometryHead,
   dptHead,
+  dptOutput,
+  dptPyramid,
   GEOMETRY_TASKS,
   type GeometryPrediction,
   type GeometryTask,
@@ -117,13 +124,16 @@ export {
   parseHeadsConfig,
   predictGeometry,
   projectForDistillation,
+  resizeAligned,
 } from './heads/index.js';
 export {
   decodeImage,
   encodePng,
   type PngLayout,
   readImage,
+  resizeArea,
   resizeBicubic,
+  resizeCubic,
   writePng,
 } from './images/index.js';
 export {
@@ -148,12 +158,20 @@ export {
   decoderShapes,
   embedTokens,
   inverseFrequencies,
+  layerNorm,
+  linearLayer,
   type ParameterScope,
+  type PositionResampling,
   parameterScope,
+  patchEmbedding,
   type RopeConfig,
   type RopeScaling,
   type RotaryTables,
+  resamplePositionEmbedding,
+  rotary2d,
   rotaryTables,
+  type VisionBlockConfig,
+  visionBlock,
 } from './nn/index.js';
 export {
   BACKBONE_ADAPTER,

@@ -14,10 +14,18 @@ export interface DptOptions {
   readonly positionEmbedding: boolean;
 }
 
-interface Head {
+/** One head: its parameters and the picture that it decodes. */
+export interface DptContext {
   readonly options: DptOptions;
+  /** Scope that holds `projects.0.weight`, for example `spatial.depth`. */
   readonly parameters: ParameterScope;
+  /** width / height of the picture. */
   readonly aspect: number;
+}
+
+interface Size {
+  readonly height: number;
+  readonly width: number;
 }
 
 /**
@@ -32,23 +40,53 @@ export function dptHead(
   options: DptOptions,
   parameters: ParameterScope,
   taps: readonly Tensor[],
-  outputSize: { readonly height: number; readonly width: number },
+  outputSize: Size,
 ): Tensor {
   const head = { options, parameters, aspect: outputSize.width / outputSize.height };
-  const scratch = parameters.scope('scratch');
-  const pyramid = taps.map((tap, stage) => reassemble(head, tap, stage));
-  const fused = fusePyramid(head, pyramid, outputSize);
+  return dptOutput(head, dptFuse(head, dptPyramid(head, taps), outputSize), outputSize);
+}
+
+/** Tap k at 4h, 2h, h or ⌈h/2⌉ rows, all with the pyramid's common channels. @param taps as of {@link dptHead}. */
+export const dptPyramid = (head: DptContext, taps: readonly Tensor[]): readonly Tensor[] =>
+  taps.map((tap, stage) => reassemble(head, tap, stage));
+
+/**
+ * Fuses a pyramid from deep to shallow. The finest level ends at twice its own size, or at `limit` if that is smaller.
+ * @param chain ending of the names of the fusion blocks (`refinenet1_aux`), for heads with several chains.
+ * @returns (V, height, width, features).
+ */
+export function dptFuse(
+  head: DptContext,
+  pyramid: readonly Tensor[],
+  limit: Size,
+  chain = '',
+): Tensor {
+  const [first, second, third, fourth] = pyramid as [Tensor, Tensor, Tensor, Tensor];
+  const height = Math.min(2 * first.shape[1]!, limit.height);
+  const width = Math.min(2 * first.shape[2]!, limit.width);
+  const block = (level: number) => head.parameters.scope(`scratch.refinenet${level}${chain}`);
+  let path = fuse(head, block(4), fourth, undefined, sizeOf(third));
+  path = fuse(head, block(3), path, third, sizeOf(second));
+  path = fuse(head, block(2), path, second, sizeOf(first));
+  return fuse(head, block(1), path, first, [height, width]);
+}
+
+/**
+ * Fused features to output maps: 3×3, resize, position embedding, 3×3, ReLU, 1×1.
+ * @returns (V, height, width, outputs) before any activation.
+ */
+export function dptOutput(head: DptContext, fused: Tensor, { height, width }: Size): Tensor {
+  const scratch = head.parameters.scope('scratch');
   const narrow = convolve3x3(scratch.scope('output_conv1'), fused);
-  const sized = embed(head, resizeAligned(narrow, outputSize.height, outputSize.width));
+  const sized = embed(head, resizeAligned(narrow, height, width));
   const hidden = tf.relu(convolve3x3(scratch.scope('output_conv2.0'), sized));
   return convolve1x1(scratch.scope('output_conv2.2'), hidden);
 }
 
-const embed = (head: Head, x: Tensor): Tensor =>
+const embed = (head: DptContext, x: Tensor): Tensor =>
   head.options.positionEmbedding ? addPositionEmbedding(x, head.aspect) : x;
 
-/** Tap k to the pyramid level of 4h, 2h, h or ⌈h/2⌉ rows, with the pyramid's common channels. */
-function reassemble(head: Head, tap: Tensor, stage: number): Tensor {
+function reassemble(head: DptContext, tap: Tensor, stage: number): Tensor {
   const { parameters } = head;
   const resize = parameters.scope(`resize_layers.${stage}`);
   const projected = embed(head, convolve1x1(parameters.scope(`projects.${stage}`), tap));
@@ -60,31 +98,15 @@ function reassemble(head: Head, tap: Tensor, stage: number): Tensor {
   });
 }
 
-/** Fuses from deep to shallow; the finest level ends at twice its own size or at the output size, if that is smaller. */
-function fusePyramid(
-  head: Head,
-  pyramid: readonly Tensor[],
-  outputSize: { readonly height: number; readonly width: number },
-): Tensor {
-  const [first, second, third, fourth] = pyramid as [Tensor, Tensor, Tensor, Tensor];
-  const height = Math.min(2 * first.shape[1]!, outputSize.height);
-  const width = Math.min(2 * first.shape[2]!, outputSize.width);
-  let path = fuse(head, 4, fourth, undefined, sizeOf(third));
-  path = fuse(head, 3, path, third, sizeOf(second));
-  path = fuse(head, 2, path, second, sizeOf(first));
-  return fuse(head, 1, path, first, [height, width]);
-}
-
 const sizeOf = (x: Tensor): readonly [number, number] => [x.shape[1]!, x.shape[2]!];
 
 function fuse(
-  head: Head,
-  level: number,
+  head: DptContext,
+  block: ParameterScope,
   path: Tensor,
   skip: Tensor | undefined,
   [height, width]: readonly [number, number],
 ): Tensor {
-  const block = head.parameters.scope(`scratch.refinenet${level}`);
   const sum =
     skip === undefined
       ? path

@@ -4,7 +4,7 @@ import { expectAllclose } from '../testing/index.js';
 import { resizeAligned } from './dense-layers.js';
 import { initialiseDistillation, initialiseHeads } from './head-parameters.js';
 import { headOutputSize, headsConfigSchema, parseHeadsConfig } from './heads-config.js';
-import { positionEmbedding } from './position-embedding.js';
+import { positionTables } from './position-embedding.js';
 import { predictGeometry } from './predict-geometry.js';
 
 const CHANNELS = [8, 8, 8, 8];
@@ -162,14 +162,16 @@ describe('dense layers', () => {
   });
 
   it('embeds positions as VGGT does', () => {
-    const embedding = positionEmbedding({ h: 3, w: 4 }, 8, 4 / 3);
+    const { columns, rows } = positionTables({ h: 3, w: 4 }, 8, 4 / 3);
+    const at = (row: number, column: number) =>
+      Array.from({ length: 8 }, (_, c) => columns[8 * column + c]! + rows[8 * row + c]!);
     const expected = [
       -0.56464249, -0.059964, 0.82533562, 0.99820054, -0.38941833, -0.03998933, 0.92106098,
       0.99920011,
     ];
-    expectAllclose(embedding.slice(0, 8), expected, { rtol: 1e-6, atol: 1e-7 });
+    expectAllclose(at(0, 0), expected, { rtol: 1e-6, atol: 1e-7 });
     // Row 1, column 1 lies at (−0.2, 0).
-    const centre = embedding.slice(5 * 8, 6 * 8);
+    const centre = at(1, 1);
     expectAllclose([centre[0]!, centre[4]!, centre[6]!], [Math.sin(-0.2), 0, 1], { atol: 1e-7 });
   });
 });

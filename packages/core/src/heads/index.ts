@@ -1,5 +1,13 @@
+export { convolve1x1, convolve3x3, resizeAligned } from './dense-layers.js';
 export { builtInGeometryHead, dptGeometryHead } from './dpt-geometry-head.js';
-export { type DptOptions, dptHead } from './dpt-head.js';
+export {
+  type DptContext,
+  type DptOptions,
+  dptFuse,
+  dptHead,
+  dptOutput,
+  dptPyramid,
+} from './dpt-head.js';
 export {
   distillationParameterShapes,
   headParameterShapes,
@@ -15,6 +23,7 @@ export {
   headsConfigSchema,
   parseHeadsConfig,
 } from './heads-config.js';
+export { addPositionEmbedding } from './position-embedding.js';
 export {
   type GeometryPrediction,
   predictGeometry,

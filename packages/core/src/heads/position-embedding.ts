@@ -2,47 +2,57 @@ import { type Tensor, tf } from '@spatialsv/engine';
 
 const BASE = 100;
 
+/** The embedding is their sum, broadcast: what depends on the column fills the first half of the channels. */
+interface PositionTables {
+  /** (w, C), second half of the channels 0. */
+  readonly columns: Float32Array;
+  /** (h, C), first half of the channels 0. */
+  readonly rows: Float32Array;
+}
+
 /**
  * Sinusoidal embedding of image position, as VGGT adds it to its maps. For image aspect a = W/H, x runs evenly over
  * ±a/√(a²+1)·(w−1)/w and y over ±1/√(a²+1)·(h−1)/h; the first half of the channels is [sin(xω), cos(xω)], the second
  * the same of y, with ω_k = 100^(−k/(C/4)).
  * @param size h rows, w columns of the map. @param channels C, a multiple of 4. @param aspect width / height of the image.
- * @returns (h, w, C) row-major.
  * Source: VGGT (arXiv:2503.11651), vggt/heads/utils.py.
  */
-export function positionEmbedding(
+export function positionTables(
   size: { readonly h: number; readonly w: number },
   channels: number,
   aspect: number,
-): Float32Array {
+): PositionTables {
   const diagonal = Math.sqrt(aspect * aspect + 1);
+  return {
+    columns: encodeAxis(size.w, channels, 0, aspect / diagonal),
+    rows: encodeAxis(size.h, channels, channels / 2, 1 / diagonal),
+  };
+}
+
+/** (count, C): the codes of `count` cells that fill ±span, in the half of the channels that starts at `first`. */
+function encodeAxis(count: number, channels: number, first: number, span: number): Float32Array {
   const quarter = channels / 4;
-  const result = new Float32Array(size.h * size.w * channels);
-  for (let row = 0; row < size.h; row++) {
-    for (let column = 0; column < size.w; column++) {
-      const offset = (row * size.w + column) * channels;
-      encode(result, offset, quarter, coordinate(column, size.w, aspect / diagonal));
-      encode(result, offset + 2 * quarter, quarter, coordinate(row, size.h, 1 / diagonal));
+  const table = new Float32Array(count * channels);
+  for (let cell = 0; cell < count; cell++) {
+    const position = (span * (2 * cell - (count - 1))) / count;
+    const offset = cell * channels + first;
+    for (let k = 0; k < quarter; k++) {
+      const angle = position * BASE ** (-k / quarter);
+      table[offset + k] = Math.sin(angle);
+      table[offset + quarter + k] = Math.cos(angle);
     }
   }
-  return result;
+  return table;
 }
 
-/** Centre of cell `index` of `count` cells that fill ±span. */
-const coordinate = (index: number, count: number, span: number): number =>
-  (span * (2 * index - (count - 1))) / count;
-
-function encode(result: Float32Array, offset: number, quarter: number, position: number): void {
-  for (let k = 0; k < quarter; k++) {
-    const angle = position * BASE ** (-k / quarter);
-    result[offset + k] = Math.sin(angle);
-    result[offset + quarter + k] = Math.cos(angle);
-  }
-}
-
-/** x (V, h, w, C) + 0.1 · embedding. */
+/**
+ * x (V, h, w, C) + 0.1 · embedding. Columns and rows are added one after the other: the constants are a row and a column
+ * instead of a whole map, which at full resolution is as large as x.
+ */
 export function addPositionEmbedding(x: Tensor, aspect: number): Tensor {
   const [, h, w, channels] = x.shape as [number, number, number, number];
-  const scaled = positionEmbedding({ h, w }, channels, aspect).map((value) => 0.1 * value);
-  return tf.add(x, tf.tensor4d(scaled, [1, h, w, channels]));
+  const { columns, rows } = positionTables({ h, w }, channels, aspect);
+  const scaled = (table: Float32Array) => table.map((value) => 0.1 * value);
+  const withColumns = tf.add(x, tf.tensor4d(scaled(columns), [1, 1, w, channels]));
+  return tf.add(withColumns, tf.tensor4d(scaled(rows), [1, h, 1, channels]));
 }

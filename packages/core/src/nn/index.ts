@@ -9,3 +9,13 @@ export {
 } from './decoder-config.js';
 export { type ParameterScope, parameterScope } from './parameter-scope.js';
 export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';
+export {
+  layerNorm,
+  linearLayer,
+  type PositionResampling,
+  patchEmbedding,
+  resamplePositionEmbedding,
+  rotary2d,
+  type VisionBlockConfig,
+  visionBlock,
+} from './vision-transformer.js';

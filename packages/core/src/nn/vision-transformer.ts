@@ -1,0 +1,220 @@
+/**
+ * Vision transformer (arXiv:2010.11929) in the form of DINOv2 (arXiv:2304.07193), with the additions that geometry models
+ * make to it: q/k normalisation, and rotary positions in two dimensions. Tensor names are those of published checkpoints.
+ */
+import { ops, type Tensor, tf } from '@spatialsv/engine';
+import type { ParameterScope } from './parameter-scope.js';
+import type { RotaryTables } from './rope.js';
+
+export interface VisionBlockConfig {
+  readonly heads: number;
+  /** ε of the two layer norms. */
+  readonly epsilon: number;
+  /** ε of the norms of queries and keys over a head's channels, for blocks that have them. */
+  readonly qkNormEpsilon?: number;
+  readonly mlp: 'gelu' | 'swiglu';
+}
+
+/**
+ * One pre-norm block: x += γ₁ ⊙ attention(LN x), x += γ₂ ⊙ MLP(LN x). Blocks without `ls1.gamma` have γ = 1.
+ * @param parameters scope that holds `norm1.weight`.
+ * @param x (B, T, C): attention is within each of the B sequences.
+ * @param rotary tables of {@link rotary2d} for the T tokens, for blocks with rotary positions.
+ * @returns (B, T, C).
+ * @throws SpatialError WEIGHT_MISSING naming the parameter.
+ */
+export function visionBlock(
+  config: VisionBlockConfig,
+  parameters: ParameterScope,
+  x: Tensor,
+  rotary?: RotaryTables,
+): Tensor {
+  const norm = (name: string, input: Tensor) =>
+    layerNorm(parameters.scope(name), input, config.epsilon);
+  const mixed = selfAttention(config, parameters.scope('attn'), norm('norm1', x), rotary);
+  const attended = tf.add(x, layerScale(parameters, 'ls1', mixed));
+  const expanded = mlp(config, parameters.scope('mlp'), norm('norm2', attended));
+  return tf.add(attended, layerScale(parameters, 'ls2', expanded));
+}
+
+/** @param layer scope of `weight` and `bias` (C). @param x (…, C). */
+export const layerNorm = (layer: ParameterScope, x: Tensor, epsilon: number): Tensor =>
+  ops.layerNorm(x, layer.get('weight'), layer.get('bias'), epsilon);
+
+/** y = x·Wᵀ + b. @param layer scope of `weight` (out, in) and `bias` (out). @param x (…, in). */
+export const linearLayer = (layer: ParameterScope, x: Tensor): Tensor =>
+  ops.linear(x, layer.get('weight'), layer.get('bias'));
+
+const layerScale = (parameters: ParameterScope, name: string, x: Tensor): Tensor =>
+  parameters.has(`${name}.gamma`) ? tf.mul(x, parameters.get(`${name}.gamma`)) : x;
+
+function selfAttention(
+  { heads, qkNormEpsilon }: VisionBlockConfig,
+  attention: ParameterScope,
+  x: Tensor,
+  rotary: RotaryTables | undefined,
+): Tensor {
+  const [batch, tokens, channels] = x.shape as [number, number, number];
+  const headDim = channels / heads;
+  const rows = linearLayer(attention.scope('qkv'), x); // (B, T, 3·C): q, k, v, each head by head
+  const apart = tf.transpose(tf.reshape(rows, [batch, tokens, 3, heads, headDim]), [2, 0, 3, 1, 4]);
+  const part = (index: number) =>
+    tf.reshape(tf.slice(apart, [index, 0, 0, 0, 0], [1, batch, heads, tokens, headDim]), [
+      batch * heads,
+      tokens,
+      headDim,
+    ]);
+  const prepared = (index: number, name: string) => {
+    const normed =
+      qkNormEpsilon === undefined
+        ? part(index)
+        : layerNorm(attention.scope(name), part(index), qkNormEpsilon);
+    return rotary === undefined ? normed : rotate(normed, rotary);
+  };
+  const options = { scale: headDim ** -0.5 };
+  const mixed = ops.attention(prepared(0, 'q_norm'), prepared(1, 'k_norm'), part(2), options);
+  const joined = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, headDim]), [0, 2, 1, 3]);
+  return linearLayer(attention.scope('proj'), tf.reshape(joined, [batch, tokens, channels]));
+}
+
+function mlp({ mlp: kind }: VisionBlockConfig, layers: ParameterScope, x: Tensor): Tensor {
+  if (kind === 'gelu') {
+    return linearLayer(layers.scope('fc2'), ops.gelu(linearLayer(layers.scope('fc1'), x)));
+  }
+  const [gate, value] = tf.split(linearLayer(layers.scope('w12'), x), 2, -1) as [Tensor, Tensor];
+  return linearLayer(layers.scope('w3'), tf.mul(ops.silu(gate), value));
+}
+
+// ---------------------------------------------------------------------------------------------- positions
+
+/**
+ * Rotary tables in two dimensions: the first half of a head's channels turns by the row, the second by the column, each
+ * with the frequencies base^(−2k/(D/2)), k = 0 … D/4−1.
+ * @param positions (row, column) of T tokens, 2·T entries. @param headDim D, a multiple of 4.
+ * @returns tables of 2·T rows and D/4 columns: row 2t turns the first half of token t, row 2t + 1 the second.
+ * Source: VGGT (arXiv:2503.11651), vggt/layers/rope.py.
+ */
+export function rotary2d(
+  positions: ArrayLike<number>,
+  headDim: number,
+  base: number,
+): RotaryTables {
+  const quarter = headDim / 4;
+  const rows = positions.length;
+  const cos = new Float32Array(rows * quarter);
+  const sin = new Float32Array(rows * quarter);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < quarter; k++) {
+      const angle = positions[row]! * base ** (-k / quarter);
+      cos[row * quarter + k] = Math.cos(angle);
+      sin[row * quarter + k] = Math.sin(angle);
+    }
+  }
+  return { cos: tf.tensor2d(cos, [rows, quarter]), sin: tf.tensor2d(sin, [rows, quarter]) };
+}
+
+/** Each half of a head's channels is a row of its own, so that plain rotation serves both axes. */
+function rotate(x: Tensor, { cos, sin }: RotaryTables): Tensor {
+  const [heads, tokens, headDim] = x.shape as [number, number, number];
+  const halves = tf.reshape(x, [heads, 2 * tokens, headDim / 2]);
+  return tf.reshape(ops.rotary(halves, cos, sin), x.shape);
+}
+
+/** How a learnt position grid is brought to another size. */
+export type PositionResampling =
+  /** Antialiased bicubic, a = −0.5, to exactly the asked size. */
+  | { readonly kind: 'antialiased' }
+  /** Bicubic without antialiasing, a = −0.75, at the scale (size + offset) / grid. */
+  | { readonly kind: 'offset'; readonly offset: number };
+
+/**
+ * Position embedding of h × w patches from a learnt square grid.
+ * @param table (1, 1 + n², C): the class token's row, then the grid row by row.
+ * @returns (h·w, C), without the class token; the table's own rows when the grid is n × n.
+ */
+export function resamplePositionEmbedding(
+  table: Tensor,
+  { h, w }: { readonly h: number; readonly w: number },
+  method: PositionResampling,
+): Tensor {
+  const [, entries, channels] = table.shape as [number, number, number];
+  const side = Math.round(Math.sqrt(entries - 1));
+  const grid = tf.slice(table, [0, 1, 0], [1, side * side, channels]);
+  if (h === side && w === side) return tf.reshape(grid, [h * w, channels]);
+  const rows = tf.matMul(
+    resamplingMatrix(side, h, method),
+    tf.reshape(grid, [1, side, side * channels]),
+  );
+  const columns = tf.reshape(rows, [h, side, channels]);
+  const sized = tf.matMul(resamplingMatrix(side, w, method), columns);
+  return tf.reshape(sized, [h * w, channels]);
+}
+
+/** (1, to, from) weights along one axis. */
+function resamplingMatrix(from: number, to: number, method: PositionResampling): Tensor {
+  const matrix = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const taps =
+      method.kind === 'antialiased'
+        ? antialiasedTaps(i, from, to)
+        : offsetTaps(i, from, (to + method.offset) / from);
+    for (const { index, weight } of taps) matrix[i * from + index]! += weight;
+  }
+  return tf.tensor3d(matrix, [1, to, from]);
+}
+
+interface Tap {
+  readonly index: number;
+  readonly weight: number;
+}
+
+/** The kernel widens with the scale when the grid shrinks; weights of one output sum to 1. */
+function antialiasedTaps(output: number, from: number, to: number): readonly Tap[] {
+  const scale = from / to;
+  const stretch = Math.max(scale, 1);
+  const centre = scale * (output + 0.5);
+  const first = Math.max(Math.floor(centre - 2 * stretch + 0.5), 0);
+  const end = Math.min(Math.floor(centre + 2 * stretch + 0.5), from);
+  const taps = Array.from({ length: end - first }, (_, k) => ({
+    index: first + k,
+    weight: cubic((first + k - centre + 0.5) / stretch, -0.5),
+  }));
+  const sum = taps.reduce((total, { weight }) => total + weight, 0);
+  return taps.map(({ index, weight }) => ({ index, weight: weight / sum }));
+}
+
+/** Four taps around the source coordinate; those outside of the grid fall on its edge. */
+function offsetTaps(output: number, from: number, scale: number): readonly Tap[] {
+  const source = (output + 0.5) / scale - 0.5;
+  const low = Math.floor(source);
+  return [-1, 0, 1, 2].map((step) => ({
+    index: Math.min(Math.max(low + step, 0), from - 1),
+    weight: cubic(source - low - step, -0.75),
+  }));
+}
+
+/** Keys' cubic convolution kernel. */
+function cubic(x: number, a: number): number {
+  const d = Math.abs(x);
+  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  return d < 2 ? a * (((d - 5) * d + 8) * d - 4) : 0;
+}
+
+// ---------------------------------------------------------------------------------------------- patches
+
+/**
+ * Patch embedding: a convolution whose stride is its kernel, as one matrix product.
+ * @param layer scope of `weight` (C, 3, p, p) and `bias` (C).
+ * @param images (S, H, W, 3), H and W multiples of p. @returns (S, N, C), patches row by row.
+ */
+export function patchEmbedding(layer: ParameterScope, images: Tensor): Tensor {
+  const weight = layer.get('weight');
+  const [channels, colours, patch] = weight.shape as [number, number, number, number];
+  const [views, height, width] = images.shape as [number, number, number, number];
+  const [h, w] = [height / patch, width / patch];
+  const cells = tf.reshape(images, [views, h, patch, w, patch * colours]);
+  const perPatch = tf.transpose(cells, [0, 1, 3, 2, 4]); // (S, h, w, p, p·3)
+  const patches = tf.reshape(perPatch, [views, h * w, patch * patch * colours]);
+  const matrix = tf.reshape(tf.transpose(weight, [0, 2, 3, 1]), [channels, -1]);
+  return ops.linear(patches, matrix, layer.get('bias'));
+}
