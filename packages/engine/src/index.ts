@@ -28,6 +28,13 @@ export {
   probeDevice,
 } from './executor/index.js';
 export { createFlatTensors, type FlatTensors } from './flat-tensors.js';
+export {
+  type GraphArray,
+  type GraphFile,
+  type GraphResult,
+  type GraphValueInfo,
+  openGraph,
+} from './graph-file.js';
 export { defineKernel, type Emit } from './kernels/index.js';
 export * as ops from './ops/index.js';
 export { ProgramCache } from './program-cache.js';

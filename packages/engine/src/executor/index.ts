@@ -1,6 +1,11 @@
 export { Binding } from './binding.js';
 export type { ExecutorDevice } from './device.js';
-export { bytesPerElement, type ElementType, type HostMemory } from './element-type.js';
+export {
+  allocateHost,
+  bytesPerElement,
+  type ElementType,
+  type HostMemory,
+} from './element-type.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { ExecutorError, type ExecutorErrorCode } from './error.js';
 export { locateLibrary } from './library.js';
