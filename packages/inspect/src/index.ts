@@ -18,6 +18,16 @@ export {
 export { encodeGlb, type GlbInput } from './glb.js';
 export { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
 export { type LabelMetrics, labelMetrics } from './label-metrics.js';
+export type { ColmapOptions } from './labels/colmap-model.js';
+export {
+  exportLabels,
+  LABEL_FORMATS,
+  type LabelExport,
+  type LabelExportOptions,
+  type LabelFile,
+  type LabelFormat,
+} from './labels/export-labels.js';
+export type { LabelPicture, LabelSet } from './labels/label-set.js';
 export {
   type LiftInput,
   type LiftOptions,

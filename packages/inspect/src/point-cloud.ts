@@ -53,8 +53,7 @@ export function buildPointCloud(
   input: PointCloudInput,
   options: PointCloudOptions = {},
 ): PointCloud {
-  checkShapes(input);
-  const kept = thin(validPixels(input, options), options.maxPoints ?? 2_000_000);
+  const kept = keptPixels(input, options);
   const positions = new Float32Array(kept.length * 3);
   const colors = new Uint8Array(kept.length * 3);
   const views = new Uint8Array(kept.length);
@@ -65,6 +64,18 @@ export function buildPointCloud(
     paint(input, views[n]!, i % pixels, colors, n * 3);
   }
   return { positions, colors, views };
+}
+
+/**
+ * Indices into (V, H, W) of the points of {@link buildPointCloud}, in its order.
+ * @throws SpatialError SHAPE_MISMATCH when the arrays do not fit (V, H, W).
+ */
+export function keptPixels(
+  input: PointCloudInput,
+  options: PointCloudOptions = {},
+): readonly number[] {
+  checkShapes(input);
+  return thin(validPixels(input, options), options.maxPoints ?? 2_000_000);
 }
 
 function paint(input: PointCloudInput, view: number, pixel: number, out: Uint8Array, at: number) {

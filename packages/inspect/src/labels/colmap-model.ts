@@ -1,0 +1,176 @@
+import {
+  cameraOfView,
+  cameraStack,
+  type GeometryLabelsV1,
+  labelMaps,
+  matrixToQuaternion,
+  type RgbImage,
+  rotationOf,
+  scaleIntrinsics,
+  translationOf,
+} from '@spatialsv/core';
+import { buildPointCloud, keptPixels } from '../point-cloud.js';
+import { cloudInput, type LabelPicture, type LabelSet } from './label-set.js';
+
+/** Pinhole camera of one picture, at the size of the picture; pixel centres at ½, as COLMAP has them. */
+export interface ColmapCamera {
+  readonly width: number;
+  readonly height: number;
+  /** fx, fy, cx, cy in pixels of the picture. */
+  readonly parameters: readonly [number, number, number, number];
+}
+
+export interface ColmapImage {
+  /** w, x, y, z of world-to-camera. */
+  readonly quaternion: readonly number[];
+  /** Of world-to-camera. */
+  readonly translation: readonly number[];
+  readonly picture: LabelPicture;
+  /** Where points were seen, in pixels of the picture. */
+  readonly observations: readonly ColmapObservation[];
+}
+
+export interface ColmapObservation {
+  readonly x: number;
+  readonly y: number;
+  /** Index of the point. */
+  readonly point: number;
+}
+
+export interface ColmapPoint {
+  readonly position: readonly number[];
+  readonly color: readonly number[];
+  /** Indices of the image and of its observation; the view that the point comes from is the first. */
+  readonly track: readonly { readonly image: number; readonly observation: number }[];
+}
+
+/** A sparse model; cameras and images are by view. */
+export interface ColmapModel {
+  readonly cameras: readonly ColmapCamera[];
+  readonly images: readonly ColmapImage[];
+  readonly points: readonly ColmapPoint[];
+}
+
+export interface ColmapOptions {
+  /** Points are thinned evenly to so many. Default 50,000. */
+  readonly maxPoints?: number;
+}
+
+/** A view sees a point when its own depth there differs by at most this share. */
+const DEPTH_TOLERANCE = 0.02;
+
+/**
+ * Labels as a sparse model of COLMAP: one PINHOLE camera and image per view, and thinned points with the views that see
+ * them. A point is taken as seen by a view where it falls into the picture at the depth of the labels there.
+ * @param photos one picture per view, for the colours.
+ * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth.
+ */
+export function colmapModel(
+  { labels, images }: LabelSet,
+  photos: readonly RgbImage[],
+  { maxPoints = 50_000 }: ColmapOptions = {},
+): ColmapModel {
+  const cameras = images.map((picture, view) => pictureCamera(labels, view, picture));
+  const input = cloudInput(labels, labelMaps(labels).points, photos);
+  const { positions, colors } = buildPointCloud(input, { maxPoints });
+  const observations = images.map((): ColmapObservation[] => []);
+  const points = keptPixels(input, { maxPoints }).map((pixel, point): ColmapPoint => {
+    const position = [...positions.subarray(3 * point, 3 * point + 3)];
+    const seen = sightings(labels, cameras, pixel, position);
+    const track = seen.map(({ image, x, y }) => ({
+      image,
+      observation: observations[image]!.push({ x, y, point }) - 1,
+    }));
+    return { position, color: [...colors.subarray(3 * point, 3 * point + 3)], track };
+  });
+  return {
+    cameras,
+    images: images.map((picture, view) => posedImage(labels, view, picture, observations[view]!)),
+    points,
+  };
+}
+
+function pictureCamera(
+  labels: GeometryLabelsV1,
+  view: number,
+  { width, height }: LabelPicture,
+): ColmapCamera {
+  const { pixelCentre } = labels.conventions;
+  const { intrinsics } = cameraOfView(cameraStack(labels), view);
+  const scaled = scaleIntrinsics(intrinsics, labels, { width, height }, pixelCentre);
+  const shift = pixelCentre === 'integer' ? 0.5 : 0;
+  const parameters = [scaled[0]!, scaled[4]!, scaled[2]! + shift, scaled[5]! + shift] as const;
+  return { width, height, parameters };
+}
+
+function posedImage(
+  labels: GeometryLabelsV1,
+  view: number,
+  picture: LabelPicture,
+  observations: readonly ColmapObservation[],
+): ColmapImage {
+  const { extrinsicsWorldToCamera: pose } = cameraOfView(cameraStack(labels), view);
+  const [x, y, z, w] = matrixToQuaternion(rotationOf(pose)) as [number, number, number, number];
+  return { quaternion: [w, x, y, z], translation: translationOf(pose), picture, observations };
+}
+
+interface Sighting {
+  readonly image: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The pixel that a point comes from, then the places where other views see it. */
+function sightings(
+  labels: GeometryLabelsV1,
+  cameras: readonly ColmapCamera[],
+  pixel: number,
+  position: readonly number[],
+): Sighting[] {
+  const { height, width } = labels;
+  const own = Math.floor(pixel / (height * width));
+  const camera = cameras[own]!;
+  const x = (((pixel % width) + 0.5) * camera.width) / width;
+  const y = (((Math.floor(pixel / width) % height) + 0.5) * camera.height) / height;
+  const others = cameras.flatMap((other, view) =>
+    view === own ? [] : seenBy(labels, view, other, position),
+  );
+  return [{ image: own, x, y }, ...others];
+}
+
+function seenBy(
+  labels: GeometryLabelsV1,
+  view: number,
+  camera: ColmapCamera,
+  position: readonly number[],
+): Sighting[] {
+  const { height, width, depth, mask } = labels;
+  const { x, y, z } = project(labels.extrinsicsWorldToCamera, view, camera, position);
+  const column = Math.floor((x / camera.width) * width);
+  const row = Math.floor((y / camera.height) * height);
+  const inside = z > 0 && column >= 0 && column < width && row >= 0 && row < height;
+  if (!inside) return [];
+  const pixel = (view * height + row) * width + column;
+  const agrees = mask[pixel] === 1 && Math.abs(depth[pixel]! - z) <= DEPTH_TOLERANCE * z;
+  return agrees ? [{ image: view, x, y }] : [];
+}
+
+/** Pixel of the picture and z-depth, in double precision: pictures are larger than labels. */
+function project(
+  extrinsics: Float32Array,
+  view: number,
+  { parameters: [fx, fy, cx, cy] }: ColmapCamera,
+  position: readonly number[],
+) {
+  const row = (r: number) => {
+    const at = view * 12 + r * 4;
+    return (
+      extrinsics[at]! * position[0]! +
+      extrinsics[at + 1]! * position[1]! +
+      extrinsics[at + 2]! * position[2]! +
+      extrinsics[at + 3]!
+    );
+  };
+  const z = row(2);
+  return { x: (fx * row(0)) / z + cx, y: (fy * row(1)) / z + cy, z };
+}

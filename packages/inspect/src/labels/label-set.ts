@@ -1,0 +1,40 @@
+import type { GeometryLabelsV1, LabelProvenanceV1, RgbImage } from '@spatialsv/core';
+import type { PointCloudInput } from '../point-cloud.js';
+
+/** A labelled view set, as a label store keeps it. */
+export interface LabelSet {
+  /** Key in the store. */
+  readonly key: string;
+  readonly labels: GeometryLabelsV1;
+  readonly provenance: LabelProvenanceV1;
+  /** By view. */
+  readonly images: readonly LabelPicture[];
+}
+
+export interface LabelPicture {
+  /** Absolute. */
+  readonly path: string;
+  /** Pixels, EXIF orientation applied. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A file of an export; its name is relative to the folder of the set. */
+export interface ExportedFile {
+  readonly name: string;
+  readonly data: Uint8Array | string;
+}
+
+/**
+ * What a point cloud of labels is built from. Depth is not given on purpose: points at depth edges stay, labels are shown
+ * as they are.
+ * @param points (V, H, W, 3). @param photos one picture per view.
+ */
+export function cloudInput(
+  labels: GeometryLabelsV1,
+  points: Float32Array,
+  photos: readonly RgbImage[],
+): PointCloudInput {
+  const { views, height, width, mask, depthConfidence } = labels;
+  return { points, views, height, width, images: photos, mask, confidence: depthConfidence };
+}
