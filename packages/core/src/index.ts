@@ -142,6 +142,23 @@ export {
   writePng,
 } from './images/index.js';
 export {
+  type Claim,
+  type ClaimOwner,
+  checkStorableLabels,
+  createClaimOwner,
+  DEFAULT_LEASE_MS,
+  hashFile,
+  LABEL_LIMITS,
+  type LabelKeyRequest,
+  type LabelledImage,
+  LabelStore,
+  type LabelSummary,
+  labelKey,
+  type OpenStoreOptions,
+  type StoredField,
+  type StoredLabels,
+} from './label-store/index.js';
+export {
   distillationLoss,
   type GeometryLosses,
   type GeometryTargets,

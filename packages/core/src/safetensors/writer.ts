@@ -34,14 +34,17 @@ export const copySource = (reader: SafetensorsReader, name: string): TensorSourc
 };
 
 /** Widest elements first keeps every tensor aligned to its element size; names make the order reproducible. */
-const inFileOrder = (tensors: TensorSources): readonly (readonly [string, TensorSource])[] =>
+export const inFileOrder = <Source extends Pick<TensorSource, 'dtype'>>(
+  tensors: ReadonlyMap<string, Source>,
+): readonly (readonly [string, Source])[] =>
   [...tensors].sort(
     ([nameA, a], [nameB, b]) =>
       bytesPerElement(b.dtype) - bytesPerElement(a.dtype) || (nameA < nameB ? -1 : 1),
   );
 
-const encodeHeader = (
-  ordered: readonly (readonly [string, TensorSource])[],
+/** Length and JSON header of tensors that lie one after the other. */
+export const encodeHeader = (
+  ordered: readonly (readonly [string, Pick<TensorSource, 'dtype' | 'shape'>])[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array => {
   let position = 0;
@@ -58,7 +61,11 @@ const encodeHeader = (
   return bytes;
 };
 
-const wrongSize = (name: string, source: TensorSource, found: number): SpatialError =>
+export const wrongSize = (
+  name: string,
+  source: Pick<TensorSource, 'dtype' | 'shape'>,
+  found: number,
+): SpatialError =>
   new SpatialError({
     code: 'SHAPE_MISMATCH',
     message:

@@ -1,0 +1,192 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import type { Database, RootDatabase } from 'lmdb';
+import { SpatialError } from '../errors.js';
+import { STORE_VERSION } from './label-value.js';
+
+/** The tables of a store. */
+export interface StoreTables {
+  readonly root: RootDatabase<string, string>;
+  /** Key → safetensors bytes. */
+  readonly values: Database<Uint8Array, string>;
+  /** Key → record: what says that a value is there. */
+  readonly records: Database<string, string>;
+  /** Key → who works on it. */
+  readonly claims: Database<string, string>;
+}
+
+const MARKER = 'spatialsv-labels';
+const DATA_FILE = 'data.mdb';
+const LOCK_FILE = 'lock.mdb';
+
+const LMDB_OPTIONS = {
+  encoding: 'string',
+  // Otherwise a folder name with a dot in it would become a file.
+  noSubdir: false,
+  // A commit is on the disk before its promise resolves.
+  overlappingSync: false,
+  maxDbs: 8,
+  // One for each thread that reads.
+  maxReaders: 1024,
+} as const;
+
+export interface OpenStoreOptions {
+  /** Neither creates nor changes anything; several processes may read while another writes. */
+  readonly readOnly?: boolean;
+}
+
+/**
+ * Opens or creates the tables of a store.
+ * @throws SpatialError FILE_MISSING where there is no store to read; DATA_INVALID for a folder that is something else, a
+ *   store of another version, and what the file system refuses.
+ */
+export const openTables = async (
+  folder: string,
+  { readOnly = false }: OpenStoreOptions,
+): Promise<StoreTables> => {
+  await prepareFolder(folder, readOnly);
+  const root = await openRoot(folder, readOnly);
+  try {
+    if (!readOnly) await markNew(root);
+    checkMarker(root, folder);
+    return { root, ...openNamed(root, folder) };
+  } catch (error) {
+    await root.close();
+    throw storeError(folder, error);
+  }
+};
+
+// ---------------------------------------------------------------------------------------------- folder
+
+const prepareFolder = async (folder: string, readOnly: boolean): Promise<void> => {
+  const content = await listFolder(folder);
+  if (content?.includes(DATA_FILE)) return;
+  if (readOnly) throw noStore(folder, content === undefined ? 'nothing' : 'no labels');
+  const foreign = content?.find((name) => name !== LOCK_FILE);
+  if (foreign !== undefined) throw notAStore(folder, `a folder that holds "${foreign}"`);
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw storeError(folder, error);
+  });
+};
+
+/** @returns undefined where there is nothing. */
+const listFolder = async (folder: string): Promise<readonly string[] | undefined> => {
+  try {
+    if (!(await stat(folder)).isDirectory()) throw notAStore(folder, 'a file');
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw storeError(folder, error);
+  }
+};
+
+const noStore = (folder: string, found: string): SpatialError =>
+  new SpatialError({
+    code: 'FILE_MISSING',
+    message: `${folder}: expected a label store, found ${found}`,
+    hint: 'Check the path, or make labels first: spatialsv label --help.',
+  });
+
+const notAStore = (folder: string, found: string): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${folder}: expected a label store or an empty folder, found ${found}`,
+    hint: 'Name another folder; nothing was changed in this one.',
+  });
+
+// ---------------------------------------------------------------------------------------------- tables
+
+const openRoot = async (folder: string, readOnly: boolean): Promise<StoreTables['root']> => {
+  const lmdb = await import('lmdb').catch((error: unknown) => {
+    throw new SpatialError({
+      code: 'FILE_MISSING',
+      message: `the LMDB library of this platform (${process.platform} ${process.arch}) cannot be loaded`,
+      hint: 'Install again with optional dependencies: npm install --include=optional.',
+      cause: error,
+    });
+  });
+  try {
+    return lmdb.open<string, string>({ ...LMDB_OPTIONS, path: folder, readOnly });
+  } catch (error) {
+    throw storeError(folder, error);
+  }
+};
+
+/** Marks a fresh LMDB file as a store; leaves one that holds something else alone. */
+const markNew = (root: StoreTables['root']): Promise<void> =>
+  root.transaction(() => {
+    const { entryCount } = root.getStats() as { entryCount: number };
+    if (entryCount === 0) root.put(MARKER, JSON.stringify({ version: STORE_VERSION }));
+  });
+
+const checkMarker = (root: StoreTables['root'], folder: string): void => {
+  const marker = root.get(MARKER);
+  if (marker === undefined) throw notAStore(folder, 'an LMDB file of something else');
+  const { version } = JSON.parse(marker) as { version: unknown };
+  if (version === STORE_VERSION) return;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${folder}: a label store of version ${version}, expected ${STORE_VERSION}`,
+    hint: 'Open it with the release of SpatialSV that made it, or make the labels again in another folder.',
+  });
+};
+
+const openNamed = (root: StoreTables['root'], folder: string): Omit<StoreTables, 'root'> => {
+  const open = <Value>(name: string, encoding: 'string' | 'binary'): Database<Value, string> => {
+    const table = root.openDB<Value, string>({ name, encoding }) as
+      | Database<Value, string>
+      | undefined;
+    // A writer that was stopped between the mark and the tables makes them when it comes again.
+    if (table === undefined) throw noStore(folder, 'one that was never written to');
+    return table;
+  };
+  return {
+    values: open('values', 'binary'),
+    records: open('records', 'string'),
+    claims: open('claims', 'string'),
+  };
+};
+
+// ---------------------------------------------------------------------------------------------- errors
+
+interface Complaint {
+  readonly pattern: RegExp;
+  readonly problem: string;
+  readonly hint: string;
+}
+
+const COMPLAINTS: readonly Complaint[] = [
+  {
+    pattern: /EACCES|EPERM|permission|EROFS|read-only file system|not permitted/i,
+    problem: 'no permission',
+    hint: 'Writing needs a folder that you may write to; reading needs to write its lock.mdb too: ask its owner, or copy the store.',
+  },
+  {
+    pattern: /ENOSPC|no space left|EDQUOT|quota|EFBIG|file too large/i,
+    problem: 'the disk is full, or a limit of its size is reached',
+    hint: 'Free space and start again: everything that was reported as written is there.',
+  },
+  {
+    pattern: /MAP_FULL|mapsize|ENOMEM|cannot allocate/i,
+    problem: 'the store cannot be mapped into memory',
+    hint: 'Lift the limit of address space of this process (ulimit -v).',
+  },
+  {
+    pattern: /MDB_INVALID|MDB_CORRUPTED|MDB_VERSION_MISMATCH|MDB_PAGE_NOTFOUND|not an LMDB/i,
+    problem: 'not an LMDB file, or a damaged one',
+    hint: 'Name the right folder, or remove it and make the labels again.',
+  },
+];
+
+/** What LMDB or the file system said about a store, as an error that says what to do. */
+export const storeError = (folder: string, error: unknown): SpatialError => {
+  if (SpatialError.isInstance(error)) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const text = `${code ?? ''} ${message}`;
+  const complaint = COMPLAINTS.find(({ pattern }) => pattern.test(text));
+  return new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${folder}: ${complaint ? `${complaint.problem} (${message})` : message}`,
+    hint: complaint?.hint ?? 'Check the folder and the disk that it lies on.',
+    cause: error,
+  });
+};
