@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { causalMask } from '../ops/attention.js';
+import { tf } from '../tfjs.js';
 import { binary, like } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
@@ -72,8 +73,32 @@ function blockMask(graph: Graph, rows: number, keys: number): Value {
   return mask;
 }
 
+/** Scores below which one pass over them costs less than cutting them into blocks. */
+const LARGE_SCORES = 2 ** 22;
+
+/**
+ * Whether the scores are to be computed block by block and never stored (flash attention, arXiv:2205.14135). A backward
+ * pass reads the probabilities of the forward pass, so there they are stored once.
+ */
+function worksInBlocks(graph: Graph, queries: Value, keys: Value, causal: boolean): boolean {
+  const [heads, rows] = queries.shape as [number, number, number];
+  const fits = !graph.portable && !causal && keys.shape[0] === heads;
+  const differentiated = tf.engine().state.gradientDepth > 0;
+  return fits && !differentiated && heads * rows * keys.shape[1]! >= LARGE_SCORES;
+}
+
+/** ONNX Runtime's operator wants (batch, tokens, heads·hd): with each head in a batch of its own, that is our layout. */
+function flashAttention(graph: Graph, inputs: readonly Value[], scale: number): Value {
+  const type = { shape: inputs[0]!.shape, dtype: 'float32' } as const;
+  const attributes = { num_heads: 1, scale: { float: scale } };
+  return graph.add('MultiHeadAttention', inputs, type, { domain: 'com.microsoft', attributes });
+}
+
 const forward: Emit = (graph, inputs, attributes) => {
   const [queries, keys, values, mask] = inputs as [Value, Value, Value, Value | undefined];
+  if (mask === undefined && worksInBlocks(graph, queries, keys, attributes.causal)) {
+    return flashAttention(graph, [queries, keys, values], attributes.scale);
+  }
   const parts = blocksOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((block) => {
     const weights = probabilities(graph, queries, keys, block, mask, attributes);
     const mixed = matMul(
