@@ -159,6 +159,20 @@ export {
   type StoredLabels,
 } from './label-store/index.js';
 export {
+  type LabelFailure,
+  type LabelRunObserver,
+  type LabelRunRequest,
+  type LabelRunResult,
+  type LabelRunStore,
+  type LabelStage,
+  labelViewSets,
+  type Shard,
+  shardOf,
+  type ViewSet,
+  viewSetsOfImages,
+  viewSetsOfSamples,
+} from './labelling/index.js';
+export {
   distillationLoss,
   type GeometryLosses,
   type GeometryTargets,

@@ -18,10 +18,12 @@ export interface DatasetRequest {
   readonly prompt?: MindCubePrompt | undefined;
   /** Keep only the first so many samples. */
   readonly limit?: number | undefined;
+  /** Whether every image has to be there. Default true. */
+  readonly checkImages?: boolean | undefined;
 }
 
 /**
- * Reads a dataset file and checks that every image is there.
+ * Reads a dataset file and checks that every image is there, unless it is told not to.
  * @throws SpatialError FILE_MISSING (file or image), DATA_INVALID (file and line).
  */
 export async function readDataset(request: DatasetRequest): Promise<readonly SampleV1[]> {
@@ -31,7 +33,7 @@ export async function readDataset(request: DatasetRequest): Promise<readonly Sam
     if (samples.length >= (request.limit ?? Number.POSITIVE_INFINITY)) break;
     samples.push(sample);
   }
-  await requireImages(samples, request.path);
+  if (request.checkImages !== false) await requireImages(samples, request.path);
   return samples;
 }
 

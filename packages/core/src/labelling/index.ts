@@ -1,0 +1,15 @@
+export type { LabelFailure, LabelStage } from './label-failure.js';
+export {
+  type LabelRunObserver,
+  type LabelRunRequest,
+  type LabelRunResult,
+  type LabelRunStore,
+  labelViewSets,
+} from './label-run.js';
+export {
+  type Shard,
+  shardOf,
+  type ViewSet,
+  viewSetsOfImages,
+  viewSetsOfSamples,
+} from './view-sets.js';
