@@ -25,6 +25,18 @@ describe('readImage', () => {
     }
   });
 
+  it('blends transparency over white where asked', async () => {
+    const image = await readImage(path.join(folder, 'rgba.png'), { alpha: 'white' });
+    const expected = golden.int32('rgba.png').map((value, i) => {
+      const [x, y] = [Math.floor(i / 3) % image.width, Math.floor(i / 3 / image.width)];
+      const alpha = (x * 37 + y * 11) % 256; // as reference/core/images_golden.py draws it
+      return Math.round((value * alpha + 255 * (255 - alpha)) / 255);
+    });
+    expectAllclose(image.data, expected, { rtol: 0, atol: 0 });
+    const opaque = path.join(folder, 'rgb.png');
+    expect(await readImage(opaque, { alpha: 'white' })).toEqual(await readImage(opaque));
+  });
+
   it('keeps the upper byte of 16-bit greyscale', async () => {
     const data = Uint16Array.of(0, 255, 256, 4001, 65535, 32768);
     const image = await decodeImage(

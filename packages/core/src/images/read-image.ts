@@ -48,6 +48,21 @@ const convertCmyk = (cmyk: Uint8Array): Uint8Array => {
   return rgb;
 };
 
+export interface ReadImageOptions {
+  /** What becomes of transparency: left out, or blended over white (partly transparent pixels grow lighter). */
+  readonly alpha?: 'drop' | 'white';
+}
+
+/** (…, 4) over white, rounded as Pillow's `alpha_composite` rounds. */
+const overWhite = (rgba: Uint8Array): Uint8Array => {
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let i = 0, o = 0; i < rgba.length; i += 4) {
+    const alpha = rgba[i + 3]!;
+    for (let c = 0; c < 3; c++) rgb[o++] = multiply255(rgba[i + c]!, alpha) + 255 - alpha;
+  }
+  return rgb;
+};
+
 const toRaw = async (pipeline: Sharp): Promise<Raw> => {
   const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({
     resolveWithObject: true,
@@ -55,25 +70,36 @@ const toRaw = async (pipeline: Sharp): Promise<Raw> => {
   return { data: new Uint8Array(data), height: info.height, width: info.width };
 };
 
-const decode = async (bytes: Uint8Array): Promise<Raw | undefined> => {
+const decode = async (
+  bytes: Uint8Array,
+  { alpha = 'drop' }: ReadImageOptions,
+): Promise<Raw | undefined> => {
   const open = () => sharp(bytes, { ignoreIcc: true, autoOrient: true, failOn: 'error' });
-  const { format, space } = await open().metadata();
+  const { format, space, hasAlpha } = await open().metadata();
   if (!FORMATS.includes(format)) return undefined;
+  if (alpha === 'white' && hasAlpha) {
+    const rgba = await toRaw(open().ensureAlpha().toColourspace('srgb'));
+    return { ...rgba, data: overWhite(rgba.data) };
+  }
   if (space !== 'cmyk') return toRaw(open().removeAlpha().toColourspace('srgb'));
   const raw = await toRaw(open().pipelineColourspace('cmyk').toColourspace('cmyk'));
   return { ...raw, data: convertCmyk(raw.data) };
 };
 
 /**
- * Decodes an image to 8-bit RGB: EXIF orientation applied, alpha dropped, colour profiles ignored.
+ * Decodes an image to 8-bit RGB: EXIF orientation applied, alpha dropped unless asked otherwise, colour profiles ignored.
  * @param bytes content of an image file.
  * @param name where it came from, for messages.
  * @throws SpatialError IMAGE_INVALID, with what was found.
  * Equal to Pillow's `exif_transpose(image).convert('RGB')`. Deviation: 16-bit greyscale keeps its upper byte, where
  * Pillow saturates every value above 255.
  */
-export const decodeImage = async (bytes: Uint8Array, name: string): Promise<RgbImage> => {
-  const raw = await decode(bytes).catch((error: unknown) => {
+export const decodeImage = async (
+  bytes: Uint8Array,
+  name: string,
+  options: ReadImageOptions = {},
+): Promise<RgbImage> => {
+  const raw = await decode(bytes, options).catch((error: unknown) => {
     throw invalidImage(bytes, name, error);
   });
   if (!raw) throw invalidImage(bytes, name);
@@ -84,7 +110,10 @@ export const decodeImage = async (bytes: Uint8Array, name: string): Promise<RgbI
  * Reads an image file as {@link decodeImage} does.
  * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
  */
-export const readImage = async (path: string): Promise<RgbImage> => {
+export const readImage = async (
+  path: string,
+  options: ReadImageOptions = {},
+): Promise<RgbImage> => {
   const file = await resolveFile(
     path,
     'Check the path of the image; relative paths start at the working folder.',
@@ -92,5 +121,5 @@ export const readImage = async (path: string): Promise<RgbImage> => {
   const bytes = await readFile(file).catch((error: unknown) => {
     throw unreadable(path, error);
   });
-  return decodeImage(bytes, path);
+  return decodeImage(bytes, path, options);
 };
