@@ -222,6 +222,14 @@ describe('weights mapped from a file', () => {
     }
   });
 
+  it.each(['F32', 'BF16', 'F16'] as const)('give the same when prepared: %s', async (storedAs) => {
+    const options = { prepareWeights: true };
+    const compiled = await compile(rows, { w: mapped(storedAs), x: float32(1, 3) }, options);
+    const { y } = await readAll(await compiled.run({ x: Float32Array.of(1, 10, 100) }));
+    expect(y).toEqual([1.5 - 20 + 25, 8 - 5 + 300]);
+    await compiled.dispose();
+  });
+
   it('stay references when the graph is saved beside them', async () => {
     const compiled = await compile(rows, { w: mapped('BF16'), x: float32(1, 3) });
     const file = path.join(folder, 'graph.onnx');

@@ -29,6 +29,11 @@ export interface CompileOptions {
   readonly state?: readonly string[];
   /** Name for messages and profiles. */
   readonly name?: string;
+  /**
+   * Lets the executor bring mapped weights into the layouts of its kernels once, when it prepares the program: faster
+   * runs, for a copy of these weights in memory. Worth it for convolutions and for programs that run often.
+   */
+  readonly prepareWeights?: boolean;
 }
 
 export interface CompiledProgram {

@@ -48,12 +48,13 @@ export class ExecutorBackedDevice implements Device {
     const traceMs = performance.now() - started;
     const mapped = flatten(specs, isSpec).flatMap(([, spec]) => ('kind' in spec ? [spec] : []));
     const folder = externalFolder(mapped);
+    const keepsWeights = mapped.length > 0 && options.prepareWeights !== true;
     const session = await Session.create(encodeModel(traced.graph, folder), {
       device: this.name,
       name: options.name ?? 'program',
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
-      disabledOptimizers: [...KEPT_TRANSPOSITIONS, ...(mapped.length === 0 ? [] : KEPT_WEIGHTS)],
-      ...(mapped.length === 0 ? {} : { extra: { 'session.disable_prepacking': '1' } }),
+      disabledOptimizers: [...KEPT_TRANSPOSITIONS, ...(keepsWeights ? KEPT_WEIGHTS : [])],
+      ...(keepsWeights && { extra: { 'session.disable_prepacking': '1' } }),
     });
     const sessionMs = performance.now() - started - traceMs;
     const stats = {

@@ -1,6 +1,6 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { causalMask } from '../ops/attention.js';
-import { tf } from '../tfjs.js';
+import { isDifferentiating } from './differentiating.js';
 import { binary, like } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
@@ -83,8 +83,7 @@ const LARGE_SCORES = 2 ** 22;
 function worksInBlocks(graph: Graph, queries: Value, keys: Value, causal: boolean): boolean {
   const [heads, rows] = queries.shape as [number, number, number];
   const fits = !graph.portable && !causal && keys.shape[0] === heads;
-  const differentiated = tf.engine().state.gradientDepth > 0;
-  return fits && !differentiated && heads * rows * keys.shape[1]! >= LARGE_SCORES;
+  return fits && !isDifferentiating() && heads * rows * keys.shape[1]! >= LARGE_SCORES;
 }
 
 /** ONNX Runtime's operator wants (batch, tokens, heads·hd): with each head in a batch of its own, that is our layout. */

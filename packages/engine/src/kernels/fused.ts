@@ -1,5 +1,6 @@
 /** Our own kernels: the few compositions in which a language model spends its time outside of matrix products. */
 import type { Graph, Value } from '../graph/graph.js';
+import { isDifferentiating } from './differentiating.js';
 import { binary, like, unary } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { columnSum, reduce } from './reduce.js';
@@ -33,7 +34,12 @@ function normalCdf(graph: Graph, x: Value): Value {
   return add(graph, scaled(graph, erf, 0.5), graph.scalar(0.5));
 }
 
-defineKernel('Gelu', ['x'], (graph, [x]) => mul(graph, x!, normalCdf(graph, x!)));
+/** One node where nothing else needs Φ(x); a backward pass shares it. */
+defineKernel('Gelu', ['x'], (graph, [x]) =>
+  isDifferentiating() || graph.portable
+    ? mul(graph, x!, normalCdf(graph, x!))
+    : graph.add('Gelu', [x], like(x!), { domain: 'com.microsoft' }),
+);
 defineKernel('GeluGradient', ['dy', 'x'], (graph, [dy, x]) => {
   const halfSquare = scaled(graph, mul(graph, x!, x!), -0.5);
   const density = scaled(graph, unary(graph, 'Exp', halfSquare), 1 / Math.sqrt(2 * Math.PI));
