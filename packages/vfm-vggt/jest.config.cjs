@@ -1,0 +1,1 @@
+module.exports = { displayName: 'vfm-vggt', ...require('../../jest.preset.cjs') };

@@ -1,0 +1,80 @@
+import {
+  depthFromPoints,
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
+  relativeToFirst,
+  resampleLabels,
+  SpatialError,
+} from '@spatialsv/core';
+import { resampleFeatures } from './resample-features.js';
+import type { VggtPrediction } from './vggt-model.js';
+import type { PreparedImages } from './vggt-preprocess.js';
+
+/** VGGT places pixel centres at integers and the principal point at (W/2, H/2): vggt/utils/geometry.py and pose_enc.py. */
+export const VGGT_CONVENTIONS: GeometryConventionsV1 = {
+  axes: 'opencv',
+  extrinsics: 'world-to-camera',
+  pixelCentre: 'integer',
+  depth: 'z-depth',
+  scale: 'relative',
+  world: 'first-camera',
+};
+
+/** Depths at or below this are not measurements. */
+const MIN_DEPTH = 1e-6;
+
+export interface LabelSize {
+  readonly height?: number;
+  readonly width?: number;
+}
+
+/**
+ * Labels of the whole pictures: white borders are cut away, and what the network did not see is masked. Depth is that of
+ * the depth head, or z of the point head's points where the depth head did not run.
+ * @param size of the labels; the size at which the first picture went into the network where absent.
+ * @throws SpatialError DATA_INVALID when a camera is no camera.
+ */
+export function vggtLabels(
+  prediction: VggtPrediction,
+  images: PreparedImages,
+  size: LabelSize = {},
+): GeometryLabelsV1 {
+  const { views, height, width } = prediction;
+  requireCameras(prediction);
+  const depth = depthOf(prediction);
+  const labels: GeometryLabelsV1 = {
+    conventions: VGGT_CONVENTIONS,
+    views,
+    height,
+    width,
+    depth,
+    mask: Uint8Array.from(depth, (d) => (Number.isFinite(d) && d > MIN_DEPTH ? 1 : 0)),
+    intrinsics: prediction.intrinsics,
+    extrinsicsWorldToCamera: relativeToFirst(prediction.extrinsics),
+    depthConfidence: (prediction.depthConfidence ?? prediction.pointConfidence)!,
+  };
+  const [first] = images.windows;
+  const whole = resampleLabels(labels, {
+    height: size.height ?? first!.y1 - first!.y0,
+    width: size.width ?? first!.x1 - first!.x0,
+    windows: images.windows,
+  });
+  const { features } = prediction;
+  return features ? { ...whole, features: resampleFeatures(features, images) } : whole;
+}
+
+function depthOf({ depth, points, extrinsics }: VggtPrediction): Float32Array {
+  return depth ?? depthFromPoints(points!, extrinsics);
+}
+
+function requireCameras({ extrinsics, intrinsics }: VggtPrediction): void {
+  const areFinite = [extrinsics, intrinsics].every((values) => values.every(Number.isFinite));
+  const hasFocals = intrinsics.every((value, i) => ![0, 4].includes(i % 9) || value > 0);
+  if (areFinite && hasFocals) return;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message:
+      'vggt: expected finite cameras with positive focal lengths, found a field of view or a rotation of zero',
+    hint: 'Check that the weights are trained ones. If they are, leave this view set out: the model sees no camera in it.',
+  });
+}

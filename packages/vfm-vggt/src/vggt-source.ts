@@ -1,0 +1,144 @@
+import {
+  type GeometryFieldV1,
+  type GeometryLabelsV1,
+  type LabellerV1,
+  type LabelProvenanceV1,
+  type OpenSourceOptions,
+  readImage,
+  SpatialError,
+  type SupervisionRequestV1,
+  type SupervisionSourceV1,
+} from '@spatialsv/core';
+import { z } from 'zod';
+import { writeTinyVggt } from './tiny-weights.js';
+import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';
+import { vggtLabels } from './vggt-labels.js';
+import { VggtModel } from './vggt-model.js';
+import { prepareImages } from './vggt-preprocess.js';
+import { openVggtWeights, vggtWeightsSha256 } from './vggt-weights.js';
+
+/** Settings of the source `vggt`, as a user writes them. */
+export interface VggtSettings {
+  /** `crop` unless given: what becomes of pictures that are not wide, see {@link prepareImages}. */
+  readonly mode?: 'crop' | 'pad';
+  /** Side of the network's input in pixels, a multiple of the patch; the side that the model was trained at unless given. */
+  readonly resolution?: number;
+  /** Whether labels carry features for distillation; `true` unless given. */
+  readonly features?: boolean;
+  /** Takes depth from the point head instead of the depth head; `false` unless given. */
+  readonly pointHead?: boolean;
+  /** Licence of the weights; CC-BY-NC-4.0, without commercial use, unless given. */
+  readonly licence?: { readonly name: string; readonly commercialUse: boolean };
+}
+
+const settingsSchema = z.strictObject({
+  mode: z.enum(['crop', 'pad']).default('crop'),
+  resolution: z.int().positive().optional(),
+  features: z.boolean().default(true),
+  pointHead: z.boolean().default(false),
+  licence: z
+    .strictObject({ name: z.string().min(1), commercialUse: z.boolean() })
+    .default({ name: 'CC-BY-NC-4.0', commercialUse: false }),
+});
+
+type ParsedSettings = z.output<typeof settingsSchema>;
+
+const FIELDS: readonly GeometryFieldV1[] = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
+
+/** The supervision source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are {@link VggtSettings}. */
+export const vggtSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'vggt',
+  provides: FIELDS,
+  open: openVggt,
+  writeTiny: writeTinyVggt,
+};
+
+async function openVggt({
+  weights,
+  device,
+  settings,
+}: OpenSourceOptions = {}): Promise<LabellerV1> {
+  const parsed = parseSettings(settings ?? {});
+  if (weights === undefined) throw withoutWeights();
+  const opened = await openVggtWeights(weights);
+  const { config } = opened;
+  requireFitting(parsed, config);
+  const options = { ...parsed, resolution: parsed.resolution ?? config.imageSize };
+  const model = new VggtModel(opened, device);
+  return {
+    sourceId: vggtSource.id,
+    provides: FIELDS.filter((field) => field !== 'feature' || options.features),
+    provenance: provenance(options, config, await vggtWeightsSha256(opened)),
+    doSupervise: (request) => supervise(model, options, request),
+    dispose: () => model.dispose(),
+  };
+}
+
+function parseSettings(settings: unknown): ParsedSettings {
+  const parsed = settingsSchema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  throw invalidSettings(z.prettifyError(parsed.error));
+}
+
+const invalidSettings = (problem: string): SpatialError =>
+  new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `settings of the source vggt: ${problem}`,
+    hint: 'It takes mode (crop or pad), resolution, features, pointHead and licence: { name, commercialUse }.',
+  });
+
+const withoutWeights = (): SpatialError =>
+  new SpatialError({
+    code: 'USAGE',
+    message: 'the source vggt needs weights, found none',
+    hint: 'Name the folder that holds model.safetensors and config.json of VGGT-1B.',
+  });
+
+function requireFitting({ resolution, pointHead }: ParsedSettings, config: VggtConfig): void {
+  if (resolution !== undefined && resolution % config.patchSize !== 0)
+    throw invalidSettings(
+      `resolution: expected a multiple of ${config.patchSize}, found ${resolution}`,
+    );
+  if (pointHead && !config.pointHead)
+    throw invalidSettings('pointHead: the weights have no point head');
+}
+
+/** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */
+const provenance = (
+  { mode, resolution, features, pointHead, licence }: ParsedSettings,
+  config: VggtConfig,
+  weightsSha256: string,
+): LabelProvenanceV1 => ({
+  source: vggtSource.id,
+  model: modelName(config),
+  settings: { mode, resolution, features, pointHead },
+  weightsSha256,
+  licence,
+});
+
+const modelName = (config: VggtConfig): string =>
+  JSON.stringify(config) === JSON.stringify(RELEASED_VGGT)
+    ? 'vggt-1b'
+    : `vggt-${config.width}x${config.aggregator.depth}`;
+
+async function supervise(
+  model: VggtModel,
+  { mode, resolution, features, pointHead }: ParsedSettings & { readonly resolution: number },
+  { images, height, width, signal }: SupervisionRequestV1,
+): Promise<GeometryLabelsV1> {
+  signal?.throwIfAborted();
+  const pictures = await Promise.all(images.map((file) => readImage(file, { alpha: 'white' })));
+  const { patchSize } = model.config;
+  const prepared = prepareImages(pictures, { mode, resolution, patchSize });
+  const prediction = await model.predict(prepared, {
+    heads: [pointHead ? 'point' : 'depth'],
+    features,
+    ...(signal ? { signal } : {}),
+  });
+  return vggtLabels(prediction, prepared, {
+    ...(height === undefined ? {} : { height }),
+    ...(width === undefined ? {} : { width }),
+  });
+}
