@@ -1,0 +1,1 @@
+module.exports = { displayName: 'vfm-onnx', ...require('../../jest.preset.cjs') };

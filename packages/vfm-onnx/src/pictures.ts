@@ -1,0 +1,139 @@
+import {
+  type ImageSize,
+  type PixelWindow,
+  type RgbImage,
+  resizeBicubic,
+  SpatialError,
+} from '@spatialsv/core';
+import type { ResizeMethod } from './manifest.js';
+import type { InputPlan, NetworkSize } from './plan.js';
+
+/** One picture as the network sees it. */
+export interface NetworkPicture extends ImageSize {
+  /** (3, height, width), normalised. */
+  readonly pixels: Float32Array;
+  /** Of the file. */
+  readonly picture: ImageSize;
+  /** The whole picture at the scale of the network's input, of which the input is the middle. */
+  readonly scaled: ImageSize;
+  /** Where the input begins in `scaled`. */
+  readonly offset: { readonly x: number; readonly y: number };
+}
+
+const RESIZE: Readonly<
+  Record<ResizeMethod, (image: RgbImage, width: number, height: number) => RgbImage>
+> = { 'pillow-bicubic': resizeBicubic };
+
+const IMAGENET = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] } as const;
+const CHANNELS = 3;
+
+/**
+ * Brings the pictures of a request to one size, crops and normalises them.
+ * @throws SpatialError DATA_INVALID when the size follows the picture and the pictures differ in shape.
+ */
+export function preparePictures(images: readonly RgbImage[], plan: InputPlan): NetworkPicture[] {
+  const sizes = images.map((image) => networkSize(image, plan.size));
+  const other = sizes.findIndex(
+    ({ height, width }) => height !== sizes[0]!.height || width !== sizes[0]!.width,
+  );
+  if (other > 0) throw differentShapes(images, sizes, other);
+  return images.map((image, view) => preparePicture(image, sizes[view]!, plan));
+}
+
+/** Size of the network's input for a picture; whole patches, at least one, a tie rounded up. */
+export function networkSize(picture: ImageSize, size: NetworkSize): ImageSize {
+  if ('height' in size) return size;
+  const { multipleOf, longestSide } = size;
+  const scale = longestSide / Math.max(picture.width, picture.height);
+  const side = (length: number) =>
+    multipleOf * Math.max(1, Math.round((length * scale) / multipleOf));
+  return { width: side(picture.width), height: side(picture.height) };
+}
+
+function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): NetworkPicture {
+  const scaled = plan.fit === 'stretch' ? to : coveringSize(image, to);
+  const offset = {
+    x: Math.floor((scaled.width - to.width) / 2),
+    y: Math.floor((scaled.height - to.height) / 2),
+  };
+  const resized = RESIZE[plan.resize](image, scaled.width, scaled.height);
+  return {
+    ...to,
+    pixels: normalisedPixels(resized, offset, to, plan.normalisation),
+    picture: { width: image.width, height: image.height },
+    scaled,
+    offset,
+  };
+}
+
+/** Smallest size of the picture's own proportions that covers the input. */
+function coveringSize(image: ImageSize, to: ImageSize): ImageSize {
+  const scale = Math.max(to.width / image.width, to.height / image.height);
+  return {
+    width: Math.max(to.width, Math.round(image.width * scale)),
+    height: Math.max(to.height, Math.round(image.height * scale)),
+  };
+}
+
+function normalisedPixels(
+  { data, width }: RgbImage,
+  offset: { readonly x: number; readonly y: number },
+  to: ImageSize,
+  normalisation: InputPlan['normalisation'],
+): Float32Array {
+  const plane = to.width * to.height;
+  const pixels = new Float32Array(CHANNELS * plane);
+  for (let c = 0; c < CHANNELS; c++) {
+    const mean = normalisation === 'unit' ? 0 : IMAGENET.mean[c]!;
+    const deviation = normalisation === 'unit' ? 1 : IMAGENET.deviation[c]!;
+    for (let y = 0; y < to.height; y++) {
+      const row = (y + offset.y) * width + offset.x;
+      for (let x = 0; x < to.width; x++) {
+        const value = data[(row + x) * CHANNELS + c]! / 255;
+        pixels[c * plane + y * to.width + x] = (value - mean) / deviation;
+      }
+    }
+  }
+  return pixels;
+}
+
+/** Rectangle of the picture file that the network sees, in its pixel edges. */
+export function seenWindow({
+  scaled,
+  offset,
+  width,
+  height,
+  picture,
+}: NetworkPicture): PixelWindow {
+  const [sx, sy] = [picture.width / scaled.width, picture.height / scaled.height];
+  return {
+    x0: offset.x * sx,
+    y0: offset.y * sy,
+    x1: (offset.x + width) * sx,
+    y1: (offset.y + height) * sy,
+  };
+}
+
+/** The whole picture as a rectangle around the network's input, in pixel edges of that input. */
+export const wholeWindow = ({ scaled, offset }: NetworkPicture): PixelWindow => ({
+  x0: -offset.x,
+  y0: -offset.y,
+  x1: scaled.width - offset.x,
+  y1: scaled.height - offset.y,
+});
+
+function differentShapes(
+  images: readonly RgbImage[],
+  sizes: readonly ImageSize[],
+  other: number,
+): SpatialError {
+  const told = [0, other].map((view) => {
+    const { path, width, height } = images[view]!;
+    return `${path ?? `picture ${view + 1}`} (${width}×${height}) becomes ${sizes[view]!.width}×${sizes[view]!.height}`;
+  });
+  return new SpatialError({
+    code: 'DATA_INVALID',
+    message: `the views of one run need one size: ${told.join(', ')}`,
+    hint: 'Write a fixed "input": { "size": { "height": …, "width": … }, "fit": "centre-crop" } for pictures of several shapes.',
+  });
+}

@@ -1,0 +1,119 @@
+import path from 'node:path';
+import {
+  type GeometryFieldV1,
+  type GeometryLabelsV1,
+  type GraphFile,
+  type LabellerV1,
+  type LabelProvenanceV1,
+  type OpenSourceOptions,
+  openGraph,
+  readImage,
+  SpatialError,
+  type SupervisionRequestV1,
+  type SupervisionSourceV1,
+} from '@spatialsv/core';
+import { makeLabels } from './labels.js';
+import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
+import { hashGraph, locate } from './open-files.js';
+import { preparePictures } from './pictures.js';
+import { makePlan, type Plan } from './plan.js';
+import { runGraph } from './run-graph.js';
+
+const ID = 'onnx';
+
+/**
+ * The supervision source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph
+ * or its description; `settings` has the keys of the description and counts before it.
+ */
+export const onnxSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: ID,
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: openLabeller,
+};
+
+async function openLabeller({
+  weights,
+  device,
+  settings,
+}: OpenSourceOptions = {}): Promise<LabellerV1> {
+  const located = await locate(weights);
+  const manifest = mergeManifests(
+    located.manifest,
+    parseManifest(settings ?? {}, 'settings of the source onnx'),
+  );
+  const graph = await openGraph(located.graph, device === undefined ? {} : { device });
+  try {
+    const plan = makePlan(graph, manifest);
+    const provenance = await describeOrigin(graph, plan, manifest);
+    return createLabeller(graph, plan, provenance);
+  } catch (error) {
+    await graph.dispose();
+    throw error;
+  }
+}
+
+async function describeOrigin(
+  graph: GraphFile,
+  plan: Plan,
+  manifest: Manifest,
+): Promise<LabelProvenanceV1> {
+  return {
+    source: ID,
+    model: manifest.model ?? path.basename(graph.path, '.onnx'),
+    settings: { ...plan },
+    weightsSha256: await hashGraph(graph),
+    licence: manifest.licence ?? { name: 'unknown', commercialUse: false },
+  };
+}
+
+const createLabeller = (
+  graph: GraphFile,
+  plan: Plan,
+  provenance: LabelProvenanceV1,
+): LabellerV1 => ({
+  sourceId: ID,
+  provides: providedBy(plan),
+  provenance,
+  doSupervise: (request) => supervise(graph, plan, request),
+  dispose: () => graph.dispose(),
+});
+
+/** Pictures that are run one by one have no common world: their labels are depth alone. */
+const providedBy = ({ views, outputs }: Plan): GeometryFieldV1[] => [
+  'depth',
+  ...(views === 'one' ? [] : (['ray-map', 'point-map', 'camera'] as const)),
+  ...(outputs.features ? (['feature'] as const) : []),
+];
+
+async function supervise(
+  graph: GraphFile,
+  plan: Plan,
+  { images, height, width, signal }: SupervisionRequestV1,
+): Promise<GeometryLabelsV1> {
+  signal?.throwIfAborted();
+  assertViews(graph, plan, images.length);
+  const read = await Promise.all(images.map((image) => readImage(image)));
+  signal?.throwIfAborted();
+  const pictures = preparePictures(read, plan.input);
+  const outputs = await runGraph(graph, plan, pictures, signal);
+  return makeLabels(graph, plan, pictures, outputs, {
+    ...(height === undefined ? {} : { height }),
+    ...(width === undefined ? {} : { width }),
+  });
+}
+
+/** A graph that was traced for some number of views gives wrong results for another, mostly without an error. */
+function assertViews({ path: file }: GraphFile, { views }: Plan, given: number): void {
+  const fits = typeof views === 'number' ? given === views : given > 0;
+  if (fits) return;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${file}: expected ${typeof views === 'number' ? `${views} pictures, as many as it was traced for` : 'pictures'}, found ${given}`,
+    hint:
+      views === 1
+        ? 'Label one picture at a time; "views": "one" labels several alone, with depth but without cameras between them.'
+        : 'Give as many pictures as the graph was traced for, or export it for this number of views.',
+  });
+}
