@@ -14,6 +14,7 @@ import {
 } from '../geometry/index.js';
 import { determinant3, multiply3, transpose3 } from '../geometry/matrix.js';
 import type { GeometryLabelsV1 } from '../spec.js';
+import { largestOf } from './precision.js';
 
 /** What labels must keep to be stored. */
 export const LABEL_LIMITS = {
@@ -40,7 +41,7 @@ export const LABEL_LIMITS = {
 } as const;
 
 /** Points of each view that are checked by the way back; rays are linear in the pixel, so a coarse grid sees all. */
-const GRID = 8;
+const GRID = 4;
 
 const refuse = (where: string, problem: string): SpatialError =>
   new SpatialError({
@@ -82,9 +83,10 @@ const checkShapes = ({ views, height, width, features }: GeometryLabelsV1, where
 };
 
 const checkFeatures = ({ features }: GeometryLabelsV1, where: string): void => {
-  const data = features?.data ?? [];
-  for (let i = 0; i < data.length; i++)
-    if (!Number.isFinite(data[i])) throw refuse(where, `features: ${data[i]} at index ${i}`);
+  if (features === undefined) return;
+  if (Number.isFinite(largestOf(features.data))) return;
+  const bad = features.data.findIndex((value) => !Number.isFinite(value));
+  throw refuse(where, `features: ${features.data[bad]} at index ${bad}`);
 };
 
 /** Share of the pixels that are valid, 0 to 1. */

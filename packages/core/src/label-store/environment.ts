@@ -24,6 +24,9 @@ const LMDB_OPTIONS = {
   noSubdir: false,
   // A commit is on the disk before its promise resolves.
   overlappingSync: false,
+  // What belongs together is batched by name. Batches of an event turn have a promise that nobody holds: a failed commit
+  // would end the process as an unhandled rejection.
+  eventTurnBatching: false,
   maxDbs: 8,
   // One for each thread that reads.
   maxReaders: 1024,
@@ -115,7 +118,7 @@ const openRoot = async (folder: string, readOnly: boolean): Promise<StoreTables[
 const markNew = (root: StoreTables['root']): Promise<void> =>
   root.transaction(() => {
     const { entryCount } = root.getStats() as { entryCount: number };
-    if (entryCount === 0) root.put(MARKER, JSON.stringify({ version: STORE_VERSION }));
+    if (entryCount === 0) root.putSync(MARKER, JSON.stringify({ version: STORE_VERSION }));
   });
 
 const checkMarker = (root: StoreTables['root'], folder: string): void => {
@@ -161,8 +164,9 @@ const COMPLAINTS: readonly Complaint[] = [
     hint: 'Writing needs a folder that you may write to; reading needs to write its lock.mdb too: ask its owner, or copy the store.',
   },
   {
-    pattern: /ENOSPC|no space left|EDQUOT|quota|EFBIG|file too large/i,
-    problem: 'the disk is full, or a limit of its size is reached',
+    // LMDB calls it an input/output error when the disk took only a part of what it was given.
+    pattern: /ENOSPC|no space left|EDQUOT|quota|EFBIG|file too large|EIO|input\/output/i,
+    problem: 'the disk is full, or its files may not grow further',
     hint: 'Free space and start again: everything that was reported as written is there.',
   },
   {

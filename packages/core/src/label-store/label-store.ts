@@ -133,22 +133,26 @@ export class LabelStore {
     this.#checkKey(key);
     checkStorableLabels(stored.labels, this.#name(key));
     const { value, record } = encodeLabels(stored, this.#name(key));
-    await this.#commit(({ values, records, claims }) => {
-      values.put(key, value);
-      claims.remove(key);
-      return records.put(key, JSON.stringify(record));
-    });
+    await this.#commit(({ root, values, records, claims }) =>
+      root.batch(() => {
+        void values.put(key, value);
+        void claims.remove(key);
+        void records.put(key, JSON.stringify(record));
+      }),
+    );
   }
 
   /** @returns whether there was something to remove. */
   async remove(key: string): Promise<boolean> {
     this.#checkKey(key);
     const wasThere = this.has(key);
-    await this.#commit(({ values, records, claims }) => {
-      records.remove(key);
-      claims.remove(key);
-      return values.remove(key);
-    });
+    await this.#commit(({ root, values, records, claims }) =>
+      root.batch(() => {
+        void records.remove(key);
+        void claims.remove(key);
+        void values.remove(key);
+      }),
+    );
     return wasThere;
   }
 
@@ -223,8 +227,8 @@ export class LabelStore {
     return this.#commit(({ root, claims }) =>
       root.transaction(() => {
         const decision = decide(parseClaim(claims.get(key)), Date.now());
-        if (decision === 'none') claims.remove(key);
-        else if (decision !== undefined) claims.put(key, encodeClaim(decision));
+        if (decision === 'none') claims.removeSync(key);
+        else if (decision !== undefined) claims.putSync(key, encodeClaim(decision));
         return decision !== undefined;
       }),
     );

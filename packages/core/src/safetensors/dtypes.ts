@@ -103,9 +103,17 @@ const roundToFloat16 = (word: number): number => {
 
 /** Rounds to binary16, ties to even; overflow becomes infinity, NaN stays NaN. */
 export const encodeFloat16 = (values: Float32Array): Uint16Array => {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  // Signed: the engine keeps these in integer registers, which it does not do with unsigned words.
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < words.length; i++) bits[i] = roundToFloat16(words[i]!);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const size = word & 0x7fffffff;
+    // Values from 2⁻¹⁴ to 2¹⁶, nearly all there are, need no case: move the exponent's bias from 127 to 15, and round.
+    if (size >= 0x38800000 && size < 0x47800000)
+      bits[i] = ((word >> 16) & 0x8000) | ((size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13);
+    else bits[i] = roundToFloat16(word);
+  }
   return bits;
 };
 

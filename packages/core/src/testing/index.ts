@@ -6,5 +6,6 @@ export {
   type SupervisionConformance,
 } from './describe-supervision-source.js';
 export { type Golden, readGolden } from './golden.js';
+export { type SampleLabelsSize, sampleLabels, sampleStoredLabels } from './sample-labels.js';
 export { withTemporaryFolder } from './temporary-folder.js';
 export type { TestRunner } from './test-runner.js';
