@@ -277,7 +277,8 @@ function compileHeads(
     });
     return Object.assign({}, ...outputs) as Record<string, Tensor>;
   };
-  return compile(program as never, specs, { device, name: 'vggt heads' });
+  // Convolutions gain most from weights in their kernels' layout, and every view runs them again.
+  return compile(program as never, specs, { device, name: 'vggt heads', prepareWeights: true });
 }
 
 const MAP_NAMES: Readonly<Record<DenseHead, 'depth' | 'points'>> = {
