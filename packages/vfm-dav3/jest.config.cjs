@@ -1,0 +1,1 @@
+module.exports = { displayName: 'vfm-dav3', ...require('../../jest.preset.cjs') };

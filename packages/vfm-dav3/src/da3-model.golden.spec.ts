@@ -1,0 +1,136 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  expectAllclose,
+  type Golden,
+  readGolden,
+  withTemporaryFolder,
+} from '@spatialsv/core/testing';
+import { parseDa3Config } from './da3-config.js';
+import { type Da3Prediction, openDa3 } from './da3-model.js';
+import { da3Shapes } from './da3-names.js';
+import type { ReferenceView } from './da3-reference-view.js';
+import { waves, writeFilled } from './testing/fill.js';
+import { type TinyConfig, tinyConfigFile } from './testing/tiny-config.js';
+
+interface Case {
+  readonly config: TinyConfig;
+  readonly views: number;
+  readonly size: readonly [number, number];
+  readonly strategy?: ReferenceView;
+  readonly shifts?: Record<string, number>;
+  readonly extrinsics?: number[][][];
+  readonly intrinsics?: number[][][];
+  readonly shapes: Record<string, number[]>;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly scale?: number;
+}
+
+const CASES = [
+  'first',
+  'balanced',
+  'middle',
+  'cameras',
+  'swiglu',
+  'mono',
+  'tall-single',
+  'square-pair',
+  'wide-five',
+  'tall-range',
+  'three-cameras',
+  'mono-sky',
+  'nested',
+];
+
+const RELATIVE = 1e-4;
+
+const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+/** The places that the reference stored, then mean and root mean square. */
+const sampled = (values: Float32Array, count: number): number[] => {
+  const places = Array.from({ length: count }, (_, i) => Math.floor((i * values.length) / count));
+  const sum = values.reduce((total, value) => total + value, 0);
+  const squares = values.reduce((total, value) => total + value * value, 0);
+  const statistics = [sum / values.length, Math.sqrt(squares / values.length)];
+  return [...places.map((place) => values[place]!), ...statistics];
+};
+
+const expectEqual = (golden: Golden, name: string, values: Float32Array): void => {
+  const expected = golden.float32(name);
+  const shape = (golden.info as unknown as Case).shapes[name]!;
+  expect([name, values.length]).toEqual([name, product(shape)]);
+  const rms = expected.at(-1)!;
+  const found = sampled(values, expected.length - 2);
+  try {
+    expectAllclose(found, expected, { rtol: RELATIVE, atol: RELATIVE * rms });
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`);
+  }
+};
+
+/** The reference's rays are direction, then origin. */
+const directionFirst = (rays: Float32Array): Float32Array =>
+  rays.map((_, i) => rays[i - (i % 6) + ((i + 3) % 6)]!);
+
+const predict = (info: Case, folder: string): Promise<Da3Prediction> =>
+  openDa3(folder).then(async (model) => {
+    const [height, width] = info.size;
+    const cameras = info.extrinsics && {
+      extrinsicsWorldToCamera: info.extrinsics.flatMap((rows) => rows.slice(0, 3).flat()),
+      intrinsics: info.intrinsics!.flat(2),
+    };
+    const pixels = waves(info.views, height, width);
+    const prediction = await model.predict(
+      { views: info.views, height, width, pixels },
+      {
+        features: 'last-tap',
+        ...(info.strategy ? { referenceView: info.strategy } : {}),
+        ...(cameras ? { cameras } : {}),
+      },
+    );
+    await model.dispose();
+    return prediction;
+  });
+
+describe.each(CASES)('equals the official code: %s', (name) => {
+  let golden: Golden;
+  let info: Case;
+  let prediction: Da3Prediction;
+
+  beforeAll(async () => {
+    golden = await readGolden(path.join(__dirname, '__golden__', name));
+    info = golden.info as unknown as Case;
+    const file = tinyConfigFile(info.config);
+    await withTemporaryFolder(async (folder) => {
+      await writeFile(path.join(folder, 'config.json'), JSON.stringify(file));
+      await writeFilled(folder, da3Shapes(parseDa3Config(file)), info.shifts);
+      prediction = await predict(info, folder);
+    });
+  });
+
+  it('has its tensors and parameters', () => {
+    const shapes = Object.values(da3Shapes(parseDa3Config(tinyConfigFile(info.config))));
+    expect(shapes.length).toBe(info.tensors);
+    expect(shapes.reduce((sum, shape) => sum + product(shape), 0)).toBe(info.parameters);
+  });
+
+  it('predicts the same', () => {
+    const { features, rays } = prediction;
+    const found: Record<string, Float32Array | undefined> = {
+      depth: prediction.depth,
+      depthConfidence: prediction.depthConfidence,
+      rayConfidence: prediction.rayConfidence,
+      pose: prediction.pose,
+      extrinsics: prediction.extrinsics,
+      intrinsics: prediction.intrinsics,
+      sky: prediction.sky,
+      'tap.3': features!.data,
+    };
+    if (rays && !info.scale) found['rays'] = directionFirst(rays.data);
+    const known = Object.keys(found).filter((key) => golden.names.includes(key));
+    for (const key of known) expectEqual(golden, key, found[key]!);
+    expect(known.length).toBeGreaterThanOrEqual(info.shapes['pose'] ? 7 : 3);
+    if (info.scale) expect(prediction.metresPerUnit! / info.scale).toBeCloseTo(1, 4);
+  });
+});

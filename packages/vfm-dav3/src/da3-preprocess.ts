@@ -1,0 +1,165 @@
+/** Pictures to network input. Source: Depth Anything 3, utils/io/input_processor.py. */
+import {
+  type ImageSize,
+  type PixelWindow,
+  type RgbImage,
+  resizeArea,
+  resizeCubic,
+  SpatialError,
+} from '@spatialsv/core';
+import { PATCH } from './da3-config.js';
+
+export const PREPROCESS_METHODS = [
+  'upper_bound_resize',
+  'upper_bound_crop',
+  'lower_bound_resize',
+  'lower_bound_crop',
+] as const;
+
+/** `upper_bound`: the longer side becomes the resolution, `lower_bound`: the shorter; then whole patches are made. */
+export type PreprocessMethod = (typeof PREPROCESS_METHODS)[number];
+
+export interface PreprocessOptions {
+  /** Pixels of the bound side. */
+  readonly resolution: number;
+  readonly method: PreprocessMethod;
+}
+
+/** Views as the network takes them: one size, ImageNet-normalised. */
+export interface PreparedViews {
+  readonly views: number;
+  readonly height: number;
+  readonly width: number;
+  /** (H, W, 3) of each view. */
+  readonly pixels: readonly Float32Array[];
+  /** Whole picture of each view in pixels of the input: larger than the input where something was cut off. */
+  readonly windows: readonly PixelWindow[];
+}
+
+/** A picture that was resized, and perhaps cut. */
+interface Fitted {
+  readonly image: RgbImage;
+  readonly window: PixelWindow;
+}
+
+const MEAN = [0.485, 0.456, 0.406].map(Math.fround);
+const DEVIATION = [0.229, 0.224, 0.225].map(Math.fround);
+
+/**
+ * Resizes every picture, cuts views of unequal size to the smallest height and width, and normalises.
+ * @throws SpatialError DATA_INVALID for a picture that is too thin to be cropped to patches.
+ */
+export const prepareViews = (
+  images: readonly RgbImage[],
+  options: PreprocessOptions,
+): PreparedViews => {
+  const fitted = images.map((image) => fitImage(image, options));
+  const height = Math.min(...fitted.map(({ image }) => image.height));
+  const width = Math.min(...fitted.map(({ image }) => image.width));
+  const cut = fitted.map((view) => cutMiddle(view, width, height));
+  return {
+    views: images.length,
+    height,
+    width,
+    pixels: cut.map(({ image }) => normalise(image)),
+    windows: cut.map(({ window }) => window),
+  };
+};
+
+/**
+ * Intrinsics of a picture in pixels of the network's input, pixel centres at half numbers.
+ * @param intrinsics (3, 3) pixels of the picture. @param window of the view. @param size of the picture.
+ */
+export const inputIntrinsics = (
+  intrinsics: ArrayLike<number>,
+  { x0, y0, x1, y1 }: PixelWindow,
+  size: ImageSize,
+): number[] => {
+  const k = Array.from(intrinsics);
+  const [sx, sy] = [(x1 - x0) / size.width, (y1 - y0) / size.height];
+  return [k[0]! * sx, k[1]! * sx, k[2]! * sx + x0, 0, k[4]! * sy, k[5]! * sy + y0, 0, 0, 1];
+};
+
+/**
+ * One picture, before views are brought to one size.
+ * @throws SpatialError DATA_INVALID for a picture that is too thin to be cropped to patches.
+ */
+export const fitImage = (image: RgbImage, { resolution, method }: PreprocessOptions): Fitted => {
+  const bounded = resizeBound(image, resolution, method.startsWith('upper') ? Math.max : Math.min);
+  const { width, height } = bounded;
+  const whole = { x0: 0, y0: 0, x1: width, y1: height };
+  if (method.endsWith('crop')) {
+    const [w, h] = [PATCH * Math.floor(width / PATCH), PATCH * Math.floor(height / PATCH)];
+    if (w === 0 || h === 0) throw tooThin(image, resolution);
+    return cutMiddle({ image: bounded, window: whole }, w, h);
+  }
+  const resized = resize(bounded, nearestMultiple(width), nearestMultiple(height));
+  return { image: resized, window: { ...whole, x1: resized.width, y1: resized.height } };
+};
+
+const tooThin = ({ path, width, height }: RgbImage, resolution: number): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${path ?? 'image'}: ${width} × ${height} pixels hold no whole patch of ${PATCH} pixels at the resolution ${resolution}`,
+    hint: 'Choose a larger resolution, or a method that resizes instead of cropping.',
+  });
+
+const resizeBound = (
+  image: RgbImage,
+  resolution: number,
+  side: (a: number, b: number) => number,
+): RgbImage => {
+  const scale = resolution / side(image.width, image.height);
+  const scaled = (length: number) => Math.max(1, roundHalfEven(length * scale));
+  return resize(image, scaled(image.width), scaled(image.height));
+};
+
+/** Area when nothing grows, cubic otherwise. */
+const resize = (image: RgbImage, width: number, height: number): RgbImage => {
+  if (width === image.width && height === image.height) return image;
+  const grows = width > image.width || height > image.height;
+  return grows ? resizeCubic(image, width, height) : resizeArea(image, width, height);
+};
+
+/** A tie goes up; nothing becomes smaller than a patch. */
+const nearestMultiple = (length: number): number =>
+  Math.max(PATCH, PATCH * Math.floor(length / PATCH + 0.5));
+
+const roundHalfEven = (value: number): number => {
+  const below = Math.floor(value);
+  if (value - below !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
+};
+
+const cutMiddle = ({ image, window }: Fitted, width: number, height: number): Fitted => {
+  const left = Math.floor((image.width - width) / 2);
+  const top = Math.floor((image.height - height) / 2);
+  const moved = {
+    x0: window.x0 - left,
+    y0: window.y0 - top,
+    x1: window.x1 - left,
+    y1: window.y1 - top,
+  };
+  return { image: crop(image, { left, top, width, height }), window: moved };
+};
+
+const crop = (
+  image: RgbImage,
+  part: { left: number; top: number; width: number; height: number },
+): RgbImage => {
+  const { left, top, width, height } = part;
+  if (width === image.width && height === image.height) return image;
+  const data = new Uint8Array(3 * width * height);
+  for (let row = 0; row < height; row++) {
+    const start = 3 * ((top + row) * image.width + left);
+    data.set(image.data.subarray(start, start + 3 * width), 3 * row * width);
+  }
+  return { ...image, data, width, height };
+};
+
+/** (H, W, 3) float32, ImageNet statistics. */
+const normalise = ({ data }: RgbImage): Float32Array =>
+  Float32Array.from(data, (value, i) => {
+    const c = i % 3;
+    return Math.fround(Math.fround(value / 255) - MEAN[c]!) / DEVIATION[c]!;
+  });

@@ -1,0 +1,179 @@
+/** The compiled parts of a network. Each is made once per shape; dense heads and the first part of the backbone run one view at a time. */
+import {
+  type CompiledProgram,
+  compile,
+  float32,
+  ProgramCache,
+  parameterScope,
+  type Tensor,
+  tf,
+} from '@spatialsv/core';
+import { blocksBeforeMixing, encodeView, type Grid, mixViews, type Taps } from './da3-backbone.js';
+import { cameraTokens, decodePoses, POSE_SIZE } from './da3-cameras.js';
+import { type NetworkConfig, PATCH, tapChannels } from './da3-config.js';
+import { dualHead } from './da3-dual-dpt.js';
+import { monoHead } from './da3-mono-head.js';
+import { isRead } from './da3-names.js';
+import type { NetworkWeights } from './da3-weights.js';
+
+const TRUNK = 'backbone.pretrained';
+const PLACES = ['0', '1', '2', '3'];
+/** Shapes of one label run: encoder, both parts, head; twice that keeps two picture formats at hand. */
+const PROGRAMS = 8;
+
+type Inputs = { readonly weights: Readonly<Record<string, Tensor>> };
+type Tensors = Readonly<Record<string, Tensor>>;
+
+/** What a run of the second part is made for. */
+export interface MixShape extends Grid {
+  readonly views: number;
+  readonly knownCameras: boolean;
+}
+
+/** Programs of one network on one device. */
+export class NetworkPrograms {
+  readonly config: NetworkConfig;
+  readonly #weights: NetworkWeights;
+  readonly #device: string;
+  readonly #programs = new ProgramCache(PROGRAMS);
+
+  constructor(config: NetworkConfig, weights: NetworkWeights, device: string) {
+    this.config = config;
+    this.#weights = weights;
+    this.#device = device;
+  }
+
+  /** Places of the taps that the first part gives; the second part gives the others. */
+  get earlyPlaces(): readonly string[] {
+    const { backbone } = this.config;
+    return PLACES.filter((place) => backbone.taps[Number(place)]! < blocksBeforeMixing(backbone));
+  }
+
+  /** `{ image: (1, H, W, 3) }` → `{ state, taps: { place: (1, N, …) } }`. */
+  encode({ h, w }: Grid): Promise<CompiledProgram> {
+    const { backbone } = this.config;
+    const last = blocksBeforeMixing(backbone);
+    return this.#get(
+      `encode ${h}×${w}`,
+      ({ weights, image }: Inputs & { readonly image: Tensor }) => {
+        const scope = parameterScope(weights, TRUNK);
+        const { state, taps } = encodeView(backbone, scope, image);
+        // In networks of one picture nothing reads the state.
+        return last === backbone.depth ? { taps } : { state, ...given({ taps }) };
+      },
+      { image: float32(1, PATCH * h, PATCH * w, 3) },
+      (name) => this.#isEncoding(name, last),
+    );
+  }
+
+  /** `{ states: { view }, tokens? }` → `{ taps: { place: { view: (1, N, 2C) } }, poses: (S, 9) }`. */
+  mix(shape: MixShape): Promise<CompiledProgram> {
+    const { backbone } = this.config;
+    const { views, h, w, knownCameras } = shape;
+    const state = float32(1, 1 + h * w, backbone.channels);
+    const tokens = knownCameras ? { tokens: float32(views, 1, backbone.channels) } : {};
+    const first = blocksBeforeMixing(backbone);
+    return this.#get(
+      `mix ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
+      ({ weights, states, tokens: known }: Inputs & { states: Tensors; tokens?: Tensor }) => {
+        const ordered = Array.from({ length: views }, (_, view) => states[view]!);
+        const scope = parameterScope(weights, TRUNK);
+        const mixed = mixViews(backbone, scope, ordered, shape, known);
+        const poses = decodePoses(parameterScope(weights, 'cam_dec'), mixed.special);
+        return { poses, taps: perView(mixed.taps, views) };
+      },
+      { states: repeated(views, state), ...tokens },
+      (name) => this.#isMixing(name, first, knownCameras),
+    );
+  }
+
+  /** `{ poses: (S, 9) }` → `{ tokens: (S, 1, C) }`. */
+  encodeCameras(views: number): Promise<CompiledProgram> {
+    return this.#get(
+      `cameras ${views}`,
+      ({ weights, poses }: Inputs & { readonly poses: Tensor }) => {
+        const scope = parameterScope(weights, 'cam_enc');
+        return { tokens: cameraTokens(this.config.cameraEncoder!, scope, poses) };
+      },
+      { poses: float32(views, POSE_SIZE) },
+      (name) => name.startsWith('cam_enc.'),
+    );
+  }
+
+  /** `{ taps: { place: (1, N, …) } }` → outputs of `dualHead` or `monoHead`. */
+  head({ h, w }: Grid, withRays: boolean): Promise<CompiledProgram> {
+    const { backbone, head } = this.config;
+    const size = { height: PATCH * h, width: PATCH * w };
+    const width = tapChannels(backbone);
+    return this.#get(
+      `head ${h}×${w}${withRays ? ' rays' : ''}`,
+      ({ weights, taps }: Inputs & { readonly taps: Tensors }) => {
+        const scope = parameterScope(weights);
+        const maps = PLACES.map((place) => tf.reshape(taps[place]!, [1, h, w, width]));
+        return head.kind === 'dual'
+          ? dualHead(scope, maps, size, withRays)
+          : monoHead(scope, maps, size);
+      },
+      { taps: repeated(PLACES.length, float32(1, h * w, width)) },
+      (name) => name.startsWith('head.') && isRead(name) && (withRays || !name.includes('_aux')),
+    );
+  }
+
+  dispose(): Promise<void> {
+    return this.#programs.dispose();
+  }
+
+  #get(
+    key: string,
+    program: (inputs: never) => unknown,
+    specs: Record<string, unknown>,
+    isUsed: (name: string) => boolean,
+  ): Promise<CompiledProgram> {
+    const used = Object.entries(this.#weights).filter(([name]) => isUsed(name));
+    return this.#programs.get(key, () =>
+      compile(
+        program as Parameters<typeof compile>[0],
+        { ...specs, weights: Object.fromEntries(used) } as Parameters<typeof compile>[1],
+        { device: this.#device, name: `dav3 ${key}` },
+      ),
+    );
+  }
+
+  #isEncoding(name: string, end: number): boolean {
+    if (!name.startsWith(`${TRUNK}.`)) return false;
+    const block = blockOf(name);
+    if (block !== undefined) return block < end;
+    if (name.startsWith(`${TRUNK}.norm.`)) return this.earlyPlaces.length > 0;
+    return !name.endsWith('camera_token');
+  }
+
+  #isMixing(name: string, start: number, knownCameras: boolean): boolean {
+    const block = blockOf(name);
+    if (block !== undefined) return block >= start;
+    if (name.endsWith('camera_token')) return !knownCameras;
+    return name.startsWith(`${TRUNK}.norm.`) || name.startsWith('cam_dec.');
+  }
+}
+
+const blockOf = (name: string): number | undefined => {
+  const match = /^backbone\.pretrained\.blocks\.(\d+)\./.exec(name);
+  return match === null ? undefined : Number(match[1]);
+};
+
+const repeated = <T>(count: number, value: T): Record<string, T> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [i, value]));
+
+/** Leaves empty records out: a program returns tensors only. */
+const given = <T extends Record<string, object>>(groups: T): Partial<T> =>
+  Object.fromEntries(
+    Object.entries(groups).filter(([, group]) => Object.keys(group).length > 0),
+  ) as Partial<T>;
+
+/** Taps of all views, (S, N, C) each → of each view, (1, N, C). */
+const perView = (taps: Taps, views: number) =>
+  Object.fromEntries(
+    Object.entries(taps).map(([place, tap]) => {
+      const parts = views === 1 ? [tap] : (tf.split(tap, views, 0) as Tensor[]);
+      return [place, Object.fromEntries(parts.map((part, view) => [view, part]))];
+    }),
+  );
