@@ -88,7 +88,7 @@ describe('train', () => {
       expect(steps.at(-1)!.losses[term]!).toBeLessThan(steps[0]!.losses[term]!);
     }
     const manifest = JSON.parse(readFileSync(join(config.out, 'manifest.json'), 'utf8'));
-    expect(manifest).toMatchObject({ seed: 0, source: 'toy', data: [{ samples: 6 }] });
+    expect(manifest).toMatchObject({ seed: 0, source: { source: 'toy' }, data: [{ samples: 6 }] });
     expect(manifest.model.weightsHash).toMatch(/^[0-9a-f]{64}$/);
     expect(existsSync(join(config.out, 'config.yaml'))).toBe(true);
   });
@@ -200,6 +200,21 @@ describe('train', () => {
     expect(error.message).toContain("'q3'");
     const taken = (await readMetrics(config.out)).length;
     expect(existsSync(checkpointFolder(config.out, taken))).toBe(true);
+  });
+
+  it('refuses labels under a licence that does not allow what the run is for', async () => {
+    const { provenance } = toySource;
+    const licence = { name: 'CC-BY-NC-4.0', commercialUse: false };
+    const source: LabellerV1 = { ...toySource, provenance: { ...provenance, licence } };
+    await expect(
+      run(configure('commercial', { commercialUse: true }), { source }),
+    ).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining('CC-BY-NC-4.0'),
+    });
+    expect((await run(configure('research'), { source })).complete).toBe(true);
+    const allowed = configure('allowed', { commercialUse: true });
+    expect((await run(allowed, { source: toySource })).complete).toBe(true);
   });
 
   it('refuses a folder in use and a changed configuration', async () => {

@@ -6,6 +6,7 @@ import {
   type GeometryHeadV1,
   type LabellerV1,
   readDataset,
+  requireCommercialUse,
   type SampleV1,
   SpatialError,
   writeFileAtomic,
@@ -63,7 +64,8 @@ export interface TrainResult {
  * Trains as configured: total loss of equation 6 over a frozen vision encoder, AdamW with three learning rates.
  * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`.
  * @throws SpatialError USAGE when the folder holds another run, CONFIG_INVALID when a resumed run was configured otherwise
- *   or the heads do not take their options, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID, FILE_MISSING, NON_FINITE.
+ *   or the heads do not take their options, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose
+ *   licence the configuration does not allow, FILE_MISSING, NON_FINITE.
  */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { backbone, source, findHead: find = builtInGeometryHead } = options;
@@ -71,6 +73,7 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
   const resumeFrom = await openRunFolder(config, options.resume ?? false);
   const { samples, counts } = await readSamples(config);
   requireSignal(samples, source, config);
+  if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const hash = await recordRun(config, options, counts, resumeFrom !== undefined);
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: samples[0]!.images, ...labelSize });
@@ -230,7 +233,7 @@ async function recordRun(
       adapter: backbone.adapterId,
       weightsHash: await weightsHash(backbone),
     },
-    source: source?.sourceId ?? 'none',
+    source: source?.provenance ?? 'none',
     data: await describeData(config, counts),
   };
   await writeManifest(config.out, manifest);

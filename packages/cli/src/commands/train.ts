@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import {
   formatSeconds,
   type LabellerV1,
+  openStoredLabels,
   type PluginRegistry,
   type ProgressReporter,
 } from '@spatialsv/core';
@@ -41,12 +42,12 @@ async function runTraining(
   progress.start('Reading');
   const config = await loadTrainConfig(file);
   const plugins = await composePlugins(dirname(file), config.plugins);
-  const source = await openSource(config, plugins);
   const { minPixels, maxPixels } = config.imageBudget;
   const backbone = await openModel(config.model, plugins, {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
   });
+  const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
   const result = await train(config, {
     backbone,
@@ -66,8 +67,7 @@ async function runTraining(
       last = metrics;
       progress.update(metrics.step, describeStep(metrics));
     },
-  });
-  await source?.dispose();
+  }).finally(() => source?.dispose());
   finish(progress, result, last);
   const seconds = (performance.now() - started) / 1000;
   if (json) context.out(`${JSON.stringify({ ...result, metrics: last, seconds })}\n`);
@@ -80,9 +80,10 @@ async function runTraining(
 }
 
 async function openSource(
-  { source: { name, weights, settings }, device }: TrainConfig,
+  { source: { name, store, weights, settings }, device }: TrainConfig,
   plugins: PluginRegistry,
 ): Promise<LabellerV1 | undefined> {
+  if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
   if (name === 'none') return undefined;
   return plugins.resolveSupervisionSource(name).open({
     device,

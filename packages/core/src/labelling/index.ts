@@ -6,6 +6,7 @@ export {
   type LabelRunStore,
   labelViewSets,
 } from './label-run.js';
+export { openStoredLabels, requireCommercialUse, storedLabeller } from './stored-labeller.js';
 export {
   type Shard,
   shardOf,

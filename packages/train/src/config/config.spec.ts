@@ -50,6 +50,19 @@ describe('parseTrainConfig', () => {
     expect(options.message).toContain(":5: unknown key 'source.nam', did you mean 'name'?");
   });
 
+  it('takes labels from a store, or settings to make them, not both', () => {
+    const config = parseTrainConfig(
+      `${MINIMAL}source: { name: vggt, store: labels }\n`,
+      '/x/config.yaml',
+    );
+    expect(config.source).toEqual({ name: 'vggt', store: '/x/labels', every: 1 });
+    const weights = 'source: { name: vggt, weights: ../vggt, settings: { mode: pad } }\n';
+    const opened = parseTrainConfig(`${MINIMAL}${weights}`, '/x/config.yaml').source;
+    expect(opened).toMatchObject({ weights: '/vggt', settings: { mode: 'pad' } });
+    const both = failure(`${MINIMAL}source: { name: vggt, store: labels, weights: vggt }\n`);
+    expect(both.message).toContain('either store');
+  });
+
   it('leaves the options of other heads to their plugin', () => {
     const defaults = parseTrainConfig(MINIMAL, '/x/config.yaml');
     expect(defaults.heads).toMatchObject({ type: 'dpt', preset: 'small', outputScale: 8 });

@@ -43,16 +43,22 @@ function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
     ...config,
     model: at(config.model),
     out: at(config.out),
-    source: {
-      ...config.source,
-      ...(config.source.weights === undefined ? {} : { weights: at(config.source.weights) }),
-    },
+    source: resolveSource(config.source, at),
     ...(config.featureCache === undefined ? {} : { featureCache: at(config.featureCache) }),
     data: config.data.map((dataset) => ({
       ...dataset,
       path: at(dataset.path),
       ...(dataset.imageRoot === undefined ? {} : { imageRoot: at(dataset.imageRoot) }),
     })),
+  };
+}
+
+function resolveSource(source: TrainConfig['source'], at: (path: string) => string) {
+  const { weights, store } = source;
+  return {
+    ...source,
+    ...(weights !== undefined && { weights: at(weights) }),
+    ...(store !== undefined && { store: at(store) }),
   };
 }
 

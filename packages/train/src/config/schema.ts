@@ -25,6 +25,8 @@ const dataset = z.strictObject({
 const sourceOptions = z.strictObject({
   /** Id of a supervision source, or `none`. */
   name: z.string().min(1).default('none'),
+  /** Label store to read the labels from; without it the source makes them during the run. */
+  store: z.string().min(1).optional(),
   /** Folder or file of the source's weights, for sources that have any. */
   weights: z.string().min(1).optional(),
   /** Settings of the source itself; its documentation lists them. */
@@ -42,7 +44,11 @@ const sourceOptions = z.strictObject({
 /** `source: synthetic` is short for `source: { name: synthetic }`. */
 const source = z.preprocess(
   (value) => (typeof value === 'string' ? { name: value } : value),
-  sourceOptions,
+  sourceOptions.refine(
+    ({ store, weights, settings }) =>
+      store === undefined || (weights === undefined && settings === undefined),
+    { message: 'labels of a store were made before: give either store, or weights and settings' },
+  ),
 );
 
 const optimizer = z.strictObject({
@@ -104,6 +110,8 @@ export const trainConfigSchema = z.strictObject({
   schedule: schedule.prefault({}),
   /** Samples per optimiser step, by accumulation. */
   batchSize: count.default(16),
+  /** Whether the run may only use labels whose licence allows commercial use. */
+  commercialUse: z.boolean().default(false),
   /** Pixels per view. */
   imageBudget: z
     .strictObject({ minPixels: count.optional(), maxPixels: count.optional() })

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BackboneV1, writeFileAtomic } from '@spatialsv/core';
+import { type BackboneV1, type LabelProvenanceV1, writeFileAtomic } from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
 import { fileSha256, sha256 } from '../data/sha256.js';
 
@@ -18,7 +18,8 @@ export interface RunManifest {
     /** SHA-256 over the hashes of the weight files. */
     readonly weightsHash: string;
   };
-  readonly source: string;
+  /** Who made the labels, under which licence. */
+  readonly source: LabelProvenanceV1 | 'none';
   readonly data: readonly {
     readonly path: string;
     readonly sha256: string;
