@@ -6,6 +6,7 @@ import {
   readCheckpointConfig,
   readImage,
   SpatialError,
+  type SupervisionSourceV1,
 } from '@spatialsv/core';
 
 /**
@@ -30,6 +31,11 @@ export async function openModel(
 /** @throws SpatialError USAGE with the known families and the nearest of them. */
 export function findAdapter(family: string, plugins: PluginRegistry): BackboneAdapterV1 {
   return located('--family', () => plugins.resolveBackboneAdapter(family), 'USAGE');
+}
+
+/** @throws SpatialError USAGE with the known sources and the nearest of them. */
+export function findSource(id: string, plugins: PluginRegistry): SupervisionSourceV1 {
+  return located('--source', () => plugins.resolveSupervisionSource(id), 'USAGE');
 }
 
 /** Says where the error of `find` belongs. */

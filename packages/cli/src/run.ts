@@ -13,7 +13,7 @@ export function createProgram(context: CommandContext): Command {
     .version(packageVersion())
     .addHelpText('after', '\nExample:\n  $ spatialsv demo\n\nEvery command has its own --help.');
   for (const register of COMMANDS) register(program, context);
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: context.out,
       writeErr: context.err,
@@ -24,6 +24,17 @@ export function createProgram(context: CommandContext): Command {
   return program;
 }
 
+const withSubcommands = (command: Command): Command[] => [
+  command,
+  ...command.commands.flatMap(withSubcommands),
+];
+
+/** The command that the arguments name, down to its subcommand. */
+function namedCommand(program: Command, args: readonly string[]): Command | undefined {
+  const command = program.commands.find((candidate) => candidate.name() === args[0]);
+  return command && (namedCommand(command, args.slice(1)) ?? command);
+}
+
 const isVerbose = (args: readonly string[]): boolean =>
   args.includes('--verbose') || Boolean(process.env['SPATIALSV_DEBUG']);
 
@@ -32,7 +43,7 @@ const isVerbose = (args: readonly string[]): boolean =>
  * @returns an unknown option among the arguments of a command, and the known one that was probably meant.
  */
 function misspeltOption(program: Command, args: readonly string[]): Ending | undefined {
-  const command = program.commands.find((candidate) => candidate.name() === args[0]);
+  const command = namedCommand(program, args);
   const known =
     command
       ?.createHelp()

@@ -4,6 +4,8 @@ import { registerAsk } from './ask.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerEval } from './eval.js';
+import { registerLabel } from './label.js';
+import { registerLabels } from './labels.js';
 import { registerLift } from './lift.js';
 import { registerPlugins } from './plugins.js';
 import { registerTaps } from './taps.js';
@@ -16,6 +18,8 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerDoctor,
   registerPlugins,
   registerTiny,
+  registerLabel,
+  registerLabels,
   registerTrain,
   registerTaps,
   registerAsk,
