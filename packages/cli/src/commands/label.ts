@@ -11,6 +11,7 @@ import { type Command, Option } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import {
+  describeLicence,
   describeRun,
   endWithFailures,
   labelObserver,
@@ -132,7 +133,7 @@ async function openLabeller(
     ...(weights !== undefined && { weights }),
   });
   const { model, licence } = labeller.provenance;
-  progress.done(`${source} ${model}, licence ${licence.name}`);
+  progress.done(`${source} ${model}, licence ${describeLicence(licence)}`);
   return labeller;
 }
 

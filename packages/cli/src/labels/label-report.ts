@@ -2,6 +2,7 @@ import { appendFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
   type LabelFailure,
+  type LabelLicenceV1,
   type LabellerV1,
   type LabelRunObserver,
   type LabelRunResult,
@@ -11,6 +12,9 @@ import type { CommandContext } from '../context.js';
 
 /** Log of view sets that were not labelled, in the folder of the store. */
 export const failureFile = (store: string): string => join(store, 'failures.jsonl');
+
+export const describeLicence = ({ name, commercialUse }: LabelLicenceV1): string =>
+  commercialUse ? name : `${name}, not for commercial use`;
 
 /** `1 view set`, `2 view sets`. */
 export const countSets = (count: number): string => `${count} view set${count === 1 ? '' : 's'}`;

@@ -7,7 +7,7 @@ import {
   type StoredLabels,
 } from '@spatialsv/core';
 import { formatTable } from '../context.js';
-import { describeImages } from './label-report.js';
+import { describeImages, describeLicence } from './label-report.js';
 import { shortKey } from './store-keys.js';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -74,13 +74,12 @@ export function viewDetails({ labels, images }: StoredLabels): ViewDetail[] {
 /** Everything that is known of one view set. */
 export function describeSet(summary: LabelSummary, views: readonly ViewDetail[]): string {
   const { provenance, conventions, fields } = summary;
-  const { licence } = provenance;
   const facts = formatTable([
     ['key', summary.key],
     ['source', `${provenance.source} ${provenance.model}`],
     ['settings', JSON.stringify(provenance.settings)],
     ['weights', provenance.weightsSha256 ?? 'none'],
-    ['licence', `${licence.name}${licence.commercialUse ? '' : ', not for commercial use'}`],
+    ['licence', describeLicence(provenance.licence)],
     ['made', summary.createdAt],
     [
       'conventions',

@@ -6,6 +6,7 @@ import {
   matrixToQuaternion,
   type RgbImage,
   rotationOf,
+  SpatialError,
   scaleIntrinsics,
   translationOf,
 } from '@spatialsv/core';
@@ -63,7 +64,7 @@ const DEPTH_TOLERANCE = 0.02;
  * Labels as a sparse model of COLMAP: one PINHOLE camera and image per view, and thinned points with the views that see
  * them. A point is taken as seen by a view where it falls into the picture at the depth of the labels there.
  * @param photos one picture per view, for the colours.
- * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth.
+ * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth, DATA_INVALID for cameras with skew.
  */
 export function colmapModel(
   { labels, images }: LabelSet,
@@ -93,15 +94,23 @@ export function colmapModel(
 function pictureCamera(
   labels: GeometryLabelsV1,
   view: number,
-  { width, height }: LabelPicture,
+  { path, width, height }: LabelPicture,
 ): ColmapCamera {
   const { pixelCentre } = labels.conventions;
   const { intrinsics } = cameraOfView(cameraStack(labels), view);
   const scaled = scaleIntrinsics(intrinsics, labels, { width, height }, pixelCentre);
+  if (scaled[1] !== 0) throw skewed(path, scaled[1]!);
   const shift = pixelCentre === 'integer' ? 0.5 : 0;
   const parameters = [scaled[0]!, scaled[4]!, scaled[2]! + shift, scaled[5]! + shift] as const;
   return { width, height, parameters };
 }
+
+const skewed = (path: string, skew: number): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${path}: expected pixels without skew, as COLMAP's PINHOLE has them, found a skew of ${skew.toPrecision(3)} pixels`,
+    hint: 'Export to another format: safetensors keeps the intrinsics as they are.',
+  });
 
 function posedImage(
   labels: GeometryLabelsV1,

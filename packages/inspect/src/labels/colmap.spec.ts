@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { labelMaps, quaternionToMatrix, SpatialError } from '@spatialsv/core';
+import sharp from 'sharp';
 import { testLabels } from '../test-labels.js';
 import { colmapText } from './colmap-text.js';
 import { exportLabels } from './export-labels.js';
@@ -126,6 +127,21 @@ describe('a model', () => {
     const { model } = await exported(await testLabels(root), 100);
     expect(model.points).toHaveLength(100);
     expect(new Set(model.points.map(({ track }) => track[0])).size).toBe(3);
+  });
+
+  it('is refused for cameras with skew', async () => {
+    const set = await testLabels(root);
+    set.labels.intrinsics[10] = 0.5;
+    await expect(exported(set, 10)).rejects.toMatchObject({ code: 'DATA_INVALID' });
+  });
+
+  it('says which picture COLMAP will not turn', async () => {
+    const set = await testLabels(root);
+    const { path } = set.images[1]!;
+    const turned = await sharp(path).rotate(-90).withMetadata({ orientation: 6 }).png().toBuffer();
+    writeFileSync(path, turned);
+    const { notes } = await exported(set, 10);
+    expect(notes).toEqual([expect.stringContaining('--image_path'), expect.stringContaining(path)]);
   });
 
   it('is refused for names that COLMAP would cut off', () => {

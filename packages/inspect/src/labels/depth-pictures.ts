@@ -14,7 +14,8 @@ export function depthStep(labels: GeometryLabelsV1): number {
   const { depth, mask } = labels;
   const max = depth.reduce((most, value, i) => (mask[i] === 1 ? Math.max(most, value) : most), 0);
   if (max === 0) return MILLI;
-  const finest = 10 ** Math.ceil(Math.log10(max / LARGEST_CODE));
+  // From its text: 10 ** -4 is not 0.0001.
+  const finest = Number(`1e${Math.ceil(Math.log10(max / LARGEST_CODE))}`);
   return labels.conventions.scale === 'metric-metres' ? Math.max(MILLI, finest) : finest;
 }
 
