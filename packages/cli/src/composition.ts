@@ -10,14 +10,18 @@ import {
   type PluginV1,
 } from '@spatialsv/core';
 import { mindCubeBenchmark } from '@spatialsv/eval';
+import onnx from '@spatialsv/vfm-onnx/plugin';
 import synthetic from '@spatialsv/vfm-synthetic/plugin';
+import vggt from '@spatialsv/vfm-vggt/plugin';
 
 type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
 
 /** Plugin packages that come with `spatialsv`. */
 const FIRST_PARTY: readonly NamedPlugin[] = [
   { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
+  { name: '@spatialsv/vfm-onnx', plugin: onnx },
   { name: '@spatialsv/vfm-synthetic', plugin: synthetic },
+  { name: '@spatialsv/vfm-vggt', plugin: vggt },
 ];
 
 /** Contributions of packages that are no plugins, so that they are not found among the user's dependencies. */

@@ -251,6 +251,17 @@ describe('what a new user gets wrong', () => {
     expect(err).toMatch(/\nhint: \S/);
   });
 
+  it('weights of a source that has none, and options of backbones for a source', async () => {
+    const tiny = (...args: string[]) =>
+      runForTest(['tiny', '--out', join(root, 'tiny-source'), '--family', ...args]);
+    const none = await tiny('synthetic');
+    expect(none.exitCode).toBe(2);
+    expect(none.err).toMatch(/no weights/);
+    const layers = await tiny('vggt', '--layers', '3');
+    expect(layers.exitCode).toBe(2);
+    expect(layers.err).toMatch(/--layers/);
+  });
+
   it('a folder that is not empty', async () => {
     const { exitCode, err } = await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model]);
     expect(exitCode).toBe(2);

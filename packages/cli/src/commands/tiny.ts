@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import {
   type BackboneConfigV1,
   type GeometryHeadV1,
+  type PluginRegistry,
   SpatialError,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
@@ -26,13 +27,17 @@ interface TinyOptions {
 export function registerTiny(program: Command, context: CommandContext): void {
   describeCommand(
     program.command('tiny'),
-    'Write a small random checkpoint with the real architecture and tokenizer of a family.',
+    'Write a small random checkpoint with the real architecture of a backbone family or label source.',
     [
       'tiny --family qwen2.5-vl --out ./tiny',
       'tiny --family qwen2.5-vl --out ./tiny --heads --layers 8 --hidden-size 256',
+      'tiny --family vggt --out ./tiny-vggt',
     ],
   )
-    .requiredOption('--family <id>', 'backbone family, for example qwen2.5-vl')
+    .requiredOption(
+      '--family <id>',
+      'backbone family or label source, for example qwen2.5-vl or vggt',
+    )
     .requiredOption('--out <folder>', 'folder to write')
     .option('--seed <n>', 'seed of the weights', wholeNumber(0), 0)
     .option('--hidden-size <n>', 'width of the decoder', wholeNumber(8))
@@ -50,6 +55,19 @@ export function registerTiny(program: Command, context: CommandContext): void {
 
 async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
   const plugins = await composePlugins(context.folder);
+  const isSource = plugins.ids('supervision-source').includes(options.family);
+  const write = isSource ? writeTinySource : writeTinyBackbone;
+  const { summary, text } = await write(options, plugins);
+  context.out(options.json ? `${JSON.stringify(summary)}\n` : `${options.out}: ${text}\n`);
+}
+
+interface Written {
+  /** For `--json`. */
+  readonly summary: object;
+  readonly text: string;
+}
+
+async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
   const adapter = findAdapter(options.family, plugins);
   if (!options.force) await requireEmpty(options.out);
   const { out, seed, hiddenSize, layers, attentionHeads } = options;
@@ -75,12 +93,46 @@ async function writeTiny(options: TinyOptions, context: CommandContext): Promise
     taps: config.defaultTaps,
     heads: options.heads,
   };
-  context.out(
-    options.json
-      ? `${JSON.stringify(summary)}\n`
-      : `${out}: ${adapter.id}, ${parameters} random parameters, ${config.layers} layers of ${config.hiddenSize}${options.heads ? ', random 3D heads' : ''}\n`,
+  const text = `${adapter.id}, ${parameters} random parameters, ${config.layers} layers of ${config.hiddenSize}`;
+  return { summary, text: options.heads ? `${text}, random 3D heads` : text };
+}
+
+/** Small random weights of a label source. Its labels mean nothing; everything that handles them can be tried. */
+async function writeTinySource(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
+  const { out, seed, family } = options;
+  const source = plugins.resolveSupervisionSource(family);
+  if (source.writeTiny === undefined) {
+    throw usage(
+      `--family ${family}: this label source has no weights`,
+      `Label with it right away: spatialsv label --source ${family}`,
+    );
+  }
+  refuseDecoderOptions(options);
+  if (!options.force) await requireEmpty(out);
+  await source.writeTiny({ folder: out, seed });
+  const labeller = await source.open({ weights: out });
+  const { model } = labeller.provenance;
+  await labeller.dispose();
+  const summary = { folder: out, family: source.id, model };
+  return { summary, text: `${source.id}, random weights of a small ${model}` };
+}
+
+function refuseDecoderOptions({ hiddenSize, layers, attentionHeads, heads }: TinyOptions): void {
+  const given = Object.entries({
+    '--hidden-size': hiddenSize !== undefined,
+    '--layers': layers !== undefined,
+    '--attention-heads': attentionHeads !== undefined,
+    '--heads': heads,
+  }).flatMap(([name, isGiven]) => (isGiven ? [name] : []));
+  if (given.length === 0) return;
+  throw usage(
+    `${given.join(', ')}: options of backbones, given for a label source`,
+    'Leave them out: a label source has one small size.',
   );
 }
+
+const usage = (message: string, hint: string): SpatialError =>
+  new SpatialError({ code: 'USAGE', message, hint });
 
 async function writeHeads(
   folder: string,
@@ -100,9 +152,8 @@ async function requireEmpty(folder: string): Promise<void> {
     throw error;
   });
   if (names.length === 0) return;
-  throw new SpatialError({
-    code: 'USAGE',
-    message: `--out ${folder}: expected a new or empty folder, found ${names.length} entries`,
-    hint: 'Choose another folder, or add --force to write into this one.',
-  });
+  throw usage(
+    `--out ${folder}: expected a new or empty folder, found ${names.length} entries`,
+    'Choose another folder, or add --force to write into this one.',
+  );
 }
