@@ -26,32 +26,30 @@ const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] as const;
  * @throws SpatialError DATA_INVALID for rotations that are none to 1e-2, and for intrinsics of no pinhole camera.
  */
 export function readCameras(
-  graph: GraphFile,
   plan: Plan,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
 ): Cameras {
   const cameras = plan.outputs.pose
-    ? decodePoses(graph, plan.outputs.pose, pictures, outputs)
+    ? decodePoses(plan.outputs.pose, pictures, outputs)
     : {
-        intrinsics: readIntrinsics(graph, plan, pictures, outputs),
-        worldToCamera: readExtrinsics(graph, plan, pictures, outputs),
+        intrinsics: readIntrinsics(plan, pictures, outputs),
+        worldToCamera: readExtrinsics(plan, pictures, outputs),
       };
   pictures.forEach((size, view) => {
     const rigid = cameras.worldToCamera.subarray(12 * view, 12 * view + 12);
-    assertRigid(graph, rigid, view);
-    assertPinhole(graph, cameras.intrinsics.subarray(9 * view, 9 * view + 9), size, view);
+    assertRigid(outputs.graph, rigid, view);
+    assertPinhole(outputs.graph, cameras.intrinsics.subarray(9 * view, 9 * view + 9), size, view);
   });
   return cameras;
 }
 
 function decodePoses(
-  graph: GraphFile,
   pose: NonNullable<Plan['outputs']['pose']>,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
 ): Cameras {
-  const encodings = readOutput(graph, outputs, pose.name, [9]);
+  const encodings = readOutput(outputs, pose.name, [9]);
   const cameras = pictures.map((size, view) =>
     decodePose(encodings.subarray(9 * view, 9 * view + 9), size),
   );
@@ -66,12 +64,11 @@ function decodePoses(
 }
 
 function readIntrinsics(
-  graph: GraphFile,
   { outputs: { intrinsics }, fieldOfViewDegrees, pixelCentre }: Plan,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
 ): Float32Array {
-  if (intrinsics !== undefined) return readOutput(graph, outputs, intrinsics, [3, 3]);
+  if (intrinsics !== undefined) return readOutput(outputs, intrinsics, [3, 3]);
   const fovRad = (fieldOfViewDegrees! * Math.PI) / 180;
   const matrices = pictures.map((picture) => {
     const { width, height } = picture.picture;
@@ -85,17 +82,16 @@ function readIntrinsics(
 }
 
 function readExtrinsics(
-  graph: GraphFile,
   { outputs: { extrinsics } }: Plan,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
 ): Float32Array {
   if (extrinsics === undefined) return Float32Array.from(pictures.flatMap(() => [...IDENTITY]));
   const rows = outputs.runs[0]![extrinsics.name]!.shape.at(-2) === 4 ? 4 : 3;
-  const stored = readOutput(graph, outputs, extrinsics.name, [rows, 4]);
+  const stored = readOutput(outputs, extrinsics.name, [rows, 4]);
   const matrices = pictures.map((_, view) => {
     const matrix = stored.subarray(view * rows * 4, (view + 1) * rows * 4);
-    assertLastRow(graph, matrix.subarray(12), view);
+    assertLastRow(outputs.graph, matrix.subarray(12), view);
     const rigid = matrix.subarray(0, 12);
     return extrinsics.direction === 'w2c' ? Array.from(rigid) : invertRigid(rigid);
   });

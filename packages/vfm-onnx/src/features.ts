@@ -1,4 +1,4 @@
-import type { GeometryLabelsV1, GraphFile, ImageSize } from '@spatialsv/core';
+import type { GeometryLabelsV1, ImageSize } from '@spatialsv/core';
 import type { OutputsPlan } from './plan-outputs.js';
 import { reject } from './reject.js';
 import type { Outputs } from './run-graph.js';
@@ -8,10 +8,9 @@ import type { Outputs } from './run-graph.js';
  * @throws SpatialError DATA_INVALID when tokens or views do not fit.
  */
 export function readFeatures(
-  graph: GraphFile,
   { name, patch, specialTokens }: NonNullable<OutputsPlan['features']>,
   { height, width }: ImageSize,
-  { runs, viewsPerRun }: Outputs,
+  { graph, runs, viewsPerRun }: Outputs,
 ): NonNullable<GeometryLabelsV1['features']> {
   const [h, w] = [Math.floor(height / patch), Math.floor(width / patch)];
   const channels = runs[0]![name]!.shape.at(-1) ?? 0;

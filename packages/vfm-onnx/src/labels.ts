@@ -2,10 +2,10 @@ import {
   checkLabels,
   depthFromPoints,
   type GeometryLabelsV1,
-  type GraphFile,
   type ImageSize,
   relativeToFirst,
   resampleLabels,
+  SpatialError,
 } from '@spatialsv/core';
 import { type Cameras, readCameras } from './cameras.js';
 import { readFeatures } from './features.js';
@@ -21,17 +21,17 @@ const MIN_VALID = 0.5;
 /**
  * Labels of the whole pictures, from what the graph gave for the part that it saw.
  * @param to size of the labels; the scale of the network's input where absent.
- * @throws SpatialError DATA_INVALID for results that cannot be labels.
+ * @throws SpatialError DATA_INVALID for results that cannot be labels; CONFIG_INVALID for features of a part.
  */
 export function makeLabels(
-  graph: GraphFile,
   plan: Plan,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
   to: Partial<ImageSize>,
 ): GeometryLabelsV1 {
-  const seen = seenLabels(graph, plan, pictures, outputs);
-  checkLabels(seen, graph.path);
+  if (plan.outputs.features) assertSeenWhole(pictures, outputs);
+  const seen = seenLabels(plan, pictures, outputs);
+  checkLabels(seen, outputs.graph.path);
   const { scaled } = pictures[0]!;
   return resampleLabels(seen, {
     height: to.height ?? scaled.height,
@@ -40,19 +40,31 @@ export function makeLabels(
   });
 }
 
+/** Features stay on their own grid, which spans the whole picture. */
+function assertSeenWhole(pictures: readonly NetworkPicture[], { graph }: Outputs): void {
+  const cut = pictures.find(
+    ({ scaled, width, height }) => scaled.width !== width || scaled.height !== height,
+  );
+  if (cut === undefined) return;
+  const { picture, width, height } = cut;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${graph.path}: features of a picture of ${picture.width}×${picture.height} would cover its middle ${width}×${height} alone`,
+    hint: 'Write "input": { "fit": "stretch" }, or leave "features" out.',
+  });
+}
+
+/** Labels of what the network saw, in the size of its input. */
 function seenLabels(
-  graph: GraphFile,
   plan: Plan,
   pictures: readonly NetworkPicture[],
   outputs: Outputs,
 ): GeometryLabelsV1 {
   const { height, width } = pictures[0]!;
-  const cameras = readCameras(graph, plan, pictures, outputs);
-  const depth = readDepth(graph, plan, { height, width }, cameras, outputs);
-  const mask = depth.map((value) => (Number.isFinite(value) && value > MIN_DEPTH ? 1 : 0));
-  assertMostlyValid(graph, mask, pictures.length);
-  const confidence = plan.outputs.depthConfidence;
-  const features = plan.outputs.features;
+  const size = { height, width };
+  const cameras = readCameras(plan, pictures, outputs);
+  const surface = readSurface(plan, size, cameras, outputs);
+  const features = plan.outputs.features && readFeatures(plan.outputs.features, size, outputs);
   return {
     conventions: {
       axes: 'opencv',
@@ -63,31 +75,50 @@ function seenLabels(
       world: 'first-camera',
     },
     views: pictures.length,
-    height,
-    width,
-    depth: depth.map((value, i) => (mask[i] ? value : 0)),
-    mask: withoutSky(graph, plan, { height, width }, outputs, Uint8Array.from(mask)),
+    ...size,
+    ...surface,
     intrinsics: cameras.intrinsics,
     extrinsicsWorldToCamera: placeViews(plan, cameras.worldToCamera),
-    ...(confidence
-      ? { depthConfidence: readOutput(graph, outputs, confidence, [height, width]) }
-      : {}),
-    ...(features ? { features: readFeatures(graph, features, { height, width }, outputs) } : {}),
+    ...(features ? { features } : {}),
   };
 }
 
 /** World = the first camera. Pictures that were run alone have a world each. */
-const placeViews = ({ views }: Plan, worldToCamera: Float32Array): Float32Array => {
+function placeViews({ views }: Plan, worldToCamera: Float32Array): Float32Array {
   if (views !== 'one') return relativeToFirst(worldToCamera);
   const alone = new Float32Array(worldToCamera.length);
   for (let i = 0; i < alone.length; i += 12)
     alone.set(relativeToFirst(worldToCamera.subarray(i, i + 12)), i);
   return alone;
-};
+}
+
+/** Depth, where it is valid, and how sure the network is of it. Pixels without a label have depth 0 and confidence 1. */
+function readSurface(
+  plan: Plan,
+  size: ImageSize,
+  cameras: Cameras,
+  outputs: Outputs,
+): Pick<GeometryLabelsV1, 'depth' | 'mask' | 'depthConfidence'> {
+  const depth = readDepth(plan, size, cameras, outputs);
+  const measured = Uint8Array.from(depth, (value) =>
+    Number.isFinite(value) && value > MIN_DEPTH ? 1 : 0,
+  );
+  assertMostlyValid(outputs, measured, depth.length / (size.height * size.width));
+  const mask = withoutSky(plan, size, outputs, measured);
+  const { depthConfidence } = plan.outputs;
+  const masked = (values: Float32Array, filler: number) =>
+    values.map((value, i) => (mask[i] ? value : filler));
+  const confidence =
+    depthConfidence && readOutput(outputs, depthConfidence, [size.height, size.width]);
+  return {
+    depth: masked(depth, 0),
+    mask,
+    ...(confidence ? { depthConfidence: masked(confidence, 1) } : {}),
+  };
+}
 
 /** (V, H, W) z-depth. */
 function readDepth(
-  graph: GraphFile,
   plan: Plan,
   { height, width }: ImageSize,
   { intrinsics, worldToCamera }: Cameras,
@@ -95,30 +126,44 @@ function readDepth(
 ): Float32Array {
   const { depth, points } = plan.outputs;
   if (depth === undefined) {
-    const world = readOutput(graph, outputs, points!.name, [height, width, 3]);
-    return depthFromPoints(world, worldToCamera);
+    return depthFromPoints(readOutput(outputs, points!.name, [height, width, 3]), worldToCamera);
   }
-  const stored = readOutput(graph, outputs, depth.name, [height, width]);
-  const offset = plan.pixelCentre === 'half' ? 0.5 : 0;
+  const stored = readOutput(outputs, depth.name, [height, width]);
   const pixels = height * width;
-  return stored.map((value, i) => {
-    const view = 9 * Math.floor(i / pixels);
-    const [fx, cx, fy, cy] = [0, 2, 4, 5].map((k) => intrinsics[view + k]!) as Quadruple;
-    const scale = depth.canonicalFocal === undefined ? 1 : (fx + fy) / 2 / depth.canonicalFocal;
-    if (depth.kind === 'z-depth') return value * scale;
-    const column = i % width;
-    const row = Math.floor((i % pixels) / width);
-    return (value * scale) / Math.hypot((column + offset - cx) / fx, (row + offset - cy) / fy, 1);
-  });
+  for (let view = 0; view < stored.length / pixels; view++) {
+    const camera = intrinsics.subarray(9 * view, 9 * view + 9);
+    const ofView = stored.subarray(view * pixels, (view + 1) * pixels);
+    if (depth.canonicalFocal) scaleBy(ofView, (camera[0]! + camera[4]!) / 2 / depth.canonicalFocal);
+    if (depth.kind === 'ray-length') alongAxis(ofView, width, camera, plan.pixelCentre);
+  }
+  return stored;
 }
 
-type Quadruple = [number, number, number, number];
+function scaleBy(values: Float32Array, factor: number): void {
+  for (let i = 0; i < values.length; i++) values[i]! *= factor;
+}
 
-function assertMostlyValid(graph: GraphFile, mask: ArrayLike<number>, views: number): void {
-  const pixels = mask.length / views;
+/** Lengths along the rays of a view to z-depth: divided by the length of the ray whose z is 1. */
+function alongAxis(
+  lengths: Float32Array,
+  width: number,
+  camera: Float32Array,
+  pixelCentre: Plan['pixelCentre'],
+): void {
+  const offset = pixelCentre === 'half' ? 0.5 : 0;
+  for (let i = 0; i < lengths.length; i++) {
+    const x = ((i % width) + offset - camera[2]!) / camera[0]!;
+    const y = (Math.floor(i / width) + offset - camera[5]!) / camera[4]!;
+    lengths[i]! /= Math.hypot(x, y, 1);
+  }
+}
+
+function assertMostlyValid({ graph }: Outputs, measured: Uint8Array, views: number): void {
+  const pixels = measured.length / views;
   for (let view = 0; view < views; view++) {
-    let valid = 0;
-    for (let i = 0; i < pixels; i++) valid += mask[view * pixels + i]!;
+    const valid = measured
+      .subarray(view * pixels, (view + 1) * pixels)
+      .reduce((sum, value) => sum + value, 0);
     if (valid > MIN_VALID * pixels) continue;
     throw reject(
       graph,
@@ -128,13 +173,12 @@ function assertMostlyValid(graph: GraphFile, mask: ArrayLike<number>, views: num
 }
 
 function withoutSky(
-  graph: GraphFile,
   { outputs: { sky } }: Plan,
   { height, width }: ImageSize,
   outputs: Outputs,
   mask: Uint8Array,
 ): Uint8Array {
   if (sky === undefined) return mask;
-  const values = readOutput(graph, outputs, sky.name, [height, width]);
+  const values = readOutput(outputs, sky.name, [height, width]);
   return mask.map((valid, i) => (values[i]! >= sky.threshold ? 0 : valid));
 }

@@ -4,8 +4,12 @@ import { z } from 'zod';
 /** Name of the description beside a graph. */
 export const MANIFEST_FILE = 'spatialsv-onnx.json';
 
-export const RESIZE_METHODS = ['pillow-bicubic'] as const;
-/** How pictures are brought to the size of the network. */
+/**
+ * How pictures are brought to the size of the network. `pillow-bicubic`: Pillow's antialiased bicubic, as VGGT does.
+ * `opencv`: OpenCV's area where nothing grows and cubic otherwise, first to the longest side, then to whole patches, as
+ * Depth Anything 3 does.
+ */
+export const RESIZE_METHODS = ['pillow-bicubic', 'opencv'] as const;
 export type ResizeMethod = (typeof RESIZE_METHODS)[number];
 
 const size = z.int().positive();
@@ -41,6 +45,8 @@ const inputSchema = z.strictObject({
   resize: z.enum(RESIZE_METHODS).optional(),
   /** `stretch` shows the whole picture; `centre-crop` keeps its proportions and masks what is cut off. */
   fit: z.enum(['stretch', 'centre-crop']).optional(),
+  /** Transparency is left out, or blended over white. */
+  alpha: z.enum(['drop', 'white']).optional(),
 });
 
 /** An output with its conventions; its name alone is enough where they are the usual ones. */

@@ -2,11 +2,13 @@ import {
   type ImageSize,
   type PixelWindow,
   type RgbImage,
+  resizeArea,
   resizeBicubic,
+  resizeCubic,
   SpatialError,
 } from '@spatialsv/core';
 import type { ResizeMethod } from './manifest.js';
-import type { InputPlan, NetworkSize } from './plan.js';
+import type { InputPlan } from './plan.js';
 
 /** One picture as the network sees it. */
 export interface NetworkPicture extends ImageSize {
@@ -20,11 +22,20 @@ export interface NetworkPicture extends ImageSize {
   readonly offset: { readonly x: number; readonly y: number };
 }
 
+/** Area when nothing grows, cubic otherwise. */
+const resizeOpencv = (image: RgbImage, width: number, height: number): RgbImage => {
+  const grows = width > image.width || height > image.height;
+  return grows ? resizeCubic(image, width, height) : resizeArea(image, width, height);
+};
+
 const RESIZE: Readonly<
   Record<ResizeMethod, (image: RgbImage, width: number, height: number) => RgbImage>
-> = { 'pillow-bicubic': resizeBicubic };
+> = { 'pillow-bicubic': resizeBicubic, opencv: resizeOpencv };
 
-const IMAGENET = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] } as const;
+const IMAGENET = {
+  mean: [0.485, 0.456, 0.406].map(Math.fround),
+  deviation: [0.229, 0.224, 0.225].map(Math.fround),
+} as const;
 const CHANNELS = 3;
 
 /**
@@ -32,7 +43,7 @@ const CHANNELS = 3;
  * @throws SpatialError DATA_INVALID when the size follows the picture and the pictures differ in shape.
  */
 export function preparePictures(images: readonly RgbImage[], plan: InputPlan): NetworkPicture[] {
-  const sizes = images.map((image) => networkSize(image, plan.size));
+  const sizes = images.map((image) => networkSize(image, plan));
   const other = sizes.findIndex(
     ({ height, width }) => height !== sizes[0]!.height || width !== sizes[0]!.width,
   );
@@ -40,15 +51,42 @@ export function preparePictures(images: readonly RgbImage[], plan: InputPlan): N
   return images.map((image, view) => preparePicture(image, sizes[view]!, plan));
 }
 
-/** Size of the network's input for a picture; whole patches, at least one, a tie rounded up. */
-export function networkSize(picture: ImageSize, size: NetworkSize): ImageSize {
+/**
+ * Size of the network's input for a picture, in whole patches. Rounded once as VGGT does (vggt/utils/load_fn.py), or by
+ * way of whole pixels as Depth Anything 3 does (utils/io/input_processor.py).
+ */
+export function networkSize(
+  picture: ImageSize,
+  { size, resize }: Pick<InputPlan, 'size' | 'resize'>,
+): ImageSize {
   if ('height' in size) return size;
-  const { multipleOf, longestSide } = size;
-  const scale = longestSide / Math.max(picture.width, picture.height);
-  const side = (length: number) =>
-    multipleOf * Math.max(1, Math.round((length * scale) / multipleOf));
-  return { width: side(picture.width), height: side(picture.height) };
+  const { multipleOf } = size;
+  const patches = (length: number, round: (value: number) => number) =>
+    multipleOf * Math.max(1, round(length / multipleOf));
+  if (resize === 'opencv') {
+    const bounded = boundedSize(picture, size.longestSide);
+    const tieUp = (value: number) => Math.floor(value + 0.5);
+    return { width: patches(bounded.width, tieUp), height: patches(bounded.height, tieUp) };
+  }
+  const scale = size.longestSide / Math.max(picture.width, picture.height);
+  return {
+    width: patches(picture.width * scale, roundHalfEven),
+    height: patches(picture.height * scale, roundHalfEven),
+  };
 }
+
+/** The picture with its longest side of a length, in whole pixels. */
+function boundedSize({ width, height }: ImageSize, longestSide: number): ImageSize {
+  const scale = longestSide / Math.max(width, height);
+  const side = (length: number) => Math.max(1, roundHalfEven(length * scale));
+  return { width: side(width), height: side(height) };
+}
+
+const roundHalfEven = (value: number): number => {
+  const below = Math.floor(value);
+  if (value - below !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
+};
 
 function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): NetworkPicture {
   const scaled = plan.fit === 'stretch' ? to : coveringSize(image, to);
@@ -56,7 +94,7 @@ function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): Networ
     x: Math.floor((scaled.width - to.width) / 2),
     y: Math.floor((scaled.height - to.height) / 2),
   };
-  const resized = RESIZE[plan.resize](image, scaled.width, scaled.height);
+  const resized = resizeTo(image, scaled, plan);
   return {
     ...to,
     pixels: normalisedPixels(resized, offset, to, plan.normalisation),
@@ -64,6 +102,18 @@ function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): Networ
     scaled,
     offset,
   };
+}
+
+function resizeTo(image: RgbImage, to: ImageSize, { resize, size }: InputPlan): RgbImage {
+  const isInTwoSteps = resize === 'opencv' && !('height' in size);
+  const steps = isInTwoSteps ? [boundedSize(image, size.longestSide), to] : [to];
+  return steps.reduce<RgbImage>(
+    (current, { width, height }) =>
+      width === current.width && height === current.height
+        ? current
+        : RESIZE[resize](current, width, height),
+    image,
+  );
 }
 
 /** Smallest size of the picture's own proportions that covers the input. */
@@ -89,8 +139,8 @@ function normalisedPixels(
     for (let y = 0; y < to.height; y++) {
       const row = (y + offset.y) * width + offset.x;
       for (let x = 0; x < to.width; x++) {
-        const value = data[(row + x) * CHANNELS + c]! / 255;
-        pixels[c * plane + y * to.width + x] = (value - mean) / deviation;
+        const value = Math.fround(data[(row + x) * CHANNELS + c]! / 255);
+        pixels[c * plane + y * to.width + x] = Math.fround(value - mean) / deviation;
       }
     }
   }
@@ -116,8 +166,8 @@ export function seenWindow({
 
 /** The whole picture as a rectangle around the network's input, in pixel edges of that input. */
 export const wholeWindow = ({ scaled, offset }: NetworkPicture): PixelWindow => ({
-  x0: -offset.x,
-  y0: -offset.y,
+  x0: 0 - offset.x,
+  y0: 0 - offset.y,
   x1: scaled.width - offset.x,
   y1: scaled.height - offset.y,
 });

@@ -55,7 +55,14 @@ const skyThreshold = ({ sky }: Said): number =>
   (sky === false ? undefined : sky?.threshold) ?? DEFAULT_SKY_THRESHOLD;
 
 function planSurface(graph: Ports, said: Said): Pick<OutputsPlan, 'depth' | 'points'> {
-  const depth = said.points && !said.depth ? undefined : named(graph, 'depth', said.depth?.name);
+  if (said.points && said.depth) {
+    throw unclear(
+      graph,
+      '"outputs" names depth and points',
+      'Labels have one depth: name the output that it shall come from.',
+    );
+  }
+  const depth = said.points ? undefined : named(graph, 'depth', said.depth?.name);
   if (depth === undefined) {
     const points = named(graph, 'points', said.points?.name);
     if (points !== undefined) return { points: { name: points.name } };

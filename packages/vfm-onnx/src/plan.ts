@@ -15,6 +15,7 @@ export interface InputPlan {
   readonly size: NetworkSize;
   readonly resize: ResizeMethod;
   readonly fit: 'stretch' | 'centre-crop';
+  readonly alpha: 'drop' | 'white';
 }
 
 /** Everything that decides how a graph is fed and read, nothing left open. */
@@ -30,11 +31,23 @@ export interface Plan {
 
 type Ports = Pick<GraphFile, 'path' | 'inputs' | 'outputs'>;
 
-/** What is known of exports by their names alone; both networks were trained on patches of 14 pixels. */
+type Family = Pick<InputPlan, 'normalisation' | 'size' | 'resize' | 'alpha'>;
+
+/** How the authors of a network prepare pictures; both networks take patches of 14 pixels. */
 const FAMILIES = {
-  vggt: { normalisation: 'unit', size: { multipleOf: 14, longestSide: 518 } },
-  da3: { normalisation: 'imagenet', size: { multipleOf: 14, longestSide: 504 } },
-} as const;
+  vggt: {
+    normalisation: 'unit',
+    size: { multipleOf: 14, longestSide: 518 },
+    resize: 'pillow-bicubic',
+    alpha: 'white',
+  },
+  da3: {
+    normalisation: 'imagenet',
+    size: { multipleOf: 14, longestSide: 504 },
+    resize: 'opencv',
+    alpha: 'drop',
+  },
+} as const satisfies Record<string, Family>;
 
 /**
  * Completes what the user says by the names and the fixed dimensions of the graph.
@@ -55,16 +68,21 @@ export function makePlan(graph: Ports, manifest: Manifest): Plan {
       rank: shape.rank,
       normalisation: planNormalisation(graph, manifest, family?.normalisation),
       size,
-      resize: manifest.input?.resize ?? 'pillow-bicubic',
+      resize: manifest.input?.resize ?? family?.resize ?? 'pillow-bicubic',
       fit: manifest.input?.fit ?? ('height' in size ? 'centre-crop' : 'stretch'),
+      alpha: manifest.input?.alpha ?? family?.alpha ?? 'drop',
     },
     views,
     outputs,
     ...(manifest.fieldOfViewDegrees ? { fieldOfViewDegrees: manifest.fieldOfViewDegrees } : {}),
-    pixelCentre: manifest.pixelCentre ?? 'half',
+    pixelCentre: manifest.pixelCentre ?? usualPixelCentre(outputs),
     scale: manifest.scale ?? 'relative',
   };
 }
+
+/** VGGT counts pixels from 0 and puts the principal point at (W/2, H/2): vggt/utils/geometry.py and pose_enc.py. */
+const usualPixelCentre = ({ pose }: OutputsPlan): Plan['pixelCentre'] =>
+  pose?.encoding === 'vggt-w2c' ? 'integer' : 'half';
 
 /** Dimensions of the picture input; undefined where the graph leaves them open. */
 interface PictureShape {
@@ -140,7 +158,15 @@ function assertCameras(
         'picture alone, with depth but without cameras.',
     );
   }
-  if (pose || intrinsics || fieldOfViewDegrees) return;
+  const known = pose?.name ?? intrinsics;
+  if (known !== undefined && fieldOfViewDegrees !== undefined) {
+    throw unclear(
+      graph,
+      `"fieldOfViewDegrees" and ${known} both give intrinsics`,
+      'Leave "fieldOfViewDegrees" out: it is for graphs that give no intrinsics.',
+    );
+  }
+  if (known !== undefined || fieldOfViewDegrees !== undefined) return;
   throw unclear(
     graph,
     'no output is known to give intrinsics, which labels need',
@@ -148,8 +174,6 @@ function assertCameras(
       'output: "outputs": { "intrinsics": … }.',
   );
 }
-
-type Family = (typeof FAMILIES)[keyof typeof FAMILIES];
 
 function familyOf(port: GraphValueInfo, { pose, depth }: OutputsPlan): Family | undefined {
   const poses: readonly string[] = OUTPUT_NAMES.pose;

@@ -5,6 +5,7 @@ import type { Plan } from './plan.js';
 
 /** Outputs of all views by name, each a list of float32 arrays in the order of the runs. */
 export interface Outputs {
+  readonly graph: GraphFile;
   /** Views of each run. */
   readonly viewsPerRun: number;
   readonly runs: readonly Readonly<Record<string, GraphResult>>[];
@@ -24,7 +25,7 @@ export async function runGraph(
     runs.push(await graph.run({ [plan.input.name]: stack(batch, plan) }, wantedOutputs(plan)));
   }
   signal?.throwIfAborted();
-  return { viewsPerRun: batches[0]!.length, runs };
+  return { graph, viewsPerRun: batches[0]!.length, runs };
 }
 
 function stack(pictures: readonly NetworkPicture[], { input }: Plan) {
@@ -49,8 +50,7 @@ const wantedOutputs = ({ outputs }: Plan): string[] => {
  * @throws SpatialError DATA_INVALID when the output has another shape.
  */
 export function readOutput(
-  graph: GraphFile,
-  { viewsPerRun, runs }: Outputs,
+  { graph, viewsPerRun, runs }: Outputs,
   name: string,
   perView: readonly number[],
 ): Float32Array {

@@ -247,6 +247,10 @@ describe('an export of VGGT', () => {
     const labels = await label({ graph, request: { height: 7, width: 14 } });
     expect(labels).toMatchObject({ height: 7, width: 14 });
     const half = CAMERAS[0]!.intrinsics.map((value, i) => (i < 6 ? value / 2 : value));
+    // Pixels count from 0: their centres lie half a pixel behind the edges, which scale.
+    half[2]! -= 0.25;
+    half[5]! -= 0.25;
+    expect(labels.conventions.pixelCentre).toBe('integer');
     expectAllclose(labels.intrinsics.slice(0, 9), half, TOLERANCE);
     expect(labels.depth[0]).toBeCloseTo(1 + grey(0, SIZE.width + 1, 'unit'), 5);
   });
@@ -260,12 +264,13 @@ describe('a graph of a single view', () => {
 
   it('gets its camera from the field of view, and no label where it sees sky', async () => {
     const labels = await label({ graph: monoGraph(), manifest, views: 1 });
-    expectAllclose(labels.depth, greyMap(1, 'unit', 1), TOLERANCE);
     const isSky = Array.from(
       { length: PIXELS },
       (_, i) => colourOf(0, Math.floor(i / SIZE.width), i % SIZE.width, 0) >= 127.5,
     );
     expect([...labels.mask]).toEqual(isSky.map((sky) => (sky ? 0 : 1)));
+    const depth = greyMap(1, 'unit', 1).map((value, i) => (isSky[i] ? 0 : value));
+    expectAllclose(labels.depth, depth, TOLERANCE);
     const focal = 14 / Math.tan(Math.PI / 6);
     expectAllclose(labels.intrinsics, [focal, 0, 14, 0, focal, 7, 0, 0, 1], TOLERANCE);
   });
@@ -286,7 +291,10 @@ describe('a graph of a single view', () => {
       code: 'DATA_INVALID',
       hint: expect.stringContaining('"views": "one"'),
     });
-    const labels = await label({ graph: monoGraph(), manifest: { ...manifest, views: 'one' } });
+    const labels = await label({
+      graph: monoGraph(),
+      manifest: { ...manifest, views: 'one', outputs: { sky: false } },
+    });
     expectAllclose(labels.depth, greyMap(2, 'unit', 1), TOLERANCE);
   });
 
@@ -295,6 +303,93 @@ describe('a graph of a single view', () => {
     await expect(label({ graph: monoGraph(), manifest: without })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       hint: expect.stringContaining('fieldOfViewDegrees'),
+    });
+  });
+});
+
+describe('a graph that gives points', () => {
+  it('has the depth of the points in their cameras', async () => {
+    const { nodes, constants, outputs, ...rest } = vggtGraph({ poses: POSES, ...SIZE });
+    const points: OnnxGraph = {
+      ...rest,
+      outputs: [outputs[0]!, { name: 'world_points', shape: [1, 2, SIZE.height, SIZE.width, 3] }],
+      constants: { ...constants, ahead: { shape: [3], floats: [0, 0, 3] } },
+      nodes: [
+        ...nodes.slice(0, 3),
+        {
+          op: 'Concat',
+          inputs: ['depth', 'depth', 'depth'],
+          output: 'xyz',
+          attributes: { axis: 4 },
+        },
+        { op: 'Add', inputs: ['xyz', 'ahead'], output: 'world_points' },
+        nodes.at(-1)!,
+      ],
+    };
+    const labels = await label({ graph: points });
+    const depth = greyMap(2, 'unit', 1);
+    const [a, b, c, t] = SECOND.slice(8) as [number, number, number, number];
+    const expected = depth.map((d, i) => (i < PIXELS ? d + 3 : a * d + b * d + c * (d + 3) + t));
+    expectAllclose(labels.depth, expected, TOLERANCE);
+    expect(labels.depthConfidence).toBeUndefined();
+  });
+});
+
+describe('a graph that gives features', () => {
+  /** Tokens: one of zeros, then the mean colour of each patch. */
+  const withTokens = (): OnnxGraph => {
+    const graph = da3Graph({ intrinsics: K, input: [1, -1, 3, 14, 28] });
+    return {
+      ...graph,
+      outputs: [...graph.outputs, { name: 'tokens', shape: [-1, 3, 3] }],
+      constants: {
+        ...graph.constants,
+        patches: { shape: [5], integers: [-1, 3, 14, 2, 14] },
+        insidePatches: { shape: [2], integers: [2, 4] },
+        oneBefore: { shape: [6], integers: [0, 1, 0, 0, 0, 0] },
+      },
+      nodes: [
+        ...graph.nodes,
+        { op: 'Reshape', inputs: ['pixel_values', 'patches'], output: 'cut' },
+        {
+          op: 'ReduceMean',
+          inputs: ['cut', 'insidePatches'],
+          output: 'channelsFirst',
+          attributes: { keepdims: 0 },
+        },
+        {
+          op: 'Transpose',
+          inputs: ['channelsFirst'],
+          output: 'colours',
+          attributes: { perm: [0, 2, 1] },
+        },
+        { op: 'Pad', inputs: ['colours', 'oneBefore'], output: 'tokens' },
+      ],
+    };
+  };
+  const manifest: ManifestInput = {
+    input: { normalisation: 'unit' },
+    outputs: { features: { name: 'tokens', patch: 14, specialTokens: 1 } },
+  };
+
+  it('has those of the patches in its labels', async () => {
+    const { features } = await label({ graph: withTokens(), manifest });
+    expect(features).toMatchObject({ h: 1, w: 2, channels: 3 });
+    const meanColour = (view: number, left: number, channel: number) =>
+      Array.from({ length: 14 * 14 }, (_, i) =>
+        colourOf(view, Math.floor(i / 14), left + (i % 14), channel),
+      ).reduce((sum, value) => sum + value / 255 / 196, 0);
+    const expected = [0, 1].flatMap((view) =>
+      [0, 14].flatMap((left) => [0, 1, 2].map((channel) => meanColour(view, left, channel))),
+    );
+    expectAllclose(features!.data, expected, TOLERANCE);
+  });
+
+  it('says so when they would not cover the picture', async () => {
+    const size = { width: 40, height: 14 };
+    await expect(label({ graph: withTokens(), manifest, size })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      hint: expect.stringContaining('stretch'),
     });
   });
 });
@@ -415,8 +510,9 @@ describe('the record of a graph', () => {
             rank: 5,
             normalisation: 'imagenet',
             size: { multipleOf: 14, longestSide: 504 },
-            resize: 'pillow-bicubic',
+            resize: 'opencv',
             fit: 'stretch',
+            alpha: 'drop',
           },
           views: 'any',
           outputs: {

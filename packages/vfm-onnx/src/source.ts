@@ -94,11 +94,13 @@ async function supervise(
 ): Promise<GeometryLabelsV1> {
   signal?.throwIfAborted();
   assertViews(graph, plan, images.length);
-  const read = await Promise.all(images.map((image) => readImage(image)));
+  const read = await Promise.all(
+    images.map((image) => readImage(image, { alpha: plan.input.alpha })),
+  );
   signal?.throwIfAborted();
   const pictures = preparePictures(read, plan.input);
   const outputs = await runGraph(graph, plan, pictures, signal);
-  return makeLabels(graph, plan, pictures, outputs, {
+  return makeLabels(plan, pictures, outputs, {
     ...(height === undefined ? {} : { height }),
     ...(width === undefined ? {} : { width }),
   });

@@ -13,7 +13,7 @@ export interface GraphNode {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly output: string;
-  readonly attributes?: Readonly<Record<string, number>>;
+  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
 }
 export interface Constant {
   readonly shape: readonly number[];
@@ -33,6 +33,7 @@ const IR_VERSION = 10;
 const OPSET = 21;
 const EXTERNAL = 1;
 const INT_ATTRIBUTE = 2;
+const INTS_ATTRIBUTE = 7;
 
 type Part = Uint8Array;
 const join = (parts: readonly Part[]): Part => new Uint8Array(Buffer.concat(parts));
@@ -65,9 +66,14 @@ const node = ({ op, inputs, output, attributes = {} }: GraphNode): Part =>
     text(2, output),
     text(4, op),
     ...Object.entries(attributes).map(([name, value]) =>
-      message(5, text(1, name), integer(3, value), integer(20, INT_ATTRIBUTE)),
+      message(5, text(1, name), ...attributeValue(value)),
     ),
   );
+
+const attributeValue = (value: number | readonly number[]): Part[] =>
+  typeof value === 'number'
+    ? [integer(3, value), integer(20, INT_ATTRIBUTE)]
+    : [...value.map((each) => integer(8, each)), integer(20, INTS_ATTRIBUTE)];
 
 const contentOf = ({ integers, floats = [] }: Constant): Part => {
   const array = integers
