@@ -2,45 +2,42 @@ import type { RgbImage } from '../spec.js';
 
 const CHANNELS = 3;
 
+const { fround } = Math;
+
 const requireSize = (width: number, height: number): void => {
   if (Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0) return;
   throw new RangeError(`expected a positive integer size, found ${width} × ${height}`);
 };
 
-const clampByte = (value: number): number => Math.min(Math.max(value, 0), 255);
-
-/** To the nearest integer, ties to the even one, as processors round. */
-const roundHalfEven = (value: number): number => {
-  const below = Math.floor(value);
-  const rest = value - below;
-  if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
-  return below % 2 === 0 ? below : below + 1;
-};
+/** Clamped arrays round to the nearest integer, ties to the even one, just as processors do. */
+const bytes = ({ buffer }: Uint8ClampedArray): Uint8Array => new Uint8Array(buffer);
 
 // ---------------------------------------------------------------------------------------------- area
 
-/** One addend of an axis: output `to` takes `weight` of input `from`. */
-interface AreaTerm {
-  readonly to: number;
-  readonly from: number;
-  /** Rounded to float32. */
-  readonly weight: number;
+/** Addends of an axis: output `to[k]` takes `weights[k]` of input `from[k]`; outputs ascend, inputs within them too. */
+interface AreaTerms {
+  readonly to: readonly number[];
+  readonly from: readonly number[];
+  readonly weights: readonly number[];
 }
 
 /** Edges nearer to a pixel boundary than this are taken to lie on it. */
 const EDGE = 1e-3;
 
-/** Share of every input in every output along one axis, outputs ascending, inputs ascending within them. */
-const areaTerms = (from: number, to: number): readonly AreaTerm[] => {
-  const scale = 1 / (to / from);
-  const terms: AreaTerm[] = [];
-  for (let i = 0; i < to; i++) {
+/** Share of every input in every output along one axis, rounded to float32. */
+const areaTerms = (inputs: number, outputs: number): AreaTerms => {
+  const scale = 1 / (outputs / inputs);
+  const terms = { to: [] as number[], from: [] as number[], weights: [] as number[] };
+  for (let i = 0; i < outputs; i++) {
     const [start, end] = [i * scale, i * scale + scale];
-    const cell = Math.min(scale, from - start);
-    const last = Math.min(Math.floor(end), from - 1);
+    const cell = Math.min(scale, inputs - start);
+    const last = Math.min(Math.floor(end), inputs - 1);
     const first = Math.min(Math.ceil(start), last);
-    const add = (input: number, share: number) =>
-      terms.push({ to: i, from: input, weight: Math.fround(share / cell) });
+    const add = (input: number, share: number) => {
+      terms.to.push(i);
+      terms.from.push(input);
+      terms.weights.push(fround(share / cell));
+    };
     if (first - start > EDGE) add(first - 1, first - start);
     for (let input = first; input < last; input++) add(input, 1);
     if (end - last > EDGE) add(last, Math.min(end - last, 1, cell));
@@ -48,42 +45,46 @@ const areaTerms = (from: number, to: number): readonly AreaTerm[] => {
   return terms;
 };
 
-/** One source row in output columns, float32 sums in the order of the terms. */
+/** One source row in output columns: float32 sums, in the order of the terms. */
 const reduceRow = (
-  image: RgbImage,
+  { data, width }: RgbImage,
   row: number,
-  terms: readonly AreaTerm[],
+  { to, from, weights }: AreaTerms,
   into: Float32Array,
 ): void => {
   into.fill(0);
-  const start = row * image.width * CHANNELS;
-  for (const { to, from, weight } of terms)
-    for (let c = 0; c < CHANNELS; c++) {
-      const value = Math.fround(image.data[start + from * CHANNELS + c]! * weight);
-      into[to * CHANNELS + c]! += value;
-    }
+  const start = row * width * CHANNELS;
+  for (let k = 0; k < to.length; k++) {
+    const source = start + from[k]! * CHANNELS;
+    const target = to[k]! * CHANNELS;
+    const weight = weights[k]!;
+    into[target]! += fround(data[source]! * weight);
+    into[target + 1]! += fround(data[source + 1]! * weight);
+    into[target + 2]! += fround(data[source + 2]! * weight);
+  }
 };
 
-const reduceFractional = (image: RgbImage, width: number, height: number): Uint8Array => {
+const reduceFractional = (image: RgbImage, width: number, height: number): Uint8ClampedArray => {
   const columns = areaTerms(image.width, width);
+  const rows = areaTerms(image.height, height);
   const stride = width * CHANNELS;
   const row = new Float32Array(stride);
   const sums = new Float32Array(height * stride);
-  for (const { to, from, weight } of areaTerms(image.height, height)) {
-    reduceRow(image, from, columns, row);
-    for (let i = 0; i < stride; i++) sums[to * stride + i]! += Math.fround(row[i]! * weight);
+  for (let k = 0; k < rows.to.length; k++) {
+    reduceRow(image, rows.from[k]!, columns, row);
+    const target = rows.to[k]! * stride;
+    const weight = rows.weights[k]!;
+    for (let i = 0; i < stride; i++) sums[target + i]! += fround(row[i]! * weight);
   }
-  return Uint8Array.from(sums, (sum) => clampByte(roundHalfEven(sum)));
+  return new Uint8ClampedArray(sums);
 };
 
-/** Blocks of whole pixels are summed as integers. */
-const reduceBlocks = (image: RgbImage, width: number, height: number): Uint8Array => {
+/** Blocks of whole pixels are summed as integers. Blocks of 2 × 2 round ties up, all others to even. */
+const reduceBlocks = (image: RgbImage, width: number, height: number): Uint8ClampedArray => {
   const [fx, fy] = [image.width / width, image.height / height];
-  const share = Math.fround(1 / (fx * fy));
-  // Blocks of 2 × 2 round ties up, all others to even.
-  const round = (sum: number): number =>
-    fx === 2 && fy === 2 ? (sum + 2) >> 2 : roundHalfEven(Math.fround(sum * share));
-  const data = new Uint8Array(width * height * CHANNELS);
+  const share = fround(1 / (fx * fy));
+  const isSmall = fx === 2 && fy === 2;
+  const data = new Uint8ClampedArray(width * height * CHANNELS);
   for (let i = 0; i < data.length; i++) {
     const c = i % CHANNELS;
     const pixel = (i - c) / CHANNELS;
@@ -92,7 +93,7 @@ const reduceBlocks = (image: RgbImage, width: number, height: number): Uint8Arra
     for (let dy = 0; dy < fy; dy++)
       for (let dx = 0; dx < fx; dx++)
         sum += image.data[((y + dy) * image.width + x + dx) * CHANNELS + c]!;
-    data[i] = round(sum);
+    data[i] = isSmall ? (sum + 2) >> 2 : fround(sum * share);
   }
   return data;
 };
@@ -111,7 +112,7 @@ export const resizeArea = (image: RgbImage, width: number, height: number): RgbI
     );
   const isWhole = image.width % width === 0 && image.height % height === 0;
   const reduce = isWhole ? reduceBlocks : reduceFractional;
-  return { ...image, data: reduce(image, width, height), width, height };
+  return { ...image, data: bytes(reduce(image, width, height)), width, height };
 };
 
 // ---------------------------------------------------------------------------------------------- cubic
@@ -121,6 +122,8 @@ interface CubicTaps {
   readonly inputs: Int32Array;
   readonly weights: Float64Array;
 }
+
+type Four = [number, number, number, number];
 
 const A = -0.75;
 
@@ -144,18 +147,28 @@ const cubicTaps = (from: number, to: number): CubicTaps => {
   return { inputs, weights };
 };
 
-const cubicRows = (image: RgbImage, width: number): Float64Array => {
-  const { inputs, weights } = cubicTaps(image.width, width);
-  const rows = new Float64Array(image.height * width * CHANNELS);
+const cubicRows = ({ data, width: inputs, height }: RgbImage, width: number): Float64Array => {
+  const taps = cubicTaps(inputs, width);
+  const rows = new Float64Array(height * width * CHANNELS);
   let o = 0;
-  for (let y = 0; y < image.height; y++)
-    for (let x = 0; x < width; x++)
-      for (let c = 0; c < CHANNELS; c++) {
-        let sum = 0;
-        for (let k = 4 * x; k < 4 * x + 4; k++)
-          sum += weights[k]! * image.data[(y * image.width + inputs[k]!) * CHANNELS + c]!;
-        rows[o++] = sum;
+  for (let y = 0; y < height; y++) {
+    const start = y * inputs * CHANNELS;
+    for (let x = 0; x < width; x++) {
+      let red = 0;
+      let green = 0;
+      let blue = 0;
+      for (let k = 4 * x; k < 4 * x + 4; k++) {
+        const weight = taps.weights[k]!;
+        const source = start + taps.inputs[k]! * CHANNELS;
+        red += weight * data[source]!;
+        green += weight * data[source + 1]!;
+        blue += weight * data[source + 2]!;
       }
+      rows[o++] = red;
+      rows[o++] = green;
+      rows[o++] = blue;
+    }
+  }
   return rows;
 };
 
@@ -172,12 +185,13 @@ export const resizeCubic = (image: RgbImage, width: number, height: number): Rgb
   const rows = cubicRows(image, width);
   const stride = width * CHANNELS;
   const { inputs, weights } = cubicTaps(image.height, height);
-  const data = new Uint8Array(height * stride);
-  for (let y = 0; y < height; y++)
-    for (let i = 0; i < stride; i++) {
-      let sum = 0;
-      for (let k = 4 * y; k < 4 * y + 4; k++) sum += weights[k]! * rows[inputs[k]! * stride + i]!;
-      data[y * stride + i] = clampByte(roundHalfEven(sum));
-    }
-  return { ...image, data, width, height };
+  const data = new Uint8ClampedArray(height * stride);
+  for (let y = 0; y < height; y++) {
+    const [a, b, c, d] = [0, 1, 2, 3].map((k) => inputs[4 * y + k]! * stride) as Four;
+    const [wa, wb, wc, wd] = weights.subarray(4 * y, 4 * y + 4) as unknown as Four;
+    for (let i = 0; i < stride; i++)
+      data[y * stride + i] =
+        wa * rows[a + i]! + wb * rows[b + i]! + wc * rows[c + i]! + wd * rows[d + i]!;
+  }
+  return { ...image, data: bytes(data), width, height };
 };
