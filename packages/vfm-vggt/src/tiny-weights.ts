@@ -10,7 +10,7 @@ import {
 import { parseVggtConfig, type VggtConfig, vggtConfigFile } from './vggt-config.js';
 import { vggtTensorShapes } from './vggt-names.js';
 
-/** Every structural feature at the smallest sensible size: odd sizes, taps that skip steps and the last one. */
+/** Every part of the model at the smallest sensible size. */
 const TINY_VGGT: VggtConfig = parseVggtConfig({
   img_size: 56,
   embed_dim: 32,

@@ -23,7 +23,7 @@ const prediction = (height: number, width: number, views: number): VggtPredictio
   width,
   depth: Float32Array.from({ length: views * height * width }, (_, i) => i + 1),
   depthConfidence: Float32Array.from({ length: views * height * width }, (_, i) => i + 2),
-  pose: new Float32Array(9 * views),
+  pose: Float32Array.from(Array.from({ length: views }, () => [0, 0, 0, 0, 0, 0, 1, 1, 1]).flat()),
   extrinsics: Float32Array.from(Array.from({ length: views }, (_, v) => turned(v + 1)).flat()),
   intrinsics: Float32Array.from(
     Array.from({ length: views }, () => [5, 0, width / 2, 0, 6, height / 2, 0, 0, 1]).flat(),
@@ -107,11 +107,19 @@ describe('vggtLabels', () => {
     expect([...labels.mask]).toEqual([0, 0, 1]);
   });
 
-  it('refuses cameras without a field of view', () => {
-    const made = prediction(2, 2, 1);
-    made.intrinsics[0] = Number.POSITIVE_INFINITY;
-    const error = expect.objectContaining({ code: 'DATA_INVALID' });
-    expect(() => vggtLabels(made, prepared(2, 2, [whole(2, 2)]))).toThrow(error);
+  it.each([
+    ['no field of view', 7, 0],
+    ['a field of view beyond a half-space', 8, 3.2],
+    ['a pose that is no number', 0, Number.NaN],
+  ])('refuses %s and names the view', (_, index, value) => {
+    const made = prediction(2, 2, 2);
+    made.pose[9 + index] = value;
+    made.extrinsics[12 + 3] = index === 0 ? value : 1;
+    const error = expect.objectContaining({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining('view 2 of 2'),
+    });
+    expect(() => vggtLabels(made, prepared(2, 2, [whole(2, 2), whole(2, 2)]))).toThrow(error);
   });
 });
 

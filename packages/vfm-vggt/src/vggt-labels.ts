@@ -8,6 +8,7 @@ import {
 } from '@spatialsv/core';
 import { resampleFeatures } from './resample-features.js';
 import type { VggtPrediction } from './vggt-model.js';
+import { POSE_VALUES } from './vggt-names.js';
 import type { PreparedImages } from './vggt-preprocess.js';
 
 /** VGGT places pixel centres at integers and the principal point at (W/2, H/2): vggt/utils/geometry.py and pose_enc.py. */
@@ -67,14 +68,22 @@ function depthOf({ depth, points, extrinsics }: VggtPrediction): Float32Array {
   return depth ?? depthFromPoints(points!, extrinsics);
 }
 
-function requireCameras({ extrinsics, intrinsics }: VggtPrediction): void {
-  const areFinite = [extrinsics, intrinsics].every((values) => values.every(Number.isFinite));
-  const hasFocals = intrinsics.every((value, i) => ![0, 4].includes(i % 9) || value > 0);
-  if (areFinite && hasFocals) return;
-  throw new SpatialError({
-    code: 'DATA_INVALID',
-    message:
-      'vggt: expected finite cameras with positive focal lengths, found a field of view or a rotation of zero',
-    hint: 'Check that the weights are trained ones. If they are, leave this view set out: the model sees no camera in it.',
-  });
+function requireCameras({ pose, extrinsics, intrinsics }: VggtPrediction): void {
+  const views = pose.length / POSE_VALUES;
+  for (let view = 0; view < views; view++) {
+    const [fovHeight, fovWidth] = pose.subarray(view * POSE_VALUES + 7, (view + 1) * POSE_VALUES);
+    const hasFields = [fovHeight, fovWidth].every((fov) => fov! > 0 && fov! < Math.PI);
+    const camera = [
+      ...extrinsics.subarray(view * 12, (view + 1) * 12),
+      ...intrinsics.subarray(view * 9, (view + 1) * 9),
+    ];
+    if (hasFields && camera.every(Number.isFinite)) continue;
+    throw new SpatialError({
+      code: 'DATA_INVALID',
+      message:
+        `vggt: view ${view + 1} of ${views}: expected a rotation and fields of view between 0 and π rad, ` +
+        `found the pose ${[...pose.subarray(view * POSE_VALUES, (view + 1) * POSE_VALUES)].join(', ')}`,
+      hint: 'Check that the weights are trained ones. If they are, leave this view set out: the model sees no camera in it.',
+    });
+  }
 }

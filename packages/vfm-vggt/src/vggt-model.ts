@@ -217,7 +217,7 @@ function compileTokens(
   };
   const program = ({ images, parameters }: { images: Tensor; parameters: Parameters }) =>
     runTokens(config, parameters, images);
-  return compile(program as never, specs, { device, name: 'vggt tokens' });
+  return compile(program, specs, { device, name: 'vggt tokens' });
 }
 
 /**
@@ -278,7 +278,7 @@ function compileHeads(
     return Object.assign({}, ...outputs) as Record<string, Tensor>;
   };
   // Convolutions gain most from weights in their kernels' layout, and every view runs them again.
-  return compile(program as never, specs, { device, name: 'vggt heads', prepareWeights: true });
+  return compile(program, specs, { device, name: 'vggt heads', prepareWeights: true });
 }
 
 const MAP_NAMES: Readonly<Record<DenseHead, 'depth' | 'points'>> = {

@@ -90,7 +90,7 @@ async function intermediates(
     };
   };
   const specs = { images: float32(views, height, width, 3), parameters: tensors };
-  const compiled = await compile(program as never, specs);
+  const compiled = await compile(program, specs);
   const outputs = (await compiled.run({ images: pixels, parameters: {} })) as Record<
     string,
     DeviceTensor
