@@ -42,8 +42,9 @@ interface Fitted {
   readonly window: PixelWindow;
 }
 
-const MEAN = [0.485, 0.456, 0.406].map(Math.fround);
-const DEVIATION = [0.229, 0.224, 0.225].map(Math.fround);
+const { fround } = Math;
+const MEAN = [0.485, 0.456, 0.406].map(fround);
+const DEVIATION = [0.229, 0.224, 0.225].map(fround);
 
 /**
  * Resizes every picture, cuts views of unequal size to the smallest height and width, and normalises.
@@ -157,9 +158,17 @@ const crop = (
   return { ...image, data, width, height };
 };
 
-/** (H, W, 3) float32, ImageNet statistics. */
-const normalise = ({ data }: RgbImage): Float32Array =>
-  Float32Array.from(data, (value, i) => {
-    const c = i % 3;
-    return Math.fround(Math.fround(value / 255) - MEAN[c]!) / DEVIATION[c]!;
-  });
+/** (H, W, 3) float32, ImageNet statistics. Every step is rounded to float32. */
+const normalise = ({ data }: RgbImage): Float32Array => {
+  const tables = MEAN.map((mean, c) =>
+    Float32Array.from({ length: 256 }, (_, value) =>
+      fround(fround(fround(value / 255) - mean) / DEVIATION[c]!),
+    ),
+  );
+  const pixels = new Float32Array(data.length);
+  for (let c = 0; c < 3; c++) {
+    const table = tables[c]!;
+    for (let i = c; i < data.length; i += 3) pixels[i] = table[data[i]!]!;
+  }
+  return pixels;
+};

@@ -2,22 +2,24 @@
 import { float32Source, writeSafetensors } from '@spatialsv/core';
 import type { Shapes } from '../da3-names.js';
 
+const { imul } = Math;
+
 /** (count) values in [−1, 1) of a name: FNV-1a of the name, then a hash of every place. */
 export const uniform = (name: string, count: number): Float64Array => {
   let start = 2166136261;
-  for (const byte of new TextEncoder().encode(name)) start = Math.imul(start ^ byte, 16777619);
+  for (const byte of new TextEncoder().encode(name)) start = imul(start ^ byte, 16777619);
   return Float64Array.from(
     { length: count },
-    (_, i) => mix(start + Math.imul(i, 0x9e3779b9)) / 2 ** 31 - 1,
+    (_, i) => mix(start + imul(i, 0x9e3779b9)) / 2 ** 31 - 1,
   );
 };
 
 const mix = (value: number): number => {
   let x = value;
   x ^= x >>> 16;
-  x = Math.imul(x, 0x7feb352d);
+  x = imul(x, 0x7feb352d);
   x ^= x >>> 15;
-  x = Math.imul(x, 0x846ca68b);
+  x = imul(x, 0x846ca68b);
   x ^= x >>> 16;
   return x >>> 0;
 };
