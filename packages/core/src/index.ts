@@ -89,6 +89,7 @@ export {
   rayMap,
   relativeToFirst,
   requireConventions,
+  resampleFeatures,
   resampleLabels,
   rigidFrom,
   rotationAbout,

@@ -59,6 +59,7 @@ export {
   rayMap,
   unprojectDepth,
 } from './rays.js';
+export { resampleFeatures } from './resample-features.js';
 export {
   angleBetween,
   matrixToQuaternion,
