@@ -51,6 +51,13 @@ if (!available) {
   it('keeps state on the device across runs and sessions', () => {
     expect(seen.residentState).toEqual({ devices: ['webgpu', 'webgpu'], result: [12, 14, 16, 18] });
   });
+
+  it('runs a graph from a file, with outputs of any size', () => {
+    expect(seen.graphFromFile).toEqual([
+      { shape: [1, 2], data: [2, 4] },
+      { shape: [2, 2], data: [6, 8, 10, 12] },
+    ]);
+  });
 });
 
 (process.platform === 'linux' ? describe : describe.skip)('executor without a GPU', () => {

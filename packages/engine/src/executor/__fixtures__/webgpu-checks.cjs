@@ -1,4 +1,8 @@
 /** Runs in a process of its own and prints what it saw as one JSON object. */
+const { mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
+const { openGraph } = require('../../graph-file.ts');
 const { serialiseModel } = require('../../onnx/schema.ts');
 const executor = require('../index.ts');
 
@@ -68,6 +72,33 @@ async function residentState(add, multiply) {
   return { devices: state.map((value) => value.device), result: await read(state[0]) };
 }
 
+/** Rows of any number, in a file: outputs whose size only the run knows come back to the host. */
+async function graphFromFile() {
+  const folder = mkdtempSync(join(tmpdir(), 'graph-'));
+  const open = (name) => ({
+    name,
+    type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: -1 }, { dimValue: 2 }] } } },
+  });
+  const graph = {
+    name: 'test',
+    node: [{ opType: 'Add', input: ['a', 'a'], output: ['c'] }],
+    input: [open('a')],
+    output: [open('c')],
+  };
+  const file = join(folder, 'double.onnx');
+  const opsetImport = [{ domain: '', version: 21 }];
+  writeFileSync(file, serialiseModel({ irVersion: 10, opsetImport, graph }));
+  const double = await openGraph(file, { device: 'webgpu' });
+  rmSync(folder, { recursive: true });
+  const rows = [[1, 2], [3, 4, 5, 6]];
+  const runs = rows.map((data) =>
+    double.run({ a: { data: Float32Array.from(data), shape: [data.length / 2, 2] } }),
+  );
+  const results = await Promise.all(runs);
+  await double.dispose();
+  return results.map(({ c }) => ({ shape: c.shape, data: Array.from(c.data) }));
+}
+
 async function main() {
   const add = await open('Add');
   const multiply = await open('Mul');
@@ -75,6 +106,7 @@ async function main() {
     hostToHost: await hostToHost(add),
     freshOutputs: await freshOutputs(add),
     residentState: await residentState(add, multiply),
+    graphFromFile: await graphFromFile(),
   };
   console.log(JSON.stringify(seen));
   // Sessions are left open on purpose: the process must end cleanly all the same.
