@@ -198,9 +198,12 @@ describe('a run that is stopped', () => {
     const stopped = await runForTest(labelArgs(out, '--json'), { signal, progress });
     expect(stopped.exitCode).toBe(130);
     expect(stopped.err).toMatch(/Repeat the command/);
-    expect(summaryOf(stopped)).toMatchObject({ written: 2, complete: false, stored: 2 });
+    const { written, complete, stored } = summaryOf(stopped);
+    expect([complete, stored]).toEqual([false, written]);
+    // The one that was under way may have been finished.
+    expect([2, 3]).toContain(written);
     const rest = summaryOf(await label(out, '--json'));
-    expect(rest).toMatchObject({ written: sets - 2, present: 2 });
+    expect(rest).toMatchObject({ written: sets - written, present: written });
   });
 });
 

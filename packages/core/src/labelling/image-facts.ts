@@ -6,21 +6,25 @@ export interface ImageFacts {
   /** @throws SpatialError FILE_MISSING | FILE_INVALID. */
   hash(path: string): Promise<string>;
   /**
-   * Decodes the image, so that a broken file is found whether or not a source looks at its pixels.
+   * Decodes each image in turn, so that a broken file is found whether or not a source looks at its pixels.
    * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
    */
-  describe(path: string): Promise<LabelledImage>;
+  describe(paths: readonly string[]): Promise<LabelledImage[]>;
 }
 
 export const createImageFacts = (): ImageFacts => {
   const hashes = new Map<string, Promise<string>>();
   const sizes = new Map<string, Promise<Pick<LabelledImage, 'width' | 'height'>>>();
   const hash = (path: string) => remember(hashes, path, () => hashFile(path));
-  const size = (path: string) => remember(sizes, path, () => sizeOf(path));
-  return {
-    hash,
-    describe: async (path) => ({ path, sha256: await hash(path), ...(await size(path)) }),
+  const describe = async (paths: readonly string[]) => {
+    const images: LabelledImage[] = [];
+    for (const path of paths) {
+      const size = await remember(sizes, path, () => sizeOf(path));
+      images.push({ path, sha256: await hash(path), ...size });
+    }
+    return images;
   };
+  return { hash, describe };
 };
 
 const remember = <Value>(

@@ -201,6 +201,23 @@ describe('an error that every set would have', () => {
   });
 });
 
+describe('a store that cannot be written', () => {
+  it('ends the run, also where sets are skipped', async () => {
+    const store = await newStore();
+    const full = new SpatialError({ code: 'DATA_INVALID', message: 'disk full', hint: 'none' });
+    const labeller = toy();
+    const failing = new Proxy(store, {
+      get: (target, name) => {
+        if (name === 'write') return () => Promise.reject(full);
+        const value = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    await expect(run(failing, labeller)).rejects.toBe(full);
+    expect(labeller.calls.length).toBeLessThan(3);
+  });
+});
+
 describe('a run that is stopped', () => {
   it('keeps what is finished, gives the set under way up, and goes on later', async () => {
     const store = await newStore();

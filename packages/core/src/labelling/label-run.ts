@@ -86,7 +86,8 @@ interface Task extends ViewSet {
   readonly key: string;
 }
 
-type Outcome = 'written' | 'present' | 'failed' | 'held';
+/** `storing`: labelled, and on the way to the disk. */
+type Outcome = 'storing' | 'present' | 'failed' | 'held';
 
 /** Claims are renewed well within their lease. */
 const RENEW_MS = DEFAULT_LEASE_MS / 4;
@@ -100,6 +101,8 @@ class LabelRun {
   #views = 0;
   #present = 0;
   #done = 0;
+  /** The write under way: the next set is labelled meanwhile, which halves the waits for the disk. */
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(request: LabelRunRequest) {
     this.#request = request;
@@ -113,8 +116,10 @@ class LabelRun {
       startedMs = performance.now();
       await this.#label(missing);
     } catch (error) {
-      if (!this.#request.signal?.aborted) throw error;
+      if (!this.#isAbort(error)) throw error;
       complete = false;
+    } finally {
+      await this.#writing;
     }
     return this.#result((performance.now() - (startedMs ?? performance.now())) / 1000, complete);
   }
@@ -163,18 +168,14 @@ class LabelRun {
       this.#request.signal?.throwIfAborted();
       const outcome = await this.#claimAndLabel(task);
       if (outcome === 'held') held.push(task);
-      else this.#count(task, outcome);
+      if (outcome === 'present') this.#present++;
+      if (outcome === 'present' || outcome === 'failed') this.#tellDone();
     }
     return held;
   }
 
-  #count({ images }: Task, outcome: Outcome): void {
+  #tellDone(): void {
     this.#done++;
-    if (outcome === 'present') this.#present++;
-    if (outcome === 'written') {
-      this.#written++;
-      this.#views += images.length;
-    }
     this.#request.observer?.onProgress?.(this.#done, this.#views);
   }
 
@@ -193,16 +194,14 @@ class LabelRun {
       return outcome;
     } finally {
       clearInterval(renewal);
-      // Writing has dropped the claim.
-      if (outcome !== 'written') await store.release(task.key, this.#owner);
+      // Writing drops the claim.
+      if (outcome !== 'storing') await store.release(task.key, this.#owner);
     }
   }
 
   async #makeAndStore(task: Task): Promise<Outcome> {
-    const { labeller, store, signal } = this.#request;
-    const images = await this.#attempt('image', task, () =>
-      Promise.all(task.images.map((image) => this.#facts.describe(image))),
-    );
+    const { labeller, signal } = this.#request;
+    const images = await this.#attempt('image', task, () => this.#facts.describe(task.images));
     if (images === undefined) return 'failed';
     const request = { images: task.images, ...this.#size(), ...(signal && { signal }) };
     const labels = await this.#attempt('source', task, () => labeller.doSupervise(request));
@@ -211,8 +210,24 @@ class LabelRun {
     const stored = { labels, provenance, images, createdAt: new Date().toISOString() };
     const checked = await this.#attempt('labels', task, async () => requireStorable(stored));
     if (checked === undefined) return 'failed';
-    await store.write(task.key, stored);
-    return 'written';
+    await this.#writing;
+    this.#writing = this.#write(task, stored);
+    // Whoever waits for it is told.
+    this.#writing.catch(() => {});
+    return 'storing';
+  }
+
+  async #write({ key, images }: Task, stored: StoredLabels): Promise<void> {
+    await this.#request.store.write(key, stored);
+    this.#written++;
+    this.#views += images.length;
+    this.#tellDone();
+  }
+
+  #isAbort(error: unknown): boolean {
+    const { signal } = this.#request;
+    const isNamed = (error as Error | undefined)?.name === 'AbortError';
+    return signal?.aborted === true && (isNamed || error === signal.reason);
   }
 
   /** @returns undefined when `make` failed because of this set and the run goes on. */
@@ -225,7 +240,8 @@ class LabelRun {
     try {
       return await make();
     } catch (error) {
-      if (signal?.aborted || onError === 'fail' || !isFailureOfSet(error)) throw error;
+      signal?.throwIfAborted();
+      if (onError === 'fail' || !isFailureOfSet(error)) throw error;
       const failure = labelFailure(stage, set, error);
       this.#failures.push(failure);
       await observer?.onFailure?.(failure);
