@@ -1,0 +1,202 @@
+import {
+  type GeometryFieldV1,
+  type GeometryLabelsV1,
+  type LabellerV1,
+  type LabelProvenanceV1,
+  type OpenSourceOptions,
+  type RgbImage,
+  readImage,
+  SpatialError,
+  type SupervisionRequestV1,
+  type SupervisionSourceV1,
+} from '@spatialsv/core';
+import { z } from 'zod';
+import { PATCH } from './da3-config.js';
+import {
+  assumedIntrinsics,
+  da3Labels,
+  decoderCameras,
+  type LabelCameras,
+  rayCameras,
+} from './da3-labels.js';
+import { metricDepth } from './da3-metric.js';
+import { type Da3Model, type Da3Prediction, openDa3 } from './da3-model.js';
+import {
+  inputIntrinsics,
+  PREPROCESS_METHODS,
+  type PreparedViews,
+  type PreprocessMethod,
+  prepareViews,
+} from './da3-preprocess.js';
+import { REFERENCE_VIEWS, type ReferenceView } from './da3-reference-view.js';
+import { writeTiny } from './tiny-weights.js';
+
+/** Settings of the source `dav3`, as a user writes them. */
+export interface Da3Settings {
+  /** Pixels of the bound side of the network's input; 504 unless given. */
+  readonly resolution?: number;
+  /** `upper_bound_resize` unless given. */
+  readonly method?: PreprocessMethod;
+  /** `saddle_balanced` unless given. */
+  readonly referenceView?: ReferenceView;
+  /** Where cameras come from: the camera decoder, unless given, or the ray maps. */
+  readonly cameras?: 'decoder' | 'rays';
+  /** Features for distillation: tokens of the last tap, unless given, their normalised half, or none. */
+  readonly features?: 'last-tap' | 'norm' | false;
+  /** Horizontal field of view of every picture; the mono and metric variants need it, the others find their own. */
+  readonly fieldOfViewDeg?: number;
+  /** Licence of the weights; that of the released variant unless given. */
+  readonly licence?: { readonly name: string; readonly commercialUse: boolean };
+}
+
+const settingsSchema = z.strictObject({
+  resolution: z.int().min(PATCH).default(504),
+  method: z.enum(PREPROCESS_METHODS).default('upper_bound_resize'),
+  referenceView: z.enum(REFERENCE_VIEWS).default('saddle_balanced'),
+  cameras: z.enum(['decoder', 'rays']).default('decoder'),
+  features: z.union([z.enum(['last-tap', 'norm']), z.literal(false)]).default('last-tap'),
+  fieldOfViewDeg: z.number().gt(0).lt(180).optional(),
+  licence: z.strictObject({ name: z.string().min(1), commercialUse: z.boolean() }).optional(),
+});
+
+type ParsedSettings = z.output<typeof settingsSchema>;
+
+const FIELDS: readonly GeometryFieldV1[] = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
+
+/** The supervision source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are {@link Da3Settings}. */
+export const da3Source: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'dav3',
+  provides: FIELDS,
+  open,
+  writeTiny,
+};
+
+async function open({ weights, device, settings }: OpenSourceOptions = {}): Promise<LabellerV1> {
+  const parsed = parseSettings(settings ?? {});
+  if (weights === undefined) throw withoutWeights();
+  const model = await openDa3(weights, device);
+  requireFitting(parsed, model);
+  return {
+    sourceId: da3Source.id,
+    provides: FIELDS.filter((field) => field !== 'feature' || parsed.features !== false),
+    provenance: provenance(parsed, model, await model.hashWeights()),
+    doSupervise: (request) => supervise(model, parsed, request),
+    dispose: () => model.dispose(),
+  };
+}
+
+const parseSettings = (settings: unknown): ParsedSettings => {
+  const parsed = settingsSchema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  throw invalidSettings(z.prettifyError(parsed.error));
+};
+
+const invalidSettings = (problem: string): SpatialError =>
+  new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `settings of the source dav3: ${problem}`,
+    hint: 'It takes resolution, method, referenceView, cameras, features, fieldOfViewDeg and licence.',
+  });
+
+const withoutWeights = (): SpatialError =>
+  new SpatialError({
+    code: 'USAGE',
+    message: 'the source dav3 needs weights, found none',
+    hint: 'Name the folder that holds config.json and model.safetensors of a Depth Anything 3, for example DA3-SMALL.',
+  });
+
+const seesOnePicture = ({ config }: Da3Model): boolean => config.anyView === undefined;
+
+const requireFitting = ({ fieldOfViewDeg, cameras }: ParsedSettings, model: Da3Model): void => {
+  const { modelName } = model.config;
+  if (!seesOnePicture(model)) {
+    if (fieldOfViewDeg === undefined) return;
+    throw invalidSettings(`fieldOfViewDeg: ${modelName} finds fields of view by itself`);
+  }
+  if (fieldOfViewDeg === undefined)
+    throw invalidSettings(
+      `fieldOfViewDeg: ${modelName} finds no camera, expected the horizontal field of view of the pictures in degrees`,
+    );
+  if (cameras === 'rays') throw invalidSettings(`cameras: ${modelName} gives no rays`);
+};
+
+/** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */
+const provenance = (
+  { licence, ...settings }: ParsedSettings,
+  { config }: Da3Model,
+  weightsSha256: string,
+): LabelProvenanceV1 => ({
+  source: da3Source.id,
+  model: config.modelName,
+  settings: JSON.parse(JSON.stringify(settings)),
+  weightsSha256,
+  licence: licence ?? config.licence,
+});
+
+const supervise = async (
+  model: Da3Model,
+  settings: ParsedSettings,
+  { images, height, width, signal }: SupervisionRequestV1,
+): Promise<GeometryLabelsV1> => {
+  signal?.throwIfAborted();
+  if (seesOnePicture(model) && images.length > 1) throw severalPictures(model, images.length);
+  const pictures = await Promise.all(images.map((file) => readImage(file)));
+  const views = prepareViews(pictures, settings);
+  const { referenceView, features, cameras } = settings;
+  const prediction = await model.predict(views, {
+    referenceView,
+    features,
+    rays: cameras === 'rays',
+    ...(signal ? { signal } : {}),
+  });
+  const size = {
+    ...(height === undefined ? {} : { height }),
+    ...(width === undefined ? {} : { width }),
+  };
+  return toLabels(model, settings, { pictures, views, prediction }, size);
+};
+
+const severalPictures = ({ config }: Da3Model, count: number): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${config.modelName} finds no cameras between pictures: expected 1 picture, found ${count}`,
+    hint: 'Label several views with da3-small, -base, -large, -giant or the nested variant.',
+  });
+
+interface Run {
+  readonly pictures: readonly RgbImage[];
+  readonly views: PreparedViews;
+  readonly prediction: Da3Prediction;
+}
+
+const toLabels = (
+  model: Da3Model,
+  settings: ParsedSettings,
+  { pictures, views, prediction }: Run,
+  size: { readonly height?: number; readonly width?: number },
+): GeometryLabelsV1 => {
+  const { kind } = model.config;
+  const scale = kind === 'metric' || kind === 'nested' ? 'metric-metres' : 'relative';
+  if (!seesOnePicture(model)) {
+    const find = settings.cameras === 'rays' ? rayCameras : decoderCameras;
+    return da3Labels(prediction, views, { cameras: find(prediction), scale, ...size });
+  }
+  const cameras = assumedCameras(pictures[0]!, views, settings.fieldOfViewDeg!);
+  const depth =
+    kind === 'metric' ? metricDepth(prediction.depth, cameras.intrinsics) : prediction.depth;
+  return da3Labels({ ...prediction, depth }, views, { cameras, scale, ...size });
+};
+
+const assumedCameras = (
+  picture: RgbImage,
+  { windows }: PreparedViews,
+  fieldOfViewDeg: number,
+): LabelCameras => {
+  const intrinsics = assumedIntrinsics(picture, fieldOfViewDeg);
+  return {
+    extrinsics: Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0),
+    intrinsics: Float32Array.from(inputIntrinsics(intrinsics, windows[0]!, picture)),
+  };
+};

@@ -1,0 +1,32 @@
+export { type KnownCameras, normaliseCameras } from './da3-cameras.js';
+export {
+  type BackboneConfig,
+  type CameraEncoderConfig,
+  DA3_VARIANTS,
+  type Da3Config,
+  type Da3Kind,
+  type Four,
+  type HeadConfig,
+  type NetworkConfig,
+  parseDa3Config,
+  readDa3Config,
+  variantConfig,
+} from './da3-config.js';
+export {
+  Da3Model,
+  type Da3Prediction,
+  type Da3Views,
+  type FeatureMaps,
+  openDa3,
+  type PredictOptions,
+} from './da3-model.js';
+export {
+  inputIntrinsics,
+  type PreparedViews,
+  type PreprocessMethod,
+  type PreprocessOptions,
+  prepareViews,
+} from './da3-preprocess.js';
+export { chooseReferenceView, type ReferenceView } from './da3-reference-view.js';
+export { type Da3Settings, da3Source } from './da3-source.js';
+export { writeRandomWeights, writeTiny } from './tiny-weights.js';
