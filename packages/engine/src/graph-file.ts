@@ -95,7 +95,7 @@ async function filesOf(file: string): Promise<{ name: string; path: string }[]> 
   const graph = { name: path.basename(file), path: await realFile(file, 'the graph') };
   const locations = readLocations(graph.path, file);
   const external = locations.map(async (name) => {
-    const real = await realFile(path.join(path.dirname(file), name), `weights of ${file}`);
+    const real = await realFile(path.resolve(path.dirname(file), name), `weights of ${file}`);
     assertReachable(file, graph.path, name, real);
     return { name, path: real };
   });

@@ -87,7 +87,7 @@ function readExtrinsics(
   outputs: Outputs,
 ): Float32Array {
   if (extrinsics === undefined) return Float32Array.from(pictures.flatMap(() => [...IDENTITY]));
-  const rows = outputs.runs[0]![extrinsics.name]!.shape.at(-2) === 4 ? 4 : 3;
+  const rows = outputs.results[extrinsics.name]!.shape.at(-2) === 4 ? 4 : 3;
   const stored = readOutput(outputs, extrinsics.name, [rows, 4]);
   const matrices = pictures.map((_, view) => {
     const matrix = stored.subarray(view * rows * 4, (view + 1) * rows * 4);

@@ -13,8 +13,8 @@ const output = (...shape: number[]): Readonly<Record<string, GraphResult>> => {
     tokens: { dtype: 'float32', shape, data: Float32Array.from({ length: count }, (_, i) => i) },
   };
 };
-const read = (viewsPerRun: number, ...runs: Readonly<Record<string, GraphResult>>[]) =>
-  readFeatures(PLAN, SIZE, { graph: GRAPH, viewsPerRun, runs });
+const read = (views: number, results: Readonly<Record<string, GraphResult>>) =>
+  readFeatures(PLAN, SIZE, { graph: GRAPH, views, results });
 const patchesOf = (view: number, channels = 2): number[] =>
   Array.from({ length: 6 * channels }, (_, i) => (view * TOKENS + 1) * channels + i);
 
@@ -28,11 +28,6 @@ describe('features', () => {
   it('are those of the last layer', () => {
     const features = read(2, output(4, 1, 2, TOKENS, 2));
     expect([...features.data]).toEqual([...patchesOf(6), ...patchesOf(7)]);
-  });
-
-  it('come from each run where pictures are run alone', () => {
-    const features = read(1, output(1, TOKENS, 2), output(1, TOKENS, 2));
-    expect([...features.data]).toEqual([...patchesOf(0), ...patchesOf(0)]);
   });
 
   it.each([[[2, TOKENS + 1, 2]], [[3, TOKENS, 2]], [[TOKENS]]])(

@@ -4,8 +4,8 @@ import {
   type GeometryLabelsV1,
   type ImageSize,
   relativeToFirst,
+  resampleFeatures,
   resampleLabels,
-  SpatialError,
 } from '@spatialsv/core';
 import { type Cameras, readCameras } from './cameras.js';
 import { readFeatures } from './features.js';
@@ -21,7 +21,7 @@ const MIN_VALID = 0.5;
 /**
  * Labels of the whole pictures, from what the graph gave for the part that it saw.
  * @param to size of the labels; the scale of the network's input where absent.
- * @throws SpatialError DATA_INVALID for results that cannot be labels; CONFIG_INVALID for features of a part.
+ * @throws SpatialError DATA_INVALID for results that cannot be labels.
  */
 export function makeLabels(
   plan: Plan,
@@ -29,29 +29,15 @@ export function makeLabels(
   outputs: Outputs,
   to: Partial<ImageSize>,
 ): GeometryLabelsV1 {
-  if (plan.outputs.features) assertSeenWhole(pictures, outputs);
   const seen = seenLabels(plan, pictures, outputs);
   checkLabels(seen, outputs.graph.path);
   const { scaled } = pictures[0]!;
-  return resampleLabels(seen, {
-    height: to.height ?? scaled.height,
-    width: to.width ?? scaled.width,
-    windows: pictures.map(wholeWindow),
-  });
-}
-
-/** Features stay on their own grid, which spans the whole picture. */
-function assertSeenWhole(pictures: readonly NetworkPicture[], { graph }: Outputs): void {
-  const cut = pictures.find(
-    ({ scaled, width, height }) => scaled.width !== width || scaled.height !== height,
-  );
-  if (cut === undefined) return;
-  const { picture, width, height } = cut;
-  throw new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: `${graph.path}: features of a picture of ${picture.width}×${picture.height} would cover its middle ${width}×${height} alone`,
-    hint: 'Write "input": { "fit": "stretch" }, or leave "features" out.',
-  });
+  const windows = pictures.map(wholeWindow);
+  const { height = scaled.height, width = scaled.width } = to;
+  const whole = resampleLabels(seen, { height, width, windows });
+  if (seen.features === undefined) return whole;
+  const input = { height: seen.height, width: seen.width, windows };
+  return { ...whole, features: resampleFeatures(seen.features, input) };
 }
 
 /** Labels of what the network saw, in the size of its input. */
@@ -78,18 +64,9 @@ function seenLabels(
     ...size,
     ...surface,
     intrinsics: cameras.intrinsics,
-    extrinsicsWorldToCamera: placeViews(plan, cameras.worldToCamera),
+    extrinsicsWorldToCamera: relativeToFirst(cameras.worldToCamera),
     ...(features ? { features } : {}),
   };
-}
-
-/** World = the first camera. Pictures that were run alone have a world each. */
-function placeViews({ views }: Plan, worldToCamera: Float32Array): Float32Array {
-  if (views !== 'one') return relativeToFirst(worldToCamera);
-  const alone = new Float32Array(worldToCamera.length);
-  for (let i = 0; i < alone.length; i += 12)
-    alone.set(relativeToFirst(worldToCamera.subarray(i, i + 12)), i);
-  return alone;
 }
 
 /** Depth, where it is valid, and how sure the network is of it. Pixels without a label have depth 0 and confidence 1. */

@@ -36,7 +36,7 @@ describe('the description of a graph', () => {
 
   it.each([
     [{ views: 0 }, 'views'],
-    [{ views: 'all' }, 'views'],
+    [{ views: 'one' }, 'views'],
     [{ input: { rank: 3 } }, 'input.rank'],
     [{ input: { size: { height: 14 } } }, 'input.size: expected height and width'],
     [{ input: { size: { height: 14, longestSide: 28 } } }, 'input.size: expected'],

@@ -90,8 +90,8 @@ export const manifestSchema = z.strictObject({
   model: z.string().min(1).optional(),
   licence: z.strictObject({ name: z.string().min(1), commercialUse: z.boolean() }).optional(),
   input: inputSchema.optional(),
-  /** Views that the graph was traced for; `any`; or `one`: one run per view, without cameras between them. */
-  views: z.union([size, z.enum(['any', 'one'])]).optional(),
+  /** Views that the graph was traced for, or `any`. */
+  views: z.union([size, z.literal('any')]).optional(),
   outputs: outputsSchema.optional(),
   /** Horizontal, of the whole picture, for graphs that give no intrinsics. */
   fieldOfViewDegrees: z.number().positive().lt(180).optional(),

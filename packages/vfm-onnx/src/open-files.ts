@@ -123,8 +123,11 @@ export async function hashGraph({ files }: Pick<GraphFile, 'files'>): Promise<st
   return createHash('sha256').update(lines.join('')).digest('hex');
 }
 
+/** Files of gigabytes are read at the speed of the disk. */
+const HASH_CHUNK = 1 << 22;
+
 async function hashFile(file: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
+  await pipeline(createReadStream(file, { highWaterMark: HASH_CHUNK }), hash);
   return hash.digest('hex');
 }

@@ -21,8 +21,8 @@ export interface InputPlan {
 /** Everything that decides how a graph is fed and read, nothing left open. */
 export interface Plan {
   readonly input: InputPlan;
-  /** Views of a run. `one`: each picture is a run of its own. */
-  readonly views: number | 'any' | 'one';
+  /** Pictures of a request. */
+  readonly views: number | 'any';
   readonly outputs: OutputsPlan;
   readonly fieldOfViewDegrees?: number;
   readonly pixelCentre: 'half' | 'integer';
@@ -133,8 +133,7 @@ function planViews(
 ): Plan['views'] {
   const hasCameras = outputs.pose !== undefined || outputs.extrinsics !== undefined;
   if (said === undefined) return shape.views ?? (hasCameras || shape.rank === 5 ? 'any' : 1);
-  const asked = said === 'one' ? 1 : said;
-  if (shape.views === undefined || shape.views === asked) return said;
+  if (shape.views === undefined || shape.views === said) return said;
   throw unclear(
     graph,
     `"views" says ${said}, but the graph takes ${shape.views}`,
@@ -142,20 +141,19 @@ function planViews(
   );
 }
 
-/** Labels need the cameras of their views: from the graph, or, where a run has one picture, from the field of view. */
+/** Labels need the cameras of their views: from the graph, or, of a picture alone, from the field of view. */
 function assertCameras(
   graph: Ports,
   views: Plan['views'],
   { pose, extrinsics, intrinsics, points }: OutputsPlan,
   { fieldOfViewDegrees }: Manifest,
 ): void {
-  const isAlone = views === 'one' || views === 1;
-  if (!pose && !extrinsics && (!isAlone || points)) {
+  if (!pose && !extrinsics && (views !== 1 || points)) {
     throw unclear(
       graph,
       'no output is known to say where the cameras are',
-      'Write "outputs": { "extrinsics": { "name": …, "direction": "w2c" or "c2w" } }; or "views": "one" to label each ' +
-        'picture alone, with depth but without cameras.',
+      'Write "outputs": { "extrinsics": { "name": …, "direction": "w2c" or "c2w" } }; or "views": 1 to label one ' +
+        'picture at a time.',
     );
   }
   const known = pose?.name ?? intrinsics;

@@ -3,29 +3,25 @@ import { describeGraph } from './graph-names.js';
 import type { NetworkPicture } from './pictures.js';
 import type { Plan } from './plan.js';
 
-/** Outputs of all views by name, each a list of float32 arrays in the order of the runs. */
+/** What a run gave, by name. */
 export interface Outputs {
   readonly graph: GraphFile;
-  /** Views of each run. */
-  readonly viewsPerRun: number;
-  readonly runs: readonly Readonly<Record<string, GraphResult>>[];
+  readonly views: number;
+  readonly results: Readonly<Record<string, GraphResult>>;
 }
 
-/** Runs the graph on all pictures, or on one after the other. */
+/** Runs the graph on the pictures of a request, all at once. */
 export async function runGraph(
   graph: GraphFile,
   plan: Plan,
   pictures: readonly NetworkPicture[],
   signal: AbortSignal | undefined,
 ): Promise<Outputs> {
-  const batches = plan.views === 'one' ? pictures.map((picture) => [picture]) : [pictures];
-  const runs: Readonly<Record<string, GraphResult>>[] = [];
-  for (const batch of batches) {
-    signal?.throwIfAborted();
-    runs.push(await graph.run({ [plan.input.name]: stack(batch, plan) }, wantedOutputs(plan)));
-  }
   signal?.throwIfAborted();
-  return { graph, viewsPerRun: batches[0]!.length, runs };
+  const inputs = { [plan.input.name]: stack(pictures, plan) };
+  const results = await graph.run(inputs, wantedOutputs(plan));
+  signal?.throwIfAborted();
+  return { graph, views: pictures.length, results };
 }
 
 function stack(pictures: readonly NetworkPicture[], { input }: Plan) {
@@ -44,25 +40,20 @@ const wantedOutputs = ({ outputs }: Plan): string[] => {
 };
 
 /**
- * Values of an output for all views. Dimensions of 1 do not count, so that (1, V, H, W, 1), (V, 1, H, W) and (V, H, W)
+ * Values of an output. Dimensions of 1 do not count, so that (1, V, H, W, 1), (V, 1, H, W) and (V, H, W)
  * are the same.
  * @param perView expected dimensions after that of the views.
  * @throws SpatialError DATA_INVALID when the output has another shape.
  */
 export function readOutput(
-  { graph, viewsPerRun, runs }: Outputs,
+  { graph, views, results }: Outputs,
   name: string,
   perView: readonly number[],
 ): Float32Array {
-  const count = perView.reduce((product, size) => product * size, viewsPerRun);
-  const values = new Float32Array(runs.length * count);
-  for (const [run, results] of runs.entries()) {
-    const { shape, data } = results[name]!;
-    const expected = [viewsPerRun, ...perView];
-    if (squeeze(shape) !== squeeze(expected)) throw misshapen(graph, name, expected, shape);
-    values.set(data as Float32Array, run * count);
-  }
-  return values;
+  const { shape, data } = results[name]!;
+  const expected = [views, ...perView];
+  if (squeeze(shape) === squeeze(expected)) return data as Float32Array;
+  throw misshapen(graph, name, expected, shape);
 }
 
 const squeeze = (shape: readonly number[]): string => shape.filter((size) => size !== 1).join();

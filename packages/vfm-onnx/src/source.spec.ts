@@ -155,20 +155,16 @@ describe('an export of Depth Anything 3', () => {
     expectAllclose(labels.depth, expected, TOLERANCE);
   });
 
-  it('is run on one picture at a time when asked, and then knows of depth alone', () =>
-    withTemporaryFolder(async (folder) => {
-      const weights = await writeOnnx(
-        path.join(folder, 'model.onnx'),
-        da3Graph({ intrinsics: K, input: [1, 1, 3, 14, 28] }),
-      );
-      const labeller = await onnxSource.open({ weights, settings: { views: 'one' } });
-      expect(labeller.provides).toEqual(['depth']);
-      const images = await writePictures(folder, 3, SIZE);
-      const labels = await labeller.doSupervise({ images });
-      expectAllclose(labels.depth, greyMap(3, 'imagenet', 3), TOLERANCE);
-      expect([...labels.extrinsicsWorldToCamera]).toEqual([...IDENTITY, ...IDENTITY, ...IDENTITY]);
-      await labeller.dispose();
-    }));
+  it('labels one picture alone where it was traced for one', async () => {
+    const graph = da3Graph({ intrinsics: K, input: [1, 1, 3, 14, 28] });
+    const labels = await label({ graph, views: 1 });
+    expectAllclose(labels.depth, greyMap(1, 'imagenet', 3), TOLERANCE);
+    expect([...labels.extrinsicsWorldToCamera]).toEqual([...IDENTITY]);
+    await expect(label({ graph })).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      hint: expect.stringContaining('one picture at a time'),
+    });
+  });
 });
 
 const SECOND = rigidFrom(quaternionToMatrix([0.02, -0.1, 0.03, 0.99]), [0.3, -0.4, 0.2]);
@@ -286,16 +282,11 @@ describe('a graph of a single view', () => {
     }
   });
 
-  it('labels several pictures only when told that they are alone', async () => {
+  it('labels one picture at a time', async () => {
     await expect(label({ graph: monoGraph(), manifest })).rejects.toMatchObject({
       code: 'DATA_INVALID',
-      hint: expect.stringContaining('"views": "one"'),
+      message: expect.stringContaining('expected 1 picture'),
     });
-    const labels = await label({
-      graph: monoGraph(),
-      manifest: { ...manifest, views: 'one', outputs: { sky: false } },
-    });
-    expectAllclose(labels.depth, greyMap(2, 'unit', 1), TOLERANCE);
   });
 
   it('says which field of view to write when there is none', async () => {
@@ -385,12 +376,12 @@ describe('a graph that gives features', () => {
     expectAllclose(features!.data, expected, TOLERANCE);
   });
 
-  it('says so when they would not cover the picture', async () => {
-    const size = { width: 40, height: 14 };
-    await expect(label({ graph: withTokens(), manifest, size })).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-      hint: expect.stringContaining('stretch'),
-    });
+  it('has them on a grid over the whole picture where it saw the middle', async () => {
+    const size = { width: 56, height: 14 };
+    const { features } = await label({ graph: withTokens(), manifest, size });
+    expect(features).toMatchObject({ h: 1, w: 4, channels: 3 });
+    const [first, second] = [features!.data.slice(0, 3), features!.data.slice(3, 6)];
+    expect(first).toEqual(second);
   });
 });
 

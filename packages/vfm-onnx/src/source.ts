@@ -1,6 +1,5 @@
 import path from 'node:path';
 import {
-  type GeometryFieldV1,
   type GeometryLabelsV1,
   type GraphFile,
   type LabellerV1,
@@ -74,18 +73,13 @@ const createLabeller = (
   provenance: LabelProvenanceV1,
 ): LabellerV1 => ({
   sourceId: ID,
-  provides: providedBy(plan),
+  provides: onnxSource.provides.filter(
+    (field) => field !== 'feature' || plan.outputs.features !== undefined,
+  ),
   provenance,
   doSupervise: (request) => supervise(graph, plan, request),
   dispose: () => graph.dispose(),
 });
-
-/** Pictures that are run one by one have no common world: their labels are depth alone. */
-const providedBy = ({ views, outputs }: Plan): GeometryFieldV1[] => [
-  'depth',
-  ...(views === 'one' ? [] : (['ray-map', 'point-map', 'camera'] as const)),
-  ...(outputs.features ? (['feature'] as const) : []),
-];
 
 async function supervise(
   graph: GraphFile,
@@ -108,14 +102,17 @@ async function supervise(
 
 /** A graph that was traced for some number of views gives wrong results for another, mostly without an error. */
 function assertViews({ path: file }: GraphFile, { views }: Plan, given: number): void {
-  const fits = typeof views === 'number' ? given === views : given > 0;
-  if (fits) return;
+  if (views === 'any' ? given > 0 : given === views) return;
+  const expected =
+    views === 'any'
+      ? 'pictures'
+      : `${views} picture${views === 1 ? '' : 's'}, as many as it was traced for`;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `${file}: expected ${typeof views === 'number' ? `${views} pictures, as many as it was traced for` : 'pictures'}, found ${given}`,
+    message: `${file}: expected ${expected}, found ${given}`,
     hint:
       views === 1
-        ? 'Label one picture at a time; "views": "one" labels several alone, with depth but without cameras between them.'
+        ? 'This graph knows of no cameras between pictures: label one picture at a time.'
         : 'Give as many pictures as the graph was traced for, or export it for this number of views.',
   });
 }
