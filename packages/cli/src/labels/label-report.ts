@@ -81,11 +81,14 @@ export function endWithFailures(
 ): void {
   if (failures.length === 0) return;
   for (const failure of failures.slice(0, SHOWN)) err(`${describeFailure(failure)}\n`);
+  const missing = failures.some(({ code }) => code === 'FILE_MISSING')
+    ? ' Paths in --data are relative to --image-root.'
+    : '';
   if (failures.length > SHOWN) err(`… and ${failures.length - SHOWN} more\n`);
   throw new SpatialError({
     code: 'DATA_INVALID',
     message: `${failures.length} of ${countSets(sets)} not labelled; ${failureFile(store)} lists them`,
-    hint: 'Correct or leave out their pictures and repeat the command: finished view sets are kept.',
+    hint: `Correct or leave out their pictures and repeat the command: finished view sets are kept.${missing}`,
   });
 }
 
