@@ -1,6 +1,9 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
+import { endianness } from 'node:os';
+import path from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
 import { SpatialError } from '../errors.js';
+import { readAt } from '../files.js';
 import { STORE_VERSION } from './label-value.js';
 
 /** The tables of a store. */
@@ -37,6 +40,26 @@ export interface OpenStoreOptions {
   readonly readOnly?: boolean;
 }
 
+/** Tables with a way to give them back. */
+export interface OpenedTables extends StoreTables {
+  readonly release: () => Promise<void>;
+}
+
+interface Shared {
+  readonly tables: Promise<StoreTables>;
+  users: number;
+  closed?: Promise<void>;
+}
+
+/** What LMDB says to a writer in a process of which another thread reads; for its own thread it is said before. */
+const OPEN_TO_READ = 'No transaction to renew';
+
+/**
+ * What this thread has open. One folder is opened once: to open it again LMDB would wait, with the thread, for a
+ * transaction that needs this thread to end.
+ */
+const opened = new Map<string, Shared>();
+
 /**
  * Opens or creates the tables of a store.
  * @throws SpatialError FILE_MISSING where there is no store to read; DATA_INVALID for a folder that is something else, a
@@ -45,11 +68,54 @@ export interface OpenStoreOptions {
 export const openTables = async (
   folder: string,
   { readOnly = false }: OpenStoreOptions,
-): Promise<StoreTables> => {
+): Promise<OpenedTables> => {
   await prepareFolder(folder, readOnly);
+  const real = await realpath(folder);
+  const [reading, writing] = [`read ${real}`, `write ${real}`];
+  if (!readOnly && opened.has(reading)) throw storeError(folder, new Error(OPEN_TO_READ));
+  const name = readOnly && !opened.has(writing) ? reading : writing;
+  const shared = opened.get(name) ?? { tables: openFresh(folder, readOnly), users: 0 };
+  if (shared.closed !== undefined) {
+    await shared.closed;
+    return openTables(folder, { readOnly });
+  }
+  opened.set(name, shared);
+  shared.users++;
+  return { ...(await takeTables(name, shared)), release: once(() => release(name, shared)) };
+};
+
+const takeTables = async (name: string, shared: Shared): Promise<StoreTables> => {
+  try {
+    return await shared.tables;
+  } catch (error) {
+    opened.delete(name);
+    throw error;
+  }
+};
+
+const once = (action: () => Promise<void>): (() => Promise<void>) => {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= action();
+    return done;
+  };
+};
+
+/** The last user closes: waits for what is being written. */
+const release = async (name: string, shared: Shared): Promise<void> => {
+  shared.users--;
+  if (shared.users > 0) return;
+  const { root } = await shared.tables;
+  shared.closed = root.close().then(() => {
+    opened.delete(name);
+  });
+  await shared.closed;
+};
+
+const openFresh = async (folder: string, readOnly: boolean): Promise<StoreTables> => {
   const root = await openRoot(folder, readOnly);
   try {
-    if (!readOnly) await markNew(root);
+    if (!readOnly) markNew(root);
     checkMarker(root, folder);
     return { root, ...openNamed(root, folder) };
   } catch (error) {
@@ -62,7 +128,7 @@ export const openTables = async (
 
 const prepareFolder = async (folder: string, readOnly: boolean): Promise<void> => {
   const content = await listFolder(folder);
-  if (content?.includes(DATA_FILE)) return;
+  if (content?.includes(DATA_FILE)) return checkDataFile(folder, readOnly);
   if (readOnly) throw noStore(folder, content === undefined ? 'nothing' : 'no labels');
   const foreign = content?.find((name) => name !== LOCK_FILE);
   if (foreign !== undefined) throw notAStore(folder, `a folder that holds "${foreign}"`);
@@ -79,6 +145,36 @@ const listFolder = async (folder: string): Promise<readonly string[] | undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw storeError(folder, error);
+  }
+};
+
+/** Where the first page says what it is, after the 24 bytes that every page begins with on 64-bit machines. */
+const MAGIC_AT = 24;
+const HEAD_BYTES = MAGIC_AT + 8;
+const LMDB_MAGIC = 0xbeefc0de;
+const LMDB_VERSION = 2;
+const isLittleEndian = endianness() === 'LE';
+
+/** LMDB itself crashes on a file that is not its own. An empty one is a store whose making was stopped at once. */
+const checkDataFile = async (folder: string, readOnly: boolean): Promise<void> => {
+  const head = await readHead(path.join(folder, DATA_FILE)).catch((error: unknown) => {
+    throw storeError(folder, error);
+  });
+  if (head.byteLength === 0 && !readOnly) return;
+  if (head.byteLength === 0) throw noStore(folder, 'no labels');
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const isLmdb =
+    head.byteLength === HEAD_BYTES && view.getUint32(MAGIC_AT, isLittleEndian) === LMDB_MAGIC;
+  if (isLmdb && view.getUint32(MAGIC_AT + 4, isLittleEndian) === LMDB_VERSION) return;
+  throw storeError(folder, new Error(`MDB_INVALID: ${DATA_FILE} has another first page`));
+};
+
+const readHead = async (file: string): Promise<Uint8Array> => {
+  const handle = await open(file, 'r');
+  try {
+    return await readAt(handle, 0, HEAD_BYTES);
+  } finally {
+    await handle.close();
   }
 };
 
@@ -115,8 +211,8 @@ const openRoot = async (folder: string, readOnly: boolean): Promise<StoreTables[
 };
 
 /** Marks a fresh LMDB file as a store; leaves one that holds something else alone. */
-const markNew = (root: StoreTables['root']): Promise<void> =>
-  root.transaction(() => {
+const markNew = (root: StoreTables['root']): void =>
+  root.transactionSync(() => {
     const { entryCount } = root.getStats() as { entryCount: number };
     if (entryCount === 0) root.putSync(MARKER, JSON.stringify({ version: STORE_VERSION }));
   });
@@ -158,6 +254,11 @@ interface Complaint {
 }
 
 const COMPLAINTS: readonly Complaint[] = [
+  {
+    pattern: new RegExp(OPEN_TO_READ),
+    problem: 'this process has the store open to read and cannot open it to write as well',
+    hint: 'Open it to write first, or close it before.',
+  },
   {
     pattern: /EACCES|EPERM|permission|EROFS|read-only file system|not permitted/i,
     problem: 'no permission',

@@ -26,7 +26,16 @@ export interface LabelKeyRequest {
 export const labelKey = (request: LabelKeyRequest): string => {
   const { source, model, settings, weightsSha256 } = request.provenance;
   const { images, height, width } = request;
-  const content = { KEY_VERSION, images, source, model, settings, weightsSha256, height, width };
+  const content = {
+    keyVersion: KEY_VERSION,
+    images,
+    source,
+    model,
+    settings,
+    weightsSha256,
+    height,
+    width,
+  };
   return createHash('sha256').update(canonicalJson(content)).digest('hex');
 };
 

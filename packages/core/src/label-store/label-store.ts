@@ -8,7 +8,13 @@ import {
   isHeld,
   parseClaim,
 } from './claims.js';
-import { type OpenStoreOptions, openTables, type StoreTables, storeError } from './environment.js';
+import {
+  type OpenedTables,
+  type OpenStoreOptions,
+  openTables,
+  type StoreTables,
+  storeError,
+} from './environment.js';
 import { canonicalJson } from './label-key.js';
 import { decodeLabels, encodeLabels, type LabelRecord, parseRecord } from './label-value.js';
 import type { LabelSummary, StoredLabels } from './types.js';
@@ -23,9 +29,9 @@ const KEY_PAGE = 1000;
 export class LabelStore {
   readonly folder: string;
   readonly readOnly: boolean;
-  readonly #tables: StoreTables;
+  readonly #tables: OpenedTables;
 
-  private constructor(folder: string, readOnly: boolean, tables: StoreTables) {
+  private constructor(folder: string, readOnly: boolean, tables: OpenedTables) {
     this.folder = folder;
     this.readOnly = readOnly;
     this.#tables = tables;
@@ -234,9 +240,9 @@ export class LabelStore {
     );
   }
 
-  /** Waits for what is being written and closes the store. */
-  async close(): Promise<void> {
-    await this.#tables.root.close();
+  /** Waits for what is being written and closes the store; nothing may be asked of it afterwards. */
+  close(): Promise<void> {
+    return this.#tables.release();
   }
 }
 

@@ -18,13 +18,13 @@ export interface Script {
   readonly ended: Promise<void>;
 }
 
-/** @param shell limits of the process, for example `ulimit -f 100`. */
+/** @param shell limits of the process, for example `ulimit -f 100`; what LMDB then writes to stderr is left out. */
 export const startScript = (name: string, args: readonly unknown[], shell?: string): Script => {
   const node = [process.execPath, '-C', '@spatialsv/source', '-r', REGISTER];
   const command = [...node, path.join(__dirname, name), ...args.map(String)];
   const [program, ...rest] =
     shell === undefined ? command : ['bash', '-c', `${shell}; exec "$@"`, 'bash', ...command];
-  const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', shell === undefined ? 'inherit' : 'ignore'] });
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout! }).on('line', (line) => lines.push(line));
   const ended = once(reader, 'close').then(() => undefined);
