@@ -8,7 +8,7 @@ import {
 } from '@spatialsv/core';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { da3Labels, decoderCameras, rayCameras } from './da3-labels.js';
-import type { Da3Prediction } from './da3-model.js';
+import type { Da3Prediction } from './da3-prediction.js';
 
 const SIZE = { width: 56, height: 42 };
 const K = [50, 0, 28, 0, 48, 21, 0, 0, 1];

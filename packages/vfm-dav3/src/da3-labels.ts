@@ -10,7 +10,7 @@ import {
 } from '@spatialsv/core';
 import { POSE_SIZE } from './da3-cameras.js';
 import { skyMask } from './da3-metric.js';
-import type { Da3Prediction } from './da3-model.js';
+import type { Da3Prediction } from './da3-prediction.js';
 import type { PreparedViews } from './da3-preprocess.js';
 
 /**

@@ -7,8 +7,9 @@ import {
   withTemporaryFolder,
 } from '@spatialsv/core/testing';
 import { parseDa3Config } from './da3-config.js';
-import { type Da3Prediction, openDa3 } from './da3-model.js';
+import { openDa3 } from './da3-model.js';
 import { da3Shapes } from './da3-names.js';
+import type { Da3Prediction } from './da3-prediction.js';
 import type { ReferenceView } from './da3-reference-view.js';
 import { waves, writeFilled } from './testing/fill.js';
 import { type TinyConfig, tinyConfigFile } from './testing/tiny-config.js';

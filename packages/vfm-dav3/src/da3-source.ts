@@ -20,7 +20,8 @@ import {
   rayCameras,
 } from './da3-labels.js';
 import { metricDepth } from './da3-metric.js';
-import { type Da3Model, type Da3Prediction, openDa3 } from './da3-model.js';
+import { type Da3Model, openDa3 } from './da3-model.js';
+import type { Da3Prediction } from './da3-prediction.js';
 import {
   inputIntrinsics,
   PREPROCESS_METHODS,

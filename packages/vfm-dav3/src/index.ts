@@ -12,14 +12,14 @@ export {
   readDa3Config,
   variantConfig,
 } from './da3-config.js';
-export {
-  Da3Model,
-  type Da3Prediction,
-  type Da3Views,
-  type FeatureMaps,
-  openDa3,
-  type PredictOptions,
-} from './da3-model.js';
+export { Da3Model, openDa3 } from './da3-model.js';
+export type {
+  Da3Prediction,
+  Da3Views,
+  FeatureMaps,
+  NetworkOutputs,
+  PredictOptions,
+} from './da3-prediction.js';
 export {
   inputIntrinsics,
   type PreparedViews,

@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import {
   createRandom,
-  type Random,
   type TensorSource,
   writeFileAtomic,
   writeSafetensors,
@@ -67,40 +66,55 @@ const randomSource = (name: string, shape: readonly number[], seed: number): Ten
   dtype: 'F32',
   shape,
   bytes: async function* () {
-    const count = shape.reduce((a, b) => a * b, 1);
-    const random = createRandom(seed);
-    const value = distribution(name, shape);
-    for (let start = 0; start < count; start += PIECE) {
-      const piece = new Float32Array(Math.min(PIECE, count - start));
-      for (let i = 0; i < piece.length; i++) piece[i] = value(random, start + i);
-      yield new Uint8Array(piece.buffer);
+    const fixed = cameraBias(name);
+    if (fixed !== undefined) {
+      yield new Uint8Array(Float32Array.from(fixed).buffer);
+      return;
     }
+    const count = shape.reduce((a, b) => a * b, 1);
+    const draw = uniformValues(seed, rangeOf(name, shape));
+    for (let start = 0; start < count; start += PIECE)
+      yield new Uint8Array(draw(Math.min(PIECE, count - start)).buffer);
   },
 });
 
-/** Biases of the camera decoder: the identity, and a field of view of 1 rad. */
-const CAMERA_BIASES: Readonly<Record<string, readonly number[]>> = {
-  'fc_t.bias': [0, 0, 0],
-  'fc_qvec.bias': [0, 0, 0, 1],
-  'fc_fov.0.bias': [1, 1],
+/** Camera biases: the identity, and a field of view of 1 rad. */
+const cameraBias = (name: string): readonly number[] | undefined => {
+  const biases = { fc_t: [0, 0, 0], fc_qvec: [0, 0, 0, 1], 'fc_fov.0': [1, 1] };
+  return Object.entries(biases).find(([layer]) => name.endsWith(`cam_dec.${layer}.bias`))?.[1];
 };
+
+type Range = readonly [low: number, high: number];
 
 /** Outputs that are to stay near their bias. */
 const isOutput = (name: string): boolean =>
   /\.(fc_t|fc_qvec|fc_fov\.0|(sky_)?output_conv2\.2)\.weight$/.test(name);
 
-/** Value of element i of a tensor: norms near 1, biases near 0, other weights with unit gain. */
-const distribution = (
-  name: string,
-  shape: readonly number[],
-): ((random: Random, i: number) => number) => {
-  const camera = Object.keys(CAMERA_BIASES).find((ending) => name.endsWith(`cam_dec.${ending}`));
-  if (camera !== undefined) return (_, i) => CAMERA_BIASES[camera]![i]!;
-  if (name.endsWith('.gamma')) return (random) => random.uniform(0.1, 0.3);
-  if (shape.length === 1 && name.endsWith('.weight')) return (random) => random.uniform(0.9, 1.1);
-  if (name.endsWith('bias')) return (random) => random.uniform(-0.05, 0.05);
-  if (!name.endsWith('weight')) return (random) => random.uniform(-0.5, 0.5);
+/** Norms near 1, biases near 0, other weights with unit gain. */
+const rangeOf = (name: string, shape: readonly number[]): Range => {
+  if (name.endsWith('.gamma')) return [0.1, 0.3];
+  if (shape.length === 1 && name.endsWith('.weight')) return [0.9, 1.1];
+  if (name.endsWith('bias')) return [-0.05, 0.05];
+  if (!name.endsWith('weight')) return [-0.5, 0.5];
   const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
   const limit = Math.sqrt(3 / inputs) * (isOutput(name) ? 0.02 : 1);
-  return (random) => random.uniform(-limit, limit);
+  return [-limit, limit];
+};
+
+/** Draws the next values of a stream. Marsaglia's xorshift, inlined: the giant has more than 10⁹ weights. */
+const uniformValues = (seed: number, [low, high]: Range): ((count: number) => Float32Array) => {
+  const scale = (high - low) / 2 ** 32;
+  let state = 1 + createRandom(seed).integer(2 ** 32 - 1);
+  return (count) => {
+    const values = new Float32Array(count);
+    let x = state;
+    for (let i = 0; i < count; i++) {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      values[i] = low + (x >>> 0) * scale;
+    }
+    state = x;
+    return values;
+  };
 };
