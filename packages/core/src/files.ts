@@ -67,8 +67,8 @@ const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> =>
   }
 };
 
-/** Makes a rename durable; file systems that cannot sync a folder (Windows) keep their own promise. */
-const syncFolder = async (folder: string): Promise<void> => {
+/** Makes a new name in a folder durable; file systems that cannot sync a folder (Windows) keep their own promise. */
+export const syncFolder = async (folder: string): Promise<void> => {
   const handle = await open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => undefined);
   await handle?.close();

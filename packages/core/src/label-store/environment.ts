@@ -3,7 +3,7 @@ import { endianness } from 'node:os';
 import path from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
 import { SpatialError } from '../errors.js';
-import { readAt } from '../files.js';
+import { readAt, syncFolder } from '../files.js';
 import { STORE_VERSION } from './label-value.js';
 
 /** The tables of a store. */
@@ -115,7 +115,7 @@ const release = async (name: string, shared: Shared): Promise<void> => {
 const openFresh = async (folder: string, readOnly: boolean): Promise<StoreTables> => {
   const root = await openRoot(folder, readOnly);
   try {
-    if (!readOnly) markNew(root);
+    if (!readOnly) await markNew(root, folder);
     checkMarker(root, folder);
     return { root, ...openNamed(root, folder) };
   } catch (error) {
@@ -211,11 +211,16 @@ const openRoot = async (folder: string, readOnly: boolean): Promise<StoreTables[
 };
 
 /** Marks a fresh LMDB file as a store; leaves one that holds something else alone. */
-const markNew = (root: StoreTables['root']): void =>
-  root.transactionSync(() => {
+const markNew = async (root: StoreTables['root'], folder: string): Promise<void> => {
+  const isNew = root.transactionSync(() => {
     const { entryCount } = root.getStats() as { entryCount: number };
     if (entryCount === 0) root.putSync(MARKER, JSON.stringify({ version: STORE_VERSION }));
+    return entryCount === 0;
   });
+  if (!isNew) return;
+  await syncFolder(folder);
+  await syncFolder(path.dirname(path.resolve(folder)));
+};
 
 const checkMarker = (root: StoreTables['root'], folder: string): void => {
   const marker = root.get(MARKER);

@@ -59,6 +59,18 @@ describe('LabelStore', () => {
     });
   });
 
+  it('gives arrays that stay as they are when something else is read', async () => {
+    const other = sampleStoredLabels(7, { views: 3, height: 40, width: 30, grid: [9, 9, 64] });
+    await withStore(async (store) => {
+      for (const { key, stored } of [first, second, other]) await store.write(key, stored);
+      const read = [first, second, other].map(({ key }) => store.read(key)!.labels);
+      [first, second, other].forEach(({ stored }, i) => {
+        expect(read[i]!.intrinsics).toEqual(stored.labels.intrinsics);
+        expect(read[i]!.extrinsicsWorldToCamera).toEqual(stored.labels.extrinsicsWorldToCamera);
+      });
+    });
+  });
+
   it('sums labels up without their arrays', async () => {
     await withStore(async (store) => {
       await store.write(first.key, first.stored);
