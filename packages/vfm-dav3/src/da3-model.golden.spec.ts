@@ -44,7 +44,7 @@ const CASES = [
   'nested',
 ];
 
-const RELATIVE = 1e-4;
+const RELATIVE = 2e-5;
 
 const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
