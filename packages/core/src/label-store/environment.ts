@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import path from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
@@ -132,9 +132,19 @@ const prepareFolder = async (folder: string, readOnly: boolean): Promise<void> =
   if (readOnly) throw noStore(folder, content === undefined ? 'nothing' : 'no labels');
   const foreign = content?.find((name) => name !== LOCK_FILE);
   if (foreign !== undefined) throw notAStore(folder, `a folder that holds "${foreign}"`);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(folder).catch((error: unknown) => {
     throw storeError(folder, error);
   });
+};
+
+/** Well above what an empty store and its locks take. */
+const LEAST_FREE_BYTES = 1 << 20;
+
+/** A new store needs room for its first pages: LMDB itself crashes without it. */
+const makeFolder = async (folder: string): Promise<void> => {
+  await mkdir(folder, { recursive: true });
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < LEAST_FREE_BYTES) throw new Error(`no space left: ${bavail * bsize} bytes`);
 };
 
 /** @returns undefined where there is nothing. */
@@ -262,12 +272,12 @@ const COMPLAINTS: readonly Complaint[] = [
   {
     pattern: new RegExp(OPEN_TO_READ),
     problem: 'this process has the store open to read and cannot open it to write as well',
-    hint: 'Open it to write first, or close it before.',
+    hint: 'Open it to write before anything of this process reads it, or write in another process.',
   },
   {
     pattern: /EACCES|EPERM|permission|EROFS|read-only file system|not permitted/i,
     problem: 'no permission',
-    hint: 'Writing needs a folder that you may write to; reading needs to write its lock.mdb too: ask its owner, or copy the store.',
+    hint: 'Open it to read, ask its owner for the permission to write, or name another folder.',
   },
   {
     // LMDB calls it an input/output error when the disk took only a part of what it was given.
