@@ -16,6 +16,7 @@ export {
   type DeviceTensor,
   deviceNames,
   openDevice,
+  type RunOptions,
   type RunValue,
   registerDevice,
 } from './devices/index.js';

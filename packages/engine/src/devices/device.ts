@@ -36,6 +36,14 @@ export interface CompileOptions {
   readonly prepareWeights?: boolean;
 }
 
+export interface RunOptions {
+  /**
+   * Gives back what only runs need: free working memory, and the pages of mapped weights (Linux), which stay in the
+   * system's cache. A network that runs as several programs, one after the other, then needs the memory of the largest one.
+   */
+  readonly release?: boolean;
+}
+
 export interface CompiledProgram {
   readonly outputs: Tree<TensorSpec>;
   /**
@@ -44,7 +52,11 @@ export interface CompiledProgram {
    * @returns the outputs that are not state; they belong to the caller.
    * @throws EngineError INPUT_INVALID for a missing, unknown or misshapen input.
    */
-  run(inputs: Tree<RunValue>, into?: Tree<DeviceTensor>): Promise<Tree<DeviceTensor>>;
+  run(
+    inputs: Tree<RunValue>,
+    into?: Tree<DeviceTensor>,
+    options?: RunOptions,
+  ): Promise<Tree<DeviceTensor>>;
   /** Writes the graph as an ONNX file. Frozen weights stay where they are and are referred to by relative path. */
   save(path: string): Promise<void>;
   dispose(): Promise<void>;

@@ -1,7 +1,8 @@
+import { realpathSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import { type Binding, DeviceValue, type Session } from '../executor/index.js';
+import { type Binding, DeviceValue, releaseMappedPages, type Session } from '../executor/index.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { writesInPlace } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -13,6 +14,7 @@ import type {
   CompileOptions,
   CompileStats,
   DeviceTensor,
+  RunOptions,
   RunValue,
 } from './device.js';
 import { ExecutorTensor } from './executor-tensor.js';
@@ -37,6 +39,8 @@ export class ExecutorProgram implements CompiledProgram {
   readonly outputs: Tree<TensorSpec>;
   private readonly binding: Binding;
   private readonly plans: readonly OutputPlan[];
+  /** Files of mapped weights. */
+  private readonly files: ReadonlySet<string>;
   private queue: Promise<unknown> = Promise.resolve();
 
   private readonly plain: () => Graph;
@@ -59,6 +63,7 @@ export class ExecutorProgram implements CompiledProgram {
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
+    this.files = mappedFiles(traced.graph);
     this.plans = planOutputs(traced, options, session.device === 'cpu');
     const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
     this.outputs = nest(returned);
@@ -68,8 +73,12 @@ export class ExecutorProgram implements CompiledProgram {
     return this.plans.some((plan) => plan.path === name && plan.state);
   }
 
-  run(inputs: Tree<RunValue>, into: Tree<DeviceTensor> = {}): Promise<Tree<DeviceTensor>> {
-    const result = this.queue.then(() => this.runNow(inputs, into));
+  run(
+    inputs: Tree<RunValue>,
+    into: Tree<DeviceTensor> = {},
+    { release = false }: RunOptions = {},
+  ): Promise<Tree<DeviceTensor>> {
+    const result = this.queue.then(() => this.runNow(inputs, into, release));
     this.queue = result.catch(() => undefined);
     return result;
   }
@@ -77,6 +86,7 @@ export class ExecutorProgram implements CompiledProgram {
   private async runNow(
     inputs: Tree<RunValue>,
     into: Tree<DeviceTensor>,
+    release: boolean,
   ): Promise<Tree<DeviceTensor>> {
     const given = new Map(flatten(inputs, isRunValue));
     const temporary = await this.bindInputs(given);
@@ -85,10 +95,11 @@ export class ExecutorProgram implements CompiledProgram {
       new Map(flatten<ExecutorTensor>(into as Tree<ExecutorTensor>, isExecutorTensor)),
     );
     try {
-      await this.binding.run();
+      await this.binding.run({ trimMemory: release });
     } finally {
       for (const value of temporary) value.dispose();
     }
+    if (release) releaseMappedPages(this.files);
     this.exchangeState(given);
     return nest(this.collect(made));
   }
@@ -203,6 +214,13 @@ export class ExecutorProgram implements CompiledProgram {
     this.binding.dispose();
     this.session.dispose();
   }
+}
+
+/** Real paths of the files that frozen weights lie in. */
+function mappedFiles(graph: Graph): ReadonlySet<string> {
+  const values = graph.nodes.flatMap(({ inputs }) => inputs);
+  const files = new Set(values.flatMap((value) => value?.mapped?.file ?? []));
+  return new Set([...files].map((file) => realpathSync(file)));
 }
 
 function planOutputs(traced: Traced, options: CompileOptions, mayAlias: boolean): OutputPlan[] {

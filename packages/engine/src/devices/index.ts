@@ -43,6 +43,7 @@ export {
   type DeviceTensor,
   deviceNames,
   openDevice,
+  type RunOptions,
   type RunValue,
   registerDevice,
 } from './device.js';
