@@ -143,12 +143,14 @@ function startWriter(folder: string, first: number) {
   const lines = createInterface({ input: child.stdout }).on('line', (line) => {
     seeds.push(Number(line));
   });
-  const ended = once(lines, 'close');
+  const ended = Promise.all([once(lines, 'close'), once(child, 'close')]);
   return { child, seeds, reported: Promise.race([once(lines, 'line'), ended]), ended };
 }
 
-async function killWriter(writer: Writer): Promise<readonly number[]> {
-  writer.child.kill('SIGKILL');
-  await writer.ended;
-  return writer.seeds;
+/** @throws Error when the writer had ended by itself, or had written nothing: that would be no kill. */
+async function killWriter({ child, seeds, ended }: Writer): Promise<readonly number[]> {
+  child.kill('SIGKILL');
+  await ended;
+  if (child.signalCode === 'SIGKILL' && seeds.length > 0) return seeds;
+  throw new Error(`a writer ended by itself (code ${child.exitCode}) after ${seeds.length} sets`);
 }

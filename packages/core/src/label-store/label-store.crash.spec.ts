@@ -12,6 +12,13 @@ const seedsOf = ({ lines }: Script): number[] =>
 
 const keyOf = (seed: number): string => sampleStoredLabels(seed).key;
 
+/** Ends a process that still runs: one that had ended by itself would prove nothing. */
+const kill = async (script: Script): Promise<void> => {
+  script.process.kill('SIGKILL');
+  await script.ended;
+  expect(script.process.signalCode).toBe('SIGKILL');
+};
+
 /** Everything reported is there, and everything there is sound, reported or not. */
 const expectSound = async (folder: string, reported: readonly number[]): Promise<void> => {
   const store = await LabelStore.open(folder);
@@ -30,12 +37,11 @@ describe('a writer that is killed', () => {
     const random = createRandom(Date.now());
     await withTemporaryFolder(async (folder) => {
       const reported: number[] = [];
-      for (let kill = 0; kill < 5; kill++) {
-        const writer = startScript('writer.cjs', [folder, kill * MANY, MANY]);
-        await writer.printed(kill === 0 ? 1 : 2);
-        await sleep(random.uniform(0, kill === 0 ? 20 : 200));
-        writer.process.kill('SIGKILL');
-        await writer.ended;
+      for (let round = 0; round < 5; round++) {
+        const writer = startScript('writer.cjs', [folder, round * MANY, MANY]);
+        await writer.printed(round === 0 ? 1 : 2);
+        await sleep(random.uniform(0, round === 0 ? 20 : 200));
+        await kill(writer);
         reported.push(...seedsOf(writer));
         await expectSound(folder, reported);
       }
@@ -48,11 +54,9 @@ describe('a writer that is killed', () => {
       const writers = [0, 1].map((i) => startScript('writer.cjs', [folder, i * MANY, MANY]));
       await Promise.all(writers.map((writer) => writer.printed(5)));
       const [killed, other] = writers as [Script, Script];
-      killed.process.kill('SIGKILL');
-      await killed.ended;
+      await kill(killed);
       await other.printed(other.lines.length + 30);
-      other.process.kill('SIGKILL');
-      await other.ended;
+      await kill(other);
       await expectSound(folder, writers.flatMap(seedsOf));
     });
   }, 60_000);
@@ -64,8 +68,7 @@ describe('a writer that is killed', () => {
       await claimer.printed(1);
       expect(claimer.lines).toEqual(['true']);
       expect(await store.claim(keyOf(1), createClaimOwner())).toBe(false);
-      claimer.process.kill('SIGKILL');
-      await claimer.ended;
+      await kill(claimer);
       expect(await store.claim(keyOf(1), createClaimOwner())).toBe(true);
       await store.close();
     });

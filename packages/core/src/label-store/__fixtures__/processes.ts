@@ -27,7 +27,7 @@ export const startScript = (name: string, args: readonly unknown[], shell?: stri
   const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', shell === undefined ? 'inherit' : 'ignore'] });
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout! }).on('line', (line) => lines.push(line));
-  const ended = once(reader, 'close').then(() => undefined);
+  const ended = Promise.all([once(reader, 'close'), once(child, 'close')]).then(() => undefined);
   const printed = async (count: number): Promise<void> => {
     while (lines.length < count)
       if ((await Promise.race([once(reader, 'line'), ended])) === undefined) return;
