@@ -1,18 +1,9 @@
-import { existsSync } from 'node:fs';
-import { variantConfig, writeRandomWeights } from './dist/index.js';
-import { NetworkPrograms } from './dist/da3-programs.js';
-import { openDa3Weights } from './dist/da3-weights.js';
+import { existsSync, readFileSync } from 'node:fs';
+import { variantConfig, writeRandomWeights, openDa3 } from './dist/index.js';
 const name = process.argv[2]; const folder = `/tmp/dav3full/${name}`;
-if (!existsSync(folder)) await writeRandomWeights(folder, variantConfig(name), 1);
-const config = variantConfig(name);
-const w = await openDa3Weights(folder, config);
-const p = new NetworkPrograms(config.anyView, w.anyView, 'cpu');
-const g = { h: 27, w: 36 };
-const time = async (label, prog, inputs) => { let out; let best=1e9; for (let i=0;i<4;i++){ const t=performance.now(); out = await prog.run(inputs); best=Math.min(best,performance.now()-t);} console.log(label, Math.round(best),'ms', (prog.stats.flops/1e9).toFixed(1),'GFLOP', (prog.stats.flops/1e6/best).toFixed(0),'GFLOP/s', 'session', Math.round(prog.stats.sessionMs), 'trace', Math.round(prog.stats.traceMs), 'nodes', prog.stats.nodes); return out; };
-const enc = await time('encode', await p.encode(g), { image: new Float32Array(378*504*3).map((_,i)=>Math.sin(i)) });
-const mix = await time('mix1', await p.mix({ ...g, views: 1, knownCameras: false }), { states: { 0: enc.state } });
-await time('mix3', await p.mix({ ...g, views: 3, knownCameras: false }), { states: { 0: enc.state, 1: enc.state, 2: enc.state } });
-const taps = Object.fromEntries(['0','1','2','3'].map((k)=>[k, mix.taps[k]['0']]));
-await time('head', await p.head(g, false), { taps });
-await time('head rays', await p.head(g, true), { taps });
-await p.dispose();
+if (!existsSync(`${folder}/model.safetensors`)) { const t=performance.now(); await writeRandomWeights(folder, variantConfig(name), 1); console.log('write s', (performance.now()-t)/1000); }
+const model = await openDa3(folder);
+const views = Number(process.argv[3]);
+const pixels = Array.from({ length: views }, (_, v) => new Float32Array(378*504*3).map((_, i) => Math.sin(i + v)));
+for (let i = 0; i < Number(process.argv[4]); i++) { const t = performance.now(); await model.predict({ views, height: 378, width: 504, pixels }, { rays: false }); const st = readFileSync('/proc/self/status','utf8'); console.log(name, views, Math.round(performance.now()-t), 'ms', st.match(/VmHWM.*/)[0], st.match(/RssAnon.*/)[0]); }
+await model.dispose();

@@ -40,14 +40,19 @@ const gridOf = ({ height, width }: Da3Views) => ({ h: height / PATCH, w: width /
 
 const allViews = ({ views }: Run): readonly number[] => [...Array(views.views).keys()];
 
-/** Runs one program; what it gives is freed at the end of the run at the latest. */
+/**
+ * Runs one program; what it gives is freed at the end of the run at the latest.
+ * @param view that the program is run for. After the last one it gives its memory back: the next program needs it.
+ */
 const step = async <Outputs extends object>(
-  { options, tensors }: Run,
+  { views, options, tensors }: Run,
   program: CompiledProgram,
   inputs: Parameters<CompiledProgram['run']>[0],
+  view = views.views - 1,
 ): Promise<Outputs> => {
   options.signal?.throwIfAborted();
-  return tensors.own((await program.run(inputs)) as Outputs);
+  const release = view === views.views - 1;
+  return tensors.own((await program.run(inputs, {}, { release })) as Outputs);
 };
 
 interface Encoded {
@@ -57,7 +62,7 @@ interface Encoded {
 
 const encode = async (run: Run, view: number): Promise<Encoded> => {
   const program = await run.programs.encode(gridOf(run.views));
-  return step(run, program, { image: run.views.pixels[view]! });
+  return step(run, program, { image: run.views.pixels[view]! }, view);
 };
 
 /** Maps of the dense head, view by view; taps are freed as soon as they are used. */
@@ -73,7 +78,7 @@ const decode = async (
     const taps = await tapsOf(view);
     await features?.add(view, taps['3']!);
     const program = await programs.head(gridOf(views), names.includes('rays'));
-    const outputs = await step<ViewTaps>(run, program, { taps });
+    const outputs = await step<ViewTaps>(run, program, { taps }, view);
     for (const [i, name] of names.entries()) await collected[i]!.take(view, outputs[name]!);
     tensors.free(taps, outputs);
   }
