@@ -23,46 +23,45 @@ const ENCODER_EPSILON = 1e-6;
 const ALTERNATING_EPSILON = 1e-5;
 const ROTARY_BASE = 100;
 
+/** Patches of a view, in rows and columns. */
+export interface PatchGrid {
+  readonly h: number;
+  readonly w: number;
+}
+
+/** Result of one step; tokens of a view are camera, registers, then patches row by row. */
+export interface AggregatedStep {
+  /** (V, 1 + registers + N, C), what the next step takes. */
+  readonly tokens: Tensor;
+  /** (V, 1 + registers + N, 2·C), the result of the frame block beside that of the global block: what heads read. */
+  readonly joined: Tensor;
+}
+
 /**
- * Aggregates a view set (a program).
- * @param parameters scope `aggregator`.
- * @param images (V, H, W, 3) in 0..1, sides multiples of the patch.
- * @param steps which steps to give back, 0 … depth − 1.
- * @returns step → (V, 1 + registers + N, 2·C), the result of the frame block beside that of the global block. Tokens of a
- *   view: camera, registers, then patches row by row.
+ * One step: attention within each view, then over all views (a program).
+ * @param parameters scope `aggregator`. @param tokens (V, 1 + registers + N, C).
+ * @param step 0 … depth − 1. @param rotary of {@link viewRotary}.
  */
-export function aggregate(
+export function aggregateStep(
   config: VggtConfig,
   parameters: ParameterScope,
-  images: Tensor,
-  steps: readonly number[],
-): ReadonlyMap<number, Tensor> {
-  const patches = encodePatches(config, parameters.scope('patch_embed'), images);
-  const views = images.shape[0]!;
-  let tokens: Tensor = tf.concat([specialTokens(parameters, views), patches], 1);
-  const [, perView, channels] = tokens.shape as [number, number, number];
+  tokens: Tensor,
+  step: number,
+  rotary: ViewRotary,
+): AggregatedStep {
+  const [views, perView, channels] = tokens.shape as [number, number, number];
   const block = alternatingBlock(config);
-  const rotary = rotaryOfViews(config, images);
-  const kept = new Map<number, Tensor>();
-  for (let step = 0; step < config.aggregator.depth; step++) {
-    const ofFrames = visionBlock(
-      block,
-      parameters.scope(`frame_blocks.${step}`),
-      tokens,
-      rotary(1),
-    );
-    const joined = tf.reshape(ofFrames, [1, views * perView, channels]);
-    const ofAll = visionBlock(
-      block,
-      parameters.scope(`global_blocks.${step}`),
-      joined,
-      rotary(views),
-    );
-    tokens = tf.reshape(ofAll, [views, perView, channels]);
-    if (steps.includes(step)) kept.set(step, tf.concat([ofFrames, tokens], 2));
-  }
-  return kept;
+  const frame = parameters.scope(`frame_blocks.${step}`);
+  const ofFrames = visionBlock(block, frame, tokens, rotary(1));
+  const all = tf.reshape(ofFrames, [1, views * perView, channels]);
+  const global = parameters.scope(`global_blocks.${step}`);
+  const ofAll = tf.reshape(visionBlock(block, global, all, rotary(views)), tokens.shape);
+  return { tokens: ofAll, joined: tf.concat([ofFrames, ofAll], 2) };
 }
+
+/** Camera and register tokens before the patches of each view. @param patches (V, N, C). @param parameters scope `aggregator`. */
+export const withSpecialTokens = (parameters: ParameterScope, patches: Tensor): Tensor =>
+  tf.concat([specialTokens(parameters, patches.shape[0]!), patches], 1);
 
 /** (V, H, W, 3) → (V, N, C) normalised patch tokens of the encoder. @param parameters scope `aggregator.patch_embed`. */
 export function encodePatches(
@@ -96,7 +95,7 @@ function withEncoderTokens(config: VggtConfig, parameters: ParameterScope, image
   return tf.concat([tf.tile(special, [views, 1, 1]), tf.add(patches, positions)], 1);
 }
 
-const gridOf = ({ patchSize }: VggtConfig, images: Tensor): { h: number; w: number } => ({
+const gridOf = ({ patchSize }: VggtConfig, images: Tensor): PatchGrid => ({
   h: images.shape[1]! / patchSize,
   w: images.shape[2]! / patchSize,
 });
@@ -117,9 +116,11 @@ const alternatingBlock = ({ aggregator }: VggtConfig): VisionBlockConfig => ({
   mlp: 'gelu',
 });
 
-/** Tables of the tokens of one or of all views: special tokens at (0, 0), patches from (1, 1); views are not told apart. */
-function rotaryOfViews(config: VggtConfig, images: Tensor): (views: number) => RotaryTables {
-  const { h, w } = gridOf(config, images);
+/** Tables of the tokens of so many views in one sequence. */
+export type ViewRotary = (views: number) => RotaryTables;
+
+/** Rotary positions: special tokens at (0, 0), patches from (1, 1); views are not told apart. */
+export function viewRotary(config: VggtConfig, { h, w }: PatchGrid): ViewRotary {
   const positions = new Array<number>(2 * (1 + config.registers)).fill(0);
   for (let row = 0; row < h; row++)
     for (let column = 0; column < w; column++) positions.push(row + 1, column + 1);

@@ -1,22 +1,10 @@
-import {
-  type CompiledProgram,
-  compile,
-  type DeviceTensor,
-  float32,
-  type MappedTensor,
-  type Parameters,
-  ProgramCache,
-  parameterScope,
-  type Tensor,
-  tf,
-} from '@spatialsv/core';
-import { aggregate } from './vggt-aggregator.js';
-import { cameraHead } from './vggt-camera-head.js';
+import type { DeviceTensor } from '@spatialsv/core';
+import type { PatchGrid } from './vggt-aggregator.js';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
-import { denseHead } from './vggt-dense-heads.js';
 import type { DenseHead } from './vggt-names.js';
 import type { PreparedImages } from './vggt-preprocess.js';
+import { stretchesOf, VggtPrograms } from './vggt-programs.js';
 import { openVggtWeights, type VggtWeights } from './vggt-weights.js';
 
 export interface PredictOptions {
@@ -63,27 +51,29 @@ export interface ViewSize {
   readonly width: number;
 }
 
-/** Programs kept: a token program and a dense program for each of two sizes. */
-const PROGRAMS = 4;
-
-/** Outputs of the token program. */
-interface TokenOutputs {
-  /** Tap number → (V, N, 2·C). */
-  readonly taps: Readonly<Record<string, DeviceTensor>>;
-  readonly pose: DeviceTensor;
-  /** (V, N, 2·C); absent where the last tap is the last step. */
-  readonly last?: DeviceTensor;
+/** What the aggregator leaves for the heads. */
+interface Aggregated {
+  /** Step → (V, N, 2·C) patches. */
+  readonly joined: ReadonlyMap<number, DeviceTensor>;
+  /** (V, 2·C). */
+  readonly camera: DeviceTensor;
 }
+
+type Tensors = Record<string, DeviceTensor>;
+
+/** The last run of a program on a view set gives its memory back: the next program needs it. */
+const RELEASE = { release: true };
 
 /** A VGGT checkpoint that is ready to run. It holds compiled programs: dispose it. */
 export class VggtModel {
   readonly weights: VggtWeights;
   readonly device: string;
-  readonly #programs = new ProgramCache(PROGRAMS);
+  readonly #programs: VggtPrograms;
 
   constructor(weights: VggtWeights, device = 'cpu') {
     this.weights = weights;
     this.device = device;
+    this.#programs = new VggtPrograms(weights, device);
   }
 
   /** @param location folder or file, as of {@link openVggtWeights}, whose errors it throws. */
@@ -114,10 +104,10 @@ export class VggtModel {
     const { features = true, signal } = options;
     const heads = options.heads ?? (this.config.pointHead ? ['depth', 'point'] : ['depth']);
     signal?.throwIfAborted();
-    const tokens = await this.#runTokens(pixels, size);
+    const tokens = await this.#aggregate(pixels, size, signal);
     try {
-      const maps = await this.#runHeads(size, heads, tokens, signal);
-      const pose = Float32Array.from(await tokens.pose.read());
+      const pose = await this.#pose(tokens.camera);
+      const maps = await this.#maps(size, heads, tokens, signal);
       return {
         ...size,
         ...maps,
@@ -126,7 +116,7 @@ export class VggtModel {
         ...(features ? { features: await this.#features(size, tokens) } : {}),
       };
     } finally {
-      for (const tensor of allOf(tokens)) tensor.dispose();
+      disposeAll([...tokens.joined.values(), tokens.camera]);
     }
   }
 
@@ -134,53 +124,108 @@ export class VggtModel {
     await this.#programs.dispose();
   }
 
-  async #runTokens(pixels: Float32Array, size: ViewSize): Promise<TokenOutputs> {
-    const program = await this.#programs.get(
-      `tokens ${size.views} ${size.height} ${size.width}`,
-      () => compileTokens(this.weights, size, this.device),
-    );
-    return (await program.run({ images: pixels, parameters: {} })) as unknown as TokenOutputs;
+  /** (1, N, C) patch tokens by view. */
+  async #encode(
+    pixels: Float32Array,
+    size: ViewSize,
+    signal: AbortSignal | undefined,
+  ): Promise<Tensors> {
+    const program = await this.#programs.encode(this.#gridOf(size));
+    const patches: Tensors = {};
+    try {
+      for (let view = 0; view < size.views; view++) {
+        signal?.throwIfAborted();
+        const image = part(pixels, view, size.views);
+        const options = view === size.views - 1 ? RELEASE : {};
+        patches[view] = tensorOf(await program.run({ image, weights: {} }, {}, options), 'patches');
+      }
+      return patches;
+    } catch (error) {
+      disposeAll(Object.values(patches));
+      throw error;
+    }
   }
 
-  /** Maps of all views by output name, for example `depthConfidence`. */
-  async #runHeads(
-    { views, height, width }: ViewSize,
+  async #aggregate(
+    pixels: Float32Array,
+    size: ViewSize,
+    signal: AbortSignal | undefined,
+  ): Promise<Aggregated> {
+    const joined = new Map<number, DeviceTensor>();
+    let state: { patches: Tensors } | Tensors = {
+      patches: await this.#encode(pixels, size, signal),
+    };
+    try {
+      for (const stretch of stretchesOf(this.config)) {
+        signal?.throwIfAborted();
+        const program = await this.#programs.aggregate(size.views, this.#gridOf(size), stretch);
+        const outputs = await program.run({ ...state, weights: {} }, {}, RELEASE);
+        disposeAll(tensorsIn(state));
+        const { joined: ofStep, ...next } = outputs as unknown as Tensors;
+        joined.set(stretch.last, ofStep!);
+        state = next;
+      }
+      return { joined, camera: tensorOf(state, 'camera') };
+    } catch (error) {
+      disposeAll([...joined.values(), ...tensorsIn(state)]);
+      throw error;
+    }
+  }
+
+  async #pose(camera: DeviceTensor): Promise<Float32Array> {
+    const program = await this.#programs.camera(camera.shape[0]!);
+    const pose = tensorOf(await program.run({ camera, weights: {} }, {}, RELEASE), 'pose');
+    return takeValues(pose);
+  }
+
+  /** Maps of all views by the name that they have in a prediction. */
+  async #maps(
+    size: ViewSize,
     heads: readonly DenseHead[],
-    tokens: TokenOutputs,
+    { joined }: Aggregated,
     signal: AbortSignal | undefined,
   ): Promise<Record<string, Float32Array>> {
-    if (heads.length === 0) return {};
-    const program = await this.#programs.get(`${heads.join()} ${height} ${width}`, () =>
-      compileHeads(this.weights, heads, { height, width }, this.device),
-    );
-    const taps = await Promise.all(Object.values(tokens.taps).map((tap) => tap.read()));
+    const steps = this.config.dense.taps.map((step) => joined.get(step)!.read());
+    const taps = (await Promise.all(steps)) as Float32Array[];
     const maps: Record<string, Float32Array> = {};
-    for (let view = 0; view < views; view++) {
-      signal?.throwIfAborted();
-      const ofView = taps.map((tap) => part(tap as Float32Array, view, views));
-      const outputs = await program.run({
-        taps: Object.fromEntries(ofView.entries()),
-        parameters: {},
-      });
-      for (const [name, tensor] of Object.entries(outputs as Record<string, DeviceTensor>)) {
-        const values = (await tensor.read()) as Float32Array;
-        maps[name] ??= new Float32Array(views * values.length);
-        maps[name].set(values, view * values.length);
-        tensor.dispose();
+    for (const head of heads) {
+      const program = await this.#programs.head(head, this.#gridOf(size));
+      for (let view = 0; view < size.views; view++) {
+        signal?.throwIfAborted();
+        const ofView = taps.map((tap) => part(tap, view, size.views));
+        const inputs = { taps: Object.fromEntries(ofView.entries()), weights: {} };
+        const options = view === size.views - 1 ? RELEASE : {};
+        const outputs = (await program.run(inputs, {}, options)) as unknown as Tensors;
+        for (const [output, tensor] of Object.entries(outputs)) {
+          const name = MAP_NAMES[head][output as 'value' | 'confidence'];
+          const values = await takeValues(tensor);
+          maps[name] ??= new Float32Array(size.views * values.length);
+          maps[name].set(values, view * values.length);
+        }
       }
     }
     return maps;
   }
 
   async #features(
-    { height, width }: ViewSize,
-    { last, taps }: TokenOutputs,
+    size: ViewSize,
+    { joined }: Aggregated,
   ): Promise<NonNullable<VggtPrediction['features']>> {
-    const { patchSize, width: channels } = this.config;
-    const data = Float32Array.from(await (last ?? taps['3']!).read());
-    return { data, h: height / patchSize, w: width / patchSize, channels: 2 * channels };
+    const last = joined.get(this.config.aggregator.depth - 1)!;
+    const data = Float32Array.from(await last.read());
+    return { data, ...this.#gridOf(size), channels: 2 * this.config.width };
+  }
+
+  #gridOf({ height, width }: ViewSize): PatchGrid {
+    const { patchSize } = this.config;
+    return { h: height / patchSize, w: width / patchSize };
   }
 }
+
+const MAP_NAMES = {
+  depth: { value: 'depth', confidence: 'depthConfidence' },
+  point: { value: 'points', confidence: 'pointConfidence' },
+} as const;
 
 const sizeOf = ({ views, height, width }: ViewSize): ViewSize => ({ views, height, width });
 
@@ -189,99 +234,18 @@ const part = (all: Float32Array, view: number, views: number): Float32Array => {
   return all.subarray(view * length, (view + 1) * length);
 };
 
-const allOf = ({ taps, pose, last }: TokenOutputs): DeviceTensor[] => [
-  ...Object.values(taps),
-  pose,
-  ...(last === undefined ? [] : [last]),
-];
+const tensorOf = (outputs: unknown, name: string): DeviceTensor => (outputs as Tensors)[name]!;
 
-/** Tensors below `scopes`, still in their file. */
-const tensorsOf = (
-  { tensors }: VggtWeights,
-  scopes: readonly string[],
-): Readonly<Record<string, MappedTensor>> =>
-  Object.fromEntries(
-    Object.entries(tensors).filter(([name]) => scopes.includes(name.split('.')[0]!)),
-  );
+const tensorsIn = (state: { patches: Tensors } | Tensors): readonly DeviceTensor[] =>
+  Object.values('patches' in state ? (state.patches as Tensors) : state);
 
-/** One program for aggregator and camera head. Only the steps that are read later leave it. */
-function compileTokens(
-  weights: VggtWeights,
-  size: ViewSize,
-  device: string,
-): Promise<CompiledProgram> {
-  const { config } = weights;
-  const specs = {
-    images: float32(size.views, size.height, size.width, 3),
-    parameters: tensorsOf(weights, ['aggregator', 'camera_head']),
-  };
-  const program = ({ images, parameters }: { images: Tensor; parameters: Parameters }) =>
-    runTokens(config, parameters, images);
-  return compile(program, specs, { device, name: 'vggt tokens' });
+/** Values of their own, and the end of the tensor. */
+async function takeValues(tensor: DeviceTensor): Promise<Float32Array> {
+  const values = Float32Array.from(await tensor.read());
+  tensor.dispose();
+  return values;
 }
 
-/**
- * Aggregator and camera head (a program).
- * @param images (V, H, W, 3) in 0..1.
- * @returns `taps` 0 … 3 and, where it is none of them, the `last` step, patches only, (V, N, 2·C); `pose` (V, 9).
- */
-export function runTokens(config: VggtConfig, parameters: Parameters, images: Tensor) {
-  const { taps } = config.dense;
-  const final = config.aggregator.depth - 1;
-  const root = parameterScope(parameters);
-  const steps = aggregate(config, root.scope('aggregator'), images, [...taps, final]);
-  const last = steps.get(final)!;
-  const [views, , channels] = last.shape as [number, number, number];
-  const cameraTokens = tf.reshape(tf.slice(last, [0, 0, 0], [views, 1, channels]), [
-    views,
-    channels,
-  ]);
-  const patches = (step: number) =>
-    tf.slice(steps.get(step)!, [0, 1 + config.registers, 0], [views, -1, channels]);
-  return {
-    taps: Object.fromEntries(taps.map((step, k) => [k, patches(step)])),
-    pose: cameraHead(config, root.scope('camera_head'), cameraTokens).at(-1)!,
-    ...(taps[3] === final ? {} : { last: patches(final) }),
-  };
-}
-
-/** One program for the asked heads, of one view. */
-function compileHeads(
-  weights: VggtWeights,
-  heads: readonly DenseHead[],
-  imageSize: { readonly height: number; readonly width: number },
-  device: string,
-): Promise<CompiledProgram> {
-  const { config } = weights;
-  const tokens = (imageSize.height / config.patchSize) * (imageSize.width / config.patchSize);
-  const tap = float32(1, tokens, 2 * config.width);
-  const specs = {
-    taps: { 0: tap, 1: tap, 2: tap, 3: tap },
-    parameters: tensorsOf(
-      weights,
-      heads.map((head) => `${head}_head`),
-    ),
-  };
-  const program = (inputs: { taps: Record<string, Tensor>; parameters: Parameters }) => {
-    const root = parameterScope(inputs.parameters);
-    const taps = [0, 1, 2, 3].map((k) => inputs.taps[k]!);
-    const outputs = heads.map((head) => {
-      const { value, confidence } = denseHead(
-        config,
-        head,
-        root.scope(`${head}_head`),
-        taps,
-        imageSize,
-      );
-      return { [MAP_NAMES[head]]: value, [`${head}Confidence`]: confidence };
-    });
-    return Object.assign({}, ...outputs) as Record<string, Tensor>;
-  };
-  // Convolutions gain most from weights in their kernels' layout, and every view runs them again.
-  return compile(program, specs, { device, name: 'vggt heads', prepareWeights: true });
-}
-
-const MAP_NAMES: Readonly<Record<DenseHead, 'depth' | 'points'>> = {
-  depth: 'depth',
-  point: 'points',
+const disposeAll = (tensors: readonly DeviceTensor[]): void => {
+  for (const tensor of tensors) tensor.dispose();
 };

@@ -13,7 +13,7 @@ import {
 } from '@spatialsv/core';
 import { type Golden, readGolden } from '@spatialsv/core/testing';
 import { goldenPixels, writeFilled } from './__fixtures__/filled-model.js';
-import { aggregate, encodePatches } from './vggt-aggregator.js';
+import { aggregateStep, encodePatches, viewRotary, withSpecialTokens } from './vggt-aggregator.js';
 import { cameraHead } from './vggt-camera-head.js';
 import { decodeCameras } from './vggt-cameras.js';
 import { VggtModel, type VggtPrediction } from './vggt-model.js';
@@ -59,7 +59,7 @@ function worstError(golden: Golden, name: string, actual: Float32Array): number 
   return Math.max(...errors);
 }
 
-/** Every named value inside the token program. */
+/** Every named value before the dense heads. */
 async function intermediates(
   { weights: { config, tensors } }: VggtModel,
   pixels: Float32Array,
@@ -74,7 +74,15 @@ async function intermediates(
     const resampled = resamplePositionEmbedding(table, grid, { kind: 'antialiased' });
     const first = tf.reshape(tf.slice(table, [0, 0, 0], [1, 1, config.width]), [1, config.width]);
     const all = Array.from({ length: config.aggregator.depth }, (_, i) => i);
-    const steps = aggregate(config, aggregator, images, all);
+    const patches = encodePatches(config, encoder, images);
+    const rotary = viewRotary(config, grid);
+    const steps = new Map<number, Tensor>();
+    let state = withSpecialTokens(aggregator, patches);
+    for (const index of all) {
+      const { tokens, joined } = aggregateStep(config, aggregator, state, index, rotary);
+      steps.set(index, joined);
+      state = tokens;
+    }
     const last = steps.get(all.at(-1)!)!;
     const tokens = tf.slice(last, [0, 0, 0], [views, 1, 2 * config.width]);
     const poses = cameraHead(
@@ -84,7 +92,7 @@ async function intermediates(
     );
     return {
       positionEmbedding: tf.concat([first, resampled], 0),
-      patchTokens: encodePatches(config, encoder, images),
+      patchTokens: patches,
       ...Object.fromEntries(all.map((i) => [`out.${i}`, steps.get(i)!])),
       ...Object.fromEntries(poses.map((pose, i) => [`pose.${i}`, pose])),
     };

@@ -2,7 +2,12 @@ import { realpathSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import { type Binding, DeviceValue, releaseMappedPages, type Session } from '../executor/index.js';
+import {
+  type Binding,
+  DeviceValue,
+  releaseResidentMemory,
+  type Session,
+} from '../executor/index.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { writesInPlace } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -99,7 +104,7 @@ export class ExecutorProgram implements CompiledProgram {
     } finally {
       for (const value of temporary) value.dispose();
     }
-    if (release) releaseMappedPages(this.files);
+    if (release) releaseResidentMemory(this.files);
     this.exchangeState(given);
     return nest(this.collect(made));
   }

@@ -9,7 +9,7 @@ export {
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { ExecutorError, type ExecutorErrorCode } from './error.js';
 export { locateLibrary } from './library.js';
-export { releaseMappedPages } from './mapped-pages.js';
+export { releaseResidentMemory } from './resident-memory.js';
 export {
   type OptimizationLevel,
   Session,

@@ -6,13 +6,15 @@ const MADV_DONTNEED = 4;
 const MAPPINGS = '/proc/self/smaps';
 
 /**
- * Takes pages of files that are mapped into this process out of its resident memory. They stay in the system's cache, and
- * come back when they are read. Linux only; elsewhere, or where /proc cannot be read, nothing happens.
- * @param files real paths.
+ * Gives memory of this process back that it does not need now: what the C library has kept of freed blocks, and pages of
+ * files that are mapped, which stay in the system's cache and come back when they are read. Linux only; elsewhere nothing
+ * happens.
+ * @param files real paths of the mapped files.
  */
-export function releaseMappedPages(files: ReadonlySet<string>): void {
-  const advise = memoryAdvice();
-  if (advise === undefined) return;
+export function releaseResidentMemory(files: ReadonlySet<string>): void {
+  const { advise, trim } = systemCalls();
+  trim?.(0);
+  if (advise === undefined || files.size === 0) return;
   for (const { start, end } of cleanMappings(readFileSync(MAPPINGS, 'utf8'), files)) {
     advise(start, end - start, MADV_DONTNEED);
   }
@@ -43,13 +45,28 @@ export function cleanMappings(text: string, files: ReadonlySet<string>): readonl
   return found;
 }
 
-type Advise = (start: bigint, length: bigint, advice: number) => number;
+interface SystemCalls {
+  readonly advise?: (start: bigint, length: bigint, advice: number) => number;
+  /** Only the GNU C library has it. */
+  readonly trim?: (pad: number) => number;
+}
 
-let advice: Advise | undefined;
+let calls: SystemCalls | undefined;
 
-/** The C library's `madvise`. */
-function memoryAdvice(): Advise | undefined {
-  if (process.platform !== 'linux') return undefined;
-  advice ??= koffi.load(null).func('int madvise(void *address, size_t length, int advice)');
-  return advice;
+function systemCalls(): SystemCalls {
+  if (process.platform !== 'linux') return {};
+  calls ??= {
+    ...named('advise', 'int madvise(void *address, size_t length, int advice)'),
+    ...named('trim', 'int malloc_trim(size_t pad)'),
+  };
+  return calls;
+}
+
+/** A function of the C library, where it has it. */
+function named(name: keyof SystemCalls, prototype: string): SystemCalls {
+  try {
+    return { [name]: koffi.load(null).func(prototype) };
+  } catch {
+    return {};
+  }
 }

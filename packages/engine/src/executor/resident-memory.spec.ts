@@ -1,4 +1,4 @@
-import { cleanMappings } from './mapped-pages.js';
+import { cleanMappings } from './resident-memory.js';
 
 const entry = (range: string, path: string, anonymous: number): string =>
   `${range} rw-p 00000000 fe:00 131 ${' '.repeat(20)}${path}
