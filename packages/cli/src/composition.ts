@@ -10,6 +10,7 @@ import {
   type PluginV1,
 } from '@spatialsv/core';
 import { mindCubeBenchmark } from '@spatialsv/eval';
+import dav3 from '@spatialsv/vfm-dav3/plugin';
 import onnx from '@spatialsv/vfm-onnx/plugin';
 import synthetic from '@spatialsv/vfm-synthetic/plugin';
 import vggt from '@spatialsv/vfm-vggt/plugin';
@@ -19,6 +20,7 @@ type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
 /** Plugin packages that come with `spatialsv`. */
 const FIRST_PARTY: readonly NamedPlugin[] = [
   { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
+  { name: '@spatialsv/vfm-dav3', plugin: dav3 },
   { name: '@spatialsv/vfm-onnx', plugin: onnx },
   { name: '@spatialsv/vfm-synthetic', plugin: synthetic },
   { name: '@spatialsv/vfm-vggt', plugin: vggt },

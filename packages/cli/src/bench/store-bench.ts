@@ -14,6 +14,7 @@ const BENCH = 'store';
 /** Cases of `npm run bench -- store`. */
 export const STORE_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'store-4x4x384': () => benchStore('store-4x4x384', [4, 4, 384]),
+  'store-4x4x2048': () => benchStore('store-4x4x2048', [4, 4, 2048]),
   'store-16x16x768': () => benchStore('store-16x16x768', [16, 16, 768]),
   'store-kills': benchKills,
 };

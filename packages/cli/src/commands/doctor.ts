@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import { deviceNames, executorInfo } from '@spatialsv/engine';
 import type { Command } from 'commander';
+import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
@@ -65,12 +66,7 @@ function nodeReport(): DoctorReport['node'] {
   const { engines } = createRequire(import.meta.url)('../../package.json') as {
     engines: { node: string };
   };
-  const [wantedMajor, wantedMinor] = engines.node
-    .replace(/[^\d.]/g, '')
-    .split('.')
-    .map(Number);
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  const supported = major! > wantedMajor! || (major === wantedMajor && minor! >= wantedMinor!);
+  const supported = satisfies(process.versions.node, engines.node);
   return { version: process.version, supported, needs: engines.node };
 }
 
@@ -101,7 +97,7 @@ const ASSERTION = /\/onnxruntime_src\/.* was false\. /;
 /** The report as text for people. */
 export function formatDoctor(report: DoctorReport): string {
   const { node, machine, onnxRuntime: runtime } = report;
-  const nodeNote = node.supported ? '' : `, too old: needs ${node.needs}`;
+  const nodeNote = node.supported ? '' : `, not supported: needs ${node.needs}`;
   const engine =
     'error' in runtime
       ? `missing: ${runtime.error} (${runtime.hint})`
