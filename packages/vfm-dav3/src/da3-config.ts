@@ -1,5 +1,6 @@
 import { type LabelLicenceV1, readCheckpointConfig, SpatialError } from '@spatialsv/core';
 import { z } from 'zod';
+import { DA3_VARIANTS, VITS, variantOf } from './da3-variants.js';
 
 /** Four values, shallow to deep. */
 export type Four = readonly [number, number, number, number];
@@ -69,13 +70,6 @@ export const OUTPUT_HIDDEN = 32;
 export const tapChannels = ({ channels, concatenates }: BackboneConfig): number =>
   concatenates ? 2 * channels : channels;
 
-const VITS = {
-  vits: { channels: 384, depth: 12, heads: 6 },
-  vitb: { channels: 768, depth: 12, heads: 12 },
-  vitl: { channels: 1024, depth: 24, heads: 16 },
-  vitg: { channels: 1536, depth: 40, heads: 24 },
-} as const;
-
 const whole = z.int().positive();
 const four = z.tuple([whole, whole, whole, whole]);
 const block = z.int().nonnegative();
@@ -118,72 +112,6 @@ const invalid = (where: string, problem: string): SpatialError =>
     message: `${where}: ${problem}`,
     hint: 'Use the config.json that is published with the weights, unedited.',
   });
-
-const OPEN = { name: 'Apache-2.0', commercialUse: true };
-const NON_COMMERCIAL = { name: 'CC-BY-NC-4.0', commercialUse: false };
-
-interface Variant {
-  readonly kind: Da3Kind;
-  readonly licence: LabelLicenceV1;
-  /** As config.json has it. */
-  readonly config: unknown;
-}
-
-const CROSS_VIEW_START = { vits: 4, vitb: 4, vitl: 8, vitg: 13 };
-
-const anyView = (
-  name: keyof typeof VITS,
-  out_layers: Four,
-  head: { readonly features?: number; readonly out_channels?: Four } = {},
-) => {
-  const first = CROSS_VIEW_START[name];
-  const starts = { alt_start: first, qknorm_start: first, rope_start: first };
-  return {
-    net: { name, out_layers, ...starts },
-    head: { __object__: { name: 'DualDPT' }, ...head },
-    cam_enc: {},
-  };
-};
-
-const SINGLE = {
-  net: { name: 'vitl', out_layers: [4, 11, 17, 23], cat_token: false },
-  head: { __object__: { name: 'DPT' } },
-};
-const SMALL_HEAD = { features: 64, out_channels: [48, 96, 192, 384] } as const;
-const BASE_HEAD = { features: 128, out_channels: [96, 192, 384, 768] } as const;
-const GIANT = anyView('vitg', [19, 27, 33, 39]);
-
-const VARIANTS: Readonly<Record<string, Variant>> = {
-  'da3-small': {
-    kind: 'any-view',
-    licence: OPEN,
-    config: anyView('vits', [5, 7, 9, 11], SMALL_HEAD),
-  },
-  'da3-base': {
-    kind: 'any-view',
-    licence: OPEN,
-    config: anyView('vitb', [5, 7, 9, 11], BASE_HEAD),
-  },
-  'da3-large': {
-    kind: 'any-view',
-    licence: NON_COMMERCIAL,
-    config: anyView('vitl', [11, 15, 19, 23]),
-  },
-  'da3-giant': { kind: 'any-view', licence: NON_COMMERCIAL, config: GIANT },
-  'da3mono-large': { kind: 'mono', licence: OPEN, config: SINGLE },
-  'da3metric-large': { kind: 'metric', licence: OPEN, config: SINGLE },
-  'da3nested-giant-large': {
-    kind: 'nested',
-    licence: NON_COMMERCIAL,
-    config: { anyview: GIANT, metric: SINGLE },
-  },
-};
-
-/** Names of the released variants; each also with the suffix `-1.1`. */
-export const DA3_VARIANTS: readonly string[] = Object.keys(VARIANTS);
-
-const variantOf = (modelName: string): Variant | undefined =>
-  VARIANTS[modelName.toLowerCase().replace(/-1\.1$/, '')];
 
 /**
  * Configuration of a released variant.
@@ -299,59 +227,3 @@ const sizesOf = (net: NetworkFile['net']) => {
 /** ⌊4C · 2/3⌋, rounded up to a multiple of 8. */
 const gatedWidth = (channels: number): number =>
   8 * Math.ceil(Math.floor((4 * channels * 2) / 3) / 8);
-
-/** Content of config.json that {@link parseDa3Config} reads back. */
-export const da3ConfigFile = ({
-  modelName,
-  anyView: first,
-  single,
-}: Da3Config): Readonly<Record<string, unknown>> => {
-  const config =
-    first && single
-      ? { anyview: networkFile(first), metric: networkFile(single) }
-      : networkFile((first ?? single)!);
-  return { model_name: modelName, config };
-};
-
-const networkFile = ({ backbone, head, cameraEncoder }: NetworkConfig) => {
-  const { channels, depth, heads, crossViewStart: first = -1 } = backbone;
-  const isDual = head.kind === 'dual';
-  return {
-    net: {
-      name: vitName(backbone),
-      out_layers: backbone.taps,
-      alt_start: first,
-      qknorm_start: first,
-      rope_start: first,
-      cat_token: backbone.concatenates,
-      embed_dim: channels,
-      depth,
-      num_heads: heads,
-      img_size: PATCH * backbone.baseGrid,
-    },
-    head: {
-      __object__: { name: isDual ? 'DualDPT' : 'DPT' },
-      dim_in: tapChannels(backbone),
-      output_dim: isDual ? 2 : 1,
-      features: head.features,
-      out_channels: head.stages,
-    },
-    ...(cameraEncoder
-      ? {
-          cam_enc: {
-            dim_out: channels,
-            num_heads: cameraEncoder.heads,
-            trunk_depth: cameraEncoder.depth,
-          },
-          cam_dec: { dim_in: tapChannels(backbone) },
-        }
-      : {}),
-  };
-};
-
-/** The released one of this width; among the others only the giant's has a gated MLP. */
-const vitName = ({ channels, mlp }: BackboneConfig): string => {
-  if (mlp === 'swiglu') return 'vitg';
-  const names = ['vits', 'vitb', 'vitl'] as const;
-  return names.find((name) => VITS[name].channels === channels) ?? 'vits';
-};

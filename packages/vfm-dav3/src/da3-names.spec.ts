@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { DA3_VARIANTS, parseDa3Config, variantConfig } from './da3-config.js';
+import { parseDa3Config, variantConfig } from './da3-config.js';
 import { da3Shapes, isRead, publishedNames } from './da3-names.js';
+import { DA3_VARIANTS } from './da3-variants.js';
 
 interface Variant {
   readonly config: Record<string, unknown>;

@@ -2,7 +2,6 @@ export { type KnownCameras, normaliseCameras } from './da3-cameras.js';
 export {
   type BackboneConfig,
   type CameraEncoderConfig,
-  DA3_VARIANTS,
   type Da3Config,
   type Da3Kind,
   type Four,
@@ -29,4 +28,5 @@ export {
 } from './da3-preprocess.js';
 export { chooseReferenceView, type ReferenceView } from './da3-reference-view.js';
 export { type Da3Settings, da3Source } from './da3-source.js';
+export { DA3_VARIANTS } from './da3-variants.js';
 export { writeRandomWeights, writeTiny } from './tiny-weights.js';

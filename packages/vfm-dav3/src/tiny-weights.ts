@@ -6,7 +6,8 @@ import {
   writeFileAtomic,
   writeSafetensors,
 } from '@spatialsv/core';
-import { type Da3Config, da3ConfigFile, parseDa3Config } from './da3-config.js';
+import { type Da3Config, parseDa3Config } from './da3-config.js';
+import { da3ConfigFile } from './da3-config-file.js';
 import { da3Shapes } from './da3-names.js';
 
 /** Every part of an any-view network at the smallest sensible size. */
