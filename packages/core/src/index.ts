@@ -104,6 +104,7 @@ export {
   unprojectDepth,
   type Vector3,
 } from './geometry/index.js';
+export { hashFile, hashFiles, hashWeights, type NamedFile } from './hash-files.js';
 export {
   addPositionEmbedding,
   builtInGeometryHead,
@@ -148,7 +149,6 @@ export {
   checkStorableLabels,
   createClaimOwner,
   DEFAULT_LEASE_MS,
-  hashFile,
   LABEL_LIMITS,
   type LabelKeyRequest,
   type LabelledImage,

@@ -4,6 +4,7 @@ import {
   type BackboneV1,
   builtInGeometryHead,
   type GeometryHeadV1,
+  hashWeights,
   type LabellerV1,
   readDataset,
   requireCommercialUse,
@@ -22,7 +23,6 @@ import {
   describeData,
   type RunManifest,
   readManifest,
-  weightsHash,
   writeManifest,
 } from './run-folder/manifest.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
@@ -231,7 +231,7 @@ async function recordRun(
     model: {
       folder: backbone.folder,
       adapter: backbone.adapterId,
-      weightsHash: await weightsHash(backbone),
+      weightsHash: await hashWeights(backbone.weights),
     },
     source: source?.provenance ?? 'none',
     data: await describeData(config, counts),

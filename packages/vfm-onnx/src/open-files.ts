@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { type GraphFile, SpatialError } from '@spatialsv/core';
+import { SpatialError } from '@spatialsv/core';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.js';
 
 /** Where a graph lies, and what is written about it. */
@@ -110,24 +107,3 @@ const missing = (place: string, expected: string, found: string): SpatialError =
     message: `${place}: expected ${expected}, found ${found}`,
     hint: WHAT,
   });
-
-/**
- * SHA-256 of a graph: that of its file, or, with external data, of the lines `<hash>  <name>` of graph and data as
- * `sha256sum GRAPH DATA… | sha256sum` makes it.
- */
-export async function hashGraph({ files }: Pick<GraphFile, 'files'>): Promise<string> {
-  const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashFile(file.path));
-  if (hashes.length === 1) return hashes[0]!;
-  const lines = files.map(({ name }, i) => `${hashes[i]}  ${name}\n`);
-  return createHash('sha256').update(lines.join('')).digest('hex');
-}
-
-/** Files of gigabytes are read at the speed of the disk. */
-const HASH_CHUNK = 1 << 22;
-
-async function hashFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file, { highWaterMark: HASH_CHUNK }), hash);
-  return hash.digest('hex');
-}

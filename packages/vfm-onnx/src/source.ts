@@ -2,6 +2,7 @@ import path from 'node:path';
 import {
   type GeometryLabelsV1,
   type GraphFile,
+  hashFiles,
   type LabellerV1,
   type LabelProvenanceV1,
   type OpenSourceOptions,
@@ -13,7 +14,7 @@ import {
 } from '@spatialsv/core';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
-import { hashGraph, locate } from './open-files.js';
+import { locate } from './open-files.js';
 import { preparePictures } from './pictures.js';
 import { makePlan, type Plan } from './plan.js';
 import { runGraph } from './run-graph.js';
@@ -62,7 +63,7 @@ async function describeOrigin(
     source: ID,
     model: manifest.model ?? path.basename(graph.path, '.onnx'),
     settings: { ...plan },
-    weightsSha256: await hashGraph(graph),
+    weightsSha256: await hashFiles(graph.files),
     licence: manifest.licence ?? { name: 'unknown', commercialUse: false },
   };
 }

@@ -1,6 +1,7 @@
 import {
   type GeometryFieldV1,
   type GeometryLabelsV1,
+  hashWeights,
   type LabellerV1,
   type LabelProvenanceV1,
   type OpenSourceOptions,
@@ -15,7 +16,7 @@ import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';
 import { vggtLabels } from './vggt-labels.js';
 import { VggtModel } from './vggt-model.js';
 import { prepareImages } from './vggt-preprocess.js';
-import { openVggtWeights, vggtWeightsSha256 } from './vggt-weights.js';
+import { openVggtWeights } from './vggt-weights.js';
 
 /** Settings of the source `vggt`, as a user writes them. */
 export interface VggtSettings {
@@ -70,7 +71,7 @@ async function openVggt({
   return {
     sourceId: vggtSource.id,
     provides: FIELDS.filter((field) => field !== 'feature' || options.features),
-    provenance: provenance(options, config, await vggtWeightsSha256(opened)),
+    provenance: provenance(options, config, await hashWeights(opened.tensors)),
     doSupervise: (request) => supervise(model, options, request),
     dispose: () => model.dispose(),
   };

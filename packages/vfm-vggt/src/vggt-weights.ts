@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
@@ -112,22 +110,4 @@ function requireNothingElse(
     message: `${reader.source}: tensor "${extra}" belongs to no part of VGGT`,
     hint: `${near === undefined ? '' : `The nearest name is "${near}". `}Another variant of the model is not read; take the weights of VGGT-1B.`,
   });
-}
-
-/**
- * SHA-256 of the weights in lower-case hexadecimal: of the file, or of the hashes of its shards in the order of their names.
- */
-export async function vggtWeightsSha256({ tensors }: VggtWeights): Promise<string> {
-  const files = [...new Set(Object.values(tensors).map(({ file }) => file))].sort();
-  const hashes: string[] = [];
-  for (const file of files) hashes.push(await fileSha256(file));
-  return hashes.length === 1
-    ? hashes[0]!
-    : createHash('sha256').update(hashes.join('')).digest('hex');
-}
-
-async function fileSha256(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 22 })) hash.update(chunk);
-  return hash.digest('hex');
 }

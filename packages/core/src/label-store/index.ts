@@ -1,6 +1,6 @@
 export { checkStorableLabels, LABEL_LIMITS } from './check-storable.js';
 export { type Claim, type ClaimOwner, createClaimOwner, DEFAULT_LEASE_MS } from './claims.js';
 export type { OpenStoreOptions } from './environment.js';
-export { hashFile, type LabelKeyRequest, labelKey } from './label-key.js';
+export { type LabelKeyRequest, labelKey } from './label-key.js';
 export { LabelStore } from './label-store.js';
 export type { LabelledImage, LabelSummary, StoredField, StoredLabels } from './types.js';

@@ -1,7 +1,4 @@
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { withTemporaryFolder } from '../testing/temporary-folder.js';
-import { canonicalJson, hashFile, type LabelKeyRequest, labelKey } from './label-key.js';
+import { canonicalJson, type LabelKeyRequest, labelKey } from './label-key.js';
 
 const image = (digit: string): string => digit.repeat(64);
 
@@ -76,23 +73,5 @@ describe('canonicalJson', () => {
   it('orders members and leaves no space', () => {
     const value = { b: [1, -0, 1e21, 'ü"', null], a: { z: false, Z: undefined } };
     expect(canonicalJson(value)).toBe('{"a":{"z":false},"b":[1,0,1e+21,"ü\\"",null]}');
-  });
-});
-
-describe('hashFile', () => {
-  it('is the SHA-256 of the content, whatever the file is called', async () => {
-    await withTemporaryFolder(async (folder) => {
-      const files = ['a.png', 'b.png'].map((name) => path.join(folder, name));
-      for (const file of files) await writeFile(file, 'abc');
-      const expected = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
-      expect(await Promise.all(files.map(hashFile))).toEqual([expected, expected]);
-    });
-  });
-
-  it('says which file is missing', async () => {
-    await expect(hashFile('/no/such/image.png')).rejects.toMatchObject({
-      code: 'FILE_MISSING',
-      message: expect.stringContaining('/no/such/image.png'),
-    });
   });
 });

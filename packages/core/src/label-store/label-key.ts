@@ -1,8 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import { SpatialError } from '../errors.js';
-import { resolveFile, unreadable } from '../files.js';
 import type { LabelProvenanceV1 } from '../spec.js';
 
 /** Changes when the same request has to get another key. */
@@ -67,17 +64,3 @@ const canonicalObject = (value: Readonly<Record<string, unknown>>): string => {
 /** Also true for objects of another realm. */
 const isPlainObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   Object.prototype.toString.call(value) === '[object Object]';
-
-/**
- * SHA-256 of a file, read in pieces.
- * @returns 64 lower-case hexadecimal digits.
- * @throws SpatialError FILE_MISSING | FILE_INVALID.
- */
-export const hashFile = async (path: string): Promise<string> => {
-  const file = await resolveFile(path, 'Check the path.');
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash).catch((error: unknown) => {
-    throw unreadable(path, error);
-  });
-  return hash.digest('hex');
-};

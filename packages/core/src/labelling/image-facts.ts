@@ -1,5 +1,6 @@
+import { hashFile } from '../hash-files.js';
 import { readImage } from '../images/index.js';
-import { hashFile, type LabelledImage } from '../label-store/index.js';
+import type { LabelledImage } from '../label-store/index.js';
 
 /** What a label store notes of images. Every file is read once, however many view sets it belongs to. */
 export interface ImageFacts {

@@ -1,6 +1,7 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashFile, LabelStore, labelKey } from '../label-store/index.js';
+import { hashFile } from '../hash-files.js';
+import { LabelStore, labelKey } from '../label-store/index.js';
 import type { GeometryLabelsV1, LabelProvenanceV1 } from '../spec.js';
 import { withTemporaryFolder } from '../testing/index.js';
 import { openStoredLabels, requireCommercialUse, storedLabeller } from './stored-labeller.js';

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BackboneV1, type LabelProvenanceV1, writeFileAtomic } from '@spatialsv/core';
+import { hashFile, type LabelProvenanceV1, writeFileAtomic } from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
-import { fileSha256, sha256 } from '../data/sha256.js';
 
 /** What a run was made from: `manifest.json`. */
 export interface RunManifest {
@@ -15,7 +14,7 @@ export interface RunManifest {
   readonly model: {
     readonly folder: string;
     readonly adapter: string;
-    /** SHA-256 over the hashes of the weight files. */
+    /** SHA-256 of the weight files, see `hashWeights` of core. */
     readonly weightsHash: string;
   };
   /** Who made the labels, under which licence. */
@@ -29,21 +28,13 @@ export interface RunManifest {
 
 export const MANIFEST_FILE = 'manifest.json';
 
-/** SHA-256 over the weight files of a backbone, in the order of their names. */
-export async function weightsHash(backbone: BackboneV1): Promise<string> {
-  const files = new Set(Object.values(backbone.weights).map(({ file }) => file));
-  const hashes: string[] = [];
-  for (const file of [...files].sort()) hashes.push(await fileSha256(file));
-  return sha256(...hashes);
-}
-
 export async function describeData(
   config: TrainConfig,
   counts: readonly number[],
 ): Promise<RunManifest['data']> {
   const data: RunManifest['data'][number][] = [];
   for (const [index, { path }] of config.data.entries()) {
-    data.push({ path, sha256: await fileSha256(path), samples: counts[index]! });
+    data.push({ path, sha256: await hashFile(path), samples: counts[index]! });
   }
   return data;
 }

@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { MappedTensor } from '@spatialsv/engine';
+import { resolveFile, unreadable } from './files.js';
+
+/** Read at a time. */
+const PIECE = 1 << 22;
+
+/**
+ * SHA-256 of a file, read in pieces.
+ * @returns 64 lower-case hexadecimal digits.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID.
+ */
+export const hashFile = async (file: string): Promise<string> => {
+  const found = await resolveFile(file, 'Check the path.');
+  const hash = createHash('sha256');
+  const stream = createReadStream(found, { highWaterMark: PIECE });
+  await pipeline(stream, hash).catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
+  return hash.digest('hex');
+};
+
+/** A file and the name under which it counts. */
+export interface NamedFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+/**
+ * One SHA-256 for weights that may lie in several files: that of the file, or of the lines `<hash>  <name>` of all of them,
+ * as `sha256sum NAME… | sha256sum` prints it. Equal in any folder.
+ * @param files in the order in which they count.
+ * @throws SpatialError as {@link hashFile} does.
+ */
+export const hashFiles = async (files: readonly NamedFile[]): Promise<string> => {
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await hashFile(file.path));
+  if (hashes.length === 1) return hashes[0]!;
+  const lines = files.map(({ name }, index) => `${hashes[index]}  ${name}\n`);
+  return createHash('sha256').update(lines.join('')).digest('hex');
+};
+
+/**
+ * {@link hashFiles} of the files that weights lie in, in the order of their names.
+ * @param weights as an opened checkpoint has them.
+ */
+export const hashWeights = (
+  weights: Readonly<Record<string, Pick<MappedTensor, 'file'>>>,
+): Promise<string> => {
+  const paths = [...new Set(Object.values(weights).map(({ file }) => file))];
+  const files = paths.map((file) => ({ name: path.basename(file), path: file }));
+  return hashFiles(files.sort((a, b) => (a.name < b.name ? -1 : 1)));
+};
