@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
 import {
-  hashFile,
+  hashWeights,
   type MappedTensor,
   nearestName,
   openWeights,
-  type SafetensorsReader,
   SpatialError,
 } from '@spatialsv/core';
 import type { Da3Config } from './da3-config.js';
@@ -41,7 +39,7 @@ export const openDa3Weights = async (folder: string, config: Da3Config): Promise
   const networks = config.anyView
     ? { anyView: first!, ...(second ? { single: second } : {}) }
     : { single: first! };
-  return { ...networks, hash: () => hashFiles(reader) };
+  return { ...networks, hash: () => hashWeights(weights) };
 };
 
 const under = (prefix: string, weights: NetworkWeights): NetworkWeights =>
@@ -50,14 +48,6 @@ const under = (prefix: string, weights: NetworkWeights): NetworkWeights =>
       name.startsWith(prefix) ? [[name.slice(prefix.length), weight]] : [],
     ),
   );
-
-const hashFiles = async (reader: SafetensorsReader): Promise<string> => {
-  const files = new Set([...reader.tensors.values()].map(({ file }) => file));
-  const hashes: string[] = [];
-  for (const file of [...files].sort()) hashes.push(await hashFile(file));
-  if (hashes.length === 1) return hashes[0]!;
-  return createHash('sha256').update(hashes.join('\n')).digest('hex');
-};
 
 const checkNames = (
   folder: string,
