@@ -20,6 +20,9 @@ const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
 /** Folding would turn 16-bit weights into a float32 copy of all of them. Prepacking would copy float32 ones. */
 const KEPT_WEIGHTS = ['ConstantFolding'];
 
+/** What the blocked layout of this CPU may make faster. */
+const BLOCKED_OPERATORS = new Set(['Conv', 'Gemm']);
+
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
   readonly name: ExecutorDevice;
@@ -66,10 +69,10 @@ export class ExecutorBackedDevice implements Device {
     return new ExecutorProgram(traced, session, options, stats, () => plain().graph);
   }
 
-  /** The program with its convolutions in the layout that suits this CPU, where it has any. */
+  /** The program with its convolutions and large products in the layout that suits this CPU, where it has any. */
   private async inBlockedLayout(plain: Traced, program: Program, specs: SpecTree): Promise<Traced> {
-    const convolves = plain.graph.nodes.some((node) => node.operator === 'Conv');
-    if (this.name !== 'cpu' || !convolves) return plain;
+    const gains = plain.graph.nodes.some(({ operator }) => BLOCKED_OPERATORS.has(operator));
+    if (this.name !== 'cpu' || !gains) return plain;
     const block = await channelBlock();
     return block === undefined ? plain : trace(program, specs, false, block);
   }

@@ -53,6 +53,7 @@ export class Graph {
   private readonly simplified = new Map<string, Value>();
   /** What the results of Reshape nodes are other shapes of. */
   private readonly reshaped = new Map<Value, Value>();
+  private readonly producers = new Map<Value, Node>();
   private counter = 0;
 
   /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
@@ -121,13 +122,15 @@ export class Graph {
       shape: [...type.shape],
       dtype: type.dtype,
     }));
-    this.nodes.push({
+    const node = {
       operator,
       domain: options.domain ?? '',
       inputs,
       outputs,
       attributes: options.attributes ?? {},
-    });
+    };
+    this.nodes.push(node);
+    for (const output of outputs) this.producers.set(output, node);
     return outputs;
   }
 
@@ -177,12 +180,22 @@ export class Graph {
       return { ...value, name: this.fresh('const'), shape: [...shape] };
     }
     // Of a chain of reshapes only the last counts.
-    const source = this.reshaped.get(value) ?? value;
+    const source = this.unshaped(value);
     if (sameShape(source.shape, shape)) return source;
     const type = { shape, dtype: value.dtype };
     const result = this.add('Reshape', [source, this.int64(shape)], type);
     this.reshaped.set(result, source);
     return result;
+  }
+
+  /** The value of which this one is another shape; itself otherwise. */
+  unshaped(value: Value): Value {
+    return this.reshaped.get(value) ?? value;
+  }
+
+  /** The node that makes a value; undefined for inputs, constants and weights. */
+  producerOf(value: Value): Node | undefined {
+    return this.producers.get(value);
   }
 
   transpose(value: Value, permutation: readonly number[]): Value {

@@ -3,9 +3,8 @@
  * which for weights that are inputs of a graph it does not choose by itself.
  */
 import type { Graph, Value } from '../graph/graph.js';
+import { BLOCKED_DOMAIN, fromBlocked, toBlocked } from './blocked-layout.js';
 import { type ConvInfo, sharedTable } from './conv-columns.js';
-
-const DOMAIN = 'com.microsoft.nchwc';
 
 export interface Padding {
   readonly top: number;
@@ -79,10 +78,8 @@ function convolveBlocked(
   { shape, kernel, strides, dilations, padding }: BlockedOptions,
 ): Value {
   const [batch, height, width, channels] = shape;
-  const [, rows, columns, inputs] = image.shape as [number, number, number, number];
-  const blocked = { shape: [batch, inputs, rows, columns], dtype: 'float32' as const };
-  const layout = { domain: DOMAIN, attributes: { channels_last: 1 } };
-  const reordered = graph.add('ReorderInput', [image], blocked, layout);
+  const inputs = image.shape[3]!;
+  const reordered = toBlocked(graph, image);
   const filter = graph.reshape(weights, [channels, inputs, ...kernel]);
   const { top, left, bottom, right } = padding;
   const attributes = {
@@ -96,14 +93,9 @@ function convolveBlocked(
     'Conv',
     bias === undefined ? [reordered, filter] : [reordered, filter, bias],
     { shape: [batch, channels, height, width], dtype: 'float32' },
-    { domain: DOMAIN, attributes },
+    { domain: BLOCKED_DOMAIN, attributes },
   );
-  return graph.add(
-    'ReorderOutput',
-    [result],
-    { shape, dtype: 'float32' },
-    { domain: DOMAIN, attributes: { channels, channels_last: 1 } },
-  );
+  return fromBlocked(graph, result);
 }
 
 /**

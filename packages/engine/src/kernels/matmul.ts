@@ -1,6 +1,7 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { binary } from './elementwise.js';
+import { blockedProduct, isBlockableProduct } from './linear-blocked.js';
 import { defineKernel } from './registry.js';
 
 export interface MatMulOptions {
@@ -60,6 +61,18 @@ function flip(graph: Graph, x: Value, transpose: boolean): Value {
   return graph.transpose(x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
 }
 
-defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB }) =>
-  matMul(graph, a!, b!, { transposeA, transposeB }),
-);
+defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB }) => {
+  const isLinear = transposeB && !transposeA && sizeOf(a!.shape.slice(0, -2)) === 1;
+  if (isLinear && sizeOf(b!.shape.slice(0, -2)) === 1) {
+    const [x, weight] = [a!, b!].map((value) => graph.reshape(value, value.shape.slice(-2)));
+    if (isBlockableProduct(graph, x!, weight!)) {
+      const rows = blockedProduct(graph, x!, weight!, undefined);
+      const batch = tf.broadcast_util.assertAndGetBroadcastShape(
+        a!.shape.slice(0, -2),
+        b!.shape.slice(0, -2),
+      );
+      return graph.reshape(rows, [...batch, ...rows.shape]);
+    }
+  }
+  return matMul(graph, a!, b!, { transposeA, transposeB });
+});

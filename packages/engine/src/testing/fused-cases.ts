@@ -18,6 +18,25 @@ export const FUSED: Table = [
       [5, 4],
     ],
   ],
+  ['linear of many rows', (x, w, b) => ops.linear(x, w, b), [[2, 150, 32], [48, 32], [48]]],
+  [
+    'linear of many rows without bias',
+    (x, w) => ops.linear(x, w),
+    [
+      [300, 32],
+      [16, 32],
+    ],
+  ],
+  [
+    'linear of many rows, activated, added and taken by another one',
+    (x, w, v) =>
+      ops.linear(tf.add(ops.gelu(ops.linear(x, w)), tf.relu(ops.linear(x, tf.mul(w, 2)))), v),
+    [
+      [2, 130, 16],
+      [32, 16],
+      [16, 32],
+    ],
+  ],
   [
     'rotary',
     (x, c, s) => ops.rotary(x, c, s),
