@@ -99,45 +99,66 @@ const specialOf = (x: Tensor): Tensor => {
   return tf.slice(x, [0, 0, 0], [views, 1, channels]);
 };
 
-/** Views after the second part. */
+/** Blocks of the second part that are one program: `first` … `last`. The last one is a tap. */
+export interface Stretch {
+  readonly first: number;
+  readonly last: number;
+}
+
+export const isIn = ({ first, last }: Stretch, block: number): boolean =>
+  block >= first && block <= last;
+
+/** The second part in stretches, so that only the weights of one have to be in memory. */
+export function stretchesOf(config: BackboneConfig): readonly Stretch[] {
+  const start = blocksBeforeMixing(config);
+  const ends = config.taps.filter((tap) => tap >= start);
+  return ends.map((last, index) => ({ first: index === 0 ? start : ends[index - 1]! + 1, last }));
+}
+
+/** Views after a stretch. */
 export interface MixedViews {
-  /** (S, N, …) each, by place among the four taps; those that the first part gave are absent. */
-  readonly taps: Taps;
-  /** (S, 2C): special tokens at the last tap, not normalised; input of the camera decoder. */
+  /** (S, 1 + N, C): where the next stretch begins. */
+  readonly state: Tensor;
+  /** (S, N, …): what the heads read of the last block. */
+  readonly tap: Tensor;
+  /** (S, 2C): special tokens of the last block, not normalised; the camera decoder takes those of the last stretch. */
   readonly special: Tensor;
 }
 
 /**
- * Second part, all views.
- * @param states (1, 1 + N, C) of each view; the first one is the reference.
- * @param cameraTokens (S, 1, C) of known cameras; the learnt ones where absent.
+ * A stretch of the second part, all views.
+ * @param start (S, 1 + N, C), the reference view first.
+ * @param cameraTokens (S, 1, C) of known cameras, for the stretch with the first cross-view block; the learnt ones where
+ *   absent.
  */
 export function mixViews(
   config: BackboneConfig,
   scope: ParameterScope,
-  states: readonly Tensor[],
+  start: Tensor,
   grid: Grid,
+  { first, last }: Stretch,
   cameraTokens?: Tensor,
 ): MixedViews {
-  const rotary = rotaryOf(config, states.length, grid);
-  const taps: Record<string, Tensor> = {};
-  let state = tf.concat([...states], 0);
-  let local = state;
-  let special = specialOf(state);
-  for (let block = blocksBeforeMixing(config); block < config.depth; block++) {
+  const views = start.shape[0]!;
+  const rotary = rotaryOf(config, views, grid);
+  let state = start;
+  // Blocks alternate: a stretch that begins with a global block follows one within views, whose state is the local one.
+  let local = start;
+  for (let block = first; block <= last; block++) {
     if (block === config.crossViewStart)
-      state = replaceSpecial(state, cameraTokens ?? learntTokens(scope, states.length));
+      state = replaceSpecial(state, cameraTokens ?? learntTokens(scope, views));
     const isRotated = block >= config.crossViewStart!;
     const isGlobal = isRotated && block % 2 === 1;
     if (isGlobal) state = acrossViews(config, scope, block, state, rotary.global);
     else
       local = state = runBlock(config, scope, block, state, isRotated ? rotary.local : undefined);
-    const place = config.taps.indexOf(block);
-    if (place < 0) continue;
-    taps[place] = tapOf(config, scope, local, state);
-    special = tf.concat([specialOf(local), specialOf(state)], 2);
   }
-  return { taps, special: tf.reshape(special, [states.length, -1]) };
+  const special = tf.concat([specialOf(local), specialOf(state)], 2);
+  return {
+    state,
+    tap: tapOf(config, scope, local, state),
+    special: tf.reshape(special, [views, -1]),
+  };
 }
 
 /** One sequence of all tokens. */

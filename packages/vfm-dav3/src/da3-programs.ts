@@ -8,7 +8,14 @@ import {
   type Tensor,
   tf,
 } from '@spatialsv/core';
-import { blocksBeforeMixing, encodeView, type Grid, mixViews, type Taps } from './da3-backbone.js';
+import {
+  blocksBeforeMixing,
+  encodeView,
+  type Grid,
+  isIn,
+  mixViews,
+  type Stretch,
+} from './da3-backbone.js';
 import { cameraTokens, decodePoses, POSE_SIZE } from './da3-cameras.js';
 import { type NetworkConfig, PATCH, tapChannels } from './da3-config.js';
 import { dualHead } from './da3-dual-dpt.js';
@@ -18,8 +25,8 @@ import type { NetworkWeights } from './da3-weights.js';
 
 const TRUNK = 'backbone.pretrained';
 const PLACES = ['0', '1', '2', '3'];
-/** Shapes of one label run: encoder, both parts, head; twice that keeps two picture formats at hand. */
-const PROGRAMS = 8;
+/** Shapes of one label run: encoder, four stretches, cameras, head; twice that keeps two picture formats at hand. */
+const PROGRAMS = 14;
 
 type Inputs = { readonly weights: Readonly<Record<string, Tensor>> };
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -66,24 +73,33 @@ export class NetworkPrograms {
     );
   }
 
-  /** `{ states: { view }, tokens? }` → `{ taps: { place: { view: (1, N, 2C) } }, poses: (S, 9) }`. */
-  mix(shape: MixShape): Promise<CompiledProgram> {
+  /**
+   * `{ states: { view: (1, 1 + N, C) }, tokens? }` for the first stretch, `{ state: (S, 1 + N, C) }` for the others →
+   * `{ tap: { view: (1, N, 2C) }, state }`, or after the last one `{ tap, poses: (S, 9) }`.
+   */
+  mix(shape: MixShape, stretch: Stretch): Promise<CompiledProgram> {
     const { backbone } = this.config;
     const { views, h, w, knownCameras } = shape;
-    const state = float32(1, 1 + h * w, backbone.channels);
-    const tokens = knownCameras ? { tokens: float32(views, 1, backbone.channels) } : {};
-    const first = blocksBeforeMixing(backbone);
+    const { first, last } = stretch;
+    const isFirst = first === blocksBeforeMixing(backbone);
+    const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
+    const state = float32(isFirst ? 1 : views, 1 + h * w, backbone.channels);
     return this.#get(
-      `mix ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
-      ({ weights, states, tokens: known }: Inputs & { states: Tensors; tokens?: Tensor }) => {
-        const ordered = Array.from({ length: views }, (_, view) => states[view]!);
-        const scope = parameterScope(weights, TRUNK);
-        const mixed = mixViews(backbone, scope, ordered, shape, known);
-        const poses = decodePoses(parameterScope(weights, 'cam_dec'), mixed.special);
-        return { poses, taps: perView(mixed.taps, views) };
+      `mix ${first}–${last} of ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
+      (inputs: MixInputs) => {
+        const scope = parameterScope(inputs.weights, TRUNK);
+        const start = inputs.state ?? joinViews(inputs.states!, views);
+        const mixed = mixViews(backbone, scope, start, shape, stretch, inputs.tokens);
+        const tap = perView(mixed.tap, views);
+        if (last < backbone.depth - 1) return { tap, state: mixed.state };
+        const poses = decodePoses(parameterScope(inputs.weights, 'cam_dec'), mixed.special);
+        return { tap, poses };
       },
-      { states: repeated(views, state), ...tokens },
-      (name) => this.#isMixing(name, first, knownCameras),
+      {
+        ...(isFirst ? { states: repeated(views, state) } : { state }),
+        ...(takesTokens && { tokens: float32(views, 1, backbone.channels) }),
+      },
+      (name) => this.#isMixing(name, stretch, knownCameras),
     );
   }
 
@@ -116,6 +132,8 @@ export class NetworkPrograms {
       },
       { taps: repeated(PLACES.length, float32(1, h * w, width)) },
       (name) => name.startsWith('head.') && isRead(name) && (withRays || !name.includes('_aux')),
+      // Convolutions are most of its work, it runs once for every view, and its weights are the smallest share.
+      { prepareWeights: true },
     );
   }
 
@@ -128,13 +146,14 @@ export class NetworkPrograms {
     program: (inputs: never) => unknown,
     specs: Record<string, unknown>,
     isUsed: (name: string) => boolean,
+    options: { readonly prepareWeights?: boolean } = {},
   ): Promise<CompiledProgram> {
     const used = Object.entries(this.#weights).filter(([name]) => isUsed(name));
     return this.#programs.get(key, () =>
       compile(
         program as Parameters<typeof compile>[0],
         { ...specs, weights: Object.fromEntries(used) } as Parameters<typeof compile>[1],
-        { device: this.#device, name: `dav3 ${key}` },
+        { ...options, device: this.#device, name: `dav3 ${key}` },
       ),
     );
   }
@@ -147,13 +166,28 @@ export class NetworkPrograms {
     return !name.endsWith('camera_token');
   }
 
-  #isMixing(name: string, start: number, knownCameras: boolean): boolean {
+  #isMixing(name: string, stretch: Stretch, knownCameras: boolean): boolean {
+    const { crossViewStart, depth } = this.config.backbone;
     const block = blockOf(name);
-    if (block !== undefined) return block >= start;
-    if (name.endsWith('camera_token')) return !knownCameras;
-    return name.startsWith(`${TRUNK}.norm.`) || name.startsWith('cam_dec.');
+    if (block !== undefined) return isIn(stretch, block);
+    if (name.endsWith('camera_token')) return !knownCameras && isIn(stretch, crossViewStart!);
+    if (name.startsWith('cam_dec.')) return stretch.last === depth - 1;
+    return name.startsWith(`${TRUNK}.norm.`);
   }
 }
+
+/** First stretch: `states` by place, others: `state`. */
+interface MixInputs extends Inputs {
+  readonly states?: Tensors;
+  readonly state?: Tensor;
+  readonly tokens?: Tensor;
+}
+
+const joinViews = (states: Tensors, views: number): Tensor =>
+  tf.concat(
+    Array.from({ length: views }, (_, view) => states[view]!),
+    0,
+  );
 
 const blockOf = (name: string): number | undefined => {
   const match = /^backbone\.pretrained\.blocks\.(\d+)\./.exec(name);
@@ -169,11 +203,8 @@ const given = <T extends Record<string, object>>(groups: T): Partial<T> =>
     Object.entries(groups).filter(([, group]) => Object.keys(group).length > 0),
   ) as Partial<T>;
 
-/** Taps of all views, (S, N, C) each → of each view, (1, N, C). */
-const perView = (taps: Taps, views: number) =>
-  Object.fromEntries(
-    Object.entries(taps).map(([place, tap]) => {
-      const parts = views === 1 ? [tap] : (tf.split(tap, views, 0) as Tensor[]);
-      return [place, Object.fromEntries(parts.map((part, view) => [view, part]))];
-    }),
-  );
+/** (S, N, C) → (1, N, C) by view. */
+const perView = (tap: Tensor, views: number): Tensors => {
+  const parts = views === 1 ? [tap] : (tf.split(tap, views, 0) as Tensor[]);
+  return Object.fromEntries(parts.map((part, view) => [view, part]));
+};

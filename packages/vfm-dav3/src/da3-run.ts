@@ -1,5 +1,6 @@
 /** Runs the programs of a network over the views of one request. */
 import type { CompiledProgram, DeviceTensor } from '@spatialsv/core';
+import { isIn, stretchesOf } from './da3-backbone.js';
 import { camerasOfPoses, POSE_SIZE, posesOf } from './da3-cameras.js';
 import { PATCH } from './da3-config.js';
 import { depthWithSky, skyMask } from './da3-metric.js';
@@ -42,16 +43,15 @@ const allViews = ({ views }: Run): readonly number[] => [...Array(views.views).k
 
 /**
  * Runs one program; what it gives is freed at the end of the run at the latest.
- * @param view that the program is run for. After the last one it gives its memory back: the next program needs it.
+ * @param release whether the program is done with all views and gives its memory back: the next program needs it.
  */
 const step = async <Outputs extends object>(
-  { views, options, tensors }: Run,
+  { options, tensors }: Run,
   program: CompiledProgram,
   inputs: Parameters<CompiledProgram['run']>[0],
-  view = views.views - 1,
+  release: boolean,
 ): Promise<Outputs> => {
   options.signal?.throwIfAborted();
-  const release = view === views.views - 1;
   return tensors.own((await program.run(inputs, {}, { release })) as Outputs);
 };
 
@@ -62,7 +62,8 @@ interface Encoded {
 
 const encode = async (run: Run, view: number): Promise<Encoded> => {
   const program = await run.programs.encode(gridOf(run.views));
-  return step(run, program, { image: run.views.pixels[view]! }, view);
+  const isLast = view === run.views.views - 1;
+  return step(run, program, { image: run.views.pixels[view]! }, isLast);
 };
 
 /** Maps of the dense head, view by view; taps are freed as soon as they are used. */
@@ -78,7 +79,8 @@ const decode = async (
     const taps = await tapsOf(view);
     await features?.add(view, taps['3']!);
     const program = await programs.head(gridOf(views), names.includes('rays'));
-    const outputs = await step<ViewTaps>(run, program, { taps }, view);
+    const isLast = view === views.views - 1;
+    const outputs = await step<ViewTaps>(run, program, { taps }, isLast);
     for (const [i, name] of names.entries()) await collected[i]!.take(view, outputs[name]!);
     tensors.free(taps, outputs);
   }
@@ -125,23 +127,48 @@ interface Backbone {
 }
 
 const runBackbone = async (run: Run): Promise<Backbone> => {
-  const { programs, views, options, tensors } = run;
   const encoded: Encoded[] = [];
   for (const view of allViews(run)) encoded.push(await encode(run, view));
   const order = await viewOrder(run, encoded);
-  const known = options.cameras ? await encodeCameras(run) : {};
-  const knownCameras = options.cameras !== undefined;
-  const program = await programs.mix({ views: views.views, ...gridOf(views), knownCameras });
   const states = Object.fromEntries(order.map((view, place) => [place, encoded[view]!.state!]));
-  const mixed = await step<MixOutputs>(run, program, { states, ...known });
-  tensors.free(states, known);
-  return inPictureOrder(encoded, order, mixed);
+  return inPictureOrder(encoded, order, await mix(run, states));
 };
 
-interface MixOutputs {
+/** Results of all stretches. */
+interface Mixed {
   readonly poses: DeviceTensor;
-  readonly taps: Readonly<Record<string, ViewTaps>>;
+  /** By place among the four taps, then by place among the views. */
+  readonly taps: ReadonlyMap<number, ViewTaps>;
 }
+
+/** One stretch gives the state that the next one takes; the last one gives poses. */
+interface StretchOutputs {
+  readonly tap: ViewTaps;
+  readonly state?: DeviceTensor;
+  readonly poses?: DeviceTensor;
+}
+
+const mix = async (run: Run, states: ViewTaps): Promise<Mixed> => {
+  const { programs, views, options, tensors } = run;
+  const { backbone } = programs.config;
+  const knownCameras = options.cameras !== undefined;
+  const known = knownCameras ? await encodeCameras(run) : {};
+  const taps = new Map<number, ViewTaps>();
+  let start: Record<string, DeviceTensor | ViewTaps> = { states };
+  let outputs: StretchOutputs | undefined;
+  for (const stretch of stretchesOf(backbone)) {
+    const shape = { views: views.views, ...gridOf(views), knownCameras };
+    const program = await programs.mix(shape, stretch);
+    const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
+    const inputs = takesTokens ? { ...start, ...known } : start;
+    outputs = await step<StretchOutputs>(run, program, inputs, true);
+    tensors.free(start);
+    taps.set(backbone.taps.indexOf(stretch.last), outputs.tap);
+    start = { state: outputs.state! };
+  }
+  tensors.free(known);
+  return { taps, poses: outputs!.poses! };
+};
 
 /** Numbers of the pictures in the order in which the network takes them. */
 const viewOrder = async (
@@ -159,20 +186,20 @@ const viewOrder = async (
 const encodeCameras = async (run: Run): Promise<{ readonly tokens: DeviceTensor }> => {
   const { programs, views, options } = run;
   const program = await programs.encodeCameras(views.views);
-  return step(run, program, { poses: posesOf(options.cameras!, views) });
+  return step(run, program, { poses: posesOf(options.cameras!, views) }, true);
 };
 
 const inPictureOrder = async (
   encoded: readonly Encoded[],
   order: readonly number[],
-  { poses, taps }: MixOutputs,
+  { poses, taps }: Mixed,
 ): Promise<Backbone> => {
   const values = (await poses.read()) as Float32Array;
   const pose = new Float32Array(values.length);
   const restored = encoded.map(({ taps: early }): Record<string, DeviceTensor> => ({ ...early }));
   order.forEach((view, place) => {
     pose.set(values.subarray(POSE_SIZE * place, POSE_SIZE * (place + 1)), POSE_SIZE * view);
-    for (const [name, tap] of Object.entries(taps)) restored[view]![name] = tap[place]!;
+    for (const [name, tap] of taps) restored[view]![name] = tap[place]!;
   });
   return { taps: restored, pose };
 };
