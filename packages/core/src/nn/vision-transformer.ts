@@ -56,25 +56,30 @@ function selfAttention(
 ): Tensor {
   const [batch, tokens, channels] = x.shape as [number, number, number];
   const headDim = channels / heads;
-  const rows = linearLayer(attention.scope('qkv'), x); // (B, T, 3·C): q, k, v, each head by head
-  const apart = tf.transpose(tf.reshape(rows, [batch, tokens, 3, heads, headDim]), [2, 0, 3, 1, 4]);
-  const part = (index: number) =>
-    tf.reshape(tf.slice(apart, [index, 0, 0, 0, 0], [1, batch, heads, tokens, headDim]), [
-      batch * heads,
-      tokens,
-      headDim,
-    ]);
-  const prepared = (index: number, name: string) => {
+  // Queries, keys and values are separate products of the rows of one weight: nothing has to be taken apart afterwards.
+  const ofHeads = (part: number) => {
+    const rows = linearRows(attention.scope('qkv'), x, part * channels, channels);
+    const apart = tf.transpose(tf.reshape(rows, [batch, tokens, heads, headDim]), [2, 0, 1, 3]);
+    return tf.reshape(apart, [heads * batch, tokens, headDim]);
+  };
+  const prepared = (part: number, name: string) => {
     const normed =
       qkNormEpsilon === undefined
-        ? part(index)
-        : layerNorm(attention.scope(name), part(index), qkNormEpsilon);
+        ? ofHeads(part)
+        : layerNorm(attention.scope(name), ofHeads(part), qkNormEpsilon);
     return rotary === undefined ? normed : rotate(normed, rotary);
   };
   const options = { scale: headDim ** -0.5 };
-  const mixed = ops.attention(prepared(0, 'q_norm'), prepared(1, 'k_norm'), part(2), options);
-  const joined = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, headDim]), [0, 2, 1, 3]);
+  const mixed = ops.attention(prepared(0, 'q_norm'), prepared(1, 'k_norm'), ofHeads(2), options);
+  const joined = tf.transpose(tf.reshape(mixed, [heads, batch, tokens, headDim]), [1, 2, 0, 3]);
   return linearLayer(attention.scope('proj'), tf.reshape(joined, [batch, tokens, channels]));
+}
+
+/** The product with `count` rows of the weight, from `first` on. */
+function linearRows(layer: ParameterScope, x: Tensor, first: number, count: number): Tensor {
+  const weight = layer.get('weight');
+  const rows = tf.slice(weight, [first, 0], [count, weight.shape[1]!]);
+  return ops.linear(x, rows, tf.slice(layer.get('bias'), [first], [count]));
 }
 
 function mlp({ mlp: kind }: VisionBlockConfig, layers: ParameterScope, x: Tensor): Tensor {

@@ -2,7 +2,7 @@
  * ONNX Runtime's blocked layout (NCHWc): an image (N, h, w, C) as [N][C/b][h·w][b], which its graph writes as (N, C, h, w).
  * Convolutions in this layout run at one and a half times the speed of its matrix products.
  */
-import type { Graph, Node, Value } from '../graph/graph.js';
+import { type Graph, type Node, sizeOf, type Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 
 export const BLOCKED_DOMAIN = 'com.microsoft.nchwc';
@@ -61,6 +61,7 @@ function blockedForm(graph: Graph, value: Value, shape: readonly number[]): Valu
 /** The operation that made a value, on blocked forms of its inputs; undefined where one has none. */
 function derivedForm(graph: Graph, value: Value, shape: readonly number[]): Value | undefined {
   const node = graph.producerOf(value);
+  if (node?.operator === 'Transpose') return formOfGroups(graph, node);
   if (node === undefined || !isElementwise(node)) return undefined;
   const inputs = node.inputs.map((input) => blockedForm(graph, graph.unshaped(input!), shape));
   if (inputs.includes(undefined)) return undefined;
@@ -74,6 +75,54 @@ function derivedForm(graph: Graph, value: Value, shape: readonly number[]): Valu
     { domain, attributes },
   );
 }
+
+/**
+ * Takes groups of channels apart, as attention does with its heads: (…, g, c) → (g, …, c). In the layout groups lie one
+ * after the other already, so that leaving it brings them into place.
+ * @returns undefined where the permutation is another one, or the value has no blocked form.
+ */
+export function groupsFirst(
+  graph: Graph,
+  x: Value,
+  permutation: readonly number[],
+): Value | undefined {
+  const last = x.shape.length - 1;
+  const isGrouping = permutation.join() === [last - 1, ...ascending(0, last - 1), last].join();
+  if (!isGrouping || last < 2 || isDifferentiating()) return undefined;
+  const [groups, channels] = x.shape.slice(-2) as [number, number];
+  const rows = sizeOf(x.shape) / (groups * channels);
+  if (!fillsBlocks(graph, channels)) return undefined;
+  const form = blockedForm(graph, graph.unshaped(x), [1, groups * channels, rows, 1]);
+  if (form === undefined) return undefined;
+  const apart = fromBlocked(graph, graph.reshape(form, [groups, channels, rows, 1]));
+  const shape = permutation.map((axis) => x.shape[axis]!);
+  return graph.reshape(apart, shape);
+}
+
+/** The reverse: (g, …, c) that was transposed to (…, g, c) enters the layout group by group. */
+function formOfGroups(graph: Graph, { inputs, attributes }: Node): Value | undefined {
+  const [x] = inputs as [Value];
+  const last = x.shape.length - 1;
+  const permutation = [...ascending(1, last), 0, last].join();
+  if ((attributes['perm'] as readonly number[]).join() !== permutation || last < 2)
+    return undefined;
+  const [groups, channels] = [x.shape[0]!, x.shape[last]!];
+  const rows = sizeOf(x.shape) / (groups * channels);
+  if (!fillsBlocks(graph, channels)) return undefined;
+  const blocked = graph.add(
+    'ReorderInput',
+    [graph.reshape(x, [groups, rows, 1, channels])],
+    { shape: [groups, channels, rows, 1], dtype: 'float32' },
+    { domain: BLOCKED_DOMAIN, attributes: { channels_last: 1 } },
+  );
+  return graph.reshape(blocked, [1, groups * channels, rows, 1]);
+}
+
+const ascending = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i);
+
+const fillsBlocks = (graph: Graph, channels: number): boolean =>
+  graph.channelBlock !== undefined && channels % graph.channelBlock === 0;
 
 /** Whether a node treats every element alike, without broadcasting. */
 function isElementwise({ operator, inputs }: Node): boolean {

@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
+import { groupsFirst } from './blocked-layout.js';
 import { like } from './elementwise.js';
 import { defineKernel } from './registry.js';
 
@@ -12,7 +13,11 @@ defineKernel('ExpandDims', ['input'], (graph, [x], { dim }) => {
   shape.splice(dim < 0 ? shape.length + dim + 1 : dim, 0, 1);
   return graph.reshape(x!, shape);
 });
-defineKernel('Transpose', ['x'], (graph, [x], { perm }) => graph.transpose(x!, perm));
+defineKernel(
+  'Transpose',
+  ['x'],
+  (graph, [x], { perm }) => groupsFirst(graph, x!, perm) ?? graph.transpose(x!, perm),
+);
 
 /** x[begin : end : 1] on the axes where it cuts something off. */
 export function slice(

@@ -29,8 +29,24 @@ export const FUSED: Table = [
   ],
   [
     'linear of many rows, activated, added and taken by another one',
-    (x, w, v) =>
-      ops.linear(tf.add(ops.gelu(ops.linear(x, w)), tf.relu(ops.linear(x, tf.mul(w, 2)))), v),
+    (x, w, v) => {
+      const sum = tf.add(ops.gelu(ops.linear(x, w)), ops.linear(x, tf.mul(w, 2)));
+      return ops.linear(ops.gelu(sum), v);
+    },
+    [
+      [2, 130, 16],
+      [32, 16],
+      [16, 32],
+    ],
+  ],
+  [
+    'products of many rows taken apart into heads and joined again',
+    (x, w, v) => {
+      const heads = tf.transpose(tf.reshape(ops.linear(x, w), [2, 130, 2, 16]), [2, 0, 1, 3]);
+      const turned = tf.mul(heads, 0.5);
+      const joined = tf.reshape(tf.transpose(turned, [1, 2, 0, 3]), [2, 130, 32]);
+      return ops.linear(joined, v);
+    },
     [
       [2, 130, 16],
       [32, 16],
