@@ -56,8 +56,12 @@ def reset_peak():
         file.write("5")
 
 
+# The official code may log to stdout, which is ours to answer on.
+ANSWERS, sys.stdout = sys.stdout, sys.stderr
+
+
 def answer(values):
-    print(json.dumps(values), flush=True)
+    print(json.dumps(values), file=ANSWERS, flush=True)
 
 
 def main():
