@@ -1,16 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { CompiledProgram, DeviceTensor } from '@spatialsv/core';
 import {
   expectAllclose,
   type Golden,
   readGolden,
   withTemporaryFolder,
 } from '@spatialsv/core/testing';
-import { parseDa3Config } from './da3-config.js';
-import { openDa3 } from './da3-model.js';
+import { parseDa3Config, readDa3Config } from './da3-config.js';
+import { Da3Model } from './da3-model.js';
 import { da3Shapes } from './da3-names.js';
 import type { Da3Prediction } from './da3-prediction.js';
+import { NetworkPrograms } from './da3-programs.js';
 import type { ReferenceView } from './da3-reference-view.js';
+import { openDa3Weights } from './da3-weights.js';
 import { waves, writeFilled } from './testing/fill.js';
 import { type TinyConfig, tinyConfigFile } from './testing/tiny-config.js';
 
@@ -70,12 +73,65 @@ const expectEqual = (golden: Golden, name: string, values: Float32Array): void =
   }
 };
 
+const joined = (parts: readonly Float32Array[]): Float32Array =>
+  Float32Array.from(parts.flatMap((part) => [...part]));
+
 /** The reference's rays are direction, then origin. */
 const directionFirst = (rays: Float32Array): Float32Array =>
   rays.map((_, i) => rays[i - (i % 6) + ((i + 3) % 6)]!);
 
-const predict = (info: Case, folder: string): Promise<Da3Prediction> =>
-  openDa3(folder).then(async (model) => {
+/** Keeps what passes between the programs of a network. */
+class RecordingPrograms extends NetworkPrograms {
+  /** Taps by place, of each view in the order of the pictures; and the tokens of known cameras. */
+  readonly passed: Record<string, Float32Array[]> = {};
+
+  override async head(...shape: Parameters<NetworkPrograms['head']>): Promise<CompiledProgram> {
+    const program = await super.head(...shape);
+    const run: CompiledProgram['run'] = async (inputs, ...rest) => {
+      const { taps } = inputs as unknown as { taps: Record<string, DeviceTensor> };
+      for (const [place, tap] of Object.entries(taps)) await this.#keep(`tap.${place}`, tap);
+      return program.run(inputs, ...rest);
+    };
+    return Object.assign(Object.create(program) as CompiledProgram, { run });
+  }
+
+  override async encodeCameras(views: number): Promise<CompiledProgram> {
+    const program = await super.encodeCameras(views);
+    const run: CompiledProgram['run'] = async (...request) => {
+      const outputs = (await program.run(...request)) as Record<string, DeviceTensor>;
+      await this.#keep('cameraTokens', outputs['tokens']!);
+      return outputs;
+    };
+    return Object.assign(Object.create(program) as CompiledProgram, { run });
+  }
+
+  async #keep(name: string, tensor: DeviceTensor): Promise<void> {
+    this.passed[name] ??= [];
+    this.passed[name].push(Float32Array.from(await tensor.read()));
+  }
+}
+
+/** A model whose main network records. */
+async function openRecording(folder: string) {
+  const config = await readDa3Config(folder);
+  const weights = await openDa3Weights(folder, config);
+  const network = config.anyView ? 'anyView' : 'single';
+  const programs = new RecordingPrograms(config[network]!, weights[network]!, 'cpu');
+  const other = config.anyView && weights.single;
+  const single = other && new NetworkPrograms(config.single!, other, 'cpu');
+  const model = config.anyView
+    ? new Da3Model(config, programs, single, weights.hash)
+    : new Da3Model(config, undefined, programs, weights.hash);
+  return { model, passed: programs.passed };
+}
+
+interface Predicted {
+  readonly prediction: Da3Prediction;
+  readonly passed: Readonly<Record<string, readonly Float32Array[]>>;
+}
+
+const predict = (info: Case, folder: string): Promise<Predicted> =>
+  openRecording(folder).then(async ({ model, passed }) => {
     const [height, width] = info.size;
     const cameras = info.extrinsics && {
       extrinsicsWorldToCamera: info.extrinsics.flatMap((rows) => rows.slice(0, 3).flat()),
@@ -91,13 +147,14 @@ const predict = (info: Case, folder: string): Promise<Da3Prediction> =>
       },
     );
     await model.dispose();
-    return prediction;
+    return { prediction, passed };
   });
 
 describe.each(CASES)('equals the official code: %s', (name) => {
   let golden: Golden;
   let info: Case;
   let prediction: Da3Prediction;
+  let passed: Predicted['passed'];
 
   beforeAll(async () => {
     golden = await readGolden(path.join(__dirname, '__golden__', name));
@@ -106,7 +163,7 @@ describe.each(CASES)('equals the official code: %s', (name) => {
     await withTemporaryFolder(async (folder) => {
       await writeFile(path.join(folder, 'config.json'), JSON.stringify(file));
       await writeFilled(folder, da3Shapes(parseDa3Config(file)), info.shifts);
-      prediction = await predict(info, folder);
+      ({ prediction, passed } = await predict(info, folder));
     });
   });
 
@@ -114,6 +171,13 @@ describe.each(CASES)('equals the official code: %s', (name) => {
     const shapes = Object.values(da3Shapes(parseDa3Config(tinyConfigFile(info.config))));
     expect(shapes.length).toBe(info.tensors);
     expect(shapes.reduce((sum, shape) => sum + product(shape), 0)).toBe(info.parameters);
+  });
+
+  it('passes the same taps and camera tokens on inside', () => {
+    const names = ['tap.0', 'tap.1', 'tap.2', 'tap.3', 'cameraTokens'];
+    const known = names.filter((key) => golden.names.includes(key));
+    expect(Object.keys(passed).sort()).toEqual(known.sort());
+    for (const key of known) expectEqual(golden, key, joined(passed[key]!));
   });
 
   it('predicts the same', () => {

@@ -120,6 +120,8 @@ export class VggtPrograms {
         const ordered = [0, 1, 2, 3].map((k) => taps[k]!);
         return { ...denseHead(this.#config, head, root.scope(`${head}_head`), ordered, size) };
       },
+      // Convolutions are most of its work, it runs once for every view, and its weights are the smallest share.
+      { prepareWeights: true },
     );
   }
 
@@ -133,6 +135,7 @@ export class VggtPrograms {
     weights: string | ((name: string) => boolean),
     specs: Specs,
     program: (root: ParameterScope, inputs: Inputs) => Record<string, Tensor>,
+    options: { readonly prepareWeights?: boolean } = {},
   ): Promise<CompiledProgram> {
     const isRead =
       typeof weights === 'string' ? (name: string) => name.startsWith(weights) : weights;
@@ -143,7 +146,7 @@ export class VggtPrograms {
       return compile(
         traced as never,
         { ...(specs as object), weights: Object.fromEntries(read) },
-        { device: this.#device, name: `vggt ${key}` },
+        { ...options, device: this.#device, name: `vggt ${key}` },
       );
     });
   }

@@ -23,8 +23,12 @@ interface Subject {
 }
 
 interface OpenSubject {
-  /** @param pixels (V, H, W, 3) in 0..1. @returns (V, H, W) depth. */
-  run(pixels: Float32Array): Promise<Float32Array>;
+  /**
+   * @param pixels (V, H, W, 3) in 0..1.
+   * @param what `everything` that the official model computes, or what `labels` need: no point head, no ray branch.
+   * @returns (V, H, W) depth.
+   */
+  run(pixels: Float32Array, what: 'everything' | 'labels'): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
@@ -38,7 +42,10 @@ const VGGT: Subject = {
     const model = await VggtModel.open(folder);
     const size = { views: VIEWS, height: VGGT.height, width: VGGT.width };
     return {
-      run: async (pixels) => (await model.predictPixels(pixels, size)).depth!,
+      run: async (pixels, what) => {
+        const options = what === 'labels' ? { heads: ['depth'] as const } : {};
+        return (await model.predictPixels(pixels, size, options)).depth!;
+      },
       dispose: () => model.dispose(),
     };
   },
@@ -54,9 +61,10 @@ const dav3 = (variant: string): Subject => ({
     const model = await openDa3(folder);
     const [height, width] = [378, 504];
     return {
-      run: async (pixels) => {
+      run: async (pixels, what) => {
         const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
-        return (await model.predict(views, { features: 'last-tap' })).depth;
+        return (await model.predict(views, { features: 'last-tap', rays: what === 'everything' }))
+          .depth;
       },
       dispose: () => model.dispose(),
     };
@@ -120,16 +128,20 @@ async function measure(
   peer: VfmPeer | undefined,
 ): Promise<void> {
   const model = await subject.open(folder);
-  const first = await watched(() => model.run(pixels));
+  const first = await watched(() => model.run(pixels, 'everything'));
+  await model.run(pixels, 'labels');
   const ours: Watched[] = [];
+  const labels: Watched[] = [];
   const theirs: PeerRun[] = [];
   await peer?.run();
   for (let round = 0; round < ROUNDS; round += 1) {
-    ours.push(await watched(() => model.run(pixels)));
+    ours.push(await watched(() => model.run(pixels, 'everything')));
+    labels.push(await watched(() => model.run(pixels, 'labels')));
     if (peer !== undefined) theirs.push(await peer.run());
   }
   await model.dispose();
   const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
+  const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
   const peak = Math.max(...ours.map(({ peakRssMb }) => peakRssMb));
   emit(BENCH, `${subject.family}-${subject.variant}`, {
     views: VIEWS,
@@ -137,19 +149,27 @@ async function measure(
     width: subject.width,
     ms_per_view: perView,
     first_ms_per_view: first.ms / VIEWS,
+    label_ms_per_view: perLabel,
     peak_rss_mb: peak,
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
-    ...(peer !== undefined && besidePeer(theirs, perView, peak)),
+    ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
     ...(peer !== undefined && { depth_error: largestError(ours.at(-1)!.depth, peer.depth()) }),
   });
 }
 
-function besidePeer(theirs: readonly PeerRun[], perView: number, peak: number) {
+interface Ours {
+  readonly perView: number;
+  readonly perLabel: number;
+  readonly peak: number;
+}
+
+function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Ours) {
   const pytorch = median(theirs.map(({ ms }) => ms)) / VIEWS;
   const pytorchPeak = Math.max(...theirs.map(({ peak_rss_mb }) => peak_rss_mb));
   return {
     pytorch_ms_per_view: pytorch,
     time_ratio: perView / pytorch,
+    label_time_ratio: perLabel / pytorch,
     pytorch_peak_rss_mb: pytorchPeak,
     memory_ratio: peak / pytorchPeak,
   };
