@@ -1,6 +1,11 @@
-import { checkLabels, labelMaps, type PixelWindow, projectPoints } from '@spatialsv/core';
+import {
+  checkLabels,
+  labelMaps,
+  type PixelWindow,
+  projectPoints,
+  resampleFeatures,
+} from '@spatialsv/core';
 import { expectAllclose } from '@spatialsv/core/testing';
-import { resampleFeatures } from './resample-features.js';
 import { vggtLabels } from './vggt-labels.js';
 import type { VggtPrediction } from './vggt-model.js';
 import type { PreparedImages } from './vggt-preprocess.js';

@@ -3,10 +3,10 @@ import {
   type GeometryConventionsV1,
   type GeometryLabelsV1,
   relativeToFirst,
+  resampleFeatures,
   resampleLabels,
   SpatialError,
 } from '@spatialsv/core';
-import { resampleFeatures } from './resample-features.js';
 import type { VggtPrediction } from './vggt-model.js';
 import { POSE_VALUES } from './vggt-names.js';
 import type { PreparedImages } from './vggt-preprocess.js';
