@@ -197,7 +197,9 @@ export {
   decoderLogits,
   decoderShapes,
   embedTokens,
+  groupsOfViews,
   inverseFrequencies,
+  jointVisionBlock,
   layerNorm,
   linearLayer,
   type ParameterScope,
@@ -211,6 +213,7 @@ export {
   rotary2d,
   rotaryTables,
   type VisionBlockConfig,
+  viewsOfGroups,
   visionBlock,
 } from './nn/index.js';
 export {

@@ -18,7 +18,9 @@ import {
   type Tensor,
   tf,
 } from './index.js';
+import { encodeModel } from './onnx/encode.js';
 import { seeded } from './testing/compare.js';
+import { trace } from './trace/trace.js';
 
 type Inputs = Record<string, Tensor>;
 
@@ -239,6 +241,31 @@ describe('weights mapped from a file', () => {
     const { y } = await readAll(await compiled.run({ x: Float32Array.of(1, 10, 100) }));
     expect(y).toEqual([1.5 - 20 + 25, 8 - 5 + 300]);
     await compiled.dispose();
+  });
+
+  it.each(['F32', 'BF16', 'F16'] as const)('are cut into rows in place: %s', async (storedAs) => {
+    const second = program(({ w, x }: Inputs) => ({
+      y: ops.linear(x!, tf.slice(w!, [1, 0], [1, 3])),
+      part: tf.slice(w!, [0, 1], [2, 1]),
+    }));
+    const compiled = await compile(second, { w: mapped(storedAs), x: float32(1, 3) });
+    const { y, part } = await readAll(await compiled.run({ x: Float32Array.of(1, 10, 100) }));
+    expect(y).toEqual([8 - 5 + 300]);
+    expect(part).toEqual([-2, -0.5]);
+    await compiled.dispose();
+    const { graph } = trace(second, { w: mapped(storedAs), x: float32(1, 3) });
+    expect(graph.nodes.filter(({ operator }) => operator === 'Slice')).toHaveLength(1);
+  });
+
+  it('are prepared right before their use, which takes a place before other nodes', () => {
+    const twice = program(({ w, x }: Inputs) => {
+      const y = tf.relu(x!);
+      return { y: ops.linear(y, tf.neg(w!)) };
+    });
+    const { graph } = trace(twice, { w: mapped('F32'), x: float32(1, 3) });
+    expect(graph.nodes.map(({ operator }) => operator)).toEqual(['Relu', 'Neg', 'Gemm']);
+    const bytes = Buffer.from(encodeModel(graph, folder)).toString('latin1');
+    expect(bytes.indexOf('Neg')).toBeLessThan(bytes.indexOf('Relu'));
   });
 
   it('leave resident memory after a run that says so, and come back', async () => {

@@ -4,13 +4,18 @@
  * as the reference by the values of the tokens.
  */
 import {
+  groupsOfViews,
+  jointVisionBlock,
   layerNorm,
   type ParameterScope,
   patchEmbedding,
+  type RotaryTables,
   resamplePositionEmbedding,
   rotary2d,
   type Tensor,
   tf,
+  type VisionBlockConfig,
+  viewsOfGroups,
   visionBlock,
 } from '@spatialsv/core';
 import { type BackboneConfig, PATCH } from './da3-config.js';
@@ -68,13 +73,14 @@ const runBlock = (
   scope: ParameterScope,
   block: number,
   x: Tensor,
-  rotary?: ReturnType<typeof rotary2d>,
-): Tensor => {
+  rotary?: RotaryTables,
+): Tensor => visionBlock(blockOptions(config, block), scope.scope(`blocks.${block}`), x, rotary);
+
+const blockOptions = (config: BackboneConfig, block: number): VisionBlockConfig => {
   const { heads, mlp } = config;
   const isNormed = config.crossViewStart !== undefined && block >= config.crossViewStart;
   const norms = isNormed ? { qkNormEpsilon: NORM_EPSILON } : {};
-  const options = { heads, mlp, epsilon: BLOCK_EPSILON, ...norms };
-  return visionBlock(options, scope.scope(`blocks.${block}`), x, rotary);
+  return { heads, mlp, epsilon: BLOCK_EPSILON, ...norms };
 };
 
 /** What the heads read of a block: the final norm is applied to the state but not to the local half. */
@@ -139,25 +145,27 @@ export function mixViews(
   { first, last }: Stretch,
   cameraTokens?: Tensor,
 ): MixedViews {
-  const views = start.shape[0]!;
-  const rotary = rotaryOf(config, views, grid);
-  let state = start;
+  const rotary = rotaryOf(config, grid);
+  let groups = groupsOfViews(start);
   // Blocks alternate: a stretch that begins with a global block follows one within views, whose state is the local one.
-  let local = start;
+  let local = groups;
   for (let block = first; block <= last; block++) {
-    if (block === config.crossViewStart)
-      state = replaceSpecial(state, cameraTokens ?? learntTokens(scope, views));
+    if (block === config.crossViewStart) {
+      const tokens = cameraTokens ?? learntTokens(scope, start.shape[0]!);
+      groups = groupsOfViews(replaceSpecial(viewsOfGroups(groups), tokens));
+    }
     const isRotated = block >= config.crossViewStart!;
     const isGlobal = isRotated && block % 2 === 1;
-    if (isGlobal) state = acrossViews(config, scope, block, state, rotary.global);
-    else
-      local = state = runBlock(config, scope, block, state, isRotated ? rotary.local : undefined);
+    const turned = isRotated ? rotary.local : undefined;
+    if (isGlobal) groups = acrossViews(config, scope, block, groups, rotary.global);
+    else local = groups = groups.map((views) => runBlock(config, scope, block, views, turned));
   }
-  const special = tf.concat([specialOf(local), specialOf(state)], 2);
+  const taps = groups.map((state, i) => tapOf(config, scope, local[i]!, state));
+  const special = groups.map((state, i) => tf.concat([specialOf(local[i]!), specialOf(state)], 2));
   return {
-    state,
-    tap: tapOf(config, scope, local, state),
-    special: tf.reshape(special, [views, -1]),
+    state: viewsOfGroups(groups),
+    tap: viewsOfGroups(taps),
+    special: tf.reshape(viewsOfGroups(special), [start.shape[0]!, -1]),
   };
 }
 
@@ -166,12 +174,10 @@ const acrossViews = (
   config: BackboneConfig,
   scope: ParameterScope,
   block: number,
-  state: Tensor,
-  rotary: ReturnType<typeof rotary2d>,
-): Tensor => {
-  const sequence = tf.reshape(state, [1, -1, config.channels]);
-  return tf.reshape(runBlock(config, scope, block, sequence, rotary), state.shape);
-};
+  groups: readonly Tensor[],
+  rotary: RotaryTables,
+): readonly Tensor[] =>
+  jointVisionBlock(blockOptions(config, block), scope.scope(`blocks.${block}`), groups, rotary);
 
 const replaceSpecial = (state: Tensor, tokens: Tensor): Tensor =>
   tf.concat([tokens, withoutSpecial(state)], 1);
@@ -183,14 +189,13 @@ const learntTokens = (scope: ParameterScope, views: number): Tensor => {
 };
 
 /** Special tokens lie at (0, 0); patches at (row + 1, column + 1) within views, and all at (1, 1) across them. */
-const rotaryOf = ({ channels, heads }: BackboneConfig, views: number, { h, w }: Grid) => {
+const rotaryOf = ({ channels, heads }: BackboneConfig, { h, w }: Grid) => {
   const local = [0, 0];
   const together = [0, 0];
   for (let patch = 0; patch < h * w; patch++) {
     local.push(Math.floor(patch / w) + 1, (patch % w) + 1);
     together.push(1, 1);
   }
-  const global = Array.from({ length: views }, () => together).flat();
   const tables = (positions: readonly number[]) => rotary2d(positions, channels / heads, ROPE_BASE);
-  return { local: tables(local), global: tables(global) };
+  return { local: tables(local), global: tables(together) };
 };

@@ -3,6 +3,7 @@
  * Source: VGGT (arXiv:2503.11651), vggt/models/aggregator.py and vggt/layers/vision_transformer.py.
  */
 import {
+  jointVisionBlock,
   layerNorm,
   type ParameterScope,
   patchEmbedding,
@@ -12,6 +13,7 @@ import {
   type Tensor,
   tf,
   type VisionBlockConfig,
+  viewsOfGroups,
   visionBlock,
 } from '@spatialsv/core';
 import type { VggtConfig } from './vggt-config.js';
@@ -22,41 +24,39 @@ const IMAGE_DEVIATION = [0.229, 0.224, 0.225];
 const ENCODER_EPSILON = 1e-6;
 const ALTERNATING_EPSILON = 1e-5;
 const ROTARY_BASE = 100;
-
 /** Patches of a view, in rows and columns. */
 export interface PatchGrid {
   readonly h: number;
   readonly w: number;
 }
 
-/** Result of one step; tokens of a view are camera, registers, then patches row by row. */
+/** Result of one step, by group of views; tokens of a view are camera, registers, then patches row by row. */
 export interface AggregatedStep {
-  /** (V, 1 + registers + N, C), what the next step takes. */
-  readonly tokens: Tensor;
+  /** (Bᵢ, 1 + registers + N, C), what the next step takes. */
+  readonly tokens: readonly Tensor[];
   /** (V, 1 + registers + N, 2·C), the result of the frame block beside that of the global block: what heads read. */
-  readonly joined: Tensor;
+  readonly joined: () => Tensor;
 }
 
 /**
  * One step: attention within each view, then over all views (a program).
- * @param parameters scope `aggregator`. @param tokens (V, 1 + registers + N, C).
+ * @param parameters scope `aggregator`. @param groups (Bᵢ, 1 + registers + N, C), as of `groupsOfViews`.
  * @param step 0 … depth − 1. @param rotary of {@link viewRotary}.
  */
 export function aggregateStep(
   config: VggtConfig,
   parameters: ParameterScope,
-  tokens: Tensor,
+  groups: readonly Tensor[],
   step: number,
-  rotary: ViewRotary,
+  rotary: RotaryTables,
 ): AggregatedStep {
-  const [views, perView, channels] = tokens.shape as [number, number, number];
   const block = alternatingBlock(config);
   const frame = parameters.scope(`frame_blocks.${step}`);
-  const ofFrames = visionBlock(block, frame, tokens, rotary(1));
-  const all = tf.reshape(ofFrames, [1, views * perView, channels]);
+  const ofFrames = groups.map((views) => visionBlock(block, frame, views, rotary));
   const global = parameters.scope(`global_blocks.${step}`);
-  const ofAll = tf.reshape(visionBlock(block, global, all, rotary(views)), tokens.shape);
-  return { tokens: ofAll, joined: tf.concat([ofFrames, ofAll], 2) };
+  const ofAll = jointVisionBlock(block, global, ofFrames, rotary);
+  const joined = () => viewsOfGroups(ofAll.map((all, i) => tf.concat([ofFrames[i]!, all], 2)));
+  return { tokens: ofAll, joined };
 }
 
 /** Camera and register tokens before the patches of each view. @param patches (V, N, C). @param parameters scope `aggregator`. */
@@ -116,25 +116,10 @@ const alternatingBlock = ({ aggregator }: VggtConfig): VisionBlockConfig => ({
   mlp: 'gelu',
 });
 
-/** Tables of the tokens of so many views in one sequence. */
-export type ViewRotary = (views: number) => RotaryTables;
-
-/** Rotary positions: special tokens at (0, 0), patches from (1, 1); views are not told apart. */
-export function viewRotary(config: VggtConfig, { h, w }: PatchGrid): ViewRotary {
+/** Rotary positions of a view: special tokens at (0, 0), patches from (1, 1). Views are not told apart. */
+export function viewRotary(config: VggtConfig, { h, w }: PatchGrid): RotaryTables {
   const positions = new Array<number>(2 * (1 + config.registers)).fill(0);
   for (let row = 0; row < h; row++)
     for (let column = 0; column < w; column++) positions.push(row + 1, column + 1);
-  const headDim = config.width / config.aggregator.heads;
-  const table = rotary2d(positions, headDim, ROTARY_BASE);
-  const tables = new Map([[1, table]]);
-  return (views) => {
-    const known = tables.get(views);
-    if (known !== undefined) return known;
-    const tiled = {
-      cos: tf.tile(table.cos, [views, 1]),
-      sin: tf.tile(table.sin, [views, 1]),
-    };
-    tables.set(views, tiled);
-    return tiled;
-  };
+  return rotary2d(positions, config.width / config.aggregator.heads, ROTARY_BASE);
 }

@@ -6,11 +6,13 @@ import {
   type CompiledProgram,
   compile,
   float32,
+  groupsOfViews,
   type ParameterScope,
   ProgramCache,
   parameterScope,
   type Tensor,
   tf,
+  viewsOfGroups,
 } from '@spatialsv/core';
 import {
   aggregateStep,
@@ -175,17 +177,15 @@ function runStretch(
   { first, last }: Stretch,
 ): Record<string, Tensor> {
   const rotary = viewRotary(config, grid);
-  let step = aggregateStep(config, parameters, start, first, rotary);
+  let step = aggregateStep(config, parameters, groupsOfViews(start), first, rotary);
   for (let index = first + 1; index <= last; index++) {
     step = aggregateStep(config, parameters, step.tokens, index, rotary);
   }
-  const [views, , channels] = step.joined.shape as [number, number, number];
+  const ofLast = step.joined();
+  const [views, , channels] = ofLast.shape as [number, number, number];
   const special = 1 + config.registers;
-  const joined = tf.slice(step.joined, [0, special, 0], [views, grid.h * grid.w, channels]);
-  if (last < config.aggregator.depth - 1) return { joined, tokens: step.tokens };
-  const camera = tf.reshape(tf.slice(step.joined, [0, 0, 0], [views, 1, channels]), [
-    views,
-    channels,
-  ]);
+  const joined = tf.slice(ofLast, [0, special, 0], [views, grid.h * grid.w, channels]);
+  if (last < config.aggregator.depth - 1) return { joined, tokens: viewsOfGroups(step.tokens) };
+  const camera = tf.reshape(tf.slice(ofLast, [0, 0, 0], [views, 1, channels]), [views, channels]);
   return { joined, camera };
 }

@@ -77,10 +77,10 @@ async function intermediates(
     const patches = encodePatches(config, encoder, images);
     const rotary = viewRotary(config, grid);
     const steps = new Map<number, Tensor>();
-    let state = withSpecialTokens(aggregator, patches);
+    let state: readonly Tensor[] = tf.split(withSpecialTokens(aggregator, patches), views, 0);
     for (const index of all) {
       const { tokens, joined } = aggregateStep(config, aggregator, state, index, rotary);
-      steps.set(index, joined);
+      steps.set(index, joined());
       state = tokens;
     }
     const last = steps.get(all.at(-1)!)!;

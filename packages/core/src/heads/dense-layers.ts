@@ -42,28 +42,10 @@ export function upsampleByKernel(layer: ParameterScope, x: Tensor): Tensor {
 }
 
 /**
- * Bilinear resize with aligned corners: source coordinate of output i is i·(n−1)/(m−1). Written as two products with
- * constant matrices, whose gradient is exact on every device (tfjs' own gradient fails on maps that are not square).
+ * Bilinear resize with aligned corners: source coordinate of output i is i·(n−1)/(m−1).
  * @param x (V, h, w, C). @returns (V, height, width, C); x itself when the size is already right.
  */
 export function resizeAligned(x: Tensor, height: number, width: number): Tensor {
-  const [views, h, w, channels] = x.shape as [number, number, number, number];
-  if (h === height && w === width) return x;
-  const rows = tf.matMul(interpolation(h, height), tf.reshape(x, [views, h, w * channels]));
-  const columns = tf.reshape(rows, [views * height, w, channels]);
-  const y = tf.matMul(interpolation(w, width), columns);
-  return tf.reshape(y, [views, height, width, channels]);
-}
-
-/** (1, to, from) matrix of linear interpolation with aligned ends. */
-function interpolation(from: number, to: number): Tensor {
-  const matrix = new Float32Array(to * from);
-  for (let i = 0; i < to; i++) {
-    const source = to === 1 ? 0 : (i * (from - 1)) / (to - 1);
-    const low = Math.min(Math.floor(source), from - 1);
-    const fraction = source - low;
-    matrix[i * from + low] = 1 - fraction;
-    if (fraction > 0) matrix[i * from + low + 1] = fraction;
-  }
-  return tf.tensor3d(matrix, [1, to, from]);
+  if (x.shape[1] === height && x.shape[2] === width) return x;
+  return tf.image.resizeBilinear(x as tf.Tensor4D, [height, width], true);
 }

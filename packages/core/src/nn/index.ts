@@ -10,6 +10,8 @@ export {
 export { type ParameterScope, parameterScope } from './parameter-scope.js';
 export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';
 export {
+  groupsOfViews,
+  jointVisionBlock,
   layerNorm,
   linearLayer,
   type PositionResampling,
@@ -17,5 +19,6 @@ export {
   resamplePositionEmbedding,
   rotary2d,
   type VisionBlockConfig,
+  viewsOfGroups,
   visionBlock,
 } from './vision-transformer.js';

@@ -3,10 +3,13 @@ import { createRandom } from '../random.js';
 import { expectAllclose } from '../testing/allclose.js';
 import { parameterScope } from './parameter-scope.js';
 import {
+  groupsOfViews,
+  jointVisionBlock,
   patchEmbedding,
   resamplePositionEmbedding,
   rotary2d,
   type VisionBlockConfig,
+  viewsOfGroups,
   visionBlock,
 } from './vision-transformer.js';
 
@@ -85,6 +88,48 @@ describe('visionBlock', () => {
     const { y } = outputs as unknown as { y: DeviceTensor };
     expectAllclose((await y.read()) as Float32Array, expected, { rtol: 1e-5, atol: 1e-5 });
     await program.dispose();
+  });
+});
+
+describe('jointVisionBlock', () => {
+  const width = 16;
+  const config = { heads: 2, epsilon: 1e-6, qkNormEpsilon: 1e-5, mlp: 'gelu' } as const;
+  const parameters = parameterScope(
+    Object.fromEntries(
+      Object.entries(blockShapes(width, config)).map(([name, shape], seed) => [
+        name,
+        random(seed, shape),
+      ]),
+    ),
+  );
+  const positions = [0, 0, 1, 1, 1, 2, 2, 1, 2, 2];
+  const rotary = rotary2d(positions, width / config.heads, 100);
+
+  it.each([[[3]], [[1, 1, 1]], [[2, 1]]])('attends to groups of %j views at once', (sizes) => {
+    const x = random(99, [3, 5, width]);
+    const repeated = rotary2d([...positions, ...positions, ...positions], width / 2, 100);
+    const sequence = tf.reshape(x, [1, 15, width]);
+    const expected = visionBlock(config, parameters, sequence, repeated).dataSync();
+    const groups = tf.split(x, sizes, 0);
+    const found = jointVisionBlock(config, parameters, groups, rotary);
+    expect(found.map(({ shape }) => shape)).toEqual(sizes.map((size) => [size, 5, width]));
+    const joined = viewsOfGroups(found).dataSync() as Float32Array;
+    expectAllclose(joined, expected as Float32Array, { rtol: 1e-5, atol: 1e-6 });
+  });
+});
+
+describe('groupsOfViews', () => {
+  it.each([
+    [1, 1041, [1]],
+    [4, 1041, [1, 1, 1, 1]],
+    [5, 500, [2, 2, 1]],
+    [4, 256, [4]],
+    [20, 1400, [3, 3, 3, 3, 3, 3, 2]],
+  ])('cuts %i views of %i tokens into %j', (views, tokens, sizes) => {
+    const x = tf.range(0, views * tokens).reshape([views, tokens, 1]);
+    const groups = groupsOfViews(x);
+    expect(groups.map(({ shape }) => shape[0])).toEqual(sizes);
+    expect([...viewsOfGroups(groups).dataSync()]).toEqual([...x.dataSync()]);
   });
 });
 

@@ -29,13 +29,67 @@ export function visionBlock(
   x: Tensor,
   rotary?: RotaryTables,
 ): Tensor {
-  const norm = (name: string, input: Tensor) =>
-    layerNorm(parameters.scope(name), input, config.epsilon);
-  const mixed = selfAttention(config, parameters.scope('attn'), norm('norm1', x), rotary);
-  const attended = tf.add(x, layerScale(parameters, 'ls1', mixed));
-  const expanded = mlp(config, parameters.scope('mlp'), norm('norm2', attended));
-  return tf.add(attended, layerScale(parameters, 'ls2', expanded));
+  const { queries, keys, values } = headsOf(config, parameters, x, rotary);
+  const [heads, batch, tokens, headDim] = queries.shape as [number, number, number, number];
+  const apart = (part: Tensor) => tf.reshape(part, [heads * batch, tokens, headDim]);
+  const options = { scale: headDim ** -0.5 };
+  const mixed = ops.attention(apart(queries), apart(keys), apart(values), options);
+  return afterAttention(config, parameters, x, tf.reshape(mixed, queries.shape));
 }
+
+/**
+ * The same block, with attention over the tokens of all sequences at once. What works token by token does so group by
+ * group, so that what it reads and writes stays in the processor's cache.
+ * @param groups (Bᵢ, T, C): together Σ Bᵢ·T tokens, in this order. @param rotary tables for the T tokens of one sequence.
+ * @returns as `groups`.
+ */
+export function jointVisionBlock(
+  config: VisionBlockConfig,
+  parameters: ParameterScope,
+  groups: readonly Tensor[],
+  rotary?: RotaryTables,
+): readonly Tensor[] {
+  const parts = groups.map((x) => headsOf(config, parameters, x, rotary));
+  const shapes = parts.map(({ queries }) => queries.shape as [number, number, number, number]);
+  const [heads, , , headDim] = shapes[0]!;
+  const lengths = shapes.map(([, batch, tokens]) => batch * tokens);
+  const together = (name: keyof HeadParts) =>
+    joined(
+      parts.map((part, i) => tf.reshape(part[name], [heads, lengths[i]!, headDim])),
+      1,
+    );
+  const options = { scale: headDim ** -0.5 };
+  const mixed = ops.attention(together('queries'), together('keys'), together('values'), options);
+  const ofGroups = groups.length === 1 ? [mixed] : (tf.split(mixed, lengths, 1) as Tensor[]);
+  return groups.map((x, i) =>
+    afterAttention(config, parameters, x, tf.reshape(ofGroups[i]!, shapes[i]!)),
+  );
+}
+
+const joined = (parts: readonly Tensor[], axis: number): Tensor =>
+  parts.length === 1 ? parts[0]! : tf.concat([...parts], axis);
+
+/** Tokens with which a group fills the kernels and what it reads and writes still stays in the cache. */
+const GROUP_TOKENS = 1280;
+/** More groups make larger graphs, which take longer to compile. */
+const MOST_GROUPS = 8;
+
+/** Cuts views (V, T, C) into groups for {@link visionBlock} and {@link jointVisionBlock}. @returns (Bᵢ, T, C) in order. */
+export function groupsOfViews(views: Tensor): readonly Tensor[] {
+  const [count, tokens] = views.shape as [number, number, number];
+  const perGroup = Math.max(1, Math.ceil(count / MOST_GROUPS), Math.floor(GROUP_TOKENS / tokens));
+  if (perGroup >= count) return [views];
+  const whole = Math.floor(count / perGroup);
+  const sizes = [...Array<number>(whole).fill(perGroup), count - whole * perGroup];
+  return tf.split(
+    views,
+    sizes.filter((size) => size > 0),
+    0,
+  ) as Tensor[];
+}
+
+/** (V, T, C) of groups. */
+export const viewsOfGroups = (groups: readonly Tensor[]): Tensor => joined(groups, 0);
 
 /** @param layer scope of `weight` and `bias` (C). @param x (…, C). */
 export const layerNorm = (layer: ParameterScope, x: Tensor, epsilon: number): Tensor =>
@@ -48,31 +102,51 @@ export const linearLayer = (layer: ParameterScope, x: Tensor): Tensor =>
 const layerScale = (parameters: ParameterScope, name: string, x: Tensor): Tensor =>
   parameters.has(`${name}.gamma`) ? tf.mul(x, parameters.get(`${name}.gamma`)) : x;
 
-function selfAttention(
-  { heads, qkNormEpsilon }: VisionBlockConfig,
-  attention: ParameterScope,
+/** (heads, B, T, C / heads) each. */
+interface HeadParts {
+  readonly queries: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** Queries and keys, normalised and turned where the block does so, and values. */
+function headsOf(
+  { heads, epsilon, qkNormEpsilon }: VisionBlockConfig,
+  parameters: ParameterScope,
   x: Tensor,
   rotary: RotaryTables | undefined,
-): Tensor {
+): HeadParts {
   const [batch, tokens, channels] = x.shape as [number, number, number];
-  const headDim = channels / heads;
+  const attention = parameters.scope('attn');
+  const normed = layerNorm(parameters.scope('norm1'), x, epsilon);
   // Queries, keys and values are separate products of the rows of one weight: nothing has to be taken apart afterwards.
-  const ofHeads = (part: number) => {
-    const rows = linearRows(attention.scope('qkv'), x, part * channels, channels);
-    const apart = tf.transpose(tf.reshape(rows, [batch, tokens, heads, headDim]), [2, 0, 1, 3]);
-    return tf.reshape(apart, [heads * batch, tokens, headDim]);
+  const part = (index: number) => {
+    const rows = linearRows(attention.scope('qkv'), normed, index * channels, channels);
+    const apart = tf.reshape(rows, [batch, tokens, heads, channels / heads]);
+    return tf.transpose(apart, [2, 0, 1, 3]);
   };
-  const prepared = (part: number, name: string) => {
-    const normed =
-      qkNormEpsilon === undefined
-        ? ofHeads(part)
-        : layerNorm(attention.scope(name), ofHeads(part), qkNormEpsilon);
-    return rotary === undefined ? normed : rotate(normed, rotary);
+  const prepared = (index: number, name: string) => {
+    const plain = part(index);
+    const scaled =
+      qkNormEpsilon === undefined ? plain : layerNorm(attention.scope(name), plain, qkNormEpsilon);
+    return rotary === undefined ? scaled : rotate(scaled, rotary);
   };
-  const options = { scale: headDim ** -0.5 };
-  const mixed = ops.attention(prepared(0, 'q_norm'), prepared(1, 'k_norm'), ofHeads(2), options);
-  const joined = tf.transpose(tf.reshape(mixed, [heads, batch, tokens, headDim]), [1, 2, 0, 3]);
-  return linearLayer(attention.scope('proj'), tf.reshape(joined, [batch, tokens, channels]));
+  return { queries: prepared(0, 'q_norm'), keys: prepared(1, 'k_norm'), values: part(2) };
+}
+
+/** The rest of the block. @param mixed (heads, B, T, C / heads). */
+function afterAttention(
+  config: VisionBlockConfig,
+  parameters: ParameterScope,
+  x: Tensor,
+  mixed: Tensor,
+): Tensor {
+  const merged = tf.reshape(tf.transpose(mixed, [1, 2, 0, 3]), x.shape);
+  const projected = linearLayer(parameters.scope('attn.proj'), merged);
+  const attended = tf.add(x, layerScale(parameters, 'ls1', projected));
+  const normed = layerNorm(parameters.scope('norm2'), attended, config.epsilon);
+  const expanded = mlp(config, parameters.scope('mlp'), normed);
+  return tf.add(attended, layerScale(parameters, 'ls2', expanded));
 }
 
 /** The product with `count` rows of the weight, from `first` on. */
@@ -118,10 +192,10 @@ export function rotary2d(
   return { cos: tf.tensor2d(cos, [rows, quarter]), sin: tf.tensor2d(sin, [rows, quarter]) };
 }
 
-/** Each half of a head's channels is a row of its own, so that plain rotation serves both axes. */
+/** Each half of a head's channels is a row of its own, so that plain rotation serves both axes. @param x (…, T, hd). */
 function rotate(x: Tensor, { cos, sin }: RotaryTables): Tensor {
-  const [heads, tokens, headDim] = x.shape as [number, number, number];
-  const halves = tf.reshape(x, [heads, 2 * tokens, headDim / 2]);
+  const [tokens, headDim] = x.shape.slice(-2) as [number, number];
+  const halves = tf.reshape(x, [-1, 2 * tokens, headDim / 2]);
   return tf.reshape(ops.rotary(halves, cos, sin), x.shape);
 }
 

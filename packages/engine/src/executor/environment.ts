@@ -16,8 +16,18 @@ export interface EnvironmentOptions {
 }
 
 const LOG_LEVEL = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
-/** The arena grows by what is asked for instead of doubling, which would waste up to half of a large model's memory. */
-const ARENA = { arena_extend_strategy: 1 } as const;
+/**
+ * One wide range of addresses that all programs work in, one after the other: pages that one has touched serve the next,
+ * and pages that none has touched cost nothing. ONNX Runtime takes at most 2³¹ − 1 bytes for the first range; others double.
+ */
+const WIDE_ARENA = {
+  arena_extend_strategy: 0,
+  initial_chunk_size_bytes: 2 ** 31 - 2 ** 20,
+  max_power_of_two_extend_bytes: 2 ** 36,
+} as const;
+/** Where asking for addresses counts as use of memory, the arena grows by what is asked for. */
+const EXACT_ARENA = { arena_extend_strategy: 1 } as const;
+const ARENA = process.platform === 'win32' ? EXACT_ARENA : WIDE_ARENA;
 
 const failure: Failure = {
   code: 'LIBRARY_MISSING',

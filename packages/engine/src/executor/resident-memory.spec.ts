@@ -18,7 +18,7 @@ describe('cleanMappings', () => {
 
   it('are those of the named files of which no page was written', () => {
     const files = new Set(['/weights/model.safetensors', '/weights/other file.safetensors']);
-    expect(cleanMappings(text, files)).toEqual([
+    expect(cleanMappings(text, files)).toMatchObject([
       { start: 0x7f0000000000n, end: 0x7f0000100000n },
       { start: 0x7f0000200000n, end: 0x7f0000300000n },
     ]);

@@ -86,6 +86,27 @@ export class Graph {
     return dtype === 'float32' ? stored : this.cast(stored, 'float32');
   }
 
+  /**
+   * Some rows of a frozen weight, which lie together in its file: a weight of its own, nothing is copied.
+   * @returns undefined for a value that does not lie in a file.
+   */
+  mappedRows(value: Value, first: number, count: number): Value | undefined {
+    const cast = this.producers.get(value);
+    const { name, mapped } = cast?.operator === 'Cast' ? cast.inputs[0]! : value;
+    if (mapped === undefined) return undefined;
+    const key = `${name}[${first}:${first + count}]`;
+    const rowBytes = mapped.byteLength / mapped.shape[0]!;
+    const rows = {
+      ...mapped,
+      shape: [count, ...mapped.shape.slice(1)],
+      byteOffset: mapped.byteOffset + first * rowBytes,
+      byteLength: count * rowBytes,
+    };
+    const known = this.simplified.get(key) ?? this.mapped(key, rows);
+    this.simplified.set(key, known);
+    return known;
+  }
+
   /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
   output(name: string, value: Value): void {
     const made = this.nodes.some((node) => node.outputs.includes(value));

@@ -121,7 +121,8 @@ function formOfGroups(graph: Graph, { inputs, attributes }: Node): Value | undef
 const ascending = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
 
-const fillsBlocks = (graph: Graph, channels: number): boolean =>
+/** Whether so many channels are whole blocks of this machine's layout, if it has one. */
+export const fillsBlocks = (graph: Graph, channels: number): boolean =>
   graph.channelBlock !== undefined && channels % graph.channelBlock === 0;
 
 /** Whether a node treats every element alike, without broadcasting. */

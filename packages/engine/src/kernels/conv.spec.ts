@@ -45,6 +45,13 @@ async function runGraph(graph: Graph, data: Record<string, Float32Array>): Promi
   return results;
 }
 
+/** Largest difference, in units of the largest expected value. */
+function worstOf(found: Float32Array, expected: Float32Array): number {
+  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
+  return worst / scale;
+}
+
 const domains = (graph: Graph) => new Set(graph.nodes.map((node) => node.domain));
 
 describe('the blocked layout', () => {
@@ -72,13 +79,46 @@ describe('the blocked layout', () => {
     expect([...domains(plain)]).toEqual(['']);
     const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
     expected.forEach((values, output) => {
-      const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      const worst = values.reduce(
-        (most, value, i) => Math.max(most, Math.abs(value - found[output]![i]!)),
-        0,
-      );
-      expect(worst / scale).toBeLessThan(1e-5);
+      expect(worstOf(found[output]!, values)).toBeLessThan(1e-5);
     });
+  });
+
+  it.each([
+    ['corners aligned, larger', [1, 9, 7], [23, 18], true, false],
+    ['corners aligned, twice', [2, 20, 24], [40, 48], true, false],
+    ['corners aligned, smaller', [1, 20, 20], [5, 31], true, false],
+    ['corners aligned, from one row', [1, 1, 300], [4, 300], true, false],
+    ['half pixel centres', [1, 18, 17], [35, 40], false, true],
+    ['neither', [1, 18, 17], [30, 40], false, false],
+  ] as const)('resizes between convolutions: %s', async (_name, image, size, corners, centres) => {
+    const [views, height, width] = image;
+    const specs = { x: float32(views, height, width, 16), weight: float32(32, 16, 3, 3) };
+    const resize = (({ x, weight }: Inputs) => {
+      const first = tf.relu(ops.convolution(x, weight, undefined, { padding: 1 })) as tf.Tensor4D;
+      const sized = tf.image.resizeBilinear(first, [...size], corners, centres);
+      const back = tf.transpose(weight, [1, 0, 2, 3]);
+      return { sized, y: ops.convolution(sized, back, undefined, { padding: 1 }) };
+    }) as unknown as Program;
+    const data = Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
+    );
+    const block = await channelBlock();
+    const blocked = trace(resize, specs, false, block).graph;
+    expect(blocked.nodes.some(({ operator }) => operator === 'Resize')).toBe(block !== undefined);
+    const plain = trace(resize, specs, true).graph;
+    const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
+    const worst = expected.map((values, output) => worstOf(found[output]!, values));
+    expect(Math.max(...worst)).toBeLessThan(2e-5);
+  });
+
+  it('leaves a resize with a gradient to products', async () => {
+    const sized = (({ x }: Inputs) => ({
+      dx: tf.grad((image) =>
+        tf.sum(tf.square(tf.image.resizeBilinear(image as tf.Tensor4D, [40, 40], true))),
+      )(x),
+    })) as unknown as Program;
+    const { graph } = trace(sized, { x: float32(1, 20, 20, 16) }, false, 16);
+    expect(graph.nodes.some(({ operator }) => operator === 'Resize')).toBe(false);
   });
 
   it('is not used for channels that its blocks do not divide', () => {

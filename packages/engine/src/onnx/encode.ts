@@ -29,12 +29,32 @@ export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
     opsetImport,
     graph: {
       name: 'program',
-      node: graph.nodes.map(encodeNode),
+      node: weightsFirst(graph.nodes).map(encodeNode),
       initializer: used.map((value) => encodeInitializer(value, externalFolder)),
       input: graph.inputs.map((value) => encodeValueInfo(value.name, value)),
       output: graph.outputs.map((output) => encodeValueInfo(output.name, output.value)),
     },
   });
+}
+
+/**
+ * Nodes that depend on weights alone, then the others. Of the inputs of a node ONNX Runtime computes the later one in the
+ * file first: like this a weight is cast or rearranged right before its use, not all of them before the first product.
+ */
+function weightsFirst(nodes: readonly Node[]): readonly Node[] {
+  const prepared = new Set<Value>();
+  const isPrepared = (value: Value | undefined) =>
+    value === undefined ||
+    value.constant !== undefined ||
+    value.mapped !== undefined ||
+    prepared.has(value);
+  const early = new Set<Node>();
+  for (const node of nodes) {
+    if (!node.inputs.every(isPrepared)) continue;
+    early.add(node);
+    for (const output of node.outputs) prepared.add(output);
+  }
+  return [...early, ...nodes.filter((node) => !early.has(node))];
 }
 
 /** Constants and weights that some node reads, each once. */
