@@ -15,6 +15,7 @@ export {
   type Program,
   ProgramCache,
   type Tensor,
+  TensorPool,
   tf,
 } from '@spatialsv/engine';
 export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';

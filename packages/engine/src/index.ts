@@ -50,5 +50,6 @@ export {
   type TensorSpec,
   type Tree,
 } from './specs.js';
+export { TensorPool } from './tensor-pool.js';
 export { type Tensor, type TensorInfo, tf } from './tfjs.js';
 export { flatten, mapTree, nest } from './tree.js';

@@ -6,6 +6,7 @@ import {
   ProgramCache,
   parameterScope,
   type Tensor,
+  TensorPool,
   tf,
 } from '@spatialsv/core';
 import {
@@ -27,6 +28,8 @@ const TRUNK = 'backbone.pretrained';
 const PLACES = ['0', '1', '2', '3'];
 /** Shapes of one label run: encoder, four stretches, cameras, head; twice that keeps two picture formats at hand. */
 const PROGRAMS = 14;
+/** Bytes of tensors kept for the next view set: those of eight views of a large network. */
+const KEPT_TENSORS = 2 ** 29;
 
 type Inputs = { readonly weights: Readonly<Record<string, Tensor>> };
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -40,6 +43,8 @@ export interface MixShape extends Grid {
 /** Programs of one network on one device. */
 export class NetworkPrograms {
   readonly config: NetworkConfig;
+  /** What goes from program to program. */
+  readonly tensors = new TensorPool(KEPT_TENSORS);
   readonly #weights: NetworkWeights;
   readonly #device: string;
   readonly #programs = new ProgramCache(PROGRAMS);
@@ -138,6 +143,7 @@ export class NetworkPrograms {
   }
 
   dispose(): Promise<void> {
+    this.tensors.dispose();
     return this.#programs.dispose();
   }
 

@@ -28,7 +28,7 @@ export const runNetwork = async (
   views: Da3Views,
   options: PredictOptions,
 ): Promise<NetworkOutputs> => {
-  const tensors = new TensorScope();
+  const tensors = new TensorScope(programs.tensors);
   const run = { programs, views, options, tensors };
   try {
     return await (programs.config.head.kind === 'dual' ? runAnyView(run) : runSingle(run));
@@ -52,7 +52,7 @@ const step = async <Outputs extends object>(
   release: boolean,
 ): Promise<Outputs> => {
   options.signal?.throwIfAborted();
-  return tensors.own((await program.run(inputs, {}, { release })) as Outputs);
+  return tensors.run<Outputs>(program, inputs, release);
 };
 
 interface Encoded {

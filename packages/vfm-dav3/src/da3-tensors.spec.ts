@@ -1,4 +1,4 @@
-import type { DeviceTensor } from '@spatialsv/core';
+import { type CompiledProgram, type DeviceTensor, TensorPool } from '@spatialsv/core';
 import { Collected, TensorScope } from './da3-tensors.js';
 
 const tensor = (...values: number[]) => ({
@@ -9,20 +9,39 @@ const tensor = (...values: number[]) => ({
   dispose: jest.fn(),
 });
 
+/** A program that gives the same outputs at every run. */
+const programOf = (outputs: object) => ({ run: async () => outputs }) as unknown as CompiledProgram;
+
+/** A pool that remembers what it was given. */
+class RecordingPool extends TensorPool {
+  readonly given: DeviceTensor[] = [];
+
+  override run(program: CompiledProgram) {
+    return program.run({});
+  }
+
+  override give(...tensors: DeviceTensor[]): void {
+    this.given.push(...tensors);
+  }
+}
+
 describe('a scope of tensors', () => {
-  it('frees what is left at its end, each tensor once', () => {
-    const scope = new TensorScope();
-    const { a, deeper } = scope.own({ a: tensor(1), deeper: { b: tensor(2), c: tensor(3) } });
+  it('gives back what is left at its end, each tensor once', async () => {
+    const pool = new RecordingPool(0);
+    const scope = new TensorScope(pool);
+    const outputs = { a: tensor(1), deeper: { b: tensor(2), c: tensor(3) } };
+    const { a, deeper } = await scope.run<typeof outputs>(programOf(outputs), {}, false);
     scope.free(deeper, tensor(4));
+    expect(pool.given).toEqual([deeper.b, deeper.c]);
     scope.dispose();
     scope.dispose();
-    for (const { dispose } of [a, deeper.b, deeper.c]) expect(dispose).toHaveBeenCalledTimes(1);
+    expect(pool.given).toEqual([deeper.b, deeper.c, a]);
   });
 
   it('leaves alone what it does not own', () => {
-    const other: DeviceTensor = tensor(1);
-    new TensorScope().free({ other });
-    expect(other.dispose).not.toHaveBeenCalled();
+    const pool = new RecordingPool(0);
+    new TensorScope(pool).free({ other: tensor(1) });
+    expect(pool.given).toEqual([]);
   });
 });
 

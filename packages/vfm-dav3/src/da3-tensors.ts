@@ -1,4 +1,4 @@
-import type { DeviceTensor } from '@spatialsv/core';
+import type { CompiledProgram, DeviceTensor, TensorPool } from '@spatialsv/core';
 
 const isTensor = (node: object): node is DeviceTensor => 'dispose' in node;
 
@@ -6,19 +6,29 @@ const isTensor = (node: object): node is DeviceTensor => 'dispose' in node;
 const leavesOf = (node: object): DeviceTensor[] =>
   isTensor(node) ? [node] : Object.values(node).flatMap((child) => leavesOf(child));
 
-/** Device tensors of one run: what was not freed on the way is freed at its end, also when it fails. */
+/** Tensors of one run: what was not given back to the pool on the way is given back at its end, also when it fails. */
 export class TensorScope {
+  readonly #pool: TensorPool;
   readonly #tensors = new Set<DeviceTensor>();
 
-  /** Takes charge of every tensor of a nested record. @returns the record. */
-  own<Tree extends object>(tree: Tree): Tree {
-    for (const tensor of leavesOf(tree)) this.#tensors.add(tensor);
-    return tree;
+  constructor(pool: TensorPool) {
+    this.#pool = pool;
+  }
+
+  /** As `program.run`; takes charge of the outputs. */
+  async run<Outputs extends object>(
+    program: CompiledProgram,
+    inputs: Parameters<CompiledProgram['run']>[0],
+    release: boolean,
+  ): Promise<Outputs> {
+    const outputs = await this.#pool.run(program, inputs, { release });
+    for (const tensor of leavesOf(outputs)) this.#tensors.add(tensor);
+    return outputs as Outputs;
   }
 
   free(...trees: readonly object[]): void {
     for (const tensor of trees.flatMap(leavesOf))
-      if (this.#tensors.delete(tensor)) tensor.dispose();
+      if (this.#tensors.delete(tensor)) this.#pool.give(tensor);
   }
 
   dispose(): void {

@@ -1,4 +1,4 @@
-import type { DeviceTensor } from '@spatialsv/core';
+import { type DeviceTensor, TensorPool } from '@spatialsv/core';
 import type { PatchGrid } from './vggt-aggregator.js';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
@@ -64,11 +64,15 @@ type Tensors = Record<string, DeviceTensor>;
 /** The last run of a program on a view set gives its memory back: the next program needs it. */
 const RELEASE = { release: true };
 
+/** Bytes of tensors that go from program to program, kept for the next view set: those of eight views. */
+const KEPT_TENSORS = 2 ** 29;
+
 /** A VGGT checkpoint that is ready to run. It holds compiled programs: dispose it. */
 export class VggtModel {
   readonly weights: VggtWeights;
   readonly device: string;
   readonly #programs: VggtPrograms;
+  readonly #tensors = new TensorPool(KEPT_TENSORS);
 
   constructor(weights: VggtWeights, device = 'cpu') {
     this.weights = weights;
@@ -116,11 +120,12 @@ export class VggtModel {
         ...(features ? { features: await this.#features(size, tokens) } : {}),
       };
     } finally {
-      disposeAll([...tokens.joined.values(), tokens.camera]);
+      this.#tensors.give(...tokens.joined.values(), tokens.camera);
     }
   }
 
   async dispose(): Promise<void> {
+    this.#tensors.dispose();
     await this.#programs.dispose();
   }
 
@@ -135,13 +140,13 @@ export class VggtModel {
     try {
       for (let view = 0; view < size.views; view++) {
         signal?.throwIfAborted();
-        const image = part(pixels, view, size.views);
+        const inputs = { image: part(pixels, view, size.views), weights: {} };
         const options = view === size.views - 1 ? RELEASE : {};
-        patches[view] = tensorOf(await program.run({ image, weights: {} }, {}, options), 'patches');
+        patches[view] = tensorOf(await this.#tensors.run(program, inputs, options), 'patches');
       }
       return patches;
     } catch (error) {
-      disposeAll(Object.values(patches));
+      this.#tensors.give(...Object.values(patches));
       throw error;
     }
   }
@@ -159,23 +164,30 @@ export class VggtModel {
       for (const stretch of stretchesOf(this.config)) {
         signal?.throwIfAborted();
         const program = await this.#programs.aggregate(size.views, this.#gridOf(size), stretch);
-        const outputs = await program.run({ ...state, weights: {} }, {}, RELEASE);
-        disposeAll(tensorsIn(state));
+        const outputs = await this.#tensors.run(program, { ...state, weights: {} }, RELEASE);
+        this.#tensors.give(...tensorsIn(state));
         const { joined: ofStep, ...next } = outputs as unknown as Tensors;
         joined.set(stretch.last, ofStep!);
         state = next;
       }
       return { joined, camera: tensorOf(state, 'camera') };
     } catch (error) {
-      disposeAll([...joined.values(), ...tensorsIn(state)]);
+      this.#tensors.give(...joined.values(), ...tensorsIn(state));
       throw error;
     }
   }
 
   async #pose(camera: DeviceTensor): Promise<Float32Array> {
     const program = await this.#programs.camera(camera.shape[0]!);
-    const pose = tensorOf(await program.run({ camera, weights: {} }, {}, RELEASE), 'pose');
-    return takeValues(pose);
+    const outputs = await this.#tensors.run(program, { camera, weights: {} }, RELEASE);
+    return this.#takeValues(tensorOf(outputs, 'pose'));
+  }
+
+  /** Values of their own; the tensor is given back. */
+  async #takeValues(tensor: DeviceTensor): Promise<Float32Array> {
+    const values = Float32Array.from(await tensor.read());
+    this.#tensors.give(tensor);
+    return values;
   }
 
   /** Maps of all views by the name that they have in a prediction. */
@@ -195,10 +207,10 @@ export class VggtModel {
         const ofView = taps.map((tap) => part(tap, view, size.views));
         const inputs = { taps: Object.fromEntries(ofView.entries()), weights: {} };
         const options = view === size.views - 1 ? RELEASE : {};
-        const outputs = (await program.run(inputs, {}, options)) as unknown as Tensors;
+        const outputs = (await this.#tensors.run(program, inputs, options)) as unknown as Tensors;
         for (const [output, tensor] of Object.entries(outputs)) {
           const name = MAP_NAMES[head][output as 'value' | 'confidence'];
-          const values = await takeValues(tensor);
+          const values = await this.#takeValues(tensor);
           maps[name] ??= new Float32Array(size.views * values.length);
           maps[name].set(values, view * values.length);
         }
@@ -238,14 +250,3 @@ const tensorOf = (outputs: unknown, name: string): DeviceTensor => (outputs as T
 
 const tensorsIn = (state: { patches: Tensors } | Tensors): readonly DeviceTensor[] =>
   Object.values('patches' in state ? (state.patches as Tensors) : state);
-
-/** Values of their own, and the end of the tensor. */
-async function takeValues(tensor: DeviceTensor): Promise<Float32Array> {
-  const values = Float32Array.from(await tensor.read());
-  tensor.dispose();
-  return values;
-}
-
-const disposeAll = (tensors: readonly DeviceTensor[]): void => {
-  for (const tensor of tensors) tensor.dispose();
-};
