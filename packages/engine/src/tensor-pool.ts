@@ -13,6 +13,8 @@ const ELEMENT_BYTES = 4;
 export class TensorPool {
   /** Given back, in the order of giving. */
   readonly #free: DeviceTensor[] = [];
+  /** Kinds of tensors that programs have asked for. Eager devices do not say before a run what they will give. */
+  readonly #asked = new Set<string>();
   readonly #capacity: number;
 
   /** @param capacity bytes of free tensors to keep; what was given back first is disposed first. */
@@ -40,7 +42,10 @@ export class TensorPool {
 
   /** Values that were read of these tensors are overwritten by later runs: copy what is to stay. */
   give(...tensors: readonly DeviceTensor[]): void {
-    this.#free.push(...tensors);
+    for (const tensor of tensors) {
+      if (this.#asked.has(kindOf(tensor))) this.#free.push(tensor);
+      else tensor.dispose();
+    }
     let bytes = this.#free.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
     while (bytes > this.#capacity) {
       const oldest = this.#free.shift()!;
@@ -53,12 +58,14 @@ export class TensorPool {
     for (const tensor of this.#free.splice(0)) tensor.dispose();
   }
 
-  #take({ shape, dtype }: TensorSpec): DeviceTensor | undefined {
-    const fits = (tensor: DeviceTensor) =>
-      tensor.dtype === dtype && tensor.shape.join() === shape.join();
-    const index = this.#free.findLastIndex(fits);
+  #take(spec: TensorSpec): DeviceTensor | undefined {
+    const kind = kindOf(spec);
+    this.#asked.add(kind);
+    const index = this.#free.findLastIndex((tensor) => kindOf(tensor) === kind);
     return index < 0 ? undefined : this.#free.splice(index, 1)[0];
   }
 }
 
-const bytesOf = ({ shape }: DeviceTensor): number => ELEMENT_BYTES * sizeOf(shape);
+const kindOf = ({ dtype, shape }: TensorSpec): string => `${dtype} ${shape.join('×')}`;
+
+const bytesOf = ({ shape }: TensorSpec): number => ELEMENT_BYTES * sizeOf(shape);
