@@ -16,15 +16,26 @@ const keepsEach = (values: Float32Array, mask: Uint8Array): boolean => {
   return true;
 };
 
-/** Largest |value|; NaN where one is NaN. Reads the bits, which order as the sizes do, in one quick pass. */
+/**
+ * Largest |value|; NaN where one is NaN. Reads the bits, which order as the sizes do; four maxima at a time, because one would
+ * wait for itself at every value.
+ */
 export const largestOf = (values: Float32Array): number => {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
-  let largest = 0;
-  for (let i = 0; i < words.length; i++) {
-    const size = words[i]! & 0x7fffffff;
-    if (size > largest) largest = size;
+  const whole = words.length & ~3;
+  let [a, b, c, d] = [0, 0, 0, 0];
+  for (let i = 0; i < whole; i += 4) {
+    const p = words[i]! & 0x7fffffff;
+    const q = words[i + 1]! & 0x7fffffff;
+    const r = words[i + 2]! & 0x7fffffff;
+    const s = words[i + 3]! & 0x7fffffff;
+    if (p > a) a = p;
+    if (q > b) b = q;
+    if (r > c) c = r;
+    if (s > d) d = s;
   }
-  return new Float32Array(Int32Array.of(largest).buffer)[0]!;
+  const rest = words.subarray(whole).map((word) => word & 0x7fffffff);
+  return new Float32Array(Int32Array.of(Math.max(a, b, c, d, ...rest)).buffer)[0]!;
 };
 
 const rootMeanSquare = (values: Float32Array): number => {

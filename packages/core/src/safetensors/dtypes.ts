@@ -101,19 +101,33 @@ const roundToFloat16 = (word: number): number => {
   return sign | roundShift(fraction | 0x800000, -exponent - 1);
 };
 
+/** Sizes of 2⁻¹⁴ and of 2¹⁶: between them lie binary16's normal numbers, and what rounds to infinity. */
+const NORMAL_FLOAT16 = 0x38800000;
+const BEYOND_FLOAT16 = 0x47800000;
+
+const isNormalFloat16 = (size: number): boolean => size >= NORMAL_FLOAT16 && size < BEYOND_FLOAT16;
+
+/** Moves the exponent's bias from 127 to 15, and rounds. @param word float32 of such a size. */
+const normalToFloat16 = (word: number): number => {
+  const size = word & 0x7fffffff;
+  return ((word >> 16) & 0x8000) | ((size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13);
+};
+
 /** Rounds to binary16, ties to even; overflow becomes infinity, NaN stays NaN. */
 export const encodeFloat16 = (values: Float32Array): Uint16Array => {
   // Signed: the engine keeps these in integer registers, which it does not do with unsigned words.
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
-    const size = word & 0x7fffffff;
-    // Values from 2⁻¹⁴ to 2¹⁶, nearly all there are, need no case: move the exponent's bias from 127 to 15, and round.
-    if (size >= 0x38800000 && size < 0x47800000)
-      bits[i] = ((word >> 16) & 0x8000) | ((size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13);
-    else bits[i] = roundToFloat16(word);
+  // Two results are one write: little-endian, as the files are.
+  const pairs = new Int32Array(bits.buffer, 0, words.length >> 1);
+  for (let i = 0; i < pairs.length; i++) {
+    const [low, high] = [words[2 * i]!, words[2 * i + 1]!];
+    const areNormal = isNormalFloat16(low & 0x7fffffff) && isNormalFloat16(high & 0x7fffffff);
+    pairs[i] = areNormal
+      ? normalToFloat16(low) | (normalToFloat16(high) << 16)
+      : roundToFloat16(low) | (roundToFloat16(high) << 16);
   }
+  if (words.length % 2 === 1) bits[words.length - 1] = roundToFloat16(words[words.length - 1]!);
   return bits;
 };
 
