@@ -65,6 +65,14 @@ describe('TensorPool', () => {
     expect(second.sum === first.sum).toBe(true);
   });
 
+  it('disposes what comes back after its end', async () => {
+    const { double, sum } = await run(1, 2);
+    pool.dispose();
+    const disposed = jest.spyOn(double, 'dispose');
+    pool.give(double, sum);
+    expect(disposed).toHaveBeenCalledTimes(1);
+  });
+
   it('keeps nothing of eager devices, which do not write into given memory', async () => {
     const eager = await compile(program, { x: float32(2) }, { device: 'tfjs-cpu' });
     const before = tf.memory().numTensors;

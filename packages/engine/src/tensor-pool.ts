@@ -15,7 +15,7 @@ export class TensorPool {
   readonly #free: DeviceTensor[] = [];
   /** Kinds of tensors that programs have asked for. Eager devices do not say before a run what they will give. */
   readonly #asked = new Set<string>();
-  readonly #capacity: number;
+  #capacity: number;
 
   /** @param capacity bytes of free tensors to keep; what was given back first is disposed first. */
   constructor(capacity: number) {
@@ -54,8 +54,10 @@ export class TensorPool {
     }
   }
 
+  /** What is given back later, by a run that was still under way, is disposed too. */
   dispose(): void {
-    for (const tensor of this.#free.splice(0)) tensor.dispose();
+    this.#capacity = 0;
+    this.give();
   }
 
   #take(spec: TensorSpec): DeviceTensor | undefined {

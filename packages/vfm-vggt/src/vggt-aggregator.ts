@@ -24,6 +24,7 @@ const IMAGE_DEVIATION = [0.229, 0.224, 0.225];
 const ENCODER_EPSILON = 1e-6;
 const ALTERNATING_EPSILON = 1e-5;
 const ROTARY_BASE = 100;
+
 /** Patches of a view, in rows and columns. */
 export interface PatchGrid {
   readonly h: number;
