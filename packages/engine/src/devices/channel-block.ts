@@ -1,5 +1,5 @@
 import { DeviceValue, Session } from '../executor/index.js';
-import { sizeOf, type Value } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 import { float32, type Program } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
@@ -22,28 +22,35 @@ export function channelBlock(): Promise<number | undefined> {
 }
 
 async function findBlock(): Promise<number | undefined> {
-  const expected = await tryConvolution(undefined);
-  for (const block of CANDIDATES) {
-    // A build without the layout refuses the operators.
-    const found = await tryConvolution(block).catch(() => undefined);
-    const agrees = found?.every((value, i) => Math.abs(value - expected[i]!) < TOLERANCE);
-    if (agrees === true) return block;
-  }
+  for (const block of CANDIDATES) if (await isBlockOfThisMachine(block)) return block;
   return undefined;
 }
 
-/** Twice as many channels as the largest block, so that their order matters. */
-const IMAGE = [1, 3, 3, 32];
+/** Whether a convolution written for blocks of this size gives what the plain operator gives. */
+export async function isBlockOfThisMachine(block: number): Promise<boolean> {
+  const expected = await convolve(undefined);
+  // A build without the layout refuses the operators.
+  const found = await convolve(block).catch(() => undefined);
+  return found?.every((value, i) => Math.abs(value - expected[i]!) < TOLERANCE) ?? false;
+}
+
+/** More pixels than 256, from which on the layout is used, and twice as many channels as the largest block, so that their order matters. */
+const IMAGE = [1, 17, 17, 32];
 const FILTER = [3, 3, 32, 32];
 
 const program = (({ x, filter }: { x: tf.Tensor4D; filter: tf.Tensor4D }) => ({
   y: tf.conv2d(x, filter, 1, 1) as Tensor,
 })) as unknown as Program;
 
-async function tryConvolution(block: number | undefined): Promise<Float32Array> {
+/** The trial in the layout, or with the plain operator. */
+export function trialGraph(block: number | undefined): Graph {
   const specs = { x: float32(...IMAGE), filter: float32(...FILTER) };
-  const { graph } = trace(program, specs, false, block);
-  const session = await Session.create(encodeModel(graph), { device: 'cpu', name: 'layout probe' });
+  return trace(program, specs, block === undefined, block).graph;
+}
+
+async function convolve(block: number | undefined): Promise<Float32Array> {
+  const graph = trialGraph(block);
+  const session = await Session.create(encodeModel(graph), { device: 'cpu', name: 'layout trial' });
   try {
     const binding = session.createBinding();
     for (const { name, shape } of graph.inputs) binding.bindInput(name, ramp(shape));

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { channelBlock } from '../devices/channel-block.js';
+import { channelBlock, isBlockOfThisMachine, trialGraph } from '../devices/channel-block.js';
 import { DeviceValue, Session } from '../executor/index.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { compile, float32, ops, type Tensor, tf } from '../index.js';
@@ -59,6 +59,26 @@ describe('the blocked layout', () => {
     const block = await channelBlock();
     expect([4, 8, 16, undefined]).toContain(block);
     expect(channelBlock()).toBe(channelBlock());
+  });
+
+  it('is tried through its own operators, against plain ones', () => {
+    for (const block of [16, 8, 4]) {
+      const { nodes } = trialGraph(block);
+      const blocked = nodes.filter(({ domain }) => domain === BLOCKED);
+      expect(blocked.map(({ operator }) => operator)).toContain('Conv');
+    }
+    const { nodes } = trialGraph(undefined);
+    expect(domains(trialGraph(undefined))).toEqual(new Set(['']));
+    expect(nodes.some(({ operator }) => operator === 'Conv')).toBe(true);
+  });
+
+  it('rejects every block size but that of this processor', async () => {
+    const block = await channelBlock();
+    const agreeing = [];
+    for (const candidate of [16, 8, 4]) {
+      if (await isBlockOfThisMachine(candidate)) agreeing.push(candidate);
+    }
+    expect(agreeing).toEqual(block === undefined ? [] : [block]);
   });
 
   it.each([
