@@ -3,6 +3,7 @@ export type EngineErrorCode =
   | 'PROGRAM_INVALID'
   | 'INPUT_INVALID'
   | 'DEVICE_UNAVAILABLE'
+  | 'FILE_INVALID'
   | 'EXECUTOR_FAILED';
 
 const marker = Symbol.for('spatialsv.error');

@@ -47,8 +47,11 @@ export {
   type MappedTensor,
   type Program,
   type SpecTree,
+  type StoredType,
   type TensorSpec,
   type Tree,
+  type WeightSpec,
+  weightSpec,
 } from './specs.js';
 export { TensorPool } from './tensor-pool.js';
 export { type Tensor, type TensorInfo, tf } from './tfjs.js';

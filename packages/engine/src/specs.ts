@@ -11,22 +11,36 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
+/** Element types in which weights lie in safetensors files. */
+export type StoredType = 'F32' | 'F16' | 'BF16';
+
 /**
- * A frozen weight that stays in its safetensors file: it becomes external data of the graph, is memory-mapped by the
- * executor and cast to float32 inside the graph. It is never copied to the JavaScript heap.
+ * A frozen weight in a safetensors file. As a leaf of the specs of a program it is an input that the program binds
+ * itself: the file is mapped once per process, in its own element type, and cast to float32 inside the graph. It is never
+ * copied to the JavaScript heap.
  */
 export interface MappedTensor {
   readonly kind: 'mapped';
   readonly shape: readonly number[];
   /** Element type in the file. */
-  readonly storedAs: 'F32' | 'F16' | 'BF16';
+  readonly storedAs: StoredType;
   /** Real path of the file (symbolic links resolved). */
   readonly file: string;
   readonly byteOffset: number;
   readonly byteLength: number;
 }
 
-export type SpecTree = Tree<TensorSpec | MappedTensor>;
+/**
+ * A frozen weight whose value is given at each run: a {@link MappedTensor} of this shape and type, or for `F32` a float32
+ * tensor of the device. One program then serves all layers of equal shape.
+ */
+export interface WeightSpec {
+  readonly kind: 'weight';
+  readonly shape: readonly number[];
+  readonly storedAs: StoredType;
+}
+
+export type SpecTree = Tree<TensorSpec | MappedTensor | WeightSpec>;
 
 /** An ordinary function over tfjs tensors. It is traced once; it must not read tensor values. */
 export type Program = (inputs: never) => Tree<Tensor>;
@@ -35,3 +49,16 @@ export type HostArray = Float32Array | Int32Array | Uint8Array;
 
 export const float32 = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
 export const int32 = (...shape: number[]): TensorSpec => ({ shape, dtype: 'int32' });
+
+/** The place that a weight takes in a program whose weights are given at each run. */
+export const weightSpec = ({
+  shape,
+  storedAs,
+}: Pick<MappedTensor, 'shape' | 'storedAs'>): WeightSpec => ({
+  kind: 'weight',
+  shape,
+  storedAs,
+});
+
+export const isMapped = (node: unknown): node is MappedTensor =>
+  (node as Partial<MappedTensor> | null | undefined)?.kind === 'mapped';

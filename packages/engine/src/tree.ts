@@ -1,9 +1,9 @@
-import type { MappedTensor, TensorSpec, Tree } from './specs.js';
+import type { MappedTensor, TensorSpec, Tree, WeightSpec } from './specs.js';
 import { type Tensor, tf } from './tfjs.js';
 
 export const isTensor = (node: unknown): node is Tensor => node instanceof tf.Tensor;
 
-export const isSpec = (node: unknown): node is TensorSpec | MappedTensor =>
+export const isSpec = (node: unknown): node is TensorSpec | MappedTensor | WeightSpec =>
   typeof node === 'object' && node !== null && Array.isArray((node as TensorSpec).shape);
 
 export const isTensorSpec = (node: unknown): node is TensorSpec => isSpec(node) && 'dtype' in node;

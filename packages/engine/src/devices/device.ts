@@ -1,5 +1,5 @@
 import { EngineError } from '../errors.js';
-import type { HostArray, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
+import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
 
 /** A tensor that lives on a device and outlives the runs that read or write it. */
 export interface DeviceTensor {
@@ -15,7 +15,8 @@ export interface DeviceTensor {
   dispose(): void;
 }
 
-export type RunValue = DeviceTensor | HostArray | number;
+/** What an input takes; a `WeightSpec` takes a tensor in a file, or a float32 tensor of the device. */
+export type RunValue = DeviceTensor | HostArray | number | MappedTensor;
 
 export interface CompileOptions {
   /** A registered device, `cpu` by default. */
@@ -31,15 +32,15 @@ export interface CompileOptions {
   readonly name?: string;
   /**
    * Lets the executor bring mapped weights into the layouts of its kernels once, when it prepares the program: faster
-   * runs, for a copy of these weights in memory. Worth it for convolutions and for programs that run often.
+   * runs, for a copy of these weights that belongs to this program alone. Worth it for convolutions.
    */
   readonly prepareWeights?: boolean;
 }
 
 export interface RunOptions {
   /**
-   * Gives back what only runs need: free working memory, and the pages of mapped weights (Linux), which stay in the
-   * system's cache. A network that runs as several programs, one after the other, then needs the memory of the largest one.
+   * Gives back what only runs need: free working memory, and the pages of the mapped weights of this program (Linux), which
+   * stay in the system's cache. A network that runs as several programs, one after the other, then needs the memory of the largest one.
    */
   readonly release?: boolean;
 }

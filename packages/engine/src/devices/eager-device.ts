@@ -1,8 +1,17 @@
 import { EngineError } from '../errors.js';
 import { sizeOf } from '../graph/graph.js';
-import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
+import {
+  type HostArray,
+  isMapped,
+  type MappedTensor,
+  type Program,
+  type SpecTree,
+  type TensorSpec,
+  type Tree,
+  type WeightSpec,
+} from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
-import { flatten, isSpec, isTensor, isTensorSpec, mapTree, nest } from '../tree.js';
+import { flatten, isSpec, isTensor, mapTree, nest } from '../tree.js';
 import {
   type CompiledProgram,
   type CompileOptions,
@@ -95,42 +104,60 @@ export class EagerDevice implements Device {
     specs: SpecTree,
     options: CompileOptions,
   ): Promise<CompiledProgram> {
-    const loaded = await loadMapped(specs);
-    const kept = await onBackend(
-      this.backend,
-      () =>
-        new Map(
-          [...loaded].map(([name, { data, spec }]) => [
-            name,
-            toTensor(data, { shape: spec.shape, dtype: 'float32' }),
-          ]),
-        ),
+    const weights = new EagerWeights(this.backend);
+    await weights.load(
+      flatten(specs, isSpec).flatMap(([, spec]) => (isMapped(spec) ? [spec] : [])),
     );
     const differentiated = withGradients(program, options.gradients);
-    return new EagerProgram(this.backend, differentiated, specs, options, kept);
+    return new EagerProgram(this.backend, differentiated, specs, options, weights);
   }
 }
 
 /** Weights that stay in a file elsewhere are read once here; the CPU device casts them. */
-async function loadMapped(
-  specs: SpecTree,
-): Promise<Map<string, { data: HostArray; spec: MappedTensor }>> {
-  const mapped = flatten(specs, isSpec).flatMap(([name, spec]) =>
-    'kind' in spec ? [[name, spec] as const] : [],
-  );
-  if (mapped.length === 0) return new Map();
-  const tree = Object.fromEntries(mapped.map(([, spec], i) => [String(i), spec]));
+class EagerWeights {
+  private readonly backend: string;
+  private readonly loaded = new Map<string, Tensor>();
+
+  constructor(backend: string) {
+    this.backend = backend;
+  }
+
+  async load(tensors: readonly MappedTensor[]): Promise<void> {
+    const missing = tensors.filter((tensor) => !this.loaded.has(keyOf(tensor)));
+    if (missing.length === 0) return;
+    const data = await readMapped(missing);
+    await onBackend(this.backend, () => {
+      for (const [i, tensor] of missing.entries()) {
+        const { shape } = tensor;
+        this.loaded.set(keyOf(tensor), toTensor(data[i]!, { shape, dtype: 'float32' }));
+      }
+    });
+  }
+
+  /** A tensor that was loaded. */
+  get(tensor: MappedTensor): Tensor {
+    return this.loaded.get(keyOf(tensor))!;
+  }
+
+  dispose(): void {
+    for (const tensor of this.loaded.values()) tensor.dispose();
+    this.loaded.clear();
+  }
+}
+
+const keyOf = ({ file, byteOffset, shape }: MappedTensor): string =>
+  [file, byteOffset, ...shape].join();
+
+async function readMapped(tensors: readonly MappedTensor[]): Promise<HostArray[]> {
+  const tree = Object.fromEntries(tensors.map((tensor, i) => [String(i), tensor]));
   const copy = ((inputs: Record<string, Tensor>) => ({ ...inputs })) as unknown as Program;
   const reader = await openDevice('cpu').compile(copy, tree, { name: 'weights' });
-  const values = (await reader.run({})) as Record<string, DeviceTensor>;
-  const read = await Promise.all(
-    mapped.map(async ([name, spec], i) => {
-      const data = await values[String(i)]!.read();
-      return [name, { data, spec }] as const;
-    }),
-  );
-  await reader.dispose();
-  return new Map(read);
+  try {
+    const values = (await reader.run({})) as Record<string, DeviceTensor>;
+    return await Promise.all(tensors.map((_, i) => values[String(i)]!.read()));
+  } finally {
+    await reader.dispose();
+  }
 }
 
 class EagerProgram implements CompiledProgram {
@@ -141,25 +168,26 @@ class EagerProgram implements CompiledProgram {
   private readonly program: Program;
   private readonly specs: SpecTree;
   private readonly options: CompileOptions;
-  private readonly mapped: ReadonlyMap<string, Tensor>;
+  private readonly weights: EagerWeights;
 
   constructor(
     backend: string,
     program: Program,
     specs: SpecTree,
     options: CompileOptions,
-    mapped: ReadonlyMap<string, Tensor>,
+    weights: EagerWeights,
   ) {
     this.backend = backend;
     this.program = program;
     this.specs = specs;
     this.options = options;
-    this.mapped = mapped;
+    this.weights = weights;
   }
 
   async run(inputs: Tree<RunValue>, into: Tree<DeviceTensor> = {}): Promise<Tree<DeviceTensor>> {
     const targets = new Map(flatten<EagerTensor>(into as Tree<EagerTensor>, isEagerTensor));
     const given = new Map(flatten(inputs, isRunValue));
+    await this.weights.load([...given.values()].filter(isMapped));
     return onBackend(this.backend, () => {
       const result = tf.tidy(() => {
         const tensors = mapTree(this.specs, isSpec, (spec, name) => this.input(name, spec, given));
@@ -171,17 +199,25 @@ class EagerProgram implements CompiledProgram {
 
   private input(
     name: string,
-    spec: TensorSpec | MappedTensor,
+    spec: TensorSpec | MappedTensor | WeightSpec,
     given: ReadonlyMap<string, RunValue>,
   ): Tensor {
-    if (!isTensorSpec(spec)) return this.mapped.get(name)!;
+    if (isMapped(spec)) return this.weights.get(spec);
     const value = given.get(name);
+    if ('kind' in spec) return this.weight(name, spec, value);
     if (value instanceof EagerTensor) {
       if (value.shape.join() === spec.shape.join()) return value.value;
       throw mismatch(name, spec, `${value.dtype} (${value.shape.join(', ')})`);
     }
     if (value === undefined) throw mismatch(name, spec, 'nothing');
     return tf.tensor(hostArray(name, spec, value as HostArray), [...spec.shape], spec.dtype);
+  }
+
+  private weight(name: string, { shape }: WeightSpec, value: RunValue | undefined): Tensor {
+    const isFitting =
+      (value instanceof EagerTensor || isMapped(value)) && value.shape.join() === shape.join();
+    if (!isFitting) throw mismatch(name, { shape, dtype: 'float32' }, 'another value');
+    return isMapped(value) ? this.weights.get(value) : (value as EagerTensor).value;
   }
 
   /** State goes into the tensors that were given, the rest to the caller. */
@@ -210,12 +246,15 @@ class EagerProgram implements CompiledProgram {
   }
 
   async dispose(): Promise<void> {
-    for (const tensor of this.mapped.values()) tensor.dispose();
+    this.weights.dispose();
   }
 }
 
 const isRunValue = (node: unknown): node is RunValue =>
-  typeof node === 'number' || ArrayBuffer.isView(node) || node instanceof EagerTensor;
+  typeof node === 'number' ||
+  ArrayBuffer.isView(node) ||
+  node instanceof EagerTensor ||
+  isMapped(node);
 
 const isEagerTensor = (node: unknown): node is EagerTensor => node instanceof EagerTensor;
 

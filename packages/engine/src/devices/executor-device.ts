@@ -7,6 +7,7 @@ import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
+import { widensWeights } from '../weights/stored-values.js';
 import { channelBlock } from './channel-block.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
 import { ExecutorProgram } from './executor-program.js';
@@ -16,9 +17,6 @@ import { hostArray, newHostArray } from './host.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
-
-/** Folding would turn 16-bit weights into a float32 copy of all of them. Prepacking would copy float32 ones. */
-const KEPT_WEIGHTS = ['ConstantFolding'];
 
 /** What the blocked layout of this CPU may make faster. */
 const BLOCKED_OPERATORS = new Set(['Conv', 'Gemm']);
@@ -46,18 +44,17 @@ export class ExecutorBackedDevice implements Device {
   ): Promise<CompiledProgram> {
     const started = performance.now();
     const full = withGradients(program, options.gradients);
-    const plain = () => trace(full, specs, this.name !== 'cpu');
-    const traced = await this.inBlockedLayout(plain(), full, specs);
+    const prepares = options.prepareWeights === true;
+    const widens = !prepares && widensWeights(this.name);
+    const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
+    const traced = await this.inBlockedLayout(plain(widens), full, specs);
     const traceMs = performance.now() - started;
-    const mapped = flatten(specs, isSpec).flatMap(([, spec]) => ('kind' in spec ? [spec] : []));
-    const folder = externalFolder(mapped);
-    const keepsWeights = mapped.length > 0 && options.prepareWeights !== true;
+    const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const session = await Session.create(encodeModel(traced.graph, folder), {
       device: this.name,
       name: options.name ?? 'program',
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
-      disabledOptimizers: [...KEPT_TRANSPOSITIONS, ...(keepsWeights ? KEPT_WEIGHTS : [])],
-      ...(keepsWeights && { extra: { 'session.disable_prepacking': '1' } }),
+      disabledOptimizers: KEPT_TRANSPOSITIONS,
     });
     const sessionMs = performance.now() - started - traceMs;
     const stats = {
@@ -66,7 +63,7 @@ export class ExecutorBackedDevice implements Device {
       sessionMs,
       flops: matrixFlops(traced.graph),
     };
-    return new ExecutorProgram(traced, session, options, stats, () => plain().graph);
+    return ExecutorProgram.create(traced, session, options, stats, () => plain(false).graph);
   }
 
   /** The program with its convolutions and large products in the layout that suits this CPU, where it has any. */
@@ -77,6 +74,11 @@ export class ExecutorBackedDevice implements Device {
     return block === undefined ? plain : trace(program, specs, false, block);
   }
 }
+
+const mappedOf = (specs: SpecTree): MappedTensor[] =>
+  flatten(specs, isSpec).flatMap(([, spec]) =>
+    'kind' in spec && spec.kind === 'mapped' ? [spec] : [],
+  );
 
 /** The one folder below which all mapped files lie. */
 function externalFolder(mapped: readonly MappedTensor[]): string | undefined {

@@ -1,19 +1,20 @@
-import { realpathSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import {
-  type Binding,
-  DeviceValue,
-  releaseResidentMemory,
-  type Session,
-} from '../executor/index.js';
-import { type Graph, sizeOf } from '../graph/graph.js';
+import { type Binding, DeviceValue, type Session, trimHeap } from '../executor/index.js';
+import { type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
 import { writesInPlace } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
-import type { TensorSpec, Tree } from '../specs.js';
+import {
+  isMapped,
+  type MappedTensor,
+  type TensorSpec,
+  type Tree,
+  type WeightSpec,
+} from '../specs.js';
 import { outputName, type Traced } from '../trace/trace.js';
 import { flatten, isTensorSpec, nest } from '../tree.js';
+import { StoredValues } from '../weights/stored-values.js';
 import type {
   CompiledProgram,
   CompileOptions,
@@ -26,7 +27,10 @@ import { ExecutorTensor } from './executor-tensor.js';
 import { hostArray, mismatch, newHostArray } from './host.js';
 
 const isRunValue = (node: unknown): node is RunValue =>
-  typeof node === 'number' || ArrayBuffer.isView(node) || node instanceof ExecutorTensor;
+  typeof node === 'number' ||
+  ArrayBuffer.isView(node) ||
+  node instanceof ExecutorTensor ||
+  isMapped(node);
 
 const isExecutorTensor = (node: unknown): node is ExecutorTensor => node instanceof ExecutorTensor;
 
@@ -45,7 +49,9 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly binding: Binding;
   private readonly plans: readonly OutputPlan[];
   /** Files of mapped weights. */
-  private readonly files: ReadonlySet<string>;
+  private readonly stored: StoredValues;
+  /** What is bound to the weights of the graph at present, by its names: the tensors in files among it. */
+  private readonly boundTensors = new Map<string, MappedTensor>();
   private queue: Promise<unknown> = Promise.resolve();
 
   private readonly plain: () => Graph;
@@ -54,8 +60,7 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
 
-  /** @param plain the graph without layouts of this machine, for other machines to read. */
-  constructor(
+  private constructor(
     traced: Traced,
     session: Session,
     options: CompileOptions,
@@ -68,10 +73,31 @@ export class ExecutorProgram implements CompiledProgram {
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
-    this.files = mappedFiles(traced.graph);
+    this.stored = new StoredValues(session.device);
     this.plans = planOutputs(traced, options, session.device === 'cpu');
     const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
     this.outputs = nest(returned);
+  }
+
+  /**
+   * @param plain the graph without layouts of this machine, for other machines to read.
+   * @throws EngineError FILE_INVALID when the file of a mapped weight cannot be read or ends too early.
+   */
+  static async create(
+    traced: Traced,
+    session: Session,
+    options: CompileOptions,
+    stats: CompileStats,
+    plain: () => Graph,
+  ): Promise<ExecutorProgram> {
+    const program = new ExecutorProgram(traced, session, options, stats, plain);
+    try {
+      await program.bindMapped();
+      return program;
+    } catch (error) {
+      await program.dispose();
+      throw error;
+    }
   }
 
   private isState(name: string): boolean {
@@ -104,7 +130,7 @@ export class ExecutorProgram implements CompiledProgram {
     } finally {
       for (const value of temporary) value.dispose();
     }
-    if (release) releaseResidentMemory(this.files);
+    if (release) this.releaseMemory();
     this.exchangeState(given);
     return nest(this.collect(made));
   }
@@ -126,7 +152,61 @@ export class ExecutorProgram implements CompiledProgram {
       temporary.push(wrapped);
       this.binding.bindInput(name, wrapped);
     }
+    temporary.push(...(await this.bindWeights(given)));
     return temporary;
+  }
+
+  /** Binds the weights that lie in files known beforehand; a prepared program has them in its session. */
+  private async bindMapped(): Promise<void> {
+    if (this.options.prepareWeights === true) return;
+    for (const { name, weight } of this.traced.graph.inputs) {
+      if (weight?.spec.kind === 'mapped') await this.bindStored(name, weight.spec, weight);
+    }
+  }
+
+  /** @returns the values that were wrapped for this run alone. */
+  private async bindWeights(given: ReadonlyMap<string, RunValue>): Promise<DeviceValue[]> {
+    const temporary: DeviceValue[] = [];
+    for (const [path, spec] of this.traced.weights) assertWeightFits(path, spec, given.get(path));
+    for (const { name, weight, shape } of this.traced.graph.inputs) {
+      if (weight?.spec.kind !== 'weight') continue;
+      const value = given.get(weight.path);
+      if (isMapped(value)) await this.bindStored(name, value, weight);
+      else
+        temporary.push(
+          ...(await this.bindTensor({ name, shape }, value as ExecutorTensor, weight)),
+        );
+    }
+    return temporary;
+  }
+
+  private async bindStored(name: string, tensor: MappedTensor, { rows }: Weight): Promise<void> {
+    const part = rowsOf(tensor, rows);
+    this.binding.bindInput(name, await this.stored.value(part));
+    this.boundTensors.set(name, part);
+  }
+
+  private async bindTensor(
+    { name, shape }: Pick<Value, 'name' | 'shape'>,
+    tensor: ExecutorTensor,
+    { rows }: Weight,
+  ): Promise<DeviceValue[]> {
+    this.boundTensors.delete(name);
+    const value = await tensor.resident(this.session.device);
+    if (rows === undefined) {
+      this.binding.bindInput(name, value);
+      return [];
+    }
+    const row = sizeOf(shape.slice(1));
+    const data = value.host!.subarray(rows.first * row, (rows.first + rows.count) * row);
+    const part = DeviceValue.fromHost(data, 'float32', shape);
+    this.binding.bindInput(name, part);
+    return [part];
+  }
+
+  private releaseMemory(): void {
+    trimHeap();
+    this.stored.evict(this.boundTensors.values());
   }
 
   /** @returns the tensors of the outputs that are known before the run. */
@@ -194,38 +274,36 @@ export class ExecutorProgram implements CompiledProgram {
     return new EngineError({
       code: 'INPUT_INVALID',
       message: `${this.name}: input "${name}" (${spec.dtype} (${spec.shape.join(', ')})) was not given.`,
-      hint: `The program takes ${[...this.traced.inputs.keys()].slice(0, 12).join(', ')}.`,
+      hint: `The program takes ${this.knownInputs()}.`,
     });
+  }
+
+  private knownInputs(): string {
+    const { inputs, weights } = this.traced;
+    return [...inputs.keys(), ...weights.keys()].slice(0, 12).join(', ');
   }
 
   private assertKnown(given: ReadonlyMap<string, RunValue>): void {
     for (const name of given.keys()) {
-      if (this.traced.inputs.has(name)) continue;
+      if (this.traced.inputs.has(name) || this.traced.weights.has(name)) continue;
       throw new EngineError({
         code: 'INPUT_INVALID',
         message: `${this.name}: "${name}" is no input of the program.`,
-        hint: `The program takes ${[...this.traced.inputs.keys()].slice(0, 12).join(', ')}.`,
+        hint: `The program takes ${this.knownInputs()}.`,
       });
     }
   }
 
   async save(file: string): Promise<void> {
-    const graph = this.traced.graph.channelBlock === undefined ? this.traced.graph : this.plain();
-    await writeFile(file, encodeModel(graph, path.dirname(path.resolve(file))));
+    await writeFile(file, encodeModel(this.plain(), path.dirname(path.resolve(file))));
   }
 
   async dispose(): Promise<void> {
     await this.queue;
     this.binding.dispose();
     this.session.dispose();
+    await this.stored.dispose();
   }
-}
-
-/** Real paths of the files that frozen weights lie in. */
-function mappedFiles(graph: Graph): ReadonlySet<string> {
-  const values = graph.nodes.flatMap(({ inputs }) => inputs);
-  const files = new Set(values.flatMap((value) => value?.mapped?.file ?? []));
-  return new Set([...files].map((file) => realpathSync(file)));
 }
 
 function planOutputs(traced: Traced, options: CompileOptions, mayAlias: boolean): OutputPlan[] {
@@ -272,4 +350,19 @@ function assertStateFits(traced: Traced, name: string, spec: TensorSpec): void {
 function assertFits(name: string, spec: TensorSpec, tensor: DeviceTensor): void {
   if (tensor.dtype === spec.dtype && tensor.shape.join() === spec.shape.join()) return;
   throw mismatch(name, spec, `${tensor.dtype} (${tensor.shape.join(', ')})`);
+}
+
+function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | undefined): void {
+  const isTensor = value instanceof ExecutorTensor;
+  const storedAs = isMapped(value)
+    ? value.storedAs
+    : isTensor && value.dtype === 'float32' && 'F32';
+  const shape = isTensor || isMapped(value) ? value.shape.join() : undefined;
+  if (storedAs === spec.storedAs && shape === spec.shape.join()) return;
+  const found = shape === undefined ? 'no such value' : `${storedAs || 'other'} (${shape})`;
+  throw new EngineError({
+    code: 'INPUT_INVALID',
+    message: `weight "${path}": expected ${spec.storedAs} (${spec.shape.join()}), found ${found}.`,
+    hint: 'Give a tensor in a file, or for F32 a float32 tensor of the device, of the shape that was compiled.',
+  });
 }

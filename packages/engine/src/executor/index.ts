@@ -8,8 +8,9 @@ export {
 } from './element-type.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { ExecutorError, type ExecutorErrorCode } from './error.js';
+export { FileMapping, type FileRange } from './file-mapping.js';
+export { trimHeap } from './heap.js';
 export { locateLibrary } from './library.js';
-export { releaseResidentMemory } from './resident-memory.js';
 export {
   type OptimizationLevel,
   Session,
@@ -22,6 +23,8 @@ export {
   readToHost,
   trimMemory,
   uploadFromHost,
+  uploadValue,
+  widen,
   writeFromHost,
 } from './transfer.js';
 export { DeviceValue } from './value.js';

@@ -17,9 +17,10 @@ import { DeviceValue } from './value.js';
 
 const IR_VERSION = 10;
 const OPSET = 21;
+const INT_ATTRIBUTE = 2;
 
 /**
- * Moves tensors between host and device through sessions of one Identity node: the C API's own CopyTensors crashes on
+ * Moves tensors between host and device, or between types, through sessions of one node: the C API's own CopyTensors crashes on
  * WebGPU in 1.30. The sessions stay alive, because device memory must not outlive the last session of its device.
  */
 interface Transfer {
@@ -56,6 +57,22 @@ export async function uploadFromHost(
   const value = await allocateOnDevice(device, dtype, shape);
   await writeFromHost(value, array);
   return value;
+}
+
+/** Copies a value of the host into new memory of `device`; the caller owns the copy. */
+export async function uploadValue(
+  value: DeviceValue,
+  device: ExecutorDevice,
+): Promise<DeviceValue> {
+  const copied = await allocateOnDevice(device, value.dtype, value.shape);
+  await copy(value, copied);
+  return copied;
+}
+
+/** Writes values of a 16-bit type on the host as float32, on a worker thread; exact. */
+export async function widen(source: DeviceValue, target: DeviceValue): Promise<void> {
+  if (elementCount(source.shape) === 0) return;
+  await through(await transferOf('cpu', source.dtype, target.dtype), source, target, false);
 }
 
 /** Overwrites a value of any device with an array of the host. */
@@ -102,7 +119,15 @@ export async function trimMemory(): Promise<void> {
 async function copy(source: DeviceValue, target: DeviceValue, trim = false): Promise<void> {
   if (elementCount(source.shape) === 0) return;
   const device = source.device === 'cpu' ? target.device : source.device;
-  const { binding, lane } = await transferOf(device, source.dtype);
+  await through(await transferOf(device, source.dtype), source, target, trim);
+}
+
+async function through(
+  { binding, lane }: Transfer,
+  source: DeviceValue,
+  target: DeviceValue,
+  trim: boolean,
+): Promise<void> {
   await lane.run(async () => {
     try {
       binding.bindInput('input', source);
@@ -115,16 +140,24 @@ async function copy(source: DeviceValue, target: DeviceValue, trim = false): Pro
   });
 }
 
-function transferOf(device: ExecutorDevice, dtype: ElementType): Promise<Transfer> {
-  const key = `${device}/${dtype}`;
-  const known = transfers.get(key) ?? openTransfer(device, dtype);
+function transferOf(
+  device: ExecutorDevice,
+  dtype: ElementType,
+  to: ElementType = dtype,
+): Promise<Transfer> {
+  const key = `${device}/${dtype}/${to}`;
+  const known = transfers.get(key) ?? openTransfer(device, dtype, to);
   transfers.set(key, known);
   known.catch(() => transfers.delete(key));
   return known;
 }
 
-async function openTransfer(device: ExecutorDevice, dtype: ElementType): Promise<Transfer> {
-  const session = await Session.create(identityModel(dtype), {
+async function openTransfer(
+  device: ExecutorDevice,
+  dtype: ElementType,
+  to: ElementType,
+): Promise<Transfer> {
+  const session = await Session.create(transferModel(dtype, to), {
     device,
     name: `transfer ${dtype}`,
     optimization: 'disabled',
@@ -148,17 +181,26 @@ async function openAllocator(device: ExecutorDevice): Promise<Pointer> {
   );
 }
 
-/** One Identity node over tensors of any shape. */
-function identityModel(dtype: ElementType): Uint8Array {
-  const tensor = (name: string) => ({ name, type: { tensorType: { elemType: onnxCode(dtype) } } });
+/** One Identity or Cast node over tensors of any shape. */
+function transferModel(from: ElementType, to: ElementType): Uint8Array {
+  const tensor = (name: string, type: ElementType) => ({
+    name,
+    type: { tensorType: { elemType: onnxCode(type) } },
+  });
+  const ends = { input: ['input'], output: ['output'] };
+  const cast = { name: 'to', type: INT_ATTRIBUTE, i: onnxCode(to) };
   return serialiseModel({
     irVersion: IR_VERSION,
     opsetImport: [{ domain: '', version: OPSET }],
     graph: {
       name: 'transfer',
-      node: [{ opType: 'Identity', input: ['input'], output: ['output'] }],
-      input: [tensor('input')],
-      output: [tensor('output')],
+      node: [
+        from === to
+          ? { opType: 'Identity', ...ends }
+          : { opType: 'Cast', ...ends, attribute: [cast] },
+      ],
+      input: [tensor('input', from)],
+      output: [tensor('output', to)],
     },
   });
 }

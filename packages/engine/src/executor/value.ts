@@ -54,20 +54,17 @@ export class DeviceValue {
     if (array.byteLength !== bytes) throw wrongSize(array, dtype, shape, bytes);
     // V8 keeps arrays of up to 64 bytes inside its moving heap until their buffer is asked for.
     void array.buffer;
-    const pointer = create(failure, (out) =>
-      call(
-        'CreateTensorWithDataAsOrtValue',
-        failure,
-        memoryOf('cpu'),
-        array,
-        bytes,
-        toDimensions(shape),
-        shape.length,
-        onnxCode(dtype),
-        out,
-      ),
+    return new DeviceValue(
+      wrap(array, bytes, dtype, shape),
+      { dtype, shape, device: 'cpu' },
+      array,
     );
-    return new DeviceValue(pointer, { dtype, shape, device: 'cpu' }, array);
+  }
+
+  /** Describes memory of the host that its owner keeps until the value is disposed, for example of a mapped file. */
+  static atAddress(address: Pointer, dtype: ElementType, shape: readonly number[]): DeviceValue {
+    const bytes = elementCount(shape) * bytesPerElement(dtype);
+    return new DeviceValue(wrap(address, bytes, dtype, shape), { dtype, shape, device: 'cpu' });
   }
 
   /** Takes over an OrtValue that ONNX Runtime made. */
@@ -125,6 +122,30 @@ export class DeviceValue {
   dispose(): void {
     this.#handle.dispose();
   }
+}
+
+/** An OrtValue over memory of the host. */
+function wrap(
+  memory: HostMemory | Pointer,
+  bytes: number,
+  dtype: ElementType,
+  shape: readonly number[],
+): Pointer {
+  const type = onnxCode(dtype);
+  const dimensions = toDimensions(shape);
+  return create(failure, (out) =>
+    call(
+      'CreateTensorWithDataAsOrtValue',
+      failure,
+      memoryOf('cpu'),
+      memory,
+      bytes,
+      dimensions,
+      shape.length,
+      type,
+      out,
+    ),
+  );
 }
 
 const toDimensions = (shape: readonly number[]): BigInt64Array => BigInt64Array.from(shape, BigInt);

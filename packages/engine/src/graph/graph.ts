@@ -1,4 +1,4 @@
-import type { DType, MappedTensor } from '../specs.js';
+import type { DType, MappedTensor, StoredType, WeightSpec } from '../specs.js';
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators need. */
 export type ElementType = DType | 'int64' | 'float16' | 'bfloat16';
@@ -14,8 +14,36 @@ export interface Value {
   readonly constant?: ConstantData;
   /** Present for values whose elements are all known to equal this number. */
   uniform?: number;
-  /** Present for weights that stay in their file. */
-  readonly mapped?: MappedTensor;
+  /** Present for weights in the type in which they are stored. */
+  readonly weight?: Weight;
+}
+
+/** Where the value of a weight comes from. */
+export interface Weight {
+  /** Its path among the inputs of the program. */
+  readonly path: string;
+  /** A tensor in a file, or what is given at each run. */
+  readonly spec: MappedTensor | WeightSpec;
+  /** The part that is read, where it is not all of it: rows lie one after the other. */
+  readonly rows?: Rows;
+}
+
+/** Rows of a tensor, counted along its first axis. */
+export interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Rows of a tensor in a file, as a tensor of their own. */
+export function rowsOf(tensor: MappedTensor, rows: Rows | undefined): MappedTensor {
+  if (rows === undefined) return tensor;
+  const rowBytes = tensor.byteLength / tensor.shape[0]!;
+  return {
+    ...tensor,
+    shape: [rows.count, ...tensor.shape.slice(1)],
+    byteOffset: tensor.byteOffset + rows.first * rowBytes,
+    byteLength: rows.count * rowBytes,
+  };
 }
 
 export type Attribute = number | bigint | string | readonly number[] | { readonly float: number };
@@ -58,12 +86,15 @@ export class Graph {
 
   /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
   readonly portable: boolean;
+  /** Whether weights of 16 bits come as float32, for devices that lack their types. */
+  readonly widensWeights: boolean;
   /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
   readonly channelBlock: number | undefined;
 
-  constructor(portable: boolean = false, channelBlock?: number) {
+  constructor(portable: boolean = false, channelBlock?: number, widensWeights: boolean = false) {
     this.portable = portable;
     this.channelBlock = channelBlock;
+    this.widensWeights = widensWeights;
   }
 
   private fresh(prefix: string): string {
@@ -77,34 +108,39 @@ export class Graph {
     return value;
   }
 
-  /** A frozen weight: external data, cast to float32 when it is stored in a 16-bit type. */
-  mapped(name: string, tensor: MappedTensor): Value {
-    const dtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[
-      tensor.storedAs
-    ] as ElementType;
-    const stored: Value = { name, shape: tensor.shape, dtype, mapped: tensor };
-    return dtype === 'float32' ? stored : this.cast(stored, 'float32');
+  /** A frozen weight: an input, cast to float32 when it is stored in a 16-bit type. */
+  weight(path: string, spec: MappedTensor | WeightSpec, rows?: Rows): Value {
+    const name = rows === undefined ? path : `${path}[${rows.first}:${rows.first + rows.count}]`;
+    const known = this.simplified.get(name);
+    if (known !== undefined) return known;
+    const shape = rows === undefined ? spec.shape : [rows.count, ...spec.shape.slice(1)];
+    const dtype = this.widensWeights ? 'float32' : ELEMENT_TYPE_OF[spec.storedAs];
+    const weight = rows === undefined ? { path, spec } : { path, spec, rows };
+    const stored: Value = { name, shape, dtype, weight };
+    this.inputs.push(stored);
+    const value = this.cast(stored, 'float32');
+    this.simplified.set(name, value);
+    return value;
+  }
+
+  /** A frozen weight in the type in which it is stored; undefined for any other value. */
+  storedWeight(value: Value): Value | undefined {
+    const cast = this.producers.get(value);
+    const stored = cast?.operator === 'Cast' ? cast.inputs[0]! : value;
+    return stored.weight === undefined ? undefined : stored;
   }
 
   /**
-   * Some rows of a frozen weight, which lie together in its file: a weight of its own, nothing is copied.
-   * @returns undefined for a value that does not lie in a file.
+   * Some rows of a frozen weight, which lie together in memory: a weight of its own, nothing is copied.
+   * @returns undefined for a value that is no weight, or of which the device has no views.
    */
-  mappedRows(value: Value, first: number, count: number): Value | undefined {
-    const cast = this.producers.get(value);
-    const { name, mapped } = cast?.operator === 'Cast' ? cast.inputs[0]! : value;
-    if (mapped === undefined) return undefined;
-    const key = `${name}[${first}:${first + count}]`;
-    const rowBytes = mapped.byteLength / mapped.shape[0]!;
-    const rows = {
-      ...mapped,
-      shape: [count, ...mapped.shape.slice(1)],
-      byteOffset: mapped.byteOffset + first * rowBytes,
-      byteLength: count * rowBytes,
-    };
-    const known = this.simplified.get(key) ?? this.mapped(key, rows);
-    this.simplified.set(key, known);
-    return known;
+  weightRows(value: Value, first: number, count: number): Value | undefined {
+    const weight = this.storedWeight(value)?.weight;
+    if (weight === undefined || (this.portable && weight.spec.kind === 'weight')) return undefined;
+    return this.weight(weight.path, weight.spec, {
+      first: first + (weight.rows?.first ?? 0),
+      count,
+    });
   }
 
   /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
@@ -244,6 +280,12 @@ export const ONNX_ELEMENT_TYPE: Readonly<Record<ElementType, number>> = {
   bool: 9,
   float16: 10,
   bfloat16: 16,
+};
+
+const ELEMENT_TYPE_OF: Readonly<Record<StoredType, ElementType>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
 };
 
 function uniformValue(data: ConstantData): number | undefined {

@@ -9,7 +9,11 @@ defineKernel('GatherV2', ['x', 'indices'], (graph, [x, indices], { axis, batchDi
   const [at] = tf.util.parseAxisParam(axis, [...x!.shape]) as [number];
   const shape = [...x!.shape.slice(0, at), ...indices!.shape, ...x!.shape.slice(at + 1)];
   const whole = graph.cast(indices!, 'int32');
-  return graph.add('Gather', [x, whole], { shape, dtype: x!.dtype }, { attributes: { axis: at } });
+  // Of a stored table only the rows that are read become float32.
+  const table = graph.storedWeight(x!) ?? x!;
+  const attributes = { axis: at };
+  const type = { shape, dtype: table.dtype };
+  return graph.cast(graph.add('Gather', [table, whole], type, { attributes }), x!.dtype);
 });
 
 defineKernel('GatherNd', ['params', 'indices'], (graph, [params, indices]) => {

@@ -28,7 +28,7 @@ export function slice(
 ): Value {
   const axes = x.shape.map((_, i) => i).filter((i) => begin[i] !== 0 || size[i] !== x.shape[i]);
   if (axes.length === 0) return x;
-  const rows = axes.join() === '0' ? graph.mappedRows(x, begin[0]!, size[0]!) : undefined;
+  const rows = axes.join() === '0' ? graph.weightRows(x, begin[0]!, size[0]!) : undefined;
   if (rows !== undefined) return rows;
   const starts = graph.int64(axes.map((i) => begin[i]!));
   const ends = graph.int64(axes.map((i) => begin[i]! + size[i]!));

@@ -4,8 +4,10 @@ import {
   type Graph,
   type Node,
   ONNX_ELEMENT_TYPE,
+  rowsOf,
   type Value,
 } from '../graph/graph.js';
+import type { MappedTensor } from '../specs.js';
 import { serialiseModel } from './schema.js';
 
 /** Operator sets of a graph: ONNX' own, and ONNX Runtime's contributed operators where a graph uses them. */
@@ -15,9 +17,14 @@ const IR_VERSION = 10;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 const EXTERNAL = 1;
 
-/** Serialises a graph as an ONNX model. Mapped weights refer to `folder`-relative files. */
+/**
+ * Serialises a graph as an ONNX model.
+ * @param externalFolder makes tensors in files initialisers, which refer to their files relative to this folder; without it
+ *   they are inputs.
+ */
 export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
-  const used = valuesOf(graph);
+  const isInitializer = (value: Value) =>
+    value.constant !== undefined || (externalFolder !== undefined && isMapped(value));
   const contributed = new Set(graph.nodes.map((node) => node.domain).filter(Boolean));
   const opsetImport: object[] = [
     { domain: '', version: OPSET },
@@ -30,8 +37,12 @@ export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
     graph: {
       name: 'program',
       node: weightsFirst(graph.nodes).map(encodeNode),
-      initializer: used.map((value) => encodeInitializer(value, externalFolder)),
-      input: graph.inputs.map((value) => encodeValueInfo(value.name, value)),
+      initializer: valuesOf(graph.nodes)
+        .filter(isInitializer)
+        .map((value) => encodeInitializer(value, externalFolder)),
+      input: graph.inputs
+        .filter((value) => !isInitializer(value))
+        .map((value) => encodeValueInfo(value.name, value)),
       output: graph.outputs.map((output) => encodeValueInfo(output.name, output.value)),
     },
   });
@@ -46,7 +57,7 @@ function weightsFirst(nodes: readonly Node[]): readonly Node[] {
   const isPrepared = (value: Value | undefined) =>
     value === undefined ||
     value.constant !== undefined ||
-    value.mapped !== undefined ||
+    value.weight !== undefined ||
     prepared.has(value);
   const early = new Set<Node>();
   for (const node of nodes) {
@@ -57,18 +68,12 @@ function weightsFirst(nodes: readonly Node[]): readonly Node[] {
   return [...early, ...nodes.filter((node) => !early.has(node))];
 }
 
-/** Constants and weights that some node reads, each once. */
-function valuesOf(graph: Graph): Value[] {
-  const byName = new Map<string, Value>();
-  for (const node of graph.nodes) {
-    for (const value of node.inputs) {
-      if (value?.constant !== undefined || value?.mapped !== undefined) {
-        byName.set(value.name, value);
-      }
-    }
-  }
-  return [...byName.values()];
-}
+const isMapped = (value: Value): boolean => value.weight?.spec.kind === 'mapped';
+
+/** What nodes read, each value once. */
+const valuesOf = (nodes: readonly Node[]): readonly Value[] => [
+  ...new Set(nodes.flatMap(({ inputs }) => inputs.filter((value) => value !== undefined))),
+];
 
 function encodeNode(node: Node): object {
   return {
@@ -98,11 +103,11 @@ function encodeInitializer(value: Value, externalFolder: string | undefined): ob
     dims: [...value.shape],
     dataType: ONNX_ELEMENT_TYPE[value.dtype],
   };
-  if (value.mapped !== undefined) {
-    const { file, byteOffset, byteLength } = value.mapped;
-    const location = externalFolder === undefined ? file : path.relative(externalFolder, file);
+  if (externalFolder !== undefined && isMapped(value)) {
+    const { spec, rows } = value.weight!;
+    const { file, byteOffset, byteLength } = rowsOf(spec as MappedTensor, rows);
     const externalData = [
-      { key: 'location', value: location },
+      { key: 'location', value: path.relative(externalFolder, file) },
       { key: 'offset', value: String(byteOffset) },
       { key: 'length', value: String(byteLength) },
     ];

@@ -2,14 +2,17 @@ import '../kernels/index.js';
 import { EngineError } from '../errors.js';
 import { fuseAddedProducts } from '../graph/fuse.js';
 import { Graph } from '../graph/graph.js';
-import type { MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
+import type { MappedTensor, Program, SpecTree, TensorSpec, Tree, WeightSpec } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { isSpec, isTensor, mapTree } from '../tree.js';
 import { TRACE_BACKEND, traceBackend } from './backend.js';
 
 export interface Traced {
   readonly graph: Graph;
+  /** Inputs that are given at each run and whose graph value has the same name. */
   readonly inputs: ReadonlyMap<string, TensorSpec>;
+  /** Weights that are given at each run. The graph has a value for each part of them that it reads. */
+  readonly weights: ReadonlyMap<string, WeightSpec>;
   /** Specs of the outputs, nested as the program returned them. */
   readonly outputs: Tree<TensorSpec>;
 }
@@ -17,17 +20,23 @@ export interface Traced {
 /** Name of a program's output in the graph; inputs keep their path. */
 export const outputName = (path: string): string => `out:${path}`;
 
-/** Runs a program once on symbolic tensors and records its graph. @see Graph for `portable` and `channelBlock`. */
+/** Runs a program once on symbolic tensors and records its graph. @see Graph for the other parameters. */
 export function trace(
   program: Program,
   specs: SpecTree,
   portable = false,
   channelBlock?: number,
+  widensWeights = false,
 ): Traced {
-  const graph = new Graph(portable, channelBlock);
+  const graph = new Graph(portable, channelBlock, widensWeights);
   const inputs = new Map<string, TensorSpec>();
+  const weights = new Map<string, WeightSpec>();
   const outputs = onTraceBackend(graph, () => {
-    const symbols = mapTree(specs, isSpec, (spec, path) => symbol(graph, path, spec, inputs));
+    const symbols = mapTree(specs, isSpec, (spec, path) => {
+      if ('dtype' in spec) inputs.set(path, spec);
+      else if (spec.kind === 'weight') weights.set(path, spec);
+      return symbol(graph, path, spec);
+    });
     const result = program(symbols as never);
     return mapTree(result, isTensor, (tensor, path) => {
       graph.output(outputName(path), traceBackend.lookup(tensor));
@@ -37,20 +46,14 @@ export function trace(
   removeUnused(graph);
   fuseAddedProducts(graph);
   removeUnused(graph);
-  return { graph, inputs, outputs };
+  return { graph, inputs, weights, outputs };
 }
 
-function symbol(
-  graph: Graph,
-  path: string,
-  spec: TensorSpec | MappedTensor,
-  inputs: Map<string, TensorSpec>,
-): Tensor {
-  if ('kind' in spec) {
-    return toTensor(traceBackend.tensorInfo(graph.mapped(path, spec), 'float32'));
+function symbol(graph: Graph, path: string, spec: TensorSpec | MappedTensor | WeightSpec): Tensor {
+  if ('dtype' in spec) {
+    return toTensor(traceBackend.tensorInfo(graph.input(path, spec), spec.dtype));
   }
-  inputs.set(path, spec);
-  return toTensor(traceBackend.tensorInfo(graph.input(path, spec), spec.dtype));
+  return toTensor(traceBackend.tensorInfo(graph.weight(path, spec), 'float32'));
 }
 
 const toTensor = (info: tf.TensorInfo): Tensor => tf.engine().makeTensorFromTensorInfo(info);
@@ -98,7 +101,7 @@ function explain(error: unknown): unknown {
   });
 }
 
-/** Drops nodes whose results nobody reads, such as values that only an unused gradient needed. */
+/** Drops nodes whose results nobody reads, such as values that only an unused gradient needed, and weights. */
 function removeUnused(graph: Graph): void {
   const needed = new Set(graph.outputs.map((output) => output.value.name));
   const kept = graph.nodes.toReversed().filter((node) => {
@@ -107,4 +110,8 @@ function removeUnused(graph: Graph): void {
     return true;
   });
   graph.nodes.splice(0, graph.nodes.length, ...kept.reverse());
+  const inputs = graph.inputs.filter(
+    ({ name, weight }) => weight === undefined || needed.has(name),
+  );
+  graph.inputs.splice(0, graph.inputs.length, ...inputs);
 }

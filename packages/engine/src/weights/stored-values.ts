@@ -1,0 +1,192 @@
+import { statSync } from 'node:fs';
+import { EngineError } from '../errors.js';
+import {
+  bytesPerElement,
+  DeviceValue,
+  type ElementType,
+  type ExecutorDevice,
+  ExecutorError,
+  FileMapping,
+  type FileRange,
+  uploadValue,
+  widen,
+} from '../executor/index.js';
+import type { MappedTensor, StoredType } from '../specs.js';
+
+/** Types of the executor in which weights are stored. */
+export const ELEMENT_TYPE: Readonly<Record<StoredType, ElementType>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/** Devices whose kernels do not take 16-bit types: weights come to them as float32. */
+export const widensWeights = (device: ExecutorDevice): boolean => device === 'webgpu';
+
+/** One mapping and one copy per device of what lies in it, shared by all users in this process. */
+interface OpenFile {
+  readonly identity: string;
+  readonly mapping: FileMapping;
+  readonly values: Map<string, Promise<DeviceValue>>;
+  users: number;
+}
+
+const openFiles = new Map<string, OpenFile>();
+
+/** Mappings of weight files that this process has at present. */
+export const mappedFileCount = (): number => openFiles.size;
+
+/**
+ * A user of tensors in files: gives their values on one device and holds the files until it is disposed. The last user of
+ * a file unmaps it.
+ */
+export class StoredValues {
+  readonly #device: ExecutorDevice;
+  /** By path, as of the first use: a file that is replaced later is another file. */
+  readonly #files = new Map<string, OpenFile>();
+
+  constructor(device: ExecutorDevice) {
+    this.#device = device;
+  }
+
+  /**
+   * The tensor in the memory of the device, float32 where the device lacks 16-bit types. It belongs to the file.
+   * @throws EngineError FILE_INVALID when the file cannot be read or ends too early.
+   */
+  async value(tensor: MappedTensor): Promise<DeviceValue> {
+    const file = this.#open(tensor.file);
+    const key = [this.#device, tensor.storedAs, tensor.byteOffset, ...tensor.shape].join();
+    const known = file.values.get(key) ?? place(file.mapping, tensor, this.#device);
+    file.values.set(key, known);
+    known.catch(() => file.values.delete(key));
+    return known;
+  }
+
+  /** Takes the pages of tensors out of resident memory; they come back when they are read. */
+  evict(tensors: Iterable<MappedTensor>): void {
+    const ranges = new Map<FileMapping, MappedTensor[]>();
+    for (const tensor of tensors) {
+      const mapping = this.#files.get(tensor.file)?.mapping;
+      if (mapping === undefined) continue;
+      const known = ranges.get(mapping);
+      if (known === undefined) ranges.set(mapping, [tensor]);
+      else known.push(tensor);
+    }
+    for (const [mapping, parts] of ranges) for (const part of joined(parts)) mapping.evict(part);
+  }
+
+  /** No run that uses the values may be under way. */
+  async dispose(): Promise<void> {
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    await Promise.all(files.map(leave));
+  }
+
+  #open(path: string): OpenFile {
+    const known = this.#files.get(path);
+    if (known !== undefined) return known;
+    const file = openFile(path);
+    file.users += 1;
+    this.#files.set(path, file);
+    return file;
+  }
+}
+
+function openFile(path: string): OpenFile {
+  return explained(() => {
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    const identity = [dev, ino, size, mtimeMs].join();
+    const known = openFiles.get(identity);
+    if (known !== undefined) return known;
+    const file = { identity, mapping: new FileMapping(path), values: new Map(), users: 0 };
+    openFiles.set(identity, file);
+    return file;
+  });
+}
+
+async function leave(file: OpenFile): Promise<void> {
+  file.users -= 1;
+  if (file.users > 0) return;
+  openFiles.delete(file.identity);
+  await close(file);
+}
+
+/** Values go before the memory that they describe. */
+async function close({ mapping, values }: OpenFile): Promise<void> {
+  const settled = await Promise.allSettled(values.values());
+  for (const each of settled) if (each.status === 'fulfilled') each.value.dispose();
+  mapping.close();
+}
+
+async function place(
+  mapping: FileMapping,
+  tensor: MappedTensor,
+  device: ExecutorDevice,
+): Promise<DeviceValue> {
+  const stored = explained(() => onHost(mapping, tensor));
+  if (device === 'cpu') return stored;
+  try {
+    return await uploaded(stored, device);
+  } finally {
+    stored.dispose();
+    mapping.evict(tensor);
+  }
+}
+
+function onHost(mapping: FileMapping, tensor: MappedTensor): DeviceValue {
+  const type = ELEMENT_TYPE[tensor.storedAs];
+  const bytes = mapping.bytes(tensor, bytesPerElement(type));
+  return typeof bytes === 'bigint'
+    ? DeviceValue.atAddress(bytes, type, tensor.shape)
+    : DeviceValue.fromHost(bytes, type, tensor.shape);
+}
+
+async function uploaded(stored: DeviceValue, device: ExecutorDevice): Promise<DeviceValue> {
+  if (!widensWeights(device) || stored.dtype === 'float32') return uploadValue(stored, device);
+  const wide = await widened(stored);
+  try {
+    return await uploadValue(wide, device);
+  } finally {
+    wide.dispose();
+  }
+}
+
+/** A float32 copy of a value on the host, in memory of its own. */
+export async function widened(stored: DeviceValue): Promise<DeviceValue> {
+  const data = new Float32Array(stored.byteLength / bytesPerElement(stored.dtype));
+  const wide = DeviceValue.fromHost(data, 'float32', stored.shape);
+  await widen(stored, wide);
+  return wide;
+}
+
+/** Weights lie one after the other: few wide ranges instead of many. */
+function joined(tensors: readonly FileRange[]): readonly FileRange[] {
+  const result: { byteOffset: number; byteLength: number }[] = [];
+  for (const { byteOffset, byteLength } of tensors.toSorted(
+    (a, b) => a.byteOffset - b.byteOffset,
+  )) {
+    const last = result.at(-1);
+    const end = last === undefined ? -1 : last.byteOffset + last.byteLength;
+    if (last === undefined || byteOffset > end) result.push({ byteOffset, byteLength });
+    else last.byteLength = Math.max(end, byteOffset + byteLength) - last.byteOffset;
+  }
+  return result;
+}
+
+/** Failures of the file as errors of its user. */
+function explained<Result>(body: () => Result): Result {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof EngineError) throw error;
+    throw new EngineError({
+      code: 'FILE_INVALID',
+      message: (error as Error).message,
+      hint:
+        error instanceof ExecutorError
+          ? error.hint
+          : 'Open the checkpoint again: the file was moved or replaced.',
+      cause: error,
+    });
+  }
+}
