@@ -14,6 +14,7 @@ export {
   ops,
   type Program,
   ProgramCache,
+  type ProgramUse,
   type Tensor,
   TensorPool,
   tf,

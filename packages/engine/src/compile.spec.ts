@@ -2,7 +2,6 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
-  type CompiledProgram,
   compile,
   createTensor,
   type DeviceTensor,
@@ -14,7 +13,6 @@ import {
   openGraph,
   ops,
   type Program,
-  ProgramCache,
   type Tensor,
   tf,
 } from './index.js';
@@ -354,34 +352,6 @@ describe('a run', () => {
     });
     expect(await readAll(result)).toEqual({ rows: [5, 6, 1, 2], table: [1, 2, 3, 4, 5, 6] });
     await compiled.dispose();
-  });
-});
-
-describe('ProgramCache', () => {
-  it('keeps the most recently used programs', async () => {
-    const made: string[] = [];
-    const disposed: string[] = [];
-    const cache = new ProgramCache(2);
-    const get = (key: string) =>
-      cache.get(key, async () => {
-        made.push(key);
-        return { dispose: async () => void disposed.push(key) } as unknown as CompiledProgram;
-      });
-    await Promise.all([get('a'), get('a')]);
-    await get('b');
-    await get('a');
-    await get('c');
-    await get('b');
-    expect(made).toEqual(['a', 'b', 'c', 'b']);
-    await cache.dispose();
-    expect(disposed.slice(0, 2)).toEqual(['b', 'a']);
-    expect(disposed.toSorted()).toEqual(['a', 'b', 'b', 'c']);
-  });
-
-  it('forgets a program that failed to compile', async () => {
-    const cache = new ProgramCache(2);
-    await expect(cache.get('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    expect(cache.size).toBe(0);
   });
 });
 

@@ -4,6 +4,7 @@ export type EngineErrorCode =
   | 'INPUT_INVALID'
   | 'DEVICE_UNAVAILABLE'
   | 'FILE_INVALID'
+  | 'DISPOSED'
   | 'EXECUTOR_FAILED';
 
 const marker = Symbol.for('spatialsv.error');

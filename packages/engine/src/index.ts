@@ -38,7 +38,7 @@ export {
 } from './graph-file.js';
 export { defineKernel, type Emit } from './kernels/index.js';
 export * as ops from './ops/index.js';
-export { ProgramCache } from './program-cache.js';
+export { ProgramCache, type ProgramUse, type ProgramWork } from './program-cache.js';
 export {
   type DType,
   float32,

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { CompiledProgram, DeviceTensor } from '@spatialsv/core';
+import type { CompiledProgram, DeviceTensor, ProgramUse } from '@spatialsv/core';
 import {
   expectAllclose,
   type Golden,
@@ -80,29 +80,33 @@ const joined = (parts: readonly Float32Array[]): Float32Array =>
 const directionFirst = (rays: Float32Array): Float32Array =>
   rays.map((_, i) => rays[i - (i % 6) + ((i + 3) % 6)]!);
 
+/** A program with another run. */
+const recorded =
+  (use: ProgramUse, runOf: (program: CompiledProgram) => CompiledProgram['run']): ProgramUse =>
+  (work) =>
+    use((program) =>
+      work(Object.assign(Object.create(program) as CompiledProgram, { run: runOf(program) })),
+    );
+
 /** Keeps what passes between the programs of a network. */
 class RecordingPrograms extends NetworkPrograms {
   /** Taps by place, of each view in the order of the pictures; and the tokens of known cameras. */
   readonly passed: Record<string, Float32Array[]> = {};
 
-  override async head(...shape: Parameters<NetworkPrograms['head']>): Promise<CompiledProgram> {
-    const program = await super.head(...shape);
-    const run: CompiledProgram['run'] = async (inputs, ...rest) => {
+  override head(...shape: Parameters<NetworkPrograms['head']>): ProgramUse {
+    return recorded(super.head(...shape), (program) => async (inputs, ...rest) => {
       const { taps } = inputs as unknown as { taps: Record<string, DeviceTensor> };
       for (const [place, tap] of Object.entries(taps)) await this.#keep(`tap.${place}`, tap);
       return program.run(inputs, ...rest);
-    };
-    return Object.assign(Object.create(program) as CompiledProgram, { run });
+    });
   }
 
-  override async encodeCameras(views: number): Promise<CompiledProgram> {
-    const program = await super.encodeCameras(views);
-    const run: CompiledProgram['run'] = async (...request) => {
+  override encodeCameras(views: number): ProgramUse {
+    return recorded(super.encodeCameras(views), (program) => async (...request) => {
       const outputs = (await program.run(...request)) as Record<string, DeviceTensor>;
       await this.#keep('cameraTokens', outputs['tokens']!);
       return outputs;
-    };
-    return Object.assign(Object.create(program) as CompiledProgram, { run });
+    });
   }
 
   async #keep(name: string, tensor: DeviceTensor): Promise<void> {

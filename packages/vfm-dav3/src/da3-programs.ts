@@ -1,9 +1,9 @@
 /** The compiled parts of a network. Each is made once per shape; dense heads and the first part of the backbone run one view at a time. */
 import {
-  type CompiledProgram,
   compile,
   float32,
   ProgramCache,
+  type ProgramUse,
   parameterScope,
   type Tensor,
   TensorPool,
@@ -62,10 +62,10 @@ export class NetworkPrograms {
   }
 
   /** `{ image: (1, H, W, 3) }` → `{ state, taps: { place: (1, N, …) } }`. */
-  encode({ h, w }: Grid): Promise<CompiledProgram> {
+  encode({ h, w }: Grid): ProgramUse {
     const { backbone } = this.config;
     const last = blocksBeforeMixing(backbone);
-    return this.#get(
+    return this.#program(
       `encode ${h}×${w}`,
       ({ weights, image }: Inputs & { readonly image: Tensor }) => {
         const scope = parameterScope(weights, TRUNK);
@@ -82,14 +82,14 @@ export class NetworkPrograms {
    * `{ states: { view: (1, 1 + N, C) }, tokens? }` for the first stretch, `{ state: (S, 1 + N, C) }` for the others →
    * `{ tap: { view: (1, N, 2C) }, state }`, or after the last one `{ tap, poses: (S, 9) }`.
    */
-  mix(shape: MixShape, stretch: Stretch): Promise<CompiledProgram> {
+  mix(shape: MixShape, stretch: Stretch): ProgramUse {
     const { backbone } = this.config;
     const { views, h, w, knownCameras } = shape;
     const { first, last } = stretch;
     const isFirst = first === blocksBeforeMixing(backbone);
     const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
     const state = float32(isFirst ? 1 : views, 1 + h * w, backbone.channels);
-    return this.#get(
+    return this.#program(
       `mix ${first}–${last} of ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
       (inputs: MixInputs) => {
         const scope = parameterScope(inputs.weights, TRUNK);
@@ -109,8 +109,8 @@ export class NetworkPrograms {
   }
 
   /** `{ poses: (S, 9) }` → `{ tokens: (S, 1, C) }`. */
-  encodeCameras(views: number): Promise<CompiledProgram> {
-    return this.#get(
+  encodeCameras(views: number): ProgramUse {
+    return this.#program(
       `cameras ${views}`,
       ({ weights, poses }: Inputs & { readonly poses: Tensor }) => {
         const scope = parameterScope(weights, 'cam_enc');
@@ -122,11 +122,11 @@ export class NetworkPrograms {
   }
 
   /** `{ taps: { place: (1, N, …) } }` → outputs of `dualHead` or `monoHead`. */
-  head({ h, w }: Grid, withRays: boolean): Promise<CompiledProgram> {
+  head({ h, w }: Grid, withRays: boolean): ProgramUse {
     const { backbone, head } = this.config;
     const size = { height: PATCH * h, width: PATCH * w };
     const width = tapChannels(backbone);
-    return this.#get(
+    return this.#program(
       `head ${h}×${w}${withRays ? ' rays' : ''}`,
       ({ weights, taps }: Inputs & { readonly taps: Tensors }) => {
         const scope = parameterScope(weights);
@@ -147,21 +147,21 @@ export class NetworkPrograms {
     return this.#programs.dispose();
   }
 
-  #get(
+  #program(
     key: string,
     program: (inputs: never) => unknown,
     specs: Record<string, unknown>,
     isUsed: (name: string) => boolean,
     options: { readonly prepareWeights?: boolean } = {},
-  ): Promise<CompiledProgram> {
+  ): ProgramUse {
     const used = Object.entries(this.#weights).filter(([name]) => isUsed(name));
-    return this.#programs.get(key, () =>
+    const make = () =>
       compile(
         program as Parameters<typeof compile>[0],
         { ...specs, weights: Object.fromEntries(used) } as Parameters<typeof compile>[1],
         { ...options, device: this.#device, name: `dav3 ${key}` },
-      ),
-    );
+      );
+    return (work) => this.#programs.use(key, make, work);
   }
 
   #isEncoding(name: string, end: number): boolean {

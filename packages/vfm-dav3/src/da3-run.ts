@@ -1,5 +1,5 @@
 /** Runs the programs of a network over the views of one request. */
-import type { CompiledProgram, DeviceTensor } from '@spatialsv/core';
+import type { CompiledProgram, DeviceTensor, ProgramUse } from '@spatialsv/core';
 import { isIn, stretchesOf } from './da3-backbone.js';
 import { camerasOfPoses, POSE_SIZE, posesOf } from './da3-cameras.js';
 import { PATCH } from './da3-config.js';
@@ -47,12 +47,12 @@ const allViews = ({ views }: Run): readonly number[] => [...Array(views.views).k
  */
 const step = async <Outputs extends object>(
   { options, tensors }: Run,
-  program: CompiledProgram,
+  use: ProgramUse,
   inputs: Parameters<CompiledProgram['run']>[0],
   release: boolean,
 ): Promise<Outputs> => {
   options.signal?.throwIfAborted();
-  return tensors.run<Outputs>(program, inputs, release);
+  return use((program) => tensors.run<Outputs>(program, inputs, release));
 };
 
 interface Encoded {
@@ -61,7 +61,7 @@ interface Encoded {
 }
 
 const encode = async (run: Run, view: number): Promise<Encoded> => {
-  const program = await run.programs.encode(gridOf(run.views));
+  const program = run.programs.encode(gridOf(run.views));
   const isLast = view === run.views.views - 1;
   return step(run, program, { image: run.views.pixels[view]! }, isLast);
 };
@@ -78,7 +78,7 @@ const decode = async (
   for (const view of allViews(run)) {
     const taps = await tapsOf(view);
     await features?.add(view, taps['3']!);
-    const program = await programs.head(gridOf(views), names.includes('rays'));
+    const program = programs.head(gridOf(views), names.includes('rays'));
     const isLast = view === views.views - 1;
     const outputs = await step<ViewTaps>(run, program, { taps }, isLast);
     for (const [i, name] of names.entries()) await collected[i]!.take(view, outputs[name]!);
@@ -158,7 +158,7 @@ const mix = async (run: Run, states: ViewTaps): Promise<Mixed> => {
   let outputs: StretchOutputs | undefined;
   for (const stretch of stretchesOf(backbone)) {
     const shape = { views: views.views, ...gridOf(views), knownCameras };
-    const program = await programs.mix(shape, stretch);
+    const program = programs.mix(shape, stretch);
     const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
     const inputs = takesTokens ? { ...start, ...known } : start;
     outputs = await step<StretchOutputs>(run, program, inputs, true);
@@ -185,7 +185,7 @@ const viewOrder = async (
 
 const encodeCameras = async (run: Run): Promise<{ readonly tokens: DeviceTensor }> => {
   const { programs, views, options } = run;
-  const program = await programs.encodeCameras(views.views);
+  const program = programs.encodeCameras(views.views);
   return step(run, program, { poses: posesOf(options.cameras!, views) }, true);
 };
 

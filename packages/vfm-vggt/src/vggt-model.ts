@@ -1,4 +1,9 @@
-import { type DeviceTensor, TensorPool } from '@spatialsv/core';
+import {
+  type CompiledProgram,
+  type DeviceTensor,
+  type ProgramUse,
+  TensorPool,
+} from '@spatialsv/core';
 import type { PatchGrid } from './vggt-aggregator.js';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
@@ -135,20 +140,30 @@ export class VggtModel {
     size: ViewSize,
     signal: AbortSignal | undefined,
   ): Promise<Tensors> {
-    const program = await this.#programs.encode(this.#gridOf(size));
+    const use = this.#programs.encode(this.#gridOf(size));
     const patches: Tensors = {};
     try {
       for (let view = 0; view < size.views; view++) {
         signal?.throwIfAborted();
         const inputs = { image: part(pixels, view, size.views), weights: {} };
-        const options = view === size.views - 1 ? RELEASE : {};
-        patches[view] = tensorOf(await this.#tensors.run(program, inputs, options), 'patches');
+        const outputs = await this.#run(use, inputs, view === size.views - 1);
+        patches[view] = tensorOf(outputs, 'patches');
       }
       return patches;
     } catch (error) {
       this.#tensors.give(...Object.values(patches));
       throw error;
     }
+  }
+
+  /** @param release whether the program is done with all views and gives its memory back. */
+  #run(
+    use: ProgramUse,
+    inputs: Parameters<CompiledProgram['run']>[0],
+    release: boolean,
+  ): ReturnType<CompiledProgram['run']> {
+    const options = release ? RELEASE : {};
+    return use((program) => this.#tensors.run(program, inputs, options));
   }
 
   async #aggregate(
@@ -163,8 +178,8 @@ export class VggtModel {
     try {
       for (const stretch of stretchesOf(this.config)) {
         signal?.throwIfAborted();
-        const program = await this.#programs.aggregate(size.views, this.#gridOf(size), stretch);
-        const outputs = await this.#tensors.run(program, { ...state, weights: {} }, RELEASE);
+        const use = this.#programs.aggregate(size.views, this.#gridOf(size), stretch);
+        const outputs = await this.#run(use, { ...state, weights: {} }, true);
         this.#tensors.give(...tensorsIn(state));
         const { joined: ofStep, ...next } = outputs as unknown as Tensors;
         joined.set(stretch.last, ofStep!);
@@ -178,8 +193,8 @@ export class VggtModel {
   }
 
   async #pose(camera: DeviceTensor): Promise<Float32Array> {
-    const program = await this.#programs.camera(camera.shape[0]!);
-    const outputs = await this.#tensors.run(program, { camera, weights: {} }, RELEASE);
+    const use = this.#programs.camera(camera.shape[0]!);
+    const outputs = await this.#run(use, { camera, weights: {} }, true);
     return this.#takeValues(tensorOf(outputs, 'pose'));
   }
 
@@ -201,13 +216,13 @@ export class VggtModel {
     const taps = (await Promise.all(steps)) as Float32Array[];
     const maps: Record<string, Float32Array> = {};
     for (const head of heads) {
-      const program = await this.#programs.head(head, this.#gridOf(size));
+      const use = this.#programs.head(head, this.#gridOf(size));
       for (let view = 0; view < size.views; view++) {
         signal?.throwIfAborted();
         const ofView = taps.map((tap) => part(tap, view, size.views));
         const inputs = { taps: Object.fromEntries(ofView.entries()), weights: {} };
-        const options = view === size.views - 1 ? RELEASE : {};
-        const outputs = (await this.#tensors.run(program, inputs, options)) as unknown as Tensors;
+        const isLast = view === size.views - 1;
+        const outputs = (await this.#run(use, inputs, isLast)) as unknown as Tensors;
         for (const [output, tensor] of Object.entries(outputs)) {
           const name = MAP_NAMES[head][output as 'value' | 'confidence'];
           const values = await this.#takeValues(tensor);

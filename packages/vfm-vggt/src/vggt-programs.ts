@@ -3,12 +3,12 @@
  * than one share has to be in memory: encoder and dense heads run view by view, the aggregator in a few stretches.
  */
 import {
-  type CompiledProgram,
   compile,
   float32,
   groupsOfViews,
   type ParameterScope,
   ProgramCache,
+  type ProgramUse,
   parameterScope,
   type Tensor,
   tf,
@@ -61,9 +61,9 @@ export class VggtPrograms {
   }
 
   /** `{ image: (1, H, W, 3) in 0..1 }` → `{ patches: (1, N, C) }`. */
-  encode({ h, w }: PatchGrid): Promise<CompiledProgram> {
+  encode({ h, w }: PatchGrid): ProgramUse {
     const { patchSize } = this.#config;
-    return this.#get(
+    return this.#program(
       `encode ${h}×${w}`,
       'aggregator.patch_embed.',
       { image: float32(1, patchSize * h, patchSize * w, 3) },
@@ -77,7 +77,7 @@ export class VggtPrograms {
    * `{ patches: { view: (1, N, C) } }` for the first stretch, `{ tokens }` of the one before for the others →
    * `{ tokens }`, or after the last one `{ camera: (V, 2C) }`; and `{ joined: (V, N, 2C) }`, patches only.
    */
-  aggregate(views: number, grid: PatchGrid, { first, last }: Stretch): Promise<CompiledProgram> {
+  aggregate(views: number, grid: PatchGrid, { first, last }: Stretch): ProgramUse {
     const { width, registers } = this.#config;
     const cells = grid.h * grid.w;
     const patch = float32(1, cells, width);
@@ -85,7 +85,7 @@ export class VggtPrograms {
       first === 0
         ? { patches: Object.fromEntries(Array.from({ length: views }, (_, v) => [v, patch])) }
         : { tokens: float32(views, 1 + registers + cells, width) };
-    return this.#get(
+    return this.#program(
       `steps ${first}–${last} of ${views}×${grid.h}×${grid.w}`,
       isOfStretch({ first, last }),
       specs,
@@ -98,8 +98,8 @@ export class VggtPrograms {
   }
 
   /** `{ camera: (V, 2C) }` → `{ pose: (V, 9) }`. */
-  camera(views: number): Promise<CompiledProgram> {
-    return this.#get(
+  camera(views: number): ProgramUse {
+    return this.#program(
       `camera head of ${views}`,
       'camera_head.',
       { camera: float32(views, 2 * this.#config.width) },
@@ -110,11 +110,11 @@ export class VggtPrograms {
   }
 
   /** `{ taps: { 0 … 3: (1, N, 2C) } }` → `{ value, confidence }` of one view. */
-  head(head: DenseHead, { h, w }: PatchGrid): Promise<CompiledProgram> {
+  head(head: DenseHead, { h, w }: PatchGrid): ProgramUse {
     const { patchSize, width } = this.#config;
     const tap = float32(1, h * w, 2 * width);
     const size = { height: patchSize * h, width: patchSize * w };
-    return this.#get(
+    return this.#program(
       `${head} head ${h}×${w}`,
       `${head}_head.`,
       { taps: { 0: tap, 1: tap, 2: tap, 3: tap } },
@@ -132,16 +132,16 @@ export class VggtPrograms {
   }
 
   /** @param weights prefix of the names that the program reads, or which they are. */
-  #get<Inputs>(
+  #program<Inputs>(
     key: string,
     weights: string | ((name: string) => boolean),
     specs: Specs,
     program: (root: ParameterScope, inputs: Inputs) => Record<string, Tensor>,
     options: { readonly prepareWeights?: boolean } = {},
-  ): Promise<CompiledProgram> {
+  ): ProgramUse {
     const isRead =
       typeof weights === 'string' ? (name: string) => name.startsWith(weights) : weights;
-    return this.#programs.get(key, () => {
+    const make = () => {
       const read = Object.entries(this.#weights.tensors).filter(([name]) => isRead(name));
       const traced = (inputs: Inputs & { readonly weights: Tensors }) =>
         program(parameterScope(inputs.weights), inputs);
@@ -150,7 +150,8 @@ export class VggtPrograms {
         { ...(specs as object), weights: Object.fromEntries(read) },
         { ...options, device: this.#device, name: `vggt ${key}` },
       );
-    });
+    };
+    return (work) => this.#programs.use(key, make, work);
   }
 }
 

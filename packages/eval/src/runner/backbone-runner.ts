@@ -97,8 +97,11 @@ export class BackboneRunner {
     const parts: Float32Array[] = [];
     for (const view of inputs.views) {
       const key = `vision:${view.gridThw.join()}:${view.pixelShape.join()}`;
-      const program = await this.#programs.get(key, () => compileVision(this.#context, view));
-      const { rows } = await this.#run(program, 'vision', { pixelValues: view.pixelValues });
+      const { rows } = await this.#programs.use(
+        key,
+        () => compileVision(this.#context, view),
+        (program) => this.#run(program, 'vision', { pixelValues: view.pixelValues }),
+      );
       parts.push(await take(rows as DeviceTensor));
     }
     return concat(parts);
@@ -113,11 +116,12 @@ export class BackboneRunner {
     const logits = request.logits === true;
     const layers = [...new Set(request.layers)].sort((a, b) => a - b);
     const key = `forward:${shapeKey(sequence)}:${layers.join()}:${logits}`;
-    const program = await this.#programs.get(key, () =>
-      compileForward(this.#context, sequence, layers, logits),
-    );
     const given = await this.#sequenceValues(inputs, sequence);
-    const outputs = await this.#run(program, 'decoder', given);
+    const outputs = await this.#programs.use(
+      key,
+      () => compileForward(this.#context, sequence, layers, logits),
+      (program) => this.#run(program, 'decoder', given),
+    );
     const { hiddenSize, vocabularySize } = this.backbone.config;
     const read = async (name: string, columns: number) =>
       (await take(outputs[name] as DeviceTensor)).slice(0, sequence.tokens * columns);
@@ -131,17 +135,19 @@ export class BackboneRunner {
     const limit = options.maxNewTokens ?? 128;
     const sequence = padSequence(inputs);
     const capacity = roundUp(Math.max(sequence.length, sequence.tokens + limit), CACHE_BUCKET);
-    const stepping = this.#programs.get(`step:${capacity}`, () =>
-      compileStep(this.#context, capacity),
-    );
     // Compiled while the prompt runs; a failure is met at the first step.
-    stepping.catch(() => undefined);
-    const { logits, cache } = await this.#prefill(inputs, sequence, capacity);
-    try {
-      return await this.#continue(inputs, { logits, cache, stepping, limit }, options);
-    } finally {
-      for (const tensor of leaves(cache)) tensor.dispose();
-    }
+    return this.#programs.useAhead(
+      `step:${capacity}`,
+      () => compileStep(this.#context, capacity),
+      async (stepping) => {
+        const { logits, cache } = await this.#prefill(inputs, sequence, capacity);
+        try {
+          return await this.#continue(inputs, { logits, cache, stepping, limit }, options);
+        } finally {
+          for (const tensor of leaves(cache)) tensor.dispose();
+        }
+      },
+    );
   }
 
   /**
@@ -162,14 +168,13 @@ export class BackboneRunner {
 
   async #prefill(inputs: PreparedInputsV1, sequence: PaddedSequence, capacity: number) {
     const key = `prefill:${shapeKey(sequence)}:${capacity}`;
-    const program = await this.#programs.get(key, () =>
-      compilePrefill(this.#context, sequence, capacity),
-    );
     const given = await this.#sequenceValues(inputs, sequence);
-    const outputs = await this.#run(program, 'decoder', {
-      ...given,
-      lastRow: Int32Array.of(sequence.tokens - 1),
-    });
+    const lastRow = Int32Array.of(sequence.tokens - 1);
+    const outputs = await this.#programs.use(
+      key,
+      () => compilePrefill(this.#context, sequence, capacity),
+      (program) => this.#run(program, 'decoder', { ...given, lastRow }),
+    );
     return {
       logits: await take(outputs['logits'] as DeviceTensor),
       cache: outputs['cache'] as Tree<DeviceTensor>,

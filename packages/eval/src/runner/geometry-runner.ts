@@ -80,16 +80,18 @@ export class GeometryRunner {
     const own = Object.entries(parameters).filter(([name]) => !name.startsWith('spatial.distill.'));
     const shapes = Object.fromEntries(own.map(([name, value]) => [name, value.shape]));
     const key = `heads:${Object.values(shape).join()}:${heads.headId}:${JSON.stringify(heads.options)}`;
-    const program = await this.#programs.get(key, () =>
-      compileHeads(this.#context, heads, shapes, shape),
-    );
     const channels = this.#context.backbone.config.hiddenSize;
-    const outputs = (await program.run({
+    const inputs = {
       parameters: Object.fromEntries(own.map(([name, value]) => [name, value.data])),
       taps: Object.fromEntries(
         taps.map((layer, i) => [`t${i}`, gatherCells(hidden[layer]!, grids, channels)]),
       ),
-    })) as Record<string, DeviceTensor>;
+    };
+    const outputs = await this.#programs.use(
+      key,
+      () => compileHeads(this.#context, heads, shapes, shape),
+      async (program) => (await program.run(inputs)) as Record<string, DeviceTensor>,
+    );
     const maps: Record<string, Float32Array> = {};
     for (const [name, tensor] of Object.entries(outputs)) {
       maps[name] = (await tensor.read()) as Float32Array;

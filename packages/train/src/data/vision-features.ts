@@ -60,11 +60,12 @@ export class VisionFeatures {
   }
 
   async #encode(view: ViewInputV1): Promise<Features> {
-    const program = await this.#programs.get(programKey(view), () => this.#compile(view));
-    const outputs = (await program.run({ pixelValues: view.pixelValues })) as {
-      features: DeviceTensor;
-    };
-    const { features } = outputs;
+    const { features } = await this.#programs.use(
+      programKey(view),
+      () => this.#compile(view),
+      async (program) =>
+        (await program.run({ pixelValues: view.pixelValues })) as { features: DeviceTensor },
+    );
     const data = Float32Array.from(await features.read());
     const shape = features.shape as [number, number];
     features.dispose();

@@ -27,14 +27,18 @@ export class SampleStep {
 
   /** Adds the gradients of a sample to the accumulators. */
   async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
-    const program = await this.#programs.get(stepKey(shape), () => this.#compile(shape));
     const { optimizer, frozenTensors } = this.#state;
-    const outputs = (await program.run({
+    const inputs = {
       frozen: frozenTensors,
       parameters: optimizer.parameters,
       accumulators: optimizer.accumulators,
       sample: tensors,
-    })) as { losses: DeviceTensor };
+    };
+    const outputs = await this.#programs.use(
+      stepKey(shape),
+      () => this.#compile(shape),
+      async (program) => (await program.run(inputs)) as { losses: DeviceTensor },
+    );
     const values = await outputs.losses.read();
     const losses = LOSS_TERMS.map((term, index) => [
       term,
