@@ -1,4 +1,4 @@
-import { SpatialError } from '@spatialsv/core';
+import { CodedError } from '@spatialsv/core';
 import { CommanderError } from 'commander';
 
 /** Exit codes of every command. */
@@ -16,7 +16,7 @@ export function explainFailure(error: unknown, verbose: boolean): Ending {
   if (error instanceof CommanderError) return explainUsage(error);
   if (isAbort(error)) return { exitCode: EXIT.interrupted, text: 'Interrupted.\n' };
   const stack = verbose && error instanceof Error ? `${describe(error)}\n` : '';
-  if (SpatialError.isInstance(error)) {
+  if (CodedError.isInstance(error)) {
     const exitCode = error.code === 'USAGE' ? EXIT.usage : EXIT.failed;
     return { exitCode, text: `${block(error.code, error.message, error.hint)}${stack}` };
   }

@@ -1,4 +1,6 @@
-const marker = Symbol.for('spatialsv.error');
+import { CodedError, isMarked } from '@spatialsv/engine';
+
+const spatial = Symbol.for('spatialsv.error.spatial');
 
 export type ErrorCode =
   | 'PLUGIN_API_MISMATCH'
@@ -8,9 +10,7 @@ export type ErrorCode =
   | 'CONVENTION_MISMATCH'
   | 'WEIGHT_MISSING'
   | 'WEIGHT_UNEXPECTED'
-  | 'WEIGHT_INVALID'
   | 'DTYPE_UNSUPPORTED'
-  | 'GRADIENT_MISSING'
   | 'TAP_UNKNOWN'
   | 'NON_FINITE'
   | 'CONFIG_INVALID'
@@ -21,22 +21,14 @@ export type ErrorCode =
   | 'USAGE';
 
 /**
- * Every error that a user can cause. `message` says what, where, expected and found; `hint` says what to do next.
- * Recognise it with {@link SpatialError.isInstance}, which also works across duplicate installs.
+ * An error that a user of a model, its data or its plugins can cause. Recognise it with {@link SpatialError.isInstance}, which
+ * also works across duplicate installs; errors of every class, those of the engine too, with `CodedError.isInstance`.
  */
-export class SpatialError extends Error {
-  readonly [marker] = true;
-  readonly code: ErrorCode;
-  readonly hint: string;
+export class SpatialError extends CodedError<ErrorCode> {
+  readonly [spatial] = true;
+  override readonly name = 'SpatialError';
 
-  constructor(options: { code: ErrorCode; message: string; hint: string; cause?: unknown }) {
-    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = 'SpatialError';
-    this.code = options.code;
-    this.hint = options.hint;
-  }
-
-  static isInstance(error: unknown): error is SpatialError {
-    return typeof error === 'object' && error !== null && marker in error;
+  static override isInstance(error: unknown): error is SpatialError {
+    return isMarked(error, spatial);
   }
 }

@@ -1,4 +1,5 @@
 export {
+  CodedError,
   type CompiledProgram,
   compile,
   createTensor,
