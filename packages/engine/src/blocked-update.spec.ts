@@ -1,3 +1,4 @@
+import { liveHandles, Session } from './executor/index.js';
 import {
   BLOCKED_UPDATE_MULTIPLE,
   BlockedUpdate,
@@ -47,6 +48,41 @@ describe('BlockedUpdate', () => {
       expect.objectContaining({ code: 'INPUT_INVALID' }),
     );
     update.dispose();
+  });
+
+  it('leaves nothing behind, also where something fails', async () => {
+    const zeros = () => new Float32Array(BLOCKED_UPDATE_MULTIPLE);
+    const arrays = { value: zeros(), speed: zeros(), push: zeros() };
+    const before = liveHandles();
+    const update = await BlockedUpdate.create(momentum, options);
+    const opened = liveHandles();
+    const bound = update.bind(arrays);
+    await expect(bound.run({})).rejects.toMatchObject({ code: 'INPUT_INVALID' });
+    await bound.run({ rate: 1 });
+    bound.dispose();
+    bound.dispose();
+    expect(liveHandles()).toBe(opened);
+    const unlike = { ...arrays, speed: new Float64Array(zeros()) as unknown as Float32Array };
+    expect(() => update.bind(unlike)).toThrow(expect.objectContaining({ code: 'VALUE_INVALID' }));
+    expect(liveHandles()).toBe(opened);
+    update.bind(arrays);
+    update.dispose();
+    expect(liveHandles()).toBe(before);
+    expect(() => update.bind(arrays)).toThrow(expect.objectContaining({ code: 'DISPOSED' }));
+  });
+
+  it('disposes the sessions that it has when another one cannot be opened', async () => {
+    const before = liveHandles();
+    const original = Session.create.bind(Session);
+    const create = jest.spyOn(Session, 'create');
+    let calls = 0;
+    create.mockImplementation((model, settings) => {
+      calls += 1;
+      return calls === 3 ? Promise.reject(new Error('no memory')) : original(model, settings);
+    });
+    await expect(BlockedUpdate.create(momentum, options)).rejects.toThrow('no memory');
+    create.mockRestore();
+    expect(liveHandles()).toBe(before);
   });
 
   it('refuses a program that cannot write in place', async () => {

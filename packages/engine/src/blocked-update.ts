@@ -1,3 +1,4 @@
+import { allOrNone, Disposables } from './disposables.js';
 import { EngineError } from './errors.js';
 import { type Binding, DeviceValue, Session } from './executor/index.js';
 import { writesInPlace } from './graph/in-place.js';
@@ -62,32 +63,51 @@ export class BlockedUpdate {
     program: ElementwiseProgram,
     options: BlockedUpdateOptions,
   ): Promise<BlockedUpdate> {
-    const open = (blocks: number) => {
-      const model = blockedModel(program, options, blocks);
-      const one = () => Session.create(model, { device: 'cpu', name: 'update', threads: 1 });
-      return Promise.all(Array.from({ length: WORKERS }, one));
-    };
-    return new BlockedUpdate(options, { long: await open(BLOCKS_PER_RUN), short: await open(1) });
+    const models = [BLOCKS_PER_RUN, 1].map((blocks) => blockedModel(program, options, blocks));
+    const sessions = await allOrNone(
+      models.flatMap((model) => Array.from({ length: WORKERS }, () => openWorker(model))),
+    );
+    const [long, short] = [sessions.slice(0, WORKERS), sessions.slice(WORKERS)];
+    return new BlockedUpdate(options, { long, short });
   }
 
   /**
    * Prepares the update of certain arrays, which may then run any number of times.
    * @param arrays of one length, a multiple of {@link BLOCKED_UPDATE_MULTIPLE}.
-   * @throws EngineError INPUT_INVALID for another length.
+   * @throws EngineError INPUT_INVALID for another length, DISPOSED.
    */
   bind(arrays: Readonly<Record<string, Float32Array>>): BoundUpdate {
     const length = this.commonLength(arrays);
+    const owned = new Disposables();
+    try {
+      const turns = this.bindTurns(arrays, length, owned);
+      const bound = new BoundUpdate(this.scalars, turns, () => {
+        owned.dispose();
+        this.bound.delete(bound);
+      });
+      this.bound.add(bound);
+      return bound;
+    } catch (error) {
+      owned.dispose();
+      throw error;
+    }
+  }
+
+  /** What each worker runs, one after another. */
+  private bindTurns(
+    arrays: Readonly<Record<string, Float32Array>>,
+    length: number,
+    owned: Disposables,
+  ): Binding[][] {
     const turns: Binding[][] = Array.from({ length: WORKERS }, () => []);
     for (let start = 0, turn = 0; start < length; turn += 1) {
       const blocks = start + RUN <= length ? BLOCKS_PER_RUN : 1;
       const worker = turn % WORKERS;
       const session = (blocks === 1 ? this.short : this.long)[worker]!;
-      turns[worker]!.push(this.bindRun(session, arrays, start, blocks));
+      turns[worker]!.push(this.bindRun(session, arrays, { start, blocks }, owned));
       start += blocks * BLOCK;
     }
-    const bound = new BoundUpdate(this.scalars, turns);
-    this.bound.add(bound);
-    return bound;
+    return turns;
   }
 
   private commonLength(arrays: Readonly<Record<string, Float32Array>>): number {
@@ -104,18 +124,19 @@ export class BlockedUpdate {
   private bindRun(
     session: Session,
     arrays: Readonly<Record<string, Float32Array>>,
-    start: number,
-    blocks: number,
+    { start, blocks }: { readonly start: number; readonly blocks: number },
+    owned: Disposables,
   ): Binding {
-    const binding = session.createBinding();
+    const binding = owned.add(session.createBinding());
     for (const [name, cell] of this.scalars) {
-      binding.bindInput(`scalars/${name}`, DeviceValue.fromHost(cell, 'float32', []));
+      const value = owned.add(DeviceValue.fromHost(cell, 'float32', []));
+      binding.bindInput(`scalars/${name}`, value);
     }
     for (let block = 0; block < blocks; block += 1) {
       for (const name of this.options.arrays) {
         const from = start + block * BLOCK;
         const view = arrays[name]!.subarray(from, from + BLOCK);
-        const value = DeviceValue.fromHost(view, 'float32', [BLOCK]);
+        const value = owned.add(DeviceValue.fromHost(view, 'float32', [BLOCK]));
         binding.bindInput(`${block}/${name}`, value);
         if (this.options.changed.includes(name)) {
           binding.bindOutput(outputName(`${block}/${name}`), value);
@@ -135,22 +156,42 @@ export class BlockedUpdate {
 export class BoundUpdate {
   private readonly scalars: ReadonlyMap<string, Float32Array>;
   private readonly turns: readonly (readonly Binding[])[];
+  readonly dispose: () => void;
 
-  constructor(scalars: ReadonlyMap<string, Float32Array>, turns: readonly (readonly Binding[])[]) {
+  constructor(
+    scalars: ReadonlyMap<string, Float32Array>,
+    turns: readonly (readonly Binding[])[],
+    dispose: () => void,
+  ) {
     this.scalars = scalars;
     this.turns = turns;
+    this.dispose = dispose;
   }
 
-  /** Applies the program to every element, in place. */
+  /**
+   * Applies the program to every element, in place.
+   * @throws EngineError INPUT_INVALID for a scalar that is missing, before anything is changed; DISPOSED.
+   */
   async run(scalars: Readonly<Record<string, number>>): Promise<void> {
+    for (const name of this.scalars.keys()) assertGiven(name, scalars);
     for (const [name, cell] of this.scalars) cell[0] = scalars[name]!;
-    await Promise.all(this.turns.map(runInTurn));
-  }
-
-  dispose(): void {
-    for (const binding of this.turns.flat()) binding.dispose();
+    // After a failure of one worker the arrays still change until the others have ended.
+    const ended = await Promise.allSettled(this.turns.map(runInTurn));
+    for (const each of ended) if (each.status === 'rejected') throw each.reason;
   }
 }
+
+function assertGiven(name: string, scalars: Readonly<Record<string, number>>): void {
+  if (typeof scalars[name] === 'number') return;
+  throw new EngineError({
+    code: 'INPUT_INVALID',
+    message: `Blocked update: expected a number for the scalar "${name}", found ${typeof scalars[name]}.`,
+    hint: 'Give every scalar that the program reads.',
+  });
+}
+
+const openWorker = (model: Uint8Array): Promise<Session> =>
+  Session.create(model, { device: 'cpu', name: 'update', threads: 1 });
 
 async function runInTurn(bindings: readonly Binding[]): Promise<void> {
   for (const binding of bindings) await binding.run();

@@ -8,7 +8,6 @@ import {
   DeviceValue,
   type ElementType,
   type ExecutorDevice,
-  ExecutorError,
   type HostMemory,
   readToHost,
   Session,
@@ -43,7 +42,7 @@ export interface GraphFile {
    * Runs off the event loop. Calls may overlap. Output shapes are those of the run.
    * @param inputs every input by name. 16-bit floats are bit patterns in a Uint16Array.
    * @param outputs names of the wanted outputs; all of them where absent.
-   * @throws EngineError INPUT_INVALID for an array of another type; ExecutorError VALUE_INVALID for a name or a shape that
+   * @throws EngineError INPUT_INVALID for an array of another type; VALUE_INVALID for a name or a shape that
    *   the graph does not have, RUN_FAILED with ONNX Runtime's message, DISPOSED.
    */
   run(
@@ -56,7 +55,7 @@ export interface GraphFile {
 /**
  * Opens an ONNX file with its external data, also where they are symbolic links into a cache.
  * @param file path of the .onnx file.
- * @throws EngineError DEVICE_UNAVAILABLE for a device that does not run ONNX graphs; ExecutorError MODEL_INVALID for a
+ * @throws EngineError DEVICE_UNAVAILABLE for a device that does not run ONNX graphs; MODEL_INVALID for a
  *   file that is missing, damaged or uses what ONNX Runtime does not know, DEVICE_UNAVAILABLE.
  */
 export async function openGraph(
@@ -105,7 +104,7 @@ async function filesOf(file: string): Promise<{ name: string; path: string }[]> 
 async function realFile(file: string, what: string): Promise<string> {
   const found = await stat(file).catch(() => undefined);
   if (found?.isFile()) return realpath(file);
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'MODEL_INVALID',
     message: `${file} (${what}): expected a file, found ${found ? 'a folder' : 'nothing'}`,
     hint: 'Give the path of an .onnx file; files of external data keep their name and lie in the folder of the graph.',
@@ -116,7 +115,7 @@ function readLocations(real: string, file: string): string[] {
   try {
     return externalLocations(real);
   } catch (cause) {
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'MODEL_INVALID',
       message: `${file}: expected an ONNX model, found ${(cause as Error).message}`,
       hint: 'Download the file again; a text file of some hundred bytes is a pointer of Git LFS, not the model.',
@@ -129,7 +128,7 @@ function readLocations(real: string, file: string): string[] {
 function assertReachable(file: string, real: string, name: string, external: string): void {
   const folders = [path.dirname(path.resolve(file)), path.dirname(real)];
   if (folders.some((folder) => !path.relative(folder, external).startsWith('..'))) return;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'MODEL_INVALID',
     message: `${file}: its weights ${name} are a link to ${external}, expected a file below ${folders[0]}`,
     hint: 'Move the file beside the graph, or put both behind links into one folder as the Hugging Face cache does.',

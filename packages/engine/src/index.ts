@@ -21,10 +21,9 @@ export {
   registerDevice,
 } from './devices/index.js';
 export { type Differentiated, differentiate } from './differentiate.js';
-export { EngineError, type EngineErrorCode } from './errors.js';
+export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {
   configureEnvironment,
-  ExecutorError,
   executorInfo,
   probeDevice,
 } from './executor/index.js';

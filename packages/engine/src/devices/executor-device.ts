@@ -10,7 +10,7 @@ import { flatten, isSpec } from '../tree.js';
 import { widensWeights } from '../weights/stored-values.js';
 import { channelBlock } from './channel-block.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
-import { ExecutorProgram } from './executor-program.js';
+import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
@@ -48,6 +48,7 @@ export class ExecutorBackedDevice implements Device {
     const widens = !prepares && widensWeights(this.name);
     const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
     const traced = await this.inBlockedLayout(plain(widens), full, specs);
+    const plans = planOutputs(traced, options, this.name === 'cpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const session = await Session.create(encodeModel(traced.graph, folder), {
@@ -63,7 +64,14 @@ export class ExecutorBackedDevice implements Device {
       sessionMs,
       flops: matrixFlops(traced.graph),
     };
-    return ExecutorProgram.create(traced, session, options, stats, () => plain(false).graph);
+    return ExecutorProgram.create({
+      traced,
+      plans,
+      session,
+      options,
+      stats,
+      plain: () => plain(false).graph,
+    });
   }
 
   /** The program with its convolutions and large products in the layout that suits this CPU, where it has any. */

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { Disposables } from '../disposables.js';
 import { EngineError } from '../errors.js';
 import { type Binding, DeviceValue, type Session, trimHeap } from '../executor/index.js';
 import { type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
@@ -26,21 +27,30 @@ import type {
 import { ExecutorTensor } from './executor-tensor.js';
 import { hostArray, mismatch, newHostArray } from './host.js';
 
-const isRunValue = (node: unknown): node is RunValue =>
-  typeof node === 'number' ||
-  ArrayBuffer.isView(node) ||
-  node instanceof ExecutorTensor ||
-  isMapped(node);
+const isDeviceTensor = (node: unknown): node is DeviceTensor =>
+  typeof (node as DeviceTensor | undefined)?.read === 'function';
 
-const isExecutorTensor = (node: unknown): node is ExecutorTensor => node instanceof ExecutorTensor;
+const isRunValue = (node: unknown): node is RunValue =>
+  typeof node === 'number' || ArrayBuffer.isView(node) || isDeviceTensor(node) || isMapped(node);
 
 /** What becomes of one output of a run. */
-interface OutputPlan {
+export interface OutputPlan {
   readonly path: string;
   readonly spec: TensorSpec;
   readonly state: boolean;
   /** State that the graph may write over its own input. */
   readonly inPlace: boolean;
+}
+
+interface ProgramParts {
+  readonly traced: Traced;
+  readonly plans: readonly OutputPlan[];
+  /** Belongs to the program from here on. */
+  readonly session: Session;
+  readonly options: CompileOptions;
+  readonly stats: CompileStats;
+  /** The graph without layouts of this machine, for other machines to read. */
+  readonly plain: () => Graph;
 }
 
 /** A traced program in a session of ONNX Runtime, with one binding that its runs share. */
@@ -53,49 +63,42 @@ export class ExecutorProgram implements CompiledProgram {
   /** What is bound to the weights of the graph at present, by its names: the tensors in files among it. */
   private readonly boundTensors = new Map<string, MappedTensor>();
   private queue: Promise<unknown> = Promise.resolve();
+  private end: Promise<void> | undefined;
 
   private readonly plain: () => Graph;
-  private readonly traced: Traced;
+  private readonly inputs: Traced['inputs'];
+  private readonly weights: Traced['weights'];
+  /** Inputs of the graph that are weights. */
+  private readonly weightValues: readonly WeightValue[];
   private readonly session: Session;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
 
-  private constructor(
-    traced: Traced,
-    session: Session,
-    options: CompileOptions,
-    stats: CompileStats,
-    plain: () => Graph,
-  ) {
+  private constructor({ traced, plans, session, options, stats, plain }: ProgramParts) {
     this.plain = plain;
-    this.traced = traced;
+    this.inputs = traced.inputs;
+    this.weights = traced.weights;
+    this.weightValues = weightsOf(traced.graph);
     this.session = session;
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
     this.stored = new StoredValues(session.device);
-    this.plans = planOutputs(traced, options, session.device === 'cpu');
+    this.plans = plans;
     const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
     this.outputs = nest(returned);
   }
 
-  /**
-   * @param plain the graph without layouts of this machine, for other machines to read.
-   * @throws EngineError FILE_INVALID when the file of a mapped weight cannot be read or ends too early.
-   */
-  static async create(
-    traced: Traced,
-    session: Session,
-    options: CompileOptions,
-    stats: CompileStats,
-    plain: () => Graph,
-  ): Promise<ExecutorProgram> {
-    const program = new ExecutorProgram(traced, session, options, stats, plain);
+  /** @throws EngineError FILE_INVALID when the file of a mapped weight cannot be read or ends too early. */
+  static async create(parts: ProgramParts): Promise<ExecutorProgram> {
+    let program: ExecutorProgram | undefined;
     try {
+      program = new ExecutorProgram(parts);
       await program.bindMapped();
       return program;
     } catch (error) {
-      await program.dispose();
+      if (program === undefined) parts.session.dispose();
+      await program?.dispose();
       throw error;
     }
   }
@@ -109,6 +112,7 @@ export class ExecutorProgram implements CompiledProgram {
     into: Tree<DeviceTensor> = {},
     { release = false }: RunOptions = {},
   ): Promise<Tree<DeviceTensor>> {
+    if (this.end !== undefined) return Promise.reject(this.disposed());
     const result = this.queue.then(() => this.runNow(inputs, into, release));
     this.queue = result.catch(() => undefined);
     return result;
@@ -120,64 +124,68 @@ export class ExecutorProgram implements CompiledProgram {
     release: boolean,
   ): Promise<Tree<DeviceTensor>> {
     const given = new Map(flatten(inputs, isRunValue));
-    const temporary = await this.bindInputs(given);
-    const made = await this.bindOutputs(
-      given,
-      new Map(flatten<ExecutorTensor>(into as Tree<ExecutorTensor>, isExecutorTensor)),
-    );
+    const targets = new Map(flatten<DeviceTensor>(into, isDeviceTensor));
+    // Values of this run alone, and outputs that are the caller's once it has succeeded.
+    const temporary = new Disposables();
+    const created = new Disposables();
     try {
+      this.assertKnown(given);
+      this.assertApart(given, targets);
+      await this.bindInputs(given, temporary);
+      await this.bindWeights(given, temporary);
+      const made = await this.bindOutputs(given, targets, created);
       await this.binding.run({ trimMemory: release });
+      if (release) this.releaseMemory();
+      this.exchangeState(given);
+      return nest(this.collect(made));
+    } catch (error) {
+      created.dispose();
+      throw error;
     } finally {
-      for (const value of temporary) value.dispose();
+      temporary.dispose();
     }
-    if (release) this.releaseMemory();
-    this.exchangeState(given);
-    return nest(this.collect(made));
   }
 
-  /** @returns the values that were wrapped for this run alone. */
-  private async bindInputs(given: ReadonlyMap<string, RunValue>): Promise<DeviceValue[]> {
-    this.assertKnown(given);
-    const temporary: DeviceValue[] = [];
-    for (const [name, spec] of this.traced.inputs) {
+  private async bindInputs(
+    given: ReadonlyMap<string, RunValue>,
+    temporary: Disposables,
+  ): Promise<void> {
+    for (const [name, spec] of this.inputs) {
       const value = given.get(name);
       if (value === undefined) throw this.missing(name, spec);
-      if (value instanceof ExecutorTensor) {
-        assertFits(name, spec, value);
-        this.binding.bindInput(name, await value.resident(this.session.device));
+      if (isDeviceTensor(value)) {
+        const tensor = fitting(name, spec, value);
+        this.binding.bindInput(name, await tensor.resident(this.session.device));
         continue;
       }
-      const array = hostArray(name, spec, value as never);
-      const wrapped = DeviceValue.fromHost(array, spec.dtype, spec.shape);
-      temporary.push(wrapped);
+      if (isMapped(value)) throw mismatch(name, spec, `${value.storedAs} in a file`);
+      const array = hostArray(name, spec, value);
+      const wrapped = temporary.add(DeviceValue.fromHost(array, spec.dtype, spec.shape));
       this.binding.bindInput(name, wrapped);
     }
-    temporary.push(...(await this.bindWeights(given)));
-    return temporary;
   }
 
   /** Binds the weights that lie in files known beforehand; a prepared program has them in its session. */
   private async bindMapped(): Promise<void> {
     if (this.options.prepareWeights === true) return;
-    for (const { name, weight } of this.traced.graph.inputs) {
-      if (weight?.spec.kind === 'mapped') await this.bindStored(name, weight.spec, weight);
+    for (const { name, weight } of this.weightValues) {
+      if (weight.spec.kind === 'mapped') await this.bindStored(name, weight.spec, weight);
     }
   }
 
-  /** @returns the values that were wrapped for this run alone. */
-  private async bindWeights(given: ReadonlyMap<string, RunValue>): Promise<DeviceValue[]> {
-    const temporary: DeviceValue[] = [];
-    for (const [path, spec] of this.traced.weights) assertWeightFits(path, spec, given.get(path));
-    for (const { name, weight, shape } of this.traced.graph.inputs) {
-      if (weight?.spec.kind !== 'weight') continue;
-      const value = given.get(weight.path);
-      if (isMapped(value)) await this.bindStored(name, value, weight);
-      else
-        temporary.push(
-          ...(await this.bindTensor({ name, shape }, value as ExecutorTensor, weight)),
-        );
+  /** Binds the weights that are given at each run. */
+  private async bindWeights(
+    given: ReadonlyMap<string, RunValue>,
+    temporary: Disposables,
+  ): Promise<void> {
+    for (const [path, spec] of this.weights) assertWeightFits(path, spec, given.get(path));
+    for (const value of this.weightValues) {
+      const { name, weight } = value;
+      if (weight.spec.kind !== 'weight') continue;
+      const tensor = given.get(weight.path);
+      if (isMapped(tensor)) await this.bindStored(name, tensor, weight);
+      else await this.bindTensor(value, tensor as ExecutorTensor, temporary);
     }
-    return temporary;
   }
 
   private async bindStored(name: string, tensor: MappedTensor, { rows }: Weight): Promise<void> {
@@ -187,21 +195,19 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   private async bindTensor(
-    { name, shape }: Pick<Value, 'name' | 'shape'>,
+    { name, shape, weight: { rows } }: WeightValue,
     tensor: ExecutorTensor,
-    { rows }: Weight,
-  ): Promise<DeviceValue[]> {
+    temporary: Disposables,
+  ): Promise<void> {
     this.boundTensors.delete(name);
     const value = await tensor.resident(this.session.device);
     if (rows === undefined) {
       this.binding.bindInput(name, value);
-      return [];
+      return;
     }
     const row = sizeOf(shape.slice(1));
     const data = value.host!.subarray(rows.first * row, (rows.first + rows.count) * row);
-    const part = DeviceValue.fromHost(data, 'float32', shape);
-    this.binding.bindInput(name, part);
-    return [part];
+    this.binding.bindInput(name, temporary.add(DeviceValue.fromHost(data, 'float32', shape)));
   }
 
   private releaseMemory(): void {
@@ -212,33 +218,30 @@ export class ExecutorProgram implements CompiledProgram {
   /** @returns the tensors of the outputs that are known before the run. */
   private async bindOutputs(
     given: ReadonlyMap<string, RunValue>,
-    targets: ReadonlyMap<string, ExecutorTensor>,
+    targets: ReadonlyMap<string, DeviceTensor>,
+    created: Disposables,
   ): Promise<Map<string, ExecutorTensor>> {
+    const { device } = this.session;
     const made = new Map<string, ExecutorTensor>();
     for (const plan of this.plans) {
       const name = outputName(plan.path);
       if (plan.state) {
         const tensor = this.stateTensor(given, plan.path);
-        this.binding.bindOutput(name, plan.inPlace ? tensor.value : await tensor.next());
+        const value = plan.inPlace ? tensor.resident(device) : tensor.next();
+        this.binding.bindOutput(name, await value);
         continue;
       }
-      const tensor = targets.get(plan.path) ?? this.newOutput(plan.spec);
-      if (tensor === undefined) {
+      const target = targets.get(plan.path);
+      if (target === undefined && device !== 'cpu') {
+        // A GPU allocates its own at the run.
         this.binding.bindOutputToDevice(name);
         continue;
       }
-      assertFits(plan.path, plan.spec, tensor);
+      const tensor = fitting(plan.path, plan.spec, target ?? created.add(newTensor(plan.spec)));
       made.set(plan.path, tensor);
-      this.binding.bindOutput(name, await tensor.resident(this.session.device));
+      this.binding.bindOutput(name, await tensor.resident(device));
     }
     return made;
-  }
-
-  /** Memory for an output on the CPU; a GPU allocates its own at the run. */
-  private newOutput(spec: TensorSpec): ExecutorTensor | undefined {
-    if (this.session.device !== 'cpu') return undefined;
-    const array = newHostArray(spec.dtype, sizeOf(spec.shape));
-    return new ExecutorTensor(spec, DeviceValue.fromHost(array, spec.dtype, spec.shape));
   }
 
   private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {
@@ -266,6 +269,40 @@ export class ExecutorProgram implements CompiledProgram {
     });
   }
 
+  /** What a run writes it must not read elsewhere, nor write twice: old and new values would mix. */
+  private assertApart(
+    given: ReadonlyMap<string, RunValue>,
+    targets: ReadonlyMap<string, DeviceTensor>,
+  ): void {
+    const written = new Map<unknown, string>();
+    for (const { path: output, state } of this.plans) {
+      const tensor = state ? given.get(output) : targets.get(output);
+      if (written.has(tensor)) throw this.shared(written.get(tensor)!, `the output "${output}"`);
+      if (tensor !== undefined) written.set(tensor, output);
+    }
+    for (const [input, tensor] of given) {
+      const output = written.get(tensor);
+      const isOwn = output === input && this.isState(output);
+      if (output !== undefined && !isOwn) throw this.shared(output, `the input "${input}"`);
+    }
+  }
+
+  private shared(output: string, other: string): EngineError {
+    return new EngineError({
+      code: 'INPUT_INVALID',
+      message: `${this.name}: the tensor of the output "${output}" was also given for ${other}.`,
+      hint: 'Give every output a tensor of its own.',
+    });
+  }
+
+  private disposed(): EngineError {
+    return new EngineError({
+      code: 'DISPOSED',
+      message: `${this.name}: the program was run after it was disposed.`,
+      hint: 'Dispose a program after its last run; a program of a cache is used inside of the work that it was lent for.',
+    });
+  }
+
   private get name(): string {
     return this.options.name ?? 'program';
   }
@@ -279,13 +316,12 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   private knownInputs(): string {
-    const { inputs, weights } = this.traced;
-    return [...inputs.keys(), ...weights.keys()].slice(0, 12).join(', ');
+    return [...this.inputs.keys(), ...this.weights.keys()].slice(0, 12).join(', ');
   }
 
   private assertKnown(given: ReadonlyMap<string, RunValue>): void {
     for (const name of given.keys()) {
-      if (this.traced.inputs.has(name) || this.traced.weights.has(name)) continue;
+      if (this.inputs.has(name) || this.weights.has(name)) continue;
       throw new EngineError({
         code: 'INPUT_INVALID',
         message: `${this.name}: "${name}" is no input of the program.`,
@@ -298,15 +334,25 @@ export class ExecutorProgram implements CompiledProgram {
     await writeFile(file, encodeModel(this.plain(), path.dirname(path.resolve(file))));
   }
 
-  async dispose(): Promise<void> {
-    await this.queue;
-    this.binding.dispose();
-    this.session.dispose();
-    await this.stored.dispose();
+  /** Runs that were asked for before end first. */
+  dispose(): Promise<void> {
+    this.end ??= this.queue.then(() => {
+      this.session.dispose();
+      return this.stored.dispose();
+    });
+    return this.end;
   }
 }
 
-function planOutputs(traced: Traced, options: CompileOptions, mayAlias: boolean): OutputPlan[] {
+/**
+ * @param mayAlias whether state may be written over its input.
+ * @throws EngineError PROGRAM_INVALID | INPUT_INVALID for state that is not both input and output, in one shape.
+ */
+export function planOutputs(
+  traced: Traced,
+  options: CompileOptions,
+  mayAlias: boolean,
+): OutputPlan[] {
   const states = new Set(options.state ?? []);
   const specs = flatten(traced.outputs, isTensorSpec);
   for (const name of states) assertState(traced, name, specs);
@@ -347,9 +393,25 @@ function assertStateFits(traced: Traced, name: string, spec: TensorSpec): void {
   throw mismatch(`State "${name}": output`, spec, `${found} as its input`);
 }
 
-function assertFits(name: string, spec: TensorSpec, tensor: DeviceTensor): void {
-  if (tensor.dtype === spec.dtype && tensor.shape.join() === spec.shape.join()) return;
-  throw mismatch(name, spec, `${tensor.dtype} (${tensor.shape.join(', ')})`);
+function newTensor(spec: TensorSpec): ExecutorTensor {
+  const array = newHostArray(spec.dtype, sizeOf(spec.shape));
+  return new ExecutorTensor(spec, DeviceValue.fromHost(array, spec.dtype, spec.shape));
+}
+
+/** An input of a graph that is a weight, or rows of one. */
+type WeightValue = Pick<Value, 'name' | 'shape'> & { readonly weight: Weight };
+
+const weightsOf = (graph: Graph): WeightValue[] =>
+  graph.inputs.flatMap(({ name, shape, weight }) =>
+    weight === undefined ? [] : [{ name, shape, weight }],
+  );
+
+/** A tensor that a session can use for this spec. @throws EngineError INPUT_INVALID. */
+function fitting(name: string, spec: TensorSpec, tensor: DeviceTensor): ExecutorTensor {
+  const fits = tensor.dtype === spec.dtype && tensor.shape.join() === spec.shape.join();
+  if (fits && tensor instanceof ExecutorTensor) return tensor;
+  const found = `${tensor.dtype} (${tensor.shape.join(', ')})`;
+  throw mismatch(name, spec, fits ? `a tensor ${found} of an eager device` : found);
 }
 
 function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | undefined): void {

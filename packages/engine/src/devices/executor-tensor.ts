@@ -1,7 +1,9 @@
+import { EngineError } from '../errors.js';
 import {
   allocateOnDevice,
   DeviceValue,
   type ExecutorDevice,
+  Lane,
   readToHost,
   uploadFromHost,
   writeFromHost,
@@ -11,17 +13,19 @@ import type { HostArray, TensorSpec } from '../specs.js';
 import type { DeviceTensor } from './device.js';
 import { hostArray, newHostArray } from './host.js';
 
-/** A tensor of an ONNX Runtime device. `value` is exchanged when a run writes state into a second buffer. */
+/** A tensor of an ONNX Runtime device. Its value is exchanged when a run writes state into a second buffer. */
 export class ExecutorTensor implements DeviceTensor {
-  /** Where a run writes the next value when it cannot write in place. */
-  private spare: DeviceValue | undefined;
-
   readonly spec: TensorSpec;
-  value: DeviceValue;
+  #value: DeviceValue;
+  /** Where a run writes the next value when it cannot write in place. */
+  #spare: DeviceValue | undefined;
+  /** Moves between memories, one at a time: of two first uses the second finds what the first has uploaded. */
+  readonly #moves = new Lane();
+  #disposed = false;
 
   constructor(spec: TensorSpec, value: DeviceValue) {
     this.spec = spec;
-    this.value = value;
+    this.#value = value;
   }
 
   get shape(): readonly number[] {
@@ -32,44 +36,92 @@ export class ExecutorTensor implements DeviceTensor {
     return this.spec.dtype;
   }
 
-  async read(): Promise<HostArray> {
-    return (this.value.host ?? (await readToHost(this.value))) as HostArray;
+  read(): Promise<HostArray> {
+    return this.#moves.run(async () => {
+      this.#assertUsable();
+      return this.#hostData();
+    });
   }
 
   async write(data: HostArray): Promise<void> {
     const array = hostArray('tensor', this.spec, data);
-    if (this.value.host === undefined) await writeFromHost(this.value, array);
-    else (this.value.host as Float32Array).set(array as Float32Array);
+    await this.#moves.run(async () => {
+      this.#assertUsable();
+      const { host } = this.#value;
+      if (host === undefined) await writeFromHost(this.#value, array);
+      else (host as Float32Array).set(array as Float32Array);
+    });
   }
 
-  /** The value in the memory of `device`; what was given by the host is uploaded on first use. */
-  async resident(device: ExecutorDevice): Promise<DeviceValue> {
-    if (this.value.device === device) return this.value;
-    const host = this.value;
-    const data = await this.read();
-    this.value = await uploadFromHost(data, this.dtype, this.shape, device);
-    host.dispose();
-    return this.value;
+  /** The value in the memory of `device`; what lies elsewhere is moved there on first use. */
+  resident(device: ExecutorDevice): Promise<DeviceValue> {
+    return this.#moves.run(async () => {
+      this.#assertUsable();
+      if (this.#value.device !== device) await this.#moveTo(device);
+      return this.#value;
+    });
   }
 
   /** Memory for the next value, of the same device. */
-  async next(): Promise<DeviceValue> {
-    this.spare ??=
-      this.value.device === 'cpu'
-        ? DeviceValue.fromHost(newHostArray(this.dtype, sizeOf(this.shape)), this.dtype, this.shape)
-        : await allocateOnDevice(this.value.device, this.dtype, this.shape);
-    return this.spare;
+  next(): Promise<DeviceValue> {
+    return this.#moves.run(async () => {
+      this.#assertUsable();
+      this.#spare ??= this.#owned(await this.#allocate());
+      return this.#spare;
+    });
   }
 
   /** Makes the value that a run has written into `next()` the current one. */
   exchange(): void {
-    const written = this.spare!;
-    this.spare = this.value;
-    this.value = written;
+    // Disposed during the run: both are gone.
+    if (this.#disposed) return;
+    const written = this.#spare!;
+    this.#spare = this.#value;
+    this.#value = written;
   }
 
   dispose(): void {
-    this.value.dispose();
-    this.spare?.dispose();
+    this.#disposed = true;
+    this.#value.dispose();
+    this.#spare?.dispose();
+  }
+
+  async #hostData(): Promise<HostArray> {
+    return (this.#value.host ?? (await readToHost(this.#value))) as HostArray;
+  }
+
+  async #moveTo(device: ExecutorDevice): Promise<void> {
+    const data = await this.#hostData();
+    const moved = this.#owned(await uploadFromHost(data, this.dtype, this.shape, device));
+    this.#value.dispose();
+    this.#spare?.dispose();
+    this.#spare = undefined;
+    this.#value = moved;
+  }
+
+  async #allocate(): Promise<DeviceValue> {
+    const { device } = this.#value;
+    if (device !== 'cpu') return allocateOnDevice(device, this.dtype, this.shape);
+    return DeviceValue.fromHost(
+      newHostArray(this.dtype, sizeOf(this.shape)),
+      this.dtype,
+      this.shape,
+    );
+  }
+
+  /** A new value of this tensor, unless it was disposed while the value was made. */
+  #owned(value: DeviceValue): DeviceValue {
+    if (this.#disposed) value.dispose();
+    this.#assertUsable();
+    return value;
+  }
+
+  #assertUsable(): void {
+    if (!this.#disposed) return;
+    throw new EngineError({
+      code: 'DISPOSED',
+      message: `A tensor ${this.dtype} (${this.shape.join(', ')}) is used after it was disposed.`,
+      hint: 'Dispose a tensor after the last run and the last read that need it.',
+    });
   }
 }

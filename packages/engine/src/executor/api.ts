@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import { ExecutorError } from './error.js';
+import { EngineError } from '../errors.js';
 import { locateLibrary, openLibrary } from './library.js';
 
 /**
@@ -56,20 +56,12 @@ const text = <const A extends readonly Kind[]>(
   ...parameters: A
 ): Signature<A, string> => ({ index, parameters, result: 'str' });
 
-const integer = <const A extends readonly Kind[]>(
-  index: number,
-  ...parameters: A
-): Signature<A, number> => ({ index, parameters, result: 'int' });
-
 const SIGNATURES = {
-  GetErrorCode: integer(1, 'pointer'),
   GetErrorMessage: text(2, 'pointer'),
   CreateSession: status(7, 'pointer', 'path', 'pointer', 'pointer'),
   CreateSessionFromArray: status(8, 'pointer', 'pointer', 'size', 'pointer', 'pointer'),
   CreateSessionOptions: status(10, 'pointer'),
   SetOptimizedModelFilePath: status(11, 'pointer', 'path'),
-  EnableProfiling: status(14, 'pointer', 'path'),
-  DisableMemPattern: status(17, 'pointer'),
   SetSessionLogSeverityLevel: status(22, 'pointer', 'int'),
   SetSessionGraphOptimizationLevel: status(23, 'pointer', 'int'),
   SetIntraOpNumThreads: status(24, 'pointer', 'int'),
@@ -106,7 +98,6 @@ const SIGNATURES = {
   ReleaseTypeInfo: nothing(98, 'pointer'),
   ReleaseTensorTypeAndShapeInfo: nothing(99, 'pointer'),
   ReleaseSessionOptions: nothing(100, 'pointer'),
-  SessionEndProfiling: status(110, 'pointer', 'pointer', 'pointer'),
   CreateEnvWithGlobalThreadPools: status(119, 'int', 'string', 'pointer', 'pointer'),
   DisablePerSessionThreads: status(120, 'pointer'),
   CreateThreadingOptions: status(121, 'pointer'),
@@ -134,7 +125,6 @@ const SIGNATURES = {
   GetTensorMemoryInfo: status(194, 'pointer', 'pointer'),
   SessionOptionsAppendExecutionProvider_CUDA_V2: status(204, 'pointer', 'pointer'),
   CreateCUDAProviderOptions: status(205, 'pointer'),
-  UpdateCUDAProviderOptions: status(206, 'pointer', 'strings', 'strings', 'size'),
   ReleaseCUDAProviderOptions: nothing(208, 'pointer'),
   SessionOptionsAppendExecutionProvider: status(
     216,
@@ -174,7 +164,7 @@ export type Api = { readonly [Name in FunctionName]: NativeFunction<Name> } & {
 
 let loaded: Api | undefined;
 
-/** The function table, loaded at the first call. @throws ExecutorError LIBRARY_MISSING. */
+/** The function table, loaded at the first call. @throws EngineError LIBRARY_MISSING. */
 export function api(): Api {
   loaded ??= load(locateLibrary());
   return loaded;
@@ -202,8 +192,8 @@ function member(table: Pointer, index: number, prototype: ReturnType<typeof koff
   return koffi.decode(pointer, prototype) as (...parameters: unknown[]) => unknown;
 }
 
-const tooOld = (path: string, version: string): ExecutorError =>
-  new ExecutorError({
+const tooOld = (path: string, version: string): EngineError =>
+  new EngineError({
     code: 'LIBRARY_MISSING',
     message: `ONNX Runtime ${version} at ${path} does not offer C API version ${API_VERSION}`,
     hint: 'Install onnxruntime-node 1.30.0 or newer.',

@@ -1,8 +1,8 @@
 import koffi from 'koffi';
+import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
 import { memoryOf } from './device.js';
 import { environment } from './environment.js';
-import { ExecutorError } from './error.js';
 import { Handle } from './handle.js';
 import type { Session, ValueInfo } from './session.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
@@ -10,6 +10,9 @@ import { DeviceValue } from './value.js';
 
 /** Marks an output that ONNX Runtime allocates on the device of the session, anew at each run. */
 const ON_DEVICE = Symbol('on device');
+
+/** Arrays that runs under way work in: a value that is disposed meanwhile lets go of its own. */
+const pinned = new Set<object>();
 
 /**
  * The inputs and outputs of a session's runs, bound once and used many times. Nothing is copied on the CPU: kernels read
@@ -41,7 +44,7 @@ export class Binding {
     );
   }
 
-  /** @throws ExecutorError VALUE_INVALID for an unknown name, another type or shape; BUSY while a run is under way. */
+  /** @throws EngineError VALUE_INVALID for an unknown name, another type or shape; BUSY while a run is under way. */
   bindInput(name: string, value: DeviceValue): void {
     this.#assertIdle();
     if (this.#inputs.get(name) === value) return;
@@ -87,7 +90,7 @@ export class Binding {
   /**
    * Runs the session on a worker thread. Calls queue.
    * @param options `trimMemory` gives working memory that is free after the run back to the system.
-   * @throws ExecutorError RUN_FAILED with ONNX Runtime's message.
+   * @throws EngineError RUN_FAILED with ONNX Runtime's message.
    */
   async run(options: { readonly trimMemory?: boolean } = {}): Promise<void> {
     const session = this.#session.pointer;
@@ -99,24 +102,6 @@ export class Binding {
     } finally {
       this.#pending -= 1;
     }
-  }
-
-  /**
-   * Runs on the calling thread: for graphs of microseconds, where handing over to a worker costs more than the run.
-   * @throws ExecutorError BUSY when a run of this session is under way, RUN_FAILED.
-   */
-  runSync(): void {
-    if (this.#session.lane.busy) throw busy(this.#session);
-    this.#apply(this.#handle.pointer);
-    const failure = runFailure(this.#session);
-    const { pointer } = this.#session;
-    call(
-      'RunWithBinding',
-      failure,
-      pointer,
-      this.#session.nextRunOptions(false),
-      this.#handle.pointer,
-    );
   }
 
   /**
@@ -142,7 +127,14 @@ export class Binding {
 
   async #runNow(session: Pointer, options: Pointer | null, binding: Pointer): Promise<void> {
     this.#apply(binding);
-    await callAsync('RunWithBinding', runFailure(this.#session), session, options, binding);
+    const values = [...this.#inputs.values(), ...this.#outputs.values()];
+    const arrays = values.map((value) => (value === ON_DEVICE ? undefined : value.host));
+    pinned.add(arrays);
+    try {
+      await callAsync('RunWithBinding', runFailure(this.#session), session, options, binding);
+    } finally {
+      pinned.delete(arrays);
+    }
   }
 
   /** Brings the native binding up to date. Native calls wait until here, where no other run is under way. */
@@ -182,19 +174,30 @@ export class Binding {
 
   #collect(): DeviceValue[] {
     const pointers = boundOutputs(this.#handle.pointer, runFailure(this.#session));
-    return [...this.#outputs.values()].map((bound, index) => {
-      const pointer = pointers[index]!;
-      if (bound === ON_DEVICE) return DeviceValue.adopt(pointer);
-      api().ReleaseValue(pointer);
-      return bound;
-    });
+    const adopted: DeviceValue[] = [];
+    try {
+      return [...this.#outputs.values()].map((bound) => {
+        const pointer = pointers.shift()!;
+        if (bound !== ON_DEVICE) {
+          api().ReleaseValue(pointer);
+          return bound;
+        }
+        const value = DeviceValue.adopt(pointer);
+        adopted.push(value);
+        return value;
+      });
+    } catch (error) {
+      for (const value of adopted) value.dispose();
+      for (const pointer of pointers) api().ReleaseValue(pointer);
+      throw error;
+    }
   }
 
   /** ONNX Runtime would only notice a missing input inside the first kernel that reads it. */
   #assertComplete(): void {
     if (this.#inputs.size === this.#session.inputs.length) return;
     const missing = this.#session.inputs.filter(({ name }) => !this.#inputs.has(name));
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'VALUE_INVALID',
       message: `running "${this.#session.name}": no value is bound to ${missing.map(({ name }) => name).join(', ')}`,
       hint: 'Bind every input before the run.',
@@ -229,7 +232,7 @@ function find(session: Session, side: 'input' | 'output', name: string): ValueIn
   const info = session.find(side, name);
   if (info) return info;
   const known = side === 'input' ? session.inputs : session.outputs;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'VALUE_INVALID',
     message: `"${session.name}" has no ${side} "${name}": expected one of ${known.map((each) => each.name).join(', ')}`,
     hint: `Bind only ${side}s of the model.`,
@@ -245,7 +248,7 @@ function assertFits(
   const info = find(session, side, name);
   const fits = info.dtype === value.dtype && sameShape(info.shape, value.shape);
   if (fits || (info.dtype === value.dtype && info.shape.length === 0)) return;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'VALUE_INVALID',
     message: `${side} "${name}" of "${session.name}": expected ${info.dtype} (${info.shape.join(', ')}), found ${value.dtype} (${value.shape.join(', ')})`,
     hint: 'Bind a value of the type and shape that the model declares.',
@@ -255,8 +258,8 @@ function assertFits(
 const sameShape = (declared: readonly number[], given: readonly number[]): boolean =>
   declared.length === given.length && declared.every((size, i) => size === -1 || size === given[i]);
 
-const busy = (session: Session): ExecutorError =>
-  new ExecutorError({
+const busy = (session: Session): EngineError =>
+  new EngineError({
     code: 'BUSY',
     message: `session "${session.name}" has a run under way`,
     hint: 'Await the run first.',

@@ -1,6 +1,6 @@
+import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
 import { describeMemory, environment } from './environment.js';
-import { ExecutorError } from './error.js';
 import { Lane } from './lane.js';
 import { call, create, type Failure } from './status.js';
 
@@ -28,7 +28,7 @@ export function memoryOf(device: ExecutorDevice): Pointer {
 export function deviceOfMemory(name: string): ExecutorDevice {
   const found = Object.entries(MEMORY_NAME).find(([, memoryName]) => memoryName === name);
   if (found) return found[0] as ExecutorDevice;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'VALUE_INVALID',
     message: `a value lies in memory "${name}": expected one of ${Object.values(MEMORY_NAME).join(', ')}`,
     hint: 'Bind the output to a device that the executor knows.',
@@ -59,39 +59,21 @@ export const unavailable = (device: ExecutorDevice): Failure => ({
   hint: HINT[device],
 });
 
-/** Adds the execution provider of `device` to session options. @throws ExecutorError DEVICE_UNAVAILABLE. */
-export function appendProvider(
-  options: Pointer,
-  device: ExecutorDevice,
-  settings: Readonly<Record<string, string>>,
-): void {
-  if (device === 'webgpu') appendWebGpu(options, settings);
-  if (device === 'cuda') appendCuda(options, settings);
+/** Adds the execution provider of `device` to session options. @throws EngineError DEVICE_UNAVAILABLE. */
+export function appendProvider(options: Pointer, device: ExecutorDevice): void {
+  if (device === 'webgpu') appendWebGpu(options);
+  if (device === 'cuda') appendCuda(options);
 }
 
-function appendWebGpu(options: Pointer, settings: Readonly<Record<string, string>>): void {
-  const keys = Object.keys(settings);
-  const values = Object.values(settings);
-  call(
-    'SessionOptionsAppendExecutionProvider',
-    unavailable('webgpu'),
-    options,
-    'WebGPU',
-    keys,
-    values,
-    keys.length,
-  );
+function appendWebGpu(options: Pointer): void {
+  const failure = unavailable('webgpu');
+  call('SessionOptionsAppendExecutionProvider', failure, options, 'WebGPU', [], [], 0);
 }
 
-function appendCuda(options: Pointer, settings: Readonly<Record<string, string>>): void {
+function appendCuda(options: Pointer): void {
   const failure = unavailable('cuda');
   const provider = create(failure, (out) => call('CreateCUDAProviderOptions', failure, out));
   try {
-    const keys = Object.keys(settings);
-    const values = Object.values(settings);
-    if (keys.length > 0) {
-      call('UpdateCUDAProviderOptions', failure, provider, keys, values, keys.length);
-    }
     call('SessionOptionsAppendExecutionProvider_CUDA_V2', failure, options, provider);
   } finally {
     api().ReleaseCUDAProviderOptions(provider);

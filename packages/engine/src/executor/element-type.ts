@@ -1,4 +1,4 @@
-import { ExecutorError } from './error.js';
+import { EngineError } from '../errors.js';
 
 /** Element types of tensors that cross the border to ONNX Runtime: ONNX code, bytes, and the JavaScript array. */
 const TABLE = {
@@ -42,11 +42,11 @@ export function allocateHost(type: ElementType, elements: number): HostMemory {
   return new TABLE[type].array(elements);
 }
 
-/** @throws ExecutorError VALUE_INVALID for types that have no array (strings, complex numbers, 4- and 8-bit floats). */
+/** @throws EngineError VALUE_INVALID for types that have no array (strings, complex numbers, 4- and 8-bit floats). */
 export function elementTypeOf(code: number): ElementType {
   const name = BY_CODE.get(code);
   if (name) return name as ElementType;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'VALUE_INVALID',
     message: `ONNX element type ${code} is not supported by the executor: expected one of ${[...BY_CODE.values()].join(', ')}`,
     hint: 'Cast it inside the graph.',

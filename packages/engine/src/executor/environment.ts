@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import koffi from 'koffi';
+import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
-import { ExecutorError } from './error.js';
 import { call, create, type Failure, outCell } from './status.js';
 
 /** Settings of the process-wide environment; they count until the first session is created. */
@@ -49,10 +49,10 @@ export interface Environment {
 let options: EnvironmentOptions = {};
 let current: Environment | undefined;
 
-/** Sets the options of the environment. @throws ExecutorError BUSY once a session exists. */
+/** Sets the options of the environment. @throws EngineError BUSY once a session exists. */
 export function configureEnvironment(settings: EnvironmentOptions): void {
   if (current) {
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'BUSY',
       message: 'the environment of ONNX Runtime is already in use',
       hint: 'Configure it before the first program is compiled.',
@@ -67,7 +67,7 @@ export function environment(): Environment {
   return current;
 }
 
-/** Version, providers built in and path of ONNX Runtime. @throws ExecutorError LIBRARY_MISSING. */
+/** Version, providers built in and path of ONNX Runtime. @throws EngineError LIBRARY_MISSING. */
 export function executorInfo(): { version: string; providers: string[]; library: string } {
   const { version, library } = api();
   return { version, providers: availableProviders(), library };

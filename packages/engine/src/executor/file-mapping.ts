@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import koffi from 'koffi';
+import { EngineError } from '../errors.js';
 import type { Pointer } from './api.js';
-import { ExecutorError } from './error.js';
 
 const PROT_READ = 1;
 const MAP_PRIVATE = 2;
@@ -56,7 +56,7 @@ export class FileMapping {
   #address: Pointer | undefined;
   #closed = false;
 
-  /** @throws ExecutorError VALUE_INVALID when the file cannot be opened or mapped. */
+  /** @throws EngineError FILE_INVALID when the file cannot be opened or mapped. */
   constructor(file: string) {
     this.file = file;
     this.#descriptor = open(file);
@@ -80,7 +80,7 @@ export class FileMapping {
 
   /**
    * Bytes in place, or a copy of them where the file is not mapped or they do not lie on a multiple of `alignment`.
-   * @throws ExecutorError VALUE_INVALID when the file ends before them, or is closed.
+   * @throws EngineError FILE_INVALID when the file ends before them, or is closed.
    */
   bytes({ byteOffset, byteLength }: FileRange, alignment: number): Pointer | Uint8Array {
     if (this.#closed) throw invalid(`${this.file}: used after it was closed`);
@@ -118,7 +118,7 @@ export class FileMapping {
     closeSync(this.#descriptor);
   }
 
-  #tooShort(expected: number): ExecutorError {
+  #tooShort(expected: number): EngineError {
     return invalid(`${this.file}: expected at least ${expected} bytes, found ${this.size}`);
   }
 }
@@ -136,9 +136,9 @@ function open(file: string): number {
   }
 }
 
-const invalid = (message: string, cause?: unknown): ExecutorError =>
-  new ExecutorError({
-    code: 'VALUE_INVALID',
+const invalid = (message: string, cause?: unknown): EngineError =>
+  new EngineError({
+    code: 'FILE_INVALID',
     message: `weights: ${message}`,
     hint: 'The file was moved, shortened or downloaded in part: fetch it again and open the checkpoint anew.',
     cause,

@@ -1,5 +1,10 @@
+import { EngineError } from '../errors.js';
 import type { Pointer } from './api.js';
-import { ExecutorError } from './error.js';
+
+let live = 0;
+
+/** Native objects of this process that are not disposed yet. */
+export const liveHandles = (): number => live;
 
 /** Owner of one native object: gives its address until it is disposed, and releases it exactly once. */
 export class Handle {
@@ -11,16 +16,17 @@ export class Handle {
     this.#kind = kind;
     this.#pointer = pointer;
     this.#release = release;
+    live += 1;
   }
 
   get disposed(): boolean {
     return this.#pointer === undefined;
   }
 
-  /** @throws ExecutorError DISPOSED. */
+  /** @throws EngineError DISPOSED. */
   get pointer(): Pointer {
     if (this.#pointer !== undefined) return this.#pointer;
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'DISPOSED',
       message: `${this.#kind} is used after it was disposed`,
       hint: 'Keep it until the last run that needs it has ended.',
@@ -31,6 +37,7 @@ export class Handle {
     if (this.#pointer === undefined) return;
     const pointer = this.#pointer;
     this.#pointer = undefined;
+    live -= 1;
     this.#release(pointer);
   }
 }

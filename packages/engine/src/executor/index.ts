@@ -7,9 +7,10 @@ export {
   type HostMemory,
 } from './element-type.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
-export { ExecutorError, type ExecutorErrorCode } from './error.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
+export { liveHandles } from './handle.js';
 export { trimHeap } from './heap.js';
+export { Lane } from './lane.js';
 export { locateLibrary } from './library.js';
 export {
   type OptimizationLevel,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import { ExecutorError } from './error.js';
+import { EngineError } from '../errors.js';
 
 const PACKAGE = 'onnxruntime-node';
 const MEBIBYTE = 1024 * 1024;
@@ -19,7 +19,7 @@ const FILE_NAME: Partial<Record<NodeJS.Platform, (version: string) => string>> =
   win32: () => 'onnxruntime.dll',
 };
 
-/** Path of the shared library inside the installed `onnxruntime-node`. @throws ExecutorError LIBRARY_MISSING. */
+/** Path of the shared library inside the installed `onnxruntime-node`. @throws EngineError LIBRARY_MISSING. */
 export function locateLibrary(
   platform: NodeJS.Platform = process.platform,
   arch: string = process.arch,
@@ -28,7 +28,7 @@ export function locateLibrary(
   const fileName = FILE_NAME[platform]?.(version);
   const path = fileName && join(folder, 'bin', 'napi-v6', platform, arch, fileName);
   if (path && existsSync(path)) return path;
-  throw new ExecutorError({
+  throw new EngineError({
     code: 'LIBRARY_MISSING',
     message: `${PACKAGE} ${version} has no ONNX Runtime library for ${platform}-${arch}: expected ${path ?? `${folder}/bin/napi-v6/${platform}`}`,
     hint: 'Linux and Windows on x64 or arm64 and macOS on arm64 are supported; on these, reinstall with `npm install onnxruntime-node`.',
@@ -46,7 +46,7 @@ export function openLibrary(path: string): LibraryHandle {
     kept.add(library);
     return library;
   } catch (cause) {
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'LIBRARY_MISSING',
       message: `ONNX Runtime could not be loaded from ${path}: ${(cause as Error).message}`,
       hint: 'Reinstall onnxruntime-node for this platform (musl-based systems such as Alpine are not supported).',
@@ -62,7 +62,7 @@ function locatePackage(): { folder: string; version: string } {
     const { version } = require(manifest) as { version: string };
     return { folder: dirname(manifest), version };
   } catch (cause) {
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'LIBRARY_MISSING',
       message: `package ${PACKAGE} is not installed`,
       hint: 'Run `npm install onnxruntime-node`; with `--ignore-scripts` its install stays offline.',
@@ -78,7 +78,7 @@ function ensureStack(): void {
     koffi.config({ async_stack_size: STACK_BYTES, sync_stack_size: STACK_BYTES });
   } catch (cause) {
     if (koffi.config().async_stack_size! >= SMALLEST_SAFE_STACK_BYTES) return;
-    throw new ExecutorError({
+    throw new EngineError({
       code: 'LIBRARY_MISSING',
       message: `koffi was set up with ${koffi.config().async_stack_size} bytes of stack for worker threads; ONNX Runtime needs ${SMALLEST_SAFE_STACK_BYTES}`,
       hint: 'Use the engine before other libraries are loaded through koffi, or set koffi.config({ async_stack_size }) first.',

@@ -33,14 +33,8 @@ export interface SessionOptions {
   readonly optimization?: OptimizationLevel;
   /** Names of graph transformers to leave out, for example `ConstantFolding`. */
   readonly disabledOptimizers?: readonly string[];
-  /** Whether the memory of a run is planned as one block (default true). */
-  readonly memoryPattern?: boolean;
   /** Writes the optimised graph to this file. */
   readonly optimizedModelPath?: string;
-  /** Writes a trace of every kernel to `<prefix>_<time>.json` when {@link Session.endProfiling} is called. */
-  readonly profilePrefix?: string;
-  /** Settings of the execution provider. */
-  readonly providerOptions?: Readonly<Record<string, string>>;
   /** Further session configuration entries of ONNX Runtime. */
   readonly extra?: Readonly<Record<string, string>>;
 }
@@ -51,8 +45,6 @@ export interface ValueInfo {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
 }
-
-const DEFAULT_PROVIDER_OPTIONS: Readonly<Record<string, string>> = {};
 
 /** A model that is ready to run. Owns its native session and the bindings made from it. */
 export class Session {
@@ -83,7 +75,7 @@ export class Session {
   /**
    * Reads and optimises a model on a worker thread.
    * @param model ONNX bytes, or the path of an .onnx file.
-   * @throws ExecutorError MODEL_INVALID with ONNX Runtime's message, DEVICE_UNAVAILABLE when the provider cannot start.
+   * @throws EngineError MODEL_INVALID with ONNX Runtime's message, DEVICE_UNAVAILABLE when the provider cannot start.
    */
   static async create(model: Uint8Array | string, options: SessionOptions): Promise<Session> {
     const lane = laneOf(options.device);
@@ -106,7 +98,7 @@ export class Session {
     }
   }
 
-  /** Address of the OrtSession. @throws ExecutorError DISPOSED. */
+  /** Address of the OrtSession. @throws EngineError DISPOSED. */
   get pointer(): Pointer {
     return this.#handle.pointer;
   }
@@ -134,13 +126,6 @@ export class Session {
     const isFirst = !this.#hasRun;
     this.#hasRun = true;
     return isFirst || trim ? environment().trimmingRun : null;
-  }
-
-  /** Ends profiling and gives the path of the trace. Needs `profilePrefix`. */
-  endProfiling(): string {
-    const { allocator } = environment();
-    const doing = { ...modelFailure(this.name), doing: `ending the profile of "${this.name}"` };
-    return takeString((out) => call('SessionEndProfiling', doing, this.pointer, allocator, out));
   }
 
   /** Releases the session and its bindings; runs that were asked for before end first. */
@@ -190,15 +175,13 @@ function buildOptions(options: SessionOptions): Pointer {
     );
     if (options.threads === undefined) call('DisablePerSessionThreads', failure, native);
     else call('SetIntraOpNumThreads', failure, native, options.threads || threads);
-    if (options.memoryPattern === false) call('DisableMemPattern', failure, native);
-    if (options.profilePrefix) call('EnableProfiling', failure, native, options.profilePrefix);
     if (options.optimizedModelPath) {
       call('SetOptimizedModelFilePath', failure, native, options.optimizedModelPath);
     }
     for (const [key, value] of Object.entries(configEntries(options))) {
       call('AddSessionConfigEntry', failure, native, key, value);
     }
-    appendProvider(native, options.device, options.providerOptions ?? DEFAULT_PROVIDER_OPTIONS);
+    appendProvider(native, options.device);
     return native;
   } catch (error) {
     api().ReleaseSessionOptions(native);

@@ -1,3 +1,4 @@
+import { EngineError, type EngineErrorCode } from '../errors.js';
 import {
   type Arguments,
   api,
@@ -5,17 +6,16 @@ import {
   type Pointer,
   type StatusFunctionName,
 } from './api.js';
-import { ExecutorError, type ExecutorErrorCode } from './error.js';
 
 /** What a failing status means to the user of the executor. */
 export interface Failure {
-  readonly code: ExecutorErrorCode;
+  readonly code: EngineErrorCode;
   /** What was being done, for example `creating session "step"`. */
   readonly doing: string;
   readonly hint: string;
 }
 
-/** Calls a function of the table. @throws ExecutorError with ONNX Runtime's own message when the status is not null. */
+/** Calls a function of the table. @throws EngineError with ONNX Runtime's own message when the status is not null. */
 export function call<Name extends StatusFunctionName>(
   name: Name,
   failure: Failure,
@@ -26,15 +26,20 @@ export function call<Name extends StatusFunctionName>(
   if (status !== null) throw toError(status, failure);
 }
 
-/** As {@link call}, on a worker thread. The caller keeps every buffer among the parameters alive until it settles. */
+/** Parameters of calls under way: the buffers among them must not be collected before the native function has ended. */
+const underWay = new Set<readonly unknown[]>();
+
+/** As {@link call}, on a worker thread. Buffers among the parameters stay alive until it settles. */
 export function callAsync<Name extends StatusFunctionName>(
   name: Name,
   failure: Failure,
   ...parameters: Arguments<Name>
 ): Promise<void> {
   const native = api()[name] as NativeFunction<StatusFunctionName>;
+  underWay.add(parameters);
   return new Promise((resolve, reject) => {
     const settle = (error: Error | null, status: Pointer | null) => {
+      underWay.delete(parameters);
       if (error) reject(error);
       else if (status === null) resolve();
       else reject(toError(status, failure));
@@ -44,11 +49,11 @@ export function callAsync<Name extends StatusFunctionName>(
 }
 
 /** Turns an owned status into an error and releases it. */
-export function toError(status: Pointer, failure: Failure): ExecutorError {
+export function toError(status: Pointer, failure: Failure): EngineError {
   const { GetErrorMessage, ReleaseStatus } = api();
   const message = GetErrorMessage(status);
   ReleaseStatus(status);
-  return new ExecutorError({
+  return new EngineError({
     code: failure.code,
     message: `${failure.doing}: ${message}`,
     hint: failure.hint,
@@ -64,7 +69,7 @@ export function create(failure: Failure, invoke: (out: BigUint64Array) => void):
   invoke(out);
   const pointer = out[0]!;
   if (pointer === 0n) {
-    throw new ExecutorError({
+    throw new EngineError({
       code: failure.code,
       message: `${failure.doing}: ONNX Runtime returned no object`,
       hint: failure.hint,

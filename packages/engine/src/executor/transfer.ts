@@ -55,8 +55,13 @@ export async function uploadFromHost(
   device: ExecutorDevice,
 ): Promise<DeviceValue> {
   const value = await allocateOnDevice(device, dtype, shape);
-  await writeFromHost(value, array);
-  return value;
+  try {
+    await writeFromHost(value, array);
+    return value;
+  } catch (error) {
+    value.dispose();
+    throw error;
+  }
 }
 
 /** Copies a value of the host into new memory of `device`; the caller owns the copy. */
@@ -95,7 +100,7 @@ export async function allocateOnDevice(
   return laneOf(device).run(async () => DeviceValue.allocateWith(allocator, device, dtype, shape));
 }
 
-/** Opens a device with the smallest session there is. @throws ExecutorError DEVICE_UNAVAILABLE with the reason. */
+/** Opens a device with the smallest session there is. @throws EngineError DEVICE_UNAVAILABLE with the reason. */
 export async function probeDevice(device: ExecutorDevice): Promise<void> {
   await transferOf(device, 'float32');
 }
@@ -105,9 +110,8 @@ export async function probeDevice(device: ExecutorDevice): Promise<void> {
  * the largest of them needed, also after they were disposed.
  */
 export async function trimMemory(): Promise<void> {
-  const [source, target] = [new Float32Array(1), new Float32Array(1)].map((array) =>
-    DeviceValue.fromHost(array, 'float32', [1]),
-  ) as [DeviceValue, DeviceValue];
+  const one = () => DeviceValue.fromHost(new Float32Array(1), 'float32', [1]);
+  const [source, target] = [one(), one()];
   try {
     await copy(source, target, true);
   } finally {

@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
 import { deviceOfMemory, type ExecutorDevice, laneOf, memoryOf } from './device.js';
 import {
@@ -9,7 +10,6 @@ import {
   type HostMemory,
   onnxCode,
 } from './element-type.js';
-import { ExecutorError } from './error.js';
 import { Handle } from './handle.js';
 import { call, create, type Failure, outCell } from './status.js';
 
@@ -24,10 +24,9 @@ export class DeviceValue {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
   readonly device: ExecutorDevice;
-  /** The wrapped array of a value made by {@link DeviceValue.fromHost}: ONNX Runtime works in this memory itself. */
-  readonly host: HostMemory | undefined;
   readonly byteLength: number;
   readonly #handle: Handle;
+  #host: HostMemory | undefined;
 
   private constructor(
     pointer: Pointer,
@@ -42,12 +41,12 @@ export class DeviceValue {
     this.shape = described.shape;
     this.device = described.device;
     this.byteLength = elementCount(described.shape) * bytesPerElement(described.dtype);
-    this.host = host;
+    this.#host = host;
   }
 
   /**
-   * Wraps an array without copying it; the array stays alive as long as the value or a binding that uses it.
-   * @throws ExecutorError VALUE_INVALID when the array has another size than `shape` of `dtype`.
+   * Wraps an array without copying it; the array stays alive until the value is disposed and no run uses it.
+   * @throws EngineError VALUE_INVALID when the array has another size than `shape` of `dtype`.
    */
   static fromHost(array: HostMemory, dtype: ElementType, shape: readonly number[]): DeviceValue {
     const bytes = elementCount(shape) * bytesPerElement(dtype);
@@ -98,7 +97,7 @@ export class DeviceValue {
     return new DeviceValue(pointer, { dtype, shape, device });
   }
 
-  /** Address of the OrtValue. @throws ExecutorError DISPOSED. */
+  /** Address of the OrtValue. @throws EngineError DISPOSED. */
   get pointer(): Pointer {
     return this.#handle.pointer;
   }
@@ -107,20 +106,29 @@ export class DeviceValue {
     return this.#handle.disposed;
   }
 
-  /** @throws ExecutorError DISPOSED; VALUE_INVALID when the wrapped array was transferred to another thread. */
+  /**
+   * The wrapped array of a value made by {@link DeviceValue.fromHost}, until it is disposed: ONNX Runtime works in this
+   * memory itself.
+   */
+  get host(): HostMemory | undefined {
+    return this.#host;
+  }
+
+  /** @throws EngineError DISPOSED; VALUE_INVALID when the wrapped array was transferred to another thread. */
   assertUsable(): void {
     void this.#handle.pointer;
-    if (this.host === undefined || this.host.byteLength === this.byteLength) return;
-    throw new ExecutorError({
+    if (this.#host === undefined || this.#host.byteLength === this.byteLength) return;
+    throw new EngineError({
       code: 'VALUE_INVALID',
-      message: `the array of a bound ${this.dtype} (${this.shape.join(', ')}) value was detached: expected ${this.byteLength} bytes, found ${this.host.byteLength}`,
+      message: `the array of a bound ${this.dtype} (${this.shape.join(', ')}) value was detached: expected ${this.byteLength} bytes, found ${this.#host.byteLength}`,
       hint: 'Do not transfer an array to another thread while it is bound; send a copy.',
     });
   }
 
-  /** Releases the value. A binding that still has it refuses to run. */
+  /** Releases the value and lets go of its array. A binding that still has it refuses to run. */
   dispose(): void {
     this.#handle.dispose();
+    this.#host = undefined;
   }
 }
 
@@ -182,8 +190,8 @@ const wrongSize = (
   dtype: ElementType,
   shape: readonly number[],
   bytes: number,
-): ExecutorError =>
-  new ExecutorError({
+): EngineError =>
+  new EngineError({
     code: 'VALUE_INVALID',
     message: `${dtype} (${shape.join(', ')}): expected ${bytes} bytes, found ${array.byteLength} in a ${array.constructor.name} of ${array.length}`,
     hint: failure.hint,

@@ -56,9 +56,18 @@ function probabilities(
   const k = rowsOf(graph, keys, 0, block.keys);
   const products = matMul(graph, q, k, { transposeB: true, alpha: attributes.scale });
   let scores = graph.reshape(products, [queries.shape[0]!, rows, block.keys]);
-  if (mask !== undefined) scores = binary(graph, 'Add', scores, mask);
+  if (mask !== undefined) scores = binary(graph, 'Add', scores, maskOf(graph, mask, block));
   if (attributes.causal) scores = binary(graph, 'Add', scores, blockMask(graph, rows, block.keys));
   return graph.add('Softmax', [scores], like(scores), { attributes: { axis: 2 } });
+}
+
+/** The part of a (T, S) mask that concerns a block, where either side may be 1 for all. */
+function maskOf(graph: Graph, mask: Value, { from, to, keys }: Block): Value {
+  const [rows, columns] = mask.shape.slice(-2) as [number, number];
+  const lead = mask.shape.slice(0, -2);
+  const begin = [...lead.map(() => 0), rows === 1 ? 0 : from, 0];
+  const size = [...lead, rows === 1 ? 1 : to - from, columns === 1 ? 1 : keys];
+  return slice(graph, mask, begin, size);
 }
 
 const masks = new WeakMap<Graph, Map<string, Value>>();
@@ -80,9 +89,14 @@ const LARGE_SCORES = 2 ** 22;
  * Whether the scores are to be computed block by block and never stored (flash attention, arXiv:2205.14135). A backward
  * pass reads the probabilities of the forward pass, so there they are stored once.
  */
-function worksInBlocks(graph: Graph, queries: Value, keys: Value, causal: boolean): boolean {
+function worksInBlocks(
+  graph: Graph,
+  [queries, keys, values]: readonly [Value, Value, Value],
+  causal: boolean,
+): boolean {
+  const sameWidth = values.shape[2] === queries.shape[2];
   const [heads, rows] = queries.shape as [number, number, number];
-  const fits = !graph.portable && !causal && keys.shape[0] === heads;
+  const fits = !graph.portable && !causal && keys.shape[0] === heads && sameWidth;
   return fits && !isDifferentiating() && heads * rows * keys.shape[1]! >= LARGE_SCORES;
 }
 
@@ -95,7 +109,7 @@ function flashAttention(graph: Graph, inputs: readonly Value[], scale: number): 
 
 const forward: Emit = (graph, inputs, attributes) => {
   const [queries, keys, values, mask] = inputs as [Value, Value, Value, Value | undefined];
-  if (mask === undefined && worksInBlocks(graph, queries, keys, attributes.causal)) {
+  if (mask === undefined && worksInBlocks(graph, [queries, keys, values], attributes.causal)) {
     return flashAttention(graph, [queries, keys, values], attributes.scale);
   }
   const parts = blocksOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((block) => {

@@ -159,8 +159,9 @@ defineKernel('Log1p', ['x'], (graph, [x]) =>
   unary(graph, 'Log', binary(graph, 'Add', x!, graph.scalar(1))),
 );
 defineKernel('Pow', ['a', 'b'], (graph, [a, b]) => {
-  if (b!.uniform === 2) return squared(graph, a!);
-  if (b!.uniform === 0.5) return unary(graph, 'Sqrt', a!);
+  const { shape } = broadcastType(a!, b!);
+  if (b!.uniform === 2) return graph.expand(squared(graph, a!), shape);
+  if (b!.uniform === 0.5) return graph.expand(unary(graph, 'Sqrt', a!), shape);
   return binary(graph, 'Pow', a!, b!);
 });
 defineKernel('FloorDiv', ['a', 'b'], (graph, [a, b]) => {

@@ -1,6 +1,6 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
-
+import { binary } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { defineKernel } from './registry.js';
 
@@ -11,24 +11,36 @@ interface ReduceAttributes {
   readonly keepDims?: boolean;
 }
 
+const same = (_graph: Graph, x: Value): Value => x;
+
+/** What each reduction makes of a single element. */
+const OF_ONE = {
+  ReduceSum: same,
+  ReduceMean: same,
+  ReduceMax: same,
+  ReduceMin: same,
+  ReduceProd: same,
+  ReduceSumSquare: (graph: Graph, x: Value) => binary(graph, 'Mul', x, x),
+} as const;
+type Reduction = keyof typeof OF_ONE;
+
 /** Reduces over `axis` (all axes when absent). */
 export function reduce(
   graph: Graph,
-  operator: string,
+  operator: Reduction,
   x: Value,
   axis: number | readonly number[] | undefined,
   keepDims = false,
 ): Value {
   const axes = tf.util.parseAxisParam(axis as number[], [...x.shape]);
-  if (axes.length === 0) return x;
   const kept = x.shape.map((n, i) => (axes.includes(i) ? 1 : n));
   const shape = keepDims ? kept : x.shape.filter((_, i) => !axes.includes(i));
-  if (axes.every((i) => x.shape[i] === 1)) return graph.reshape(x, shape);
+  if (axes.every((i) => x.shape[i] === 1)) return graph.reshape(OF_ONE[operator](graph, x), shape);
   const attributes = { keepdims: keepDims ? 1 : 0 };
   return graph.add(operator, [x, graph.int64(axes)], { shape, dtype: x.dtype }, { attributes });
 }
 
-for (const operator of ['Sum', 'Mean', 'Max', 'Min', 'Prod']) {
+for (const operator of ['Sum', 'Mean', 'Max', 'Min', 'Prod'] as const) {
   defineKernel(operator, ['x'], (graph, [x], attributes: ReduceAttributes) => {
     const numeric = x!.dtype === 'bool' ? graph.cast(x!, 'int32') : x!;
     const axis = attributes.axis ?? attributes.reductionIndices;

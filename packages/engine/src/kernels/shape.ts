@@ -1,7 +1,7 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { groupsFirst } from './blocked-layout.js';
-import { like } from './elementwise.js';
+import { full, like } from './elementwise.js';
 import { defineKernel } from './registry.js';
 
 defineKernel('Reshape', ['x'], (graph, [x], { shape }) => {
@@ -112,10 +112,7 @@ defineKernel('PadV2', ['x'], (graph, [x], { paddings, constantValue }) => {
     ...pairs.map(([, after]) => after),
   ]);
   const shape = x!.shape.map((n, i) => n + pairs[i]![0] + pairs[i]![1]);
-  const value =
-    x!.dtype === 'float32'
-      ? graph.scalar(constantValue)
-      : graph.constant(Int32Array.of(constantValue), [], 'int32');
+  const value = full(graph, constantValue, [], x!.dtype);
   return graph.add('Pad', [x, pads, value], { shape, dtype: x!.dtype });
 });
 defineKernel('MirrorPad', ['x'], (graph, [x], { paddings, mode }) => {

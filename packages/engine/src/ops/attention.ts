@@ -1,19 +1,24 @@
+import { EngineError } from '../errors.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { fused, runKernel } from './fused.js';
 
 export interface AttentionOptions {
   /** Factor on the scores, normally hd^(−1/2). */
   readonly scale: number;
-  /** Additive (T, S) float32: 0 where attention is allowed, a large negative number elsewhere. */
+  /**
+   * Additive float32, 0 where attention is allowed, a large negative number elsewhere: (T, S), or (heads, T, S); axes of
+   * size 1 stand for all.
+   */
   readonly mask?: Tensor | undefined;
-  /** Query i sees keys 0 … i + S − T; no mask is needed, and blocks above the diagonal are not computed. */
+  /** Query i sees keys 0 … i + S − T, S ≥ T; blocks above the diagonal are not computed. A mask is added to that. */
   readonly causal?: boolean | undefined;
 }
 
 /**
  * Scaled dot-product attention with grouped keys and values (query head j reads key/value head ⌊j / (heads / kvHeads)⌋).
- * @param queries (heads, T, hd) float32. @param keys (kvHeads, S, hd). @param values (kvHeads, S, hd).
- * @returns (heads, T, hd) float32.
+ * @param queries (heads, T, hd) float32. @param keys (kvHeads, S, hd). @param values (kvHeads, S, vd).
+ * @returns (heads, T, vd) float32.
+ * @throws EngineError PROGRAM_INVALID for shapes that do not fit.
  */
 export function attention(
   queries: Tensor,
@@ -22,6 +27,7 @@ export function attention(
   options: AttentionOptions,
 ): Tensor {
   const { scale, causal = false } = options;
+  assertFits(queries, keys, values, options);
   const compose = () => composedAttention(queries, keys, values, options);
   const inputs = { queries, keys, values };
   if (options.mask === undefined) return fused('Attention', inputs, { scale, causal }, compose);
@@ -36,6 +42,7 @@ function composedAttention(
 ): Tensor {
   const [heads, rows, headDim] = queries.shape as [number, number, number];
   const [kvHeads, columns] = keys.shape as [number, number, number];
+  const valueDim = values.shape[2]!;
   const groups = heads / kvHeads;
   const grouped = tf.reshape(queries, [kvHeads, groups * rows, headDim]) as tf.Tensor3D;
   const products = tf.matMul(grouped, keys as tf.Tensor3D, false, true);
@@ -44,7 +51,29 @@ function composedAttention(
   if (causal) scores = tf.add(scores, tf.tensor2d(causalMask(rows, columns, 0), [rows, columns]));
   const weights = tf.reshape(tf.softmax(scores, -1), [kvHeads, groups * rows, columns]);
   const mixed = tf.matMul(weights as tf.Tensor3D, values as tf.Tensor3D);
-  return tf.reshape(mixed, [heads, rows, headDim]);
+  return tf.reshape(mixed, [heads, rows, valueDim]);
+}
+
+function assertFits(
+  queries: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  { mask, causal = false }: AttentionOptions,
+): void {
+  const [heads, rows, width] = queries.shape as [number, number, number];
+  const [kvHeads, columns, keyWidth] = keys.shape as [number, number, number];
+  const places = [heads, rows, columns].slice(mask?.rank === 2 ? 1 : 0);
+  const masks = mask?.shape.every((n, i) => n === 1 || n === places[i]) ?? true;
+  const pairs = values.shape[0] === kvHeads && values.shape[1] === columns && width === keyWidth;
+  const isRanked = (mask === undefined || mask.rank === 2 || mask.rank === 3) && values.rank === 3;
+  if (isRanked && masks && pairs && heads % kvHeads === 0 && (!causal || columns >= rows)) return;
+  const shapes = [queries, keys, values, ...(mask ? [mask] : [])];
+  const found = shapes.map(({ shape }) => `(${shape.join(', ')})`).join(', ');
+  throw new EngineError({
+    code: 'PROGRAM_INVALID',
+    message: `attention: expected queries (heads, T, hd), keys (kvHeads, S, hd), values (kvHeads, S, vd)${mask ? ', mask (T, S)' : ''}${causal ? ' with S ≥ T' : ''}, found ${found}.`,
+    hint: 'kvHeads divides heads; axes of a mask may be 1, and a mask may have an axis of heads before the others.',
+  });
 }
 
 /** Additive mask (rows, columns): row i sees columns 0 … i + columns − rows + shift. */

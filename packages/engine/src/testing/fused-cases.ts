@@ -6,6 +6,9 @@ import type { Table } from './kernel-cases.js';
 export const FUSED: Table = [
   ['rmsNorm', (x, w) => ops.rmsNorm(x, w, 1e-6), [[3, 8], [8]]],
   ['rmsNorm rank 3', (x, w) => ops.rmsNorm(x, w, 1e-5), [[2, 3, 5], [5]]],
+  ['rmsNorm of one channel', (x, w) => ops.rmsNorm(x, w, 1e-2), [[4, 1], [1]]],
+  ['rmsNorm of one value', (x, w) => ops.rmsNorm(x, w, 1e-2), [[1, 1, 1], [1]]],
+  ['layerNorm of one channel', (x, w, b) => ops.layerNorm(x, w, b, 1e-2), [[4, 1], [1], [1]]],
   ['layerNorm', (x, w, b) => ops.layerNorm(x, w, b, 1e-5), [[2, 3, 7], [7], [7]]],
   ['silu', (x) => ops.silu(tf.mul(x, 4)), [[3, 5]]],
   ['gelu', (x) => ops.gelu(tf.mul(x, 4)), [[3, 5]]],

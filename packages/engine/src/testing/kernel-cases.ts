@@ -99,6 +99,8 @@ const BINARY: Table = (
     ['minimum', tf.minimum],
     ['squaredDifference', tf.squaredDifference],
     ['div', (a, b) => tf.div(a, tf.add(tf.square(b), 0.5))],
+    ['pow 2', (a, b) => tf.pow(a, tf.fill(b.shape, 2))],
+    ['pow 1/2', (a, b) => tf.pow(tf.add(tf.square(a), 0.5), tf.fill(b.shape, 0.5))],
     ['pow', (a, b) => tf.pow(tf.add(tf.square(a), 0.5), b)],
     ['mod', (a, b) => tf.mod(tf.mul(a, 7), tf.add(tf.abs(b), 0.5))],
     ['where', (a, b) => tf.where(tf.greater(a, b), tf.mul(a, 2), b)],
@@ -136,6 +138,10 @@ const REDUCTIONS: Table = (
   [`${name} of all`, ((x) => f(x)) as Case, [[3, 1, 4]]] as const,
   [`${name} last axis kept`, ((x) => f(x, -1, true)) as Case, [[3, 5]]] as const,
   [`${name} two axes`, ((x) => f(x, [0, 2])) as Case, [[2, 3, 5]]] as const,
+  [`${name} of one element an axis`, ((x) => f(x, [0, 2])) as Case, [[1, 4, 1]]] as const,
+  [`${name} of one element, kept`, ((x) => f(x, -1, true)) as Case, [[3, 1]]] as const,
+  [`${name} of one element in all`, ((x) => f(x)) as Case, [[1, 1]]] as const,
+  [`${name} of a scalar`, ((x) => f(x)) as Case, [[]]] as const,
 ]);
 
 const SHAPES: Table = [
@@ -177,6 +183,18 @@ const SHAPES: Table = [
       ),
     [[2, 3]],
   ],
+  [
+    'pad of booleans',
+    (x) =>
+      tf.cast(
+        tf.pad(tf.greater(x, 0), [
+          [1, 0],
+          [0, 2],
+        ]),
+        'float32',
+      ),
+    [[2, 3]],
+  ],
   ['tile', (x) => tf.tile(x, [2, 3]), [[2, 3]]],
   ['tile of size 1', (x) => tf.tile(x, [1, 4]), [[3, 1]]],
   ['broadcastTo', (x) => tf.broadcastTo(x, [2, 3, 4]), [[3, 1]]],
@@ -187,6 +205,7 @@ const SHAPES: Table = [
     (x, i) => tf.gather(x, i as tf.Tensor2D, 1),
     [[2, 5], indices([2, 2], 4, 0, 1, 1)],
   ],
+  ['cumsum of one', (x) => tf.cumsum(x, 1, true), [[2, 1]]],
   ['cumsum', (x) => tf.cumsum(x, 1, true, true), [[2, 5]]],
   [
     'addN',
@@ -214,6 +233,9 @@ const NO_GRADIENT: Table = [
   ],
   ['argMax', (x) => tf.cast(tf.argMax(x, 1), 'float32'), [[3, 5]]],
   ['argMin', (x) => tf.cast(tf.argMin(x, 0), 'float32'), [[3, 5]]],
+  ['argMax of one', (x) => tf.cast(tf.argMax(x, 1), 'float32'), [[3, 1]]],
+  ['all of one', (x) => tf.cast(tf.all(tf.greater(x, 0), 1), 'float32'), [[4, 1]]],
+  ['any of one', (x) => tf.cast(tf.any(tf.greater(x, 0), [0, 1]), 'float32'), [[1, 1]]],
   [
     'all and any',
     (x) =>
@@ -307,7 +329,9 @@ const MATRICES: Table = [
     ],
   ],
   ['softmax', (x) => tf.softmax(x), [[3, 7]]],
+  ['softmax of one', (x) => tf.softmax(x), [[3, 1]]],
   ['logSoftmax', (x) => tf.logSoftmax(x), [[2, 3, 7]]],
+  ['logSoftmax of one', (x) => tf.logSoftmax(x), [[2, 1]]],
 ];
 
 /** Products of random sizes with every combination of transposes. */
@@ -490,6 +514,7 @@ export const GROUPS: readonly (readonly [string, Table])[] = [
 ];
 
 const FLAT = new Set([
+  'pad of booleans',
   'ceil',
   'floor',
   'sign',
@@ -507,6 +532,10 @@ const NO_TFJS_GRADIENT = new Set([
   'prod of all',
   'prod last axis kept',
   'prod two axes',
+  'prod of one element an axis',
+  'prod of one element, kept',
+  'prod of one element in all',
+  'prod of a scalar',
 ]);
 const hasTfjsGradient = ([name, , inputs]: Table[number]) =>
   !FLAT.has(name) &&
@@ -523,9 +552,10 @@ export interface GradientCase {
   readonly by: number;
 }
 
-/** Inputs that are data to their kernel: indices, masks and rotary tables. */
+/** Inputs that are data to their kernel: indices, masks, rotary tables, and what only gives its shape. */
 function isData(name: string, input: Given, by: number): boolean {
   if (isFilled(input) && input.values instanceof Int32Array) return true;
+  if (/^pow [12]/.test(name)) return by === 1;
   return (name.startsWith('attention') && by === 3) || (name === 'rotary' && by > 0);
 }
 

@@ -5,7 +5,6 @@ import {
   DeviceValue,
   type ElementType,
   type ExecutorDevice,
-  ExecutorError,
   FileMapping,
   type FileRange,
   uploadValue,
@@ -182,10 +181,7 @@ function explained<Result>(body: () => Result): Result {
     throw new EngineError({
       code: 'FILE_INVALID',
       message: (error as Error).message,
-      hint:
-        error instanceof ExecutorError
-          ? error.hint
-          : 'Open the checkpoint again: the file was moved or replaced.',
+      hint: 'Open the checkpoint again: the file was moved or replaced.',
       cause: error,
     });
   }
