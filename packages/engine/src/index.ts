@@ -55,3 +55,11 @@ export {
 export { TensorPool } from './tensor-pool.js';
 export { type Tensor, type TensorInfo, tf } from './tfjs.js';
 export { flatten, mapTree, nest } from './tree.js';
+export { availableMemory } from './weights/available-memory.js';
+export {
+  WEIGHT_POLICIES,
+  type WeightPolicy,
+  type WeightReport,
+  WeightSet,
+  type WeightSetOptions,
+} from './weights/weight-set.js';

@@ -28,6 +28,8 @@ export interface MappedTensor {
   readonly file: string;
   readonly byteOffset: number;
   readonly byteLength: number;
+  /** Binds a float32 copy, one for all programs of this process, instead of the bytes of the file. */
+  readonly readAs?: 'F32';
 }
 
 /**
@@ -37,6 +39,7 @@ export interface MappedTensor {
 export interface WeightSpec {
   readonly kind: 'weight';
   readonly shape: readonly number[];
+  /** Element type in which it is bound. */
   readonly storedAs: StoredType;
 }
 
@@ -54,10 +57,11 @@ export const int32 = (...shape: number[]): TensorSpec => ({ shape, dtype: 'int32
 export const weightSpec = ({
   shape,
   storedAs,
-}: Pick<MappedTensor, 'shape' | 'storedAs'>): WeightSpec => ({
+  readAs,
+}: Pick<MappedTensor, 'shape' | 'storedAs' | 'readAs'>): WeightSpec => ({
   kind: 'weight',
   shape,
-  storedAs,
+  storedAs: readAs ?? storedAs,
 });
 
 export const isMapped = (node: unknown): node is MappedTensor =>

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Disposables } from '../disposables.js';
 import { EngineError } from '../errors.js';
 import { type Binding, DeviceValue, type Session, trimHeap } from '../executor/index.js';
-import { type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
+import { boundAs, type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
 import { writesInPlace } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
 import {
@@ -189,9 +189,8 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   private async bindStored(name: string, tensor: MappedTensor, { rows }: Weight): Promise<void> {
-    const part = rowsOf(tensor, rows);
-    this.binding.bindInput(name, await this.stored.value(part));
-    this.boundTensors.set(name, part);
+    this.binding.bindInput(name, await this.stored.value(tensor, rows));
+    this.boundTensors.set(name, rowsOf(tensor, rows));
   }
 
   private async bindTensor(
@@ -417,7 +416,7 @@ function fitting(name: string, spec: TensorSpec, tensor: DeviceTensor): Executor
 function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | undefined): void {
   const isTensor = value instanceof ExecutorTensor;
   const storedAs = isMapped(value)
-    ? value.storedAs
+    ? boundAs(value)
     : isTensor && value.dtype === 'float32' && 'F32';
   const shape = isTensor || isMapped(value) ? value.shape.join() : undefined;
   if (storedAs === spec.storedAs && shape === spec.shape.join()) return;

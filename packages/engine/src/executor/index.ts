@@ -4,6 +4,7 @@ export {
   allocateHost,
   bytesPerElement,
   type ElementType,
+  elementCount,
   type HostMemory,
 } from './element-type.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';

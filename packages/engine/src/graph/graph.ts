@@ -114,7 +114,7 @@ export class Graph {
     const known = this.simplified.get(name);
     if (known !== undefined) return known;
     const shape = rows === undefined ? spec.shape : [rows.count, ...spec.shape.slice(1)];
-    const dtype = this.widensWeights ? 'float32' : ELEMENT_TYPE_OF[spec.storedAs];
+    const dtype = this.widensWeights ? 'float32' : ELEMENT_TYPE_OF[boundAs(spec)];
     const weight = rows === undefined ? { path, spec } : { path, spec, rows };
     const stored: Value = { name, shape, dtype, weight };
     this.inputs.push(stored);
@@ -281,6 +281,10 @@ export const ONNX_ELEMENT_TYPE: Readonly<Record<ElementType, number>> = {
   float16: 10,
   bfloat16: 16,
 };
+
+/** Element type in which a program takes a weight. */
+export const boundAs = (spec: MappedTensor | WeightSpec): StoredType =>
+  (spec.kind === 'mapped' ? spec.readAs : undefined) ?? spec.storedAs;
 
 const ELEMENT_TYPE_OF: Readonly<Record<StoredType, ElementType>> = {
   F32: 'float32',

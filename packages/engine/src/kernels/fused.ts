@@ -3,6 +3,7 @@ import type { Graph, Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like, unary } from './elementwise.js';
 import { blockedProduct, isBlockableProduct } from './linear-blocked.js';
+import { chunkedProduct, isChunkedProduct } from './linear-stored.js';
 import { matMul } from './matmul.js';
 import { columnSum, reduce } from './reduce.js';
 import { defineKernel } from './registry.js';
@@ -14,6 +15,7 @@ const scaled = (graph: Graph, a: Value, factor: number) => mul(graph, a, graph.s
 
 defineKernel('Linear', ['x', 'weight', 'bias'], (graph, [x, weight, bias]) => {
   if (isBlockableProduct(graph, x!, weight!)) return blockedProduct(graph, x!, weight!, bias);
+  if (isChunkedProduct(graph, x!, weight!)) return chunkedProduct(graph, x!, weight!, bias);
   const type = { shape: [x!.shape[0]!, weight!.shape[0]!], dtype: 'float32' } as const;
   return graph.add('Gemm', [x, weight, bias], type, { attributes: { transA: 0, transB: 1 } });
 });

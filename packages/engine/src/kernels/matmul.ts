@@ -2,6 +2,7 @@ import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { binary } from './elementwise.js';
 import { blockedProduct, isBlockableProduct } from './linear-blocked.js';
+import { chunkedProduct, isChunkedProduct } from './linear-stored.js';
 import { defineKernel } from './registry.js';
 
 export interface MatMulOptions {
@@ -65,8 +66,8 @@ defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB
   const isLinear = transposeB && !transposeA && sizeOf(a!.shape.slice(0, -2)) === 1;
   if (isLinear && sizeOf(b!.shape.slice(0, -2)) === 1) {
     const [x, weight] = [a!, b!].map((value) => graph.reshape(value, value.shape.slice(-2)));
-    if (isBlockableProduct(graph, x!, weight!)) {
-      const rows = blockedProduct(graph, x!, weight!, undefined);
+    const rows = rearrangedProduct(graph, x!, weight!);
+    if (rows !== undefined) {
       const batch = tf.broadcast_util.assertAndGetBroadcastShape(
         a!.shape.slice(0, -2),
         b!.shape.slice(0, -2),
@@ -76,3 +77,10 @@ defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB
   }
   return matMul(graph, a!, b!, { transposeA, transposeB });
 });
+
+/** x·Wᵀ by blocks or by chunks of W, where either pays. */
+function rearrangedProduct(graph: Graph, x: Value, weight: Value): Value | undefined {
+  if (isBlockableProduct(graph, x, weight)) return blockedProduct(graph, x, weight, undefined);
+  if (isChunkedProduct(graph, x, weight)) return chunkedProduct(graph, x, weight, undefined);
+  return undefined;
+}

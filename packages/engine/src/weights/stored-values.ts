@@ -5,15 +5,17 @@ import {
   DeviceValue,
   type ElementType,
   type ExecutorDevice,
+  elementCount,
   FileMapping,
   type FileRange,
   uploadValue,
   widen,
 } from '../executor/index.js';
+import { boundAs, type Rows, rowsOf } from '../graph/graph.js';
 import type { MappedTensor, StoredType } from '../specs.js';
 
 /** Types of the executor in which weights are stored. */
-export const ELEMENT_TYPE: Readonly<Record<StoredType, ElementType>> = {
+const ELEMENT_TYPE: Readonly<Record<StoredType, ElementType>> = {
   F32: 'float32',
   F16: 'float16',
   BF16: 'bfloat16',
@@ -27,6 +29,15 @@ interface OpenFile {
   readonly identity: string;
   readonly mapping: FileMapping;
   readonly values: Map<string, Promise<DeviceValue>>;
+  /** Float32 copies on the host, which go with their last user, not with the file. */
+  readonly copies: Map<string, Float32Copy>;
+  users: number;
+}
+
+interface Float32Copy {
+  readonly value: Promise<DeviceValue>;
+  /** Rows of it, by first and count. */
+  readonly views: Map<string, DeviceValue>;
   users: number;
 }
 
@@ -43,22 +54,51 @@ export class StoredValues {
   readonly #device: ExecutorDevice;
   /** By path, as of the first use: a file that is replaced later is another file. */
   readonly #files = new Map<string, OpenFile>();
+  /** Keys of the copies that this user holds. */
+  readonly #copies = new Map<OpenFile, Set<string>>();
 
   constructor(device: ExecutorDevice) {
     this.#device = device;
   }
 
   /**
-   * The tensor in the memory of the device, float32 where the device lacks 16-bit types. It belongs to the file.
+   * The tensor, or some rows of it, in the memory of the device; float32 where that is asked for or the device lacks
+   * 16-bit types. It belongs to the file.
    * @throws EngineError FILE_INVALID when the file cannot be read or ends too early.
    */
-  async value(tensor: MappedTensor): Promise<DeviceValue> {
+  async value(tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
     const file = this.#open(tensor.file);
-    const key = [this.#device, tensor.storedAs, tensor.byteOffset, ...tensor.shape].join();
-    const known = file.values.get(key) ?? place(file.mapping, tensor, this.#device);
+    const isCopied = boundAs(tensor) !== tensor.storedAs;
+    if (isCopied && this.#device === 'cpu') return this.#copy(file, tensor, rows);
+    const part = rowsOf(tensor, rows);
+    const key = [this.#device, boundAs(part), part.byteOffset, ...part.shape].join();
+    const known = file.values.get(key) ?? place(file.mapping, part, this.#device);
     file.values.set(key, known);
     known.catch(() => file.values.delete(key));
     return known;
+  }
+
+  async #copy(file: OpenFile, tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
+    const key = [tensor.byteOffset, ...tensor.shape].join();
+    const copy = file.copies.get(key) ?? newCopy(file.mapping, tensor);
+    file.copies.set(key, copy);
+    copy.value.catch(() => file.copies.delete(key));
+    this.#take(file, key, copy);
+    const whole = await copy.value;
+    if (rows === undefined) return whole;
+    const place = `${rows.first},${rows.count}`;
+    const view = copy.views.get(place) ?? viewOf(whole, rows);
+    copy.views.set(place, view);
+    return view;
+  }
+
+  /** Counts this user once. */
+  #take(file: OpenFile, key: string, copy: Float32Copy): void {
+    const taken = this.#copies.get(file) ?? new Set();
+    this.#copies.set(file, taken);
+    if (taken.has(key)) return;
+    taken.add(key);
+    copy.users += 1;
   }
 
   /** Takes the pages of tensors out of resident memory; they come back when they are read. */
@@ -78,6 +118,9 @@ export class StoredValues {
   async dispose(): Promise<void> {
     const files = [...this.#files.values()];
     this.#files.clear();
+    const copies = [...this.#copies];
+    this.#copies.clear();
+    await Promise.all(copies.map(([file, keys]) => giveBack(file, keys)));
     await Promise.all(files.map(leave));
   }
 
@@ -97,7 +140,13 @@ function openFile(path: string): OpenFile {
     const identity = [dev, ino, size, mtimeMs].join();
     const known = openFiles.get(identity);
     if (known !== undefined) return known;
-    const file = { identity, mapping: new FileMapping(path), values: new Map(), users: 0 };
+    const file = {
+      identity,
+      mapping: new FileMapping(path),
+      values: new Map(),
+      copies: new Map(),
+      users: 0,
+    };
     openFiles.set(identity, file);
     return file;
   });
@@ -108,6 +157,42 @@ async function leave(file: OpenFile): Promise<void> {
   if (file.users > 0) return;
   openFiles.delete(file.identity);
   await close(file);
+}
+
+async function giveBack({ copies }: OpenFile, keys: ReadonlySet<string>): Promise<void> {
+  for (const key of keys) {
+    const copy = copies.get(key);
+    if (copy === undefined) continue;
+    copy.users -= 1;
+    if (copy.users > 0) continue;
+    copies.delete(key);
+    for (const view of copy.views.values()) view.dispose();
+    await copy.value.then(
+      (value) => value.dispose(),
+      () => undefined,
+    );
+  }
+}
+
+function newCopy(mapping: FileMapping, tensor: MappedTensor): Float32Copy {
+  return { value: copied(mapping, tensor), views: new Map(), users: 0 };
+}
+
+async function copied(mapping: FileMapping, tensor: MappedTensor): Promise<DeviceValue> {
+  const stored = explained(() => onHost(mapping, tensor));
+  try {
+    return await widened(stored);
+  } finally {
+    stored.dispose();
+    mapping.evict(tensor);
+  }
+}
+
+function viewOf(whole: DeviceValue, { first, count }: Rows): DeviceValue {
+  const inner = whole.shape.slice(1);
+  const row = elementCount(inner);
+  const data = whole.host!.subarray(first * row, (first + count) * row);
+  return DeviceValue.fromHost(data, 'float32', [count, ...inner]);
 }
 
 /** Values go before the memory that they describe. */
@@ -125,7 +210,7 @@ async function place(
   const stored = explained(() => onHost(mapping, tensor));
   if (device === 'cpu') return stored;
   try {
-    return await uploaded(stored, device);
+    return await uploaded(stored, device, boundAs(tensor));
   } finally {
     stored.dispose();
     mapping.evict(tensor);
@@ -140,8 +225,13 @@ function onHost(mapping: FileMapping, tensor: MappedTensor): DeviceValue {
     : DeviceValue.fromHost(bytes, type, tensor.shape);
 }
 
-async function uploaded(stored: DeviceValue, device: ExecutorDevice): Promise<DeviceValue> {
-  if (!widensWeights(device) || stored.dtype === 'float32') return uploadValue(stored, device);
+async function uploaded(
+  stored: DeviceValue,
+  device: ExecutorDevice,
+  type: StoredType,
+): Promise<DeviceValue> {
+  const isWide = type === 'F32' || widensWeights(device);
+  if (!isWide || stored.dtype === 'float32') return uploadValue(stored, device);
   const wide = await widened(stored);
   try {
     return await uploadValue(wide, device);
@@ -151,7 +241,7 @@ async function uploaded(stored: DeviceValue, device: ExecutorDevice): Promise<De
 }
 
 /** A float32 copy of a value on the host, in memory of its own. */
-export async function widened(stored: DeviceValue): Promise<DeviceValue> {
+async function widened(stored: DeviceValue): Promise<DeviceValue> {
   const data = new Float32Array(stored.byteLength / bytesPerElement(stored.dtype));
   const wide = DeviceValue.fromHost(data, 'float32', stored.shape);
   await widen(stored, wide);
