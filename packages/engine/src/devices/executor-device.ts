@@ -47,7 +47,8 @@ export class ExecutorBackedDevice implements Device {
     const prepares = options.prepareWeights === true;
     const widens = !prepares && widensWeights(this.name);
     const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
-    const traced = await this.inBlockedLayout(plain(widens), full, specs);
+    const unblocked = plain(widens);
+    const traced = await this.inBlockedLayout(unblocked, full, specs);
     const plans = planOutputs(traced, options, this.name === 'cpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
@@ -62,7 +63,8 @@ export class ExecutorBackedDevice implements Device {
       nodes: traced.graph.nodes.length,
       traceMs,
       sessionMs,
-      flops: matrixFlops(traced.graph),
+      // Zeros that fill up blocks are no work asked for.
+      flops: matrixFlops(unblocked.graph),
     };
     return ExecutorProgram.create({
       traced,

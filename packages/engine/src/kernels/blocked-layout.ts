@@ -11,12 +11,12 @@ export const BLOCKED_DOMAIN = 'com.microsoft.nchwc';
 const forms = new WeakMap<Graph, Map<Value, Value | undefined>>();
 
 /**
- * @param image (N, h, w, C). @returns its blocked form, shape (N, C, h, w): without work where the image came out of the
+ * @param image (N, h, w, C). @returns its blocked form, shape (N, C', h, w) with C in whole blocks: without work where the image came out of the
  *   layout and only elementwise operations lie between.
  */
 export function toBlocked(graph: Graph, image: Value): Value {
   const [batch, height, width, channels] = image.shape as [number, number, number, number];
-  const shape = [batch, channels, height, width];
+  const shape = [batch, wholeBlocks(graph, channels), height, width];
   // A backward pass reads the plain values too; then both forms would be computed.
   const known = isDifferentiating() ? undefined : blockedForm(graph, graph.unshaped(image), shape);
   if (known !== undefined) return graph.reshape(known, shape);
@@ -28,9 +28,9 @@ export function toBlocked(graph: Graph, image: Value): Value {
   );
 }
 
-/** @param blocked (N, C, h, w) in the layout. @returns the image (N, h, w, C). */
-export function fromBlocked(graph: Graph, blocked: Value): Value {
-  const [batch, channels, height, width] = blocked.shape as [number, number, number, number];
+/** @param blocked (N, C', h, w) in the layout. @param channels C, of which C' are whole blocks. @returns the image (N, h, w, C). */
+export function fromBlocked(graph: Graph, blocked: Value, channels = blocked.shape[1]!): Value {
+  const [batch, , height, width] = blocked.shape as [number, number, number, number];
   const image = graph.add(
     'ReorderOutput',
     [blocked],
@@ -120,6 +120,10 @@ function formOfGroups(graph: Graph, { inputs, attributes }: Node): Value | undef
 
 const ascending = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
+
+/** So many channels, or with zeros behind them as many as fill their last block: `ReorderInput` adds the zeros. */
+export const wholeBlocks = (graph: Graph, channels: number): number =>
+  Math.ceil(channels / graph.channelBlock!) * graph.channelBlock!;
 
 /** Whether so many channels are whole blocks of this machine's layout, if it has one. */
 export const fillsBlocks = (graph: Graph, channels: number): boolean =>

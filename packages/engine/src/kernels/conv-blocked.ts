@@ -3,7 +3,7 @@
  * which for weights that are inputs of a graph it does not choose by itself.
  */
 import type { Graph, Value } from '../graph/graph.js';
-import { BLOCKED_DOMAIN, fromBlocked, toBlocked } from './blocked-layout.js';
+import { BLOCKED_DOMAIN, fromBlocked, toBlocked, wholeBlocks } from './blocked-layout.js';
 import { type ConvInfo, sharedTable } from './conv-columns.js';
 
 export interface Padding {
@@ -13,10 +13,17 @@ export interface Padding {
   readonly right: number;
 }
 
-/** Whether the blocks of this machine divide the channels. */
+/** ONNX Runtime rearranges channels in fours. */
+const CHANNEL_UNIT = 4;
+/** Work that zeros in half-filled blocks may add: the plain convolution takes longer than so many times the work. */
+const MOST_PADDED_WORK = 2;
+
+/** Whether the channels fill the blocks of this machine, or enough of them. */
 export function isBlockable(graph: Graph, { inChannels, outChannels }: ConvInfo): boolean {
-  const block = graph.channelBlock;
-  return block !== undefined && inChannels % block === 0 && outChannels % block === 0;
+  if (graph.channelBlock === undefined) return false;
+  if (inChannels % CHANNEL_UNIT !== 0 || outChannels % CHANNEL_UNIT !== 0) return false;
+  const padded = wholeBlocks(graph, inChannels) * wholeBlocks(graph, outChannels);
+  return padded <= MOST_PADDED_WORK * inChannels * outChannels;
 }
 
 /**
@@ -80,7 +87,9 @@ function convolveBlocked(
   const [batch, height, width, channels] = shape;
   const inputs = image.shape[3]!;
   const reordered = toBlocked(graph, image);
-  const filter = graph.reshape(weights, [channels, inputs, ...kernel]);
+  const whole = wholeBlocks(graph, channels);
+  const filter = graph.reshape(weights, [whole, wholeBlocks(graph, inputs), ...kernel]);
+  const offset = bias === undefined ? [] : [padded(graph, bias, [whole])];
   const { top, left, bottom, right } = padding;
   const attributes = {
     kernel_shape: kernel,
@@ -91,25 +100,38 @@ function convolveBlocked(
   };
   const result = graph.add(
     'Conv',
-    bias === undefined ? [reordered, filter] : [reordered, filter, bias],
-    { shape: [batch, channels, height, width], dtype: 'float32' },
+    [reordered, filter, ...offset],
+    { shape: [batch, whole, height, width], dtype: 'float32' },
     { domain: BLOCKED_DOMAIN, attributes },
   );
-  return fromBlocked(graph, result);
+  return fromBlocked(graph, result, channels);
+}
+
+/** With zeros at the ends of its axes. */
+function padded(graph: Graph, x: Value, shape: readonly number[]): Value {
+  const missing = shape.map((size, axis) => size - x.shape[axis]!);
+  if (missing.every((count) => count === 0)) return x;
+  const pads = graph.int64([...missing.map(() => 0), ...missing]);
+  return graph.add('Pad', [x, pads, graph.scalar(0)], { shape, dtype: x.dtype });
 }
 
 /**
  * Moves whole runs of b input channels of a filter (out, taps, in).
  * @param first `outputs`: [out/b][in/b][taps][b of out][b of in]; `inputs`: [in/b][out/b][taps reversed][b of out][b of in].
+ * Blocks that the filter fills in part are filled up with zeros.
  * @returns (blocks, b of out, b of in).
  */
 function blockFilter(graph: Graph, filter: Value, first: 'outputs' | 'inputs'): Value {
   const block = graph.channelBlock!;
-  const [outputs, taps, inputs] = filter.shape as [number, number, number];
-  const order = sharedTable(graph, `${first} first ${filter.shape.join()}`, () =>
+  const taps = filter.shape[1]!;
+  const [outputs, inputs] = [filter.shape[0]!, filter.shape[2]!].map((n) =>
+    wholeBlocks(graph, n),
+  ) as [number, number];
+  const whole = padded(graph, filter, [outputs, taps, inputs]);
+  const order = sharedTable(graph, `${first} first ${whole.shape.join()}`, () =>
     blockOrder([outputs / block, taps, inputs / block], block, first),
   );
-  const runs = graph.reshape(filter, [outputs * taps * (inputs / block), block]);
+  const runs = graph.reshape(whole, [outputs * taps * (inputs / block), block]);
   const type = { shape: runs.shape, dtype: 'float32' as const };
   const moved = graph.add('Gather', [runs, order], type, { attributes: { axis: 0 } });
   return graph.reshape(moved, [(outputs * taps * inputs) / block ** 2, block, block]);

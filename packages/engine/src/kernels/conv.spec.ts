@@ -86,6 +86,9 @@ describe('the blocked layout', () => {
     [[1, 37, 7, 16], [48, 16, 3, 3], 1, 1],
     [[2, 25, 24, 16], [32, 16, 3, 3], 2, 1],
     [[1, 20, 21, 16], [16, 16, 5, 3], 1, 0],
+    [[2, 20, 17, 16], [8, 16, 3, 3], 1, 1],
+    [[1, 21, 20, 8], [16, 8, 3, 3], 1, 1],
+    [[2, 24, 22, 28], [20, 28, 3, 3], 2, 1],
   ] as const)('equals plain operators on %j, weight %j, stride %i', async (...layerCase) => {
     const [image, weight, stride, padding] = layerCase;
     const specs = specsOf(image, weight);
@@ -141,9 +144,26 @@ describe('the blocked layout', () => {
     expect(graph.nodes.some(({ operator }) => operator === 'Resize')).toBe(false);
   });
 
-  it('is not used for channels that its blocks do not divide', () => {
-    const { graph } = trace(layer(1, 1), specsOf([1, 20, 20, 12], [16, 12, 3, 3]), false, 16);
+  it.each([
+    ['would fill less than half of its blocks', 8, 8],
+    ['are not whole fours', 30, 32],
+  ])('is not used for channels that %s', (_case, outputs, inputs) => {
+    const specs = specsOf([1, 20, 20, inputs], [outputs, inputs, 3, 3]);
+    const { graph } = trace(layer(1, 1), specs, false, 16);
     expect(domains(graph).has(BLOCKED)).toBe(false);
+  });
+
+  it('fills half-filled blocks with zeros that stay there', () => {
+    const twice = (({ x, weight, bias }: Inputs) => {
+      const inner = tf.relu(ops.convolution(x, weight, bias, { padding: 1 }));
+      return {
+        y: ops.convolution(inner, tf.transpose(weight, [1, 0, 2, 3]), undefined, { padding: 1 }),
+      };
+    }) as unknown as Program;
+    const { graph } = trace(twice, specsOf([1, 20, 20, 16], [8, 16, 3, 3]), false, 16);
+    const operators = graph.nodes.map(({ operator }) => operator);
+    expect(operators.filter((operator) => operator === 'Conv')).toHaveLength(2);
+    expect(operators.filter((operator) => operator.startsWith('Reorder'))).toHaveLength(2);
   });
 
   it('is not used for few pixels, where one product is faster', () => {
