@@ -1,7 +1,8 @@
 """The training step of `npm run bench -- engine` in PyTorch eager mode, on the CPU with all of its cores.
 
 usage: python bench_step.py '{"hiddenSize":512,"intermediateSize":2048,"heads":8,"layers":4,"vocabularySize":8192,"tokens":512}'
-Prints one JSON object: median milliseconds of forward + backward + AdamW, and GFLOP/s of a bare 2048^3 product.
+Prints a JSON object with GFLOP/s of a bare 2048^3 product; then, for each line on standard input, runs one step and prints the
+milliseconds of its forward pass, backward pass and AdamW. So two processes can be timed by turns.
 """
 
 import json
@@ -75,14 +76,14 @@ class Decoder(nn.Module):
         return self.head(self.norm(x))
 
 
-def median_ms(action, warm, repeats):
-    measured = []
-    for i in range(warm + repeats):
-        started = time.perf_counter()
-        action()
-        if i >= warm:
-            measured.append(1000 * (time.perf_counter() - started))
-    return statistics.median(measured)
+def milliseconds(action):
+    started = time.perf_counter()
+    action()
+    return 1000 * (time.perf_counter() - started)
+
+
+def say(figures):
+    print(json.dumps(figures), flush=True)
 
 
 def main():
@@ -99,18 +100,18 @@ def main():
         optimizer.step()
 
     a, b = torch.full((2048, 2048), 0.5), torch.full((2048, 2048), 0.5)
-    product = median_ms(lambda: torch.matmul(a, b), 2, 7)
-    step_ms = median_ms(step, 2, 7 if size["hiddenSize"] > 512 else 15)
-    print(
-        json.dumps(
-            {
-                "step_ms": step_ms,
-                "matmul_gflops": 2 * 2048**3 / product / 1e6,
-                "threads": torch.get_num_threads(),
-                "torch": torch.__version__,
-            }
-        )
+    product = statistics.median(milliseconds(lambda: torch.matmul(a, b)) for _ in range(9))
+    for _ in range(2):
+        step()
+    say(
+        {
+            "matmul_gflops": 2 * 2048**3 / product / 1e6,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
     )
+    for _ in sys.stdin:
+        say({"step_ms": milliseconds(step)})
 
 
 if __name__ == "__main__":

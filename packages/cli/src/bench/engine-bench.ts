@@ -27,7 +27,7 @@ import {
 } from './decoder-step.js';
 import { measureHeads } from './heads-bench.js';
 import { emit, median, peakRssMb, rssMb, times } from './measure.js';
-import { pytorchStep } from './pytorch-peer.js';
+import { openPytorchStep, type PytorchStep } from './pytorch-peer.js';
 
 const BENCH = 'engine';
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
@@ -125,40 +125,47 @@ function initialParameters(size: StepSize): Record<string, TrainableParameter> {
 async function benchStep(size: StepSize): Promise<void> {
   const product = await openProduct();
   const step = await openStep(size);
-  const measured = await interleaved(product, step, size.hiddenSize > 512 ? 7 : 15);
+  const peer = await openPytorchStep(size);
+  const measured = await interleaved(product, step, peer, size.hiddenSize > 512 ? 9 : 15);
   const { flops, nodes, traceMs, sessionMs } = step.program.stats;
   const matmul = gflops(product.program.stats.flops, measured.product);
-  const whole = gflops(flops, measured.forwardBackward + measured.update);
-  const peer = await pytorchStep(size);
+  const stepMs = measured.forwardBackward + measured.update;
+  const whole = gflops(flops, stepMs);
   emit(BENCH, `step-${size.name}`, {
     tokens: size.tokens,
     step_gflops: whole,
     matmul_gflops: matmul,
     ratio: whole / matmul,
     forward_backward_ratio: gflops(flops, measured.forwardBackward) / matmul,
-    step_ms: measured.forwardBackward + measured.update,
+    step_ms: stepMs,
     adamw_ms: measured.update,
     nodes,
     trace_ms: traceMs,
     session_ms: sessionMs,
     event_loop_p99_ms: measured.eventLoopP99,
     peak_rss_mb: peakRssMb(),
-    pytorch_step_ms: peer?.['step_ms'] ?? null,
-    pytorch_matmul_gflops: peer?.['matmul_gflops'] ?? null,
-    speed_over_pytorch:
-      peer === undefined ? null : peer['step_ms']! / (measured.forwardBackward + measured.update),
+    pytorch_step_ms: measured.peer ?? null,
+    pytorch_matmul_gflops: peer?.matmulGflops ?? null,
+    time_ratio: measured.peer === undefined ? null : stepMs / measured.peer,
   });
+  peer?.close();
   await step.program.dispose();
   await step.optimizer.dispose();
   await product.program.dispose();
 }
 
-/** Step and bare product by turns, so that both meet the same machine. Medians in milliseconds. */
-async function interleaved(product: Product, step: Step, rounds: number) {
+/** Product, step and peer by turns, so that all meet the same machine. Medians in milliseconds. */
+async function interleaved(
+  product: Product,
+  step: Step,
+  peer: PytorchStep | undefined,
+  rounds: number,
+) {
   const parts = {
     product: [] as number[],
     forwardBackward: [] as number[],
     update: [] as number[],
+    peer: [] as number[],
   };
   const once = { warm: 0, repeats: 1 };
   await times(product.run, { warm: 2, repeats: 0 });
@@ -170,12 +177,14 @@ async function interleaved(product: Product, step: Step, rounds: number) {
     parts.product.push(...(await times(product.run, once)));
     parts.forwardBackward.push(...(await times(step.forwardBackward, once)));
     parts.update.push(...(await times(step.update, once)));
+    if (peer !== undefined) parts.peer.push(await peer.run());
   }
   delay.disable();
   return {
     product: median(parts.product),
     forwardBackward: median(parts.forwardBackward),
     update: median(parts.update),
+    peer: peer === undefined ? undefined : median(parts.peer),
     eventLoopP99: delay.percentile(99) / 1e6,
   };
 }

@@ -1,27 +1,46 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** `reference/bench_step.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_step.py', import.meta.url));
 
-/**
- * The same training step in PyTorch, where a Python with torch is found.
- * @returns what the script printed, or undefined when there is no Python, no torch or no script.
- */
-export async function pytorchStep(size: object): Promise<Record<string, number> | undefined> {
+/** The same training step in a PyTorch process, which works only while it is asked to. */
+export interface PytorchStep {
+  /** Speed of a bare 2048³ product there. */
+  readonly matmulGflops: number;
+  /** Runs one step. @returns its milliseconds. */
+  run(): Promise<number>;
+  close(): void;
+}
+
+/** @returns undefined when there is no Python, no torch or no script. */
+export async function openPytorchStep(size: object): Promise<PytorchStep | undefined> {
   if (!existsSync(SCRIPT)) return undefined;
   const child = spawn('python3', [path.normalize(SCRIPT), JSON.stringify(size)], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   });
-  let text = '';
-  child.stdout.on('data', (chunk) => {
-    text += chunk;
+  const answers = answersOf(child);
+  const ready = await answers.next();
+  if (ready.done === true) return undefined;
+  return {
+    matmulGflops: ready.value['matmul_gflops']!,
+    run: async () => {
+      child.stdin.write('\n');
+      return (await answers.next()).value['step_ms']!;
+    },
+    close: () => child.stdin.end(),
+  };
+}
+
+/** One JSON object a line; ends with the process, also where it cannot be started. */
+async function* answersOf(child: ChildProcess): AsyncGenerator<Record<string, number>> {
+  const started = new Promise<boolean>((resolve) => {
+    child.once('spawn', () => resolve(true));
+    child.once('error', () => resolve(false));
   });
-  const code = await new Promise((resolve) => {
-    child.on('error', () => resolve(-1));
-    child.on('close', resolve);
-  });
-  return code === 0 ? JSON.parse(text) : undefined;
+  if (!(await started)) return;
+  for await (const line of createInterface({ input: child.stdout! })) yield JSON.parse(line);
 }
