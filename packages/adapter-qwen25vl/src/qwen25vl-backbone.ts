@@ -2,9 +2,7 @@ import path from 'node:path';
 import {
   type BackboneConfigV1,
   type BackboneV1,
-  decode,
-  decoderLogits,
-  embedTokens,
+  createDecoder,
   type OpenBackboneOptions,
   readCheckpointConfig,
   readCheckpointJson,
@@ -22,13 +20,13 @@ import { encodeImage, mergePatches } from './qwen25vl-vision-encoder.js';
 export const ADAPTER_ID = 'qwen2.5-vl';
 
 /** Tap layers of the two published depths (paper, Table 6). */
-const PUBLISHED_TAPS: Readonly<Record<number, readonly [number, number, number, number]>> = {
+const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
   36: [4, 12, 20, 28],
   28: [3, 10, 17, 24],
 };
 
 /** Table 6 for the published depths; for others the same fractions of the depth, distinct where there are 4 layers. */
-export function defaultTaps(layers: number): readonly [number, number, number, number] {
+export function defaultTaps(layers: number): readonly number[] {
   const published = PUBLISHED_TAPS[layers];
   if (published !== undefined) return published;
   let previous = 0;
@@ -69,19 +67,16 @@ export async function openQwen25Vl(
     parameterGroup,
     prepare: (conversation) => prepareConversation(context, conversation),
     decodeTokens: text.decode,
-    encodeView: (parameters, pixels, grid) => encodeImage(vision, parameters, pixels, grid),
+    encodeView: (parameters, pixels, layout, states) =>
+      encodeImage(vision, parameters, pixels, layout, states),
     projectView: (parameters, features) => mergePatches(vision, parameters, features),
-    embed: (parameters, ids, splice, rows) =>
-      embedTokens(DECODER_NAMES, parameters, ids, splice, rows),
-    decode: (parameters, inputs, request) =>
-      decode(decoder, DECODER_NAMES, parameters, inputs, request),
-    logits: (parameters, hidden) => decoderLogits(decoder, DECODER_NAMES, parameters, hidden),
+    decoder: createDecoder(decoder, DECODER_NAMES),
     save: checkpoint.save,
   };
 }
 
 function backboneConfig(config: Qwen25VlConfig, endOfTurn: readonly number[]): BackboneConfigV1 {
-  const { decoder } = config;
+  const { decoder, vision } = config;
   return {
     layers: decoder.layers,
     hiddenSize: decoder.hiddenSize,
@@ -90,6 +85,7 @@ function backboneConfig(config: Qwen25VlConfig, endOfTurn: readonly number[]): B
     kvHeads: decoder.kvHeads,
     headDim: decoder.headDim,
     positionRows: 3,
+    visionBlocks: vision.depth,
     endOfTurnIds: endOfTurn,
     defaultTaps: defaultTaps(decoder.layers),
   };

@@ -1,6 +1,7 @@
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  decodeSequence,
   float32Source,
   openWeights,
   type SafetensorsReader,
@@ -53,11 +54,13 @@ describe('a folder saved by transformers', () => {
         weights[name] = tf.tensor(await reader.readFloat32(name), shape);
       }
       const { inputIds } = golden.info as { inputIds: number[] };
-      const embeddings = model.embed(weights, tf.tensor1d(inputIds, 'int32'));
+      const { decoder } = model;
+      const embeddings = decoder.embed(weights, tf.tensor1d(inputIds, 'int32'));
       const row = inputIds.map((_, i) => i);
       const positions = tf.tensor2d([row, row, row], [3, row.length], 'int32');
-      const { last } = model.decode(weights, { embeddings, positions }, { taps: [], last: true });
-      const logits = model
+      const request = { taps: [], last: true };
+      const { last } = decodeSequence(decoder, weights, { embeddings, positions }, request);
+      const logits = decoder
         .logits(weights, last!)
         .dataSync<'float32'>()
         .slice(-4 * 320);

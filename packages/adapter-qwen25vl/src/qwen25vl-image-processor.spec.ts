@@ -59,9 +59,9 @@ describe('processImage', () => {
   };
 
   it('orders patches cell by cell, channels slowest, frames repeated', () => {
-    const { pixelValues, pixelShape, gridThw } = processImage(patchImage(4, 6), config);
+    const { pixelValues, pixelShape, layout } = processImage(patchImage(4, 6), config);
     expect(pixelShape).toEqual([24, 1176]);
-    expect(gridThw).toEqual([1, 4, 6]);
+    expect(layout).toEqual({ key: '4x6', rows: 4, columns: 6 });
     const grey = (value: number, channel: number) =>
       Math.round((value * config.std[channel]! + config.mean[channel]!) * 255) + 0;
     const firsts = Array.from({ length: 24 }, (_, patch) => grey(pixelValues[patch * 1176]!, 0));

@@ -1,4 +1,10 @@
-import { type RgbImage, resizeBicubic, SpatialError, type ViewInputV1 } from '@spatialsv/core';
+import {
+  type RgbImage,
+  resizeBicubic,
+  SpatialError,
+  type ViewInputV1,
+  type ViewLayoutV1,
+} from '@spatialsv/core';
 import { configFields, type JsonObject } from './config-fields.js';
 
 export interface ImageProcessorConfig {
@@ -9,6 +15,17 @@ export interface ImageProcessorConfig {
   readonly maxPixels: number;
   readonly mean: readonly number[];
   readonly std: readonly number[];
+}
+
+/** Patch grid of one view before merging. Its key is all that the layout of the patches depends on. */
+export interface PatchLayout extends ViewLayoutV1 {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A view of this family. */
+export interface PatchedView extends ViewInputV1 {
+  readonly layout: PatchLayout;
 }
 
 const CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073];
@@ -89,9 +106,9 @@ export function smartResize(
 
 /**
  * Pixel values of one view: smart resize (Pillow's bicubic), (x / 255 − mean) / std, patches cell by cell.
- * @returns (P, 3·T·patch²) float32 with channels slowest, and the patch grid (1, rows, columns).
+ * @returns (P, 3·T·patch²) float32 with channels slowest, and the patch grid.
  */
-export function processImage(image: RgbImage, config: ImageProcessorConfig): ViewInputV1 {
+export function processImage(image: RgbImage, config: ImageProcessorConfig): PatchedView {
   const [height, width] = smartResize(image.height, image.width, config);
   const resized = resizeBicubic(image, width, height);
   const rows = height / config.patchSize;
@@ -100,7 +117,7 @@ export function processImage(image: RgbImage, config: ImageProcessorConfig): Vie
   return {
     pixelValues: patchify(resized, config),
     pixelShape: [rows * columns, values],
-    gridThw: [1, rows, columns],
+    layout: { key: `${rows}x${columns}`, rows, columns },
   };
 }
 

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { Parameters, Tensor } from '@spatialsv/core';
+import { decodeSequence, type LayerCacheV1, type Parameters, type Tensor } from '@spatialsv/core';
 import { expectAllclose, readGolden } from '@spatialsv/core/testing';
 import {
   type CompiledProgram,
@@ -118,29 +118,30 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL compiled, %s head', (name
     const capacity = promptLength + 3;
     const layerNames = Array.from({ length: layers }, (_, layer) => String(layer));
     const spec = float32(kvHeads, capacity, headDim);
-    const cacheSpec = Object.fromEntries(layerNames.map((key) => [key, spec]));
+    const cacheSpec = Object.fromEntries(
+      layerNames.map((key) => [key, { keys: spec, values: spec }]),
+    );
     const step = { row: float32(1, hiddenSize), position: int32(3, 1), slot: int32() };
-    type Inputs = { parameters: Parameters; keys: Tensors; values: Tensors; step: Tensors };
+    type Cache = Record<string, LayerCacheV1>;
+    type Inputs = { parameters: Parameters; cache: Cache; step: Tensors };
     program = await compile(
-      ({ parameters, keys, values, step: now }: Inputs) => {
-        const list = (tensors: Tensors) => layerNames.map((key) => tensors[key]!);
-        const cache = { keys: list(keys), values: list(values) };
+      ({ parameters, cache, step: now }: Inputs) => {
         const at = {
           embeddings: now['row']!,
           positions: now['position']!,
           cacheSlot: now['slot']!,
+          cache: layerNames.map((key) => cache[key]!),
         };
-        const out = model.decode(parameters, { ...at, cache }, { taps: [], last: true });
-        const byLayer = (tensors: readonly Tensor[]) =>
-          Object.fromEntries(tensors.map((tensor, layer) => [String(layer), tensor]));
-        const logits = model.logits(parameters, out.last!);
-        return { logits, keys: byLayer(out.cache.keys), values: byLayer(out.cache.values) };
+        const out = decodeSequence(model.decoder, parameters, at, { taps: [], last: true });
+        const next = out.cache.map(({ keys, values }, layer) => [String(layer), { keys, values }]);
+        const logits = model.decoder.logits(parameters, out.last!);
+        return { logits, cache: Object.fromEntries(next) as Record<string, Tensors> };
       },
-      { parameters: model.weights, keys: cacheSpec, values: cacheSpec, step },
-      { state: ['keys', 'values'] },
+      { parameters: model.weights, cache: cacheSpec, step },
+      { state: ['cache'] },
     );
-    const zeros = () => Object.fromEntries(layerNames.map((key) => [key, createTensor(spec)]));
-    const [keys, values] = [zeros(), zeros()];
+    const empty = () => ({ keys: createTensor(spec), values: createTensor(spec) });
+    const cache = Object.fromEntries(layerNames.map((key) => [key, empty()]));
     const ids = vectors.int32('greedy_ids');
     const expected = vectors.float32('greedy_logits');
     const prompt = (await readGolden(path.join(GOLDEN, 'tied'))).float32('hidden.0');
@@ -158,7 +159,7 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL compiled, %s head', (name
         position: Int32Array.from(position),
         slot,
       };
-      const out = await program.run({ parameters: {}, keys, values, step: now });
+      const out = await program.run({ parameters: {}, cache, step: now });
       const logits = await read((out as Record<string, DeviceTensor>)['logits']);
       if (generated < -1) continue;
       const from = (generated + 1) * vocabularySize;

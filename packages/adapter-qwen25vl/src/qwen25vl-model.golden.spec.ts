@@ -1,5 +1,12 @@
 import { rm } from 'node:fs/promises';
-import { ops, type Parameters, type Tensor, tf } from '@spatialsv/core';
+import {
+  decodeSequence,
+  type LayerCacheV1,
+  ops,
+  type Parameters,
+  type Tensor,
+  tf,
+} from '@spatialsv/core';
 import { expectAllclose } from '@spatialsv/core/testing';
 import {
   type GoldenCase,
@@ -9,7 +16,7 @@ import {
   openGoldenCase,
 } from './__fixtures__/golden.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
-import { visionStates } from './qwen25vl-vision-encoder.js';
+import type { PatchLayout } from './qwen25vl-image-processor.js';
 
 /** Relative to the largest magnitude of the tensor. */
 const expectStates = (actual: Tensor | Float32Array, expected: Float32Array, tolerance = 1e-4) => {
@@ -28,6 +35,16 @@ const tensorsOf = (opened: GoldenCase) => {
     ([name, { data, shape }]) => [name, tf.tensor(data, [...shape]) as Tensor] as const,
   );
   return { inputs: Object.fromEntries(inputs), parameters: Object.fromEntries(weights) };
+};
+
+/** Row-major number of each patch in the order of transformers: cell by cell, row by row inside a cell. */
+const cellByCell = ({ rows, columns }: PatchLayout, merge: number): number[] => {
+  const order: number[] = [];
+  for (let top = 0; top < rows; top += merge)
+    for (let left = 0; left < columns; left += merge)
+      for (let row = top; row < top + merge; row++)
+        for (let column = left; column < left + merge; column++) order.push(row * columns + column);
+  return order;
 };
 
 const run = (opened: GoldenCase, parameters: Parameters, inputs: Record<string, Tensor>) =>
@@ -54,23 +71,25 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
       expect([...inputs.inputIds]).toEqual([...golden.int32('input_ids')]);
       expect([...inputs.labels]).toEqual([...golden.int32('labels')]);
       expect([...inputs.positions]).toEqual([...golden.int32('positions')]);
-      const grids = inputs.views.flatMap((view) => [...view.gridThw]);
+      const grids = inputs.views.flatMap(({ layout }) => {
+        const { rows, columns } = layout as PatchLayout;
+        return [1, rows, columns];
+      });
       expect(grids).toEqual([...golden.int32('grid_thw')]);
     });
 
     it('has the states of the patch embedding and of every vision block', () => {
       const config = parseQwen25VlConfig(opened.config);
-      const states = opened.inputs.views.map((view, i) =>
-        visionStates(
-          config.vision,
-          tensors.parameters,
-          tensors.inputs[`pixels${i}`]!,
-          view.gridThw,
-        ),
-      );
-      for (let index = 0; index <= config.vision.depth; index++) {
+      const blocks = Array.from({ length: config.vision.depth + 1 }, (_, index) => index);
+      const views = opened.inputs.views.map(({ layout }, i) => {
+        const pixels = tensors.inputs[`pixels${i}`]!;
+        const { states } = opened.model.encodeView(tensors.parameters, pixels, layout, blocks);
+        const order = cellByCell(layout as PatchLayout, config.vision.mergeSize);
+        return blocks.map((index) => tf.gather(states[index]!, order));
+      });
+      for (const index of blocks) {
         const rows = tf.concat(
-          states.map((view) => view[index]!()),
+          views.map((view) => view[index]!),
           0,
         );
         expectStates(rows, opened.golden.float32(`vision.${index}`));
@@ -108,8 +127,11 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
         [0, 0],
       ]) as Tensor;
     };
-    let cache = { keys: prompt.keys.map(fill), values: prompt.values.map(fill) };
-    expect(cache.keys).toHaveLength(layers);
+    let cache: readonly LayerCacheV1[] = prompt.cache.map(({ keys, values }) => ({
+      keys: fill(keys),
+      values: fill(values),
+    }));
+    expect(cache).toHaveLength(layers);
     const expected = golden.float32('greedy_logits');
     const ids = golden.int32('greedy_ids');
     const first = tf.slice(prompt.logits, [promptLength - 1, 0], [1, vocabularySize]);
@@ -117,12 +139,13 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
     const delta = inputs.nextPosition - inputs.inputIds.length;
     for (let step = 1; step < 3; step++) {
       const slot = promptLength + step - 1;
-      const embeddings = model.embed(parameters, tf.tensor1d([ids[step - 1]!], 'int32'));
+      const embeddings = model.decoder.embed(parameters, tf.tensor1d([ids[step - 1]!], 'int32'));
       const positions = tf.fill([3, 1], slot + delta, 'int32');
       const decoderInputs = { embeddings, positions, cache, cacheSlot: tf.scalar(slot, 'int32') };
-      const out = model.decode(parameters, decoderInputs, { taps: [], last: true });
-      cache = { keys: [...out.cache.keys], values: [...out.cache.values] };
-      const logits = model.logits(parameters, out.last!);
+      const request = { taps: [], last: true };
+      const out = decodeSequence(model.decoder, parameters, decoderInputs, request);
+      cache = out.cache;
+      const logits = model.decoder.logits(parameters, out.last!);
       expectStates(logits, expected.slice(step * vocabularySize, (step + 1) * vocabularySize));
       expect(tf.argMax(logits, 1).dataSync()[0]).toBe(ids[step]);
     }

@@ -5,9 +5,12 @@ import {
   type RgbImage,
   SpatialError,
   type ViewGridV1,
-  type ViewInputV1,
 } from '@spatialsv/core';
-import { type ImageProcessorConfig, processImage } from './qwen25vl-image-processor.js';
+import {
+  type ImageProcessorConfig,
+  type PatchedView,
+  processImage,
+} from './qwen25vl-image-processor.js';
 import { type MergedGrid, mropePositions } from './qwen25vl-positions.js';
 import { IMAGE_PAD, refusePlaceholders, renderAnswer } from './qwen25vl-prompt.js';
 import type { TextProcessor } from './qwen25vl-tokenizer.js';
@@ -30,13 +33,16 @@ export async function prepareConversation(
   context: PrepareContext,
   conversation: ConversationV1,
 ): Promise<PreparedInputsV1> {
-  const views: ViewInputV1[] = [];
+  const views: PatchedView[] = [];
   for (const image of conversation.images) {
     views.push(processImage(image, context.imageProcessor));
     await setImmediate(); // Lets other work run between views.
   }
   const merge = context.imageProcessor.mergeSize;
-  const grids = views.map(({ gridThw }) => ({ h: gridThw[1] / merge, w: gridThw[2] / merge }));
+  const grids = views.map(({ layout }) => ({
+    h: layout.rows / merge,
+    w: layout.columns / merge,
+  }));
   const tokens = tokenise(context, conversation, grids);
   return {
     ...tokens,

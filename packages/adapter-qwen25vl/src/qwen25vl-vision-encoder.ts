@@ -1,4 +1,5 @@
 import {
+  type EncodedViewV1,
   ops,
   type ParameterScope,
   type Parameters,
@@ -6,73 +7,88 @@ import {
   SpatialError,
   type Tensor,
   tf,
+  type ViewLayoutV1,
 } from '@spatialsv/core';
 import type { VisionConfig } from './qwen25vl-config.js';
+import type { PatchLayout } from './qwen25vl-image-processor.js';
 import { MERGER_PREFIX, VISION_PREFIX } from './qwen25vl-names.js';
 import { type WindowGroup, type WindowLayout, windowLayout } from './qwen25vl-windows.js';
 
 /** Hard-coded in every checkpoint of the family. */
 const NORM_EPSILON = 1e-6;
 
-export type GridThw = readonly [number, number, number];
-
 /**
  * Vision tower of one still image: patch embedding, then blocks that attend inside windows, some over the whole image.
  * The blocks run in window order, which changes nothing (attention follows permutations) and batches equal windows.
  * @param pixelValues (P, channels·T·patch²) float32, patches cell by cell as the image processor orders them.
- * @param gridThw patch grid (1, rows, columns).
- * @returns (P, Cv) after the last block, in the order of `pixelValues`.
- * @throws SpatialError SHAPE_MISMATCH when grid and pixels disagree, WEIGHT_MISSING.
+ * @param layout that of the view's pixels.
+ * @param states blocks whose output is wanted, 0 = patch embedding.
+ * @returns (P, Cv) features after the last block, in the order of `pixelValues`; states with patches row-major.
+ * @throws SpatialError SHAPE_MISMATCH when layout and pixels disagree, WEIGHT_MISSING.
  */
 export function encodeImage(
   config: VisionConfig,
   parameters: Parameters,
   pixelValues: Tensor,
-  gridThw: GridThw,
-): Tensor {
-  return visionStates(config, parameters, pixelValues, gridThw).at(-1)!();
+  layout: ViewLayoutV1,
+  states: readonly number[] = [],
+): EncodedViewV1 {
+  const grid = requireGrid(config, pixelValues, layout);
+  const windows = windowLayout(config, grid.rows, grid.columns);
+  const outputs = blockOutputs(config, parameters, pixelValues, windows);
+  const ordered = (state: Tensor, order: Int32Array) =>
+    tf.gather(state, tf.tensor(order, [order.length], 'int32') as tf.Tensor1D);
+  const rows = rowMajor(windows.inverse, grid, config.mergeSize);
+  return {
+    features: ordered(outputs.at(-1)!, windows.inverse),
+    states: Object.fromEntries(states.map((index) => [index, ordered(outputs[index]!, rows)])),
+  };
 }
 
-/**
- * Output of the patch embedding and of every block, each as a function that puts it into processor order.
- * @returns depth + 1 functions giving (P, Cv).
- */
-export function visionStates(
+/** Output of the patch embedding and of every block, (P, Cv) each, in window order. */
+function blockOutputs(
   config: VisionConfig,
   parameters: Parameters,
   pixelValues: Tensor,
-  gridThw: GridThw,
-): readonly (() => Tensor)[] {
-  checkGrid(config, pixelValues, gridThw);
-  const layout = windowLayout(config, gridThw[1], gridThw[2]);
+  windows: WindowLayout,
+): readonly Tensor[] {
   const tower = parameterScope(parameters, VISION_PREFIX);
-  const inverse = tf.tensor(layout.inverse, [layout.inverse.length], 'int32') as tf.Tensor1D;
-  const order = tf.tensor(layout.order, [layout.order.length], 'int32') as tf.Tensor1D;
-  const context = blockContext(config, layout);
+  const order = tf.tensor(windows.order, [windows.order.length], 'int32') as tf.Tensor1D;
+  const context = blockContext(config, windows);
   let x = embedPatches(config, tower, tf.gather(pixelValues, order)); // (P, Cv) in window order
-  const states = [x];
+  const outputs = [x];
   for (let index = 0; index < config.depth; index++) {
     const groups = config.fullAttentionBlocks.includes(index)
-      ? [{ count: 1, patches: layout.order.length }]
-      : layout.groups;
+      ? [{ count: 1, patches: windows.order.length }]
+      : windows.groups;
     x = visionBlock(config, tower.scope(`blocks.${index}`), x, { ...context, groups });
-    states.push(x);
+    outputs.push(x);
   }
-  return states.map((state) => () => tf.gather(state, inverse));
+  return outputs;
 }
 
-function checkGrid(config: VisionConfig, pixelValues: Tensor, gridThw: GridThw): void {
-  const [t, rows, columns] = gridThw;
+/** (P) place in window order of each patch, patches row by row instead of cell by cell. */
+function rowMajor(inverse: Int32Array, { columns }: PatchLayout, merge: number): Int32Array {
+  return inverse.map((_, patch) => {
+    const [row, column] = [Math.floor(patch / columns), patch % columns];
+    const cell = Math.floor(row / merge) * (columns / merge) + Math.floor(column / merge);
+    const inside = (row % merge) * merge + (column % merge);
+    return inverse[cell * merge * merge + inside]!;
+  });
+}
+
+function requireGrid(config: VisionConfig, pixelValues: Tensor, layout: ViewLayoutV1): PatchLayout {
+  const { rows, columns } = layout as PatchLayout;
   const values = config.channels * config.temporalPatchSize * config.patchSize ** 2;
   const isDivisible = rows % config.mergeSize === 0 && columns % config.mergeSize === 0;
   const [patches, width] = pixelValues.shape;
-  if (t === 1 && isDivisible && patches === rows * columns && width === values) return;
+  if (isDivisible && patches === rows * columns && width === values) return layout as PatchLayout;
   throw new SpatialError({
     code: 'SHAPE_MISMATCH',
     message:
-      `pixel values of grid (${gridThw.join(', ')}): expected one frame, sides divisible by ${config.mergeSize} and ` +
+      `pixel values of layout ${layout.key}: expected sides divisible by ${config.mergeSize} and ` +
       `(${rows * columns}, ${values}) values, found (${pixelValues.shape.join(', ')})`,
-    hint: 'Pass the pixel values and the grid that prepare() returned for the same view.',
+    hint: 'Pass the pixel values and the layout that prepare() returned for the same view.',
   });
 }
 
@@ -115,7 +131,7 @@ function windowAttention(
 ): Tensor {
   const { heads, headDim, hiddenSize } = config;
   const patches = x.shape[0]!;
-  const fused = linear(attention.scope('qkv'), x); // (P, 3·Cv), rows q | k | v
+  const fused = attention.linear('qkv', x); // (P, 3·Cv), rows q | k | v
   const split = tf.transpose(tf.reshape(fused, [patches, 3, heads, headDim]), [1, 2, 0, 3]);
   const part = (index: number) =>
     tf.reshape(tf.slice(split, [index, 0, 0, 0], [1, heads, patches, headDim]), [
@@ -126,8 +142,8 @@ function windowAttention(
   const queries = ops.rotary(part(0), context.cos, context.sin); // (heads, P, hd)
   const keys = ops.rotary(part(1), context.cos, context.sin);
   const mixed = attendByGroup(queries, keys, part(2), context.groups);
-  return linear(
-    attention.scope('proj'),
+  return attention.linear(
+    'proj',
     tf.reshape(tf.transpose(mixed, [1, 0, 2]), [patches, hiddenSize]),
   );
 }
@@ -155,12 +171,8 @@ function attendByGroup(
 
 /** down(silu(gate(x)) · up(x)), all with biases. */
 function swiGluWithBias(mlp: ParameterScope, x: Tensor): Tensor {
-  const gate = ops.silu(linear(mlp.scope('gate_proj'), x));
-  return linear(mlp.scope('down_proj'), tf.mul(gate, linear(mlp.scope('up_proj'), x)));
-}
-
-function linear(layer: ParameterScope, x: Tensor): Tensor {
-  return ops.linear(x, layer.get('weight'), layer.get('bias'));
+  const gate = ops.silu(mlp.linear('gate_proj', x));
+  return mlp.linear('down_proj', tf.mul(gate, mlp.linear('up_proj', x)));
 }
 
 /**
@@ -176,5 +188,5 @@ export function mergePatches(
   const merger = parameterScope(parameters, MERGER_PREFIX);
   const normed = ops.rmsNorm(features, merger.get('ln_q.weight'), NORM_EPSILON);
   const cells = tf.reshape(normed, [-1, config.hiddenSize * config.mergeSize ** 2]); // (h·w, 4·Cv)
-  return linear(merger.scope('mlp.2'), ops.gelu(linear(merger.scope('mlp.0'), cells)));
+  return merger.linear('mlp.2', ops.gelu(merger.linear('mlp.0', cells)));
 }

@@ -65,10 +65,7 @@ describe('writeTiny and open', () => {
   it('prepares ids, labels, positions and grids', async () => {
     const inputs = await model.prepare({ images, question, answer: 'A' });
     const tokens = inputs.inputIds.length;
-    expect(inputs.views.map((view) => view.gridThw)).toEqual([
-      [1, 8, 12],
-      [1, 6, 4],
-    ]);
+    expect(inputs.views.map((view) => view.layout.key)).toEqual(['8x12', '6x4']);
     expect(inputs.grids[0]).toMatchObject({
       h: 4,
       w: 6,
@@ -154,7 +151,7 @@ describe('writeTiny and open', () => {
     const features = async (image: RgbImage) => {
       const { views } = await model.prepare({ images: [image], question });
       const pixels = tf.tensor(views[0]!.pixelValues, [...views[0]!.pixelShape]);
-      const rows = model.encodeView(weights, pixels, views[0]!.gridThw);
+      const { features: rows } = model.encodeView(weights, pixels, views[0]!.layout);
       return tf.div(rows, tf.norm(rows, 'euclidean', 1, true));
     };
     const [grey, white] = [await features(flat(160)), await features(flat(255))];

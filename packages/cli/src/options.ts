@@ -29,6 +29,9 @@ export function layerList(text: string): number[] {
   throw new InvalidArgumentError('Expected layer numbers separated by commas, for example 4,12.');
 }
 
+/** Parser of a list of names. */
+export const nameList = (text: string): string[] => text.split(',').map((part) => part.trim());
+
 export interface ModelOptions {
   readonly model: string;
   readonly images: readonly string[];

@@ -38,6 +38,39 @@ export {
 } from './data/mindcube.js';
 export { multipleChoicePrompt } from './data/mmbench.js';
 export { type SplitQuestion, splitInlineOptions } from './data/options.js';
+export {
+  type BlockGradients,
+  bindWeights,
+  blockGradients,
+  CompiledDecoder,
+  type CompiledDecoderOptions,
+  compileBlockGradients,
+  type DecodedSequence,
+  type DecodedStates,
+  type DecodeInputs,
+  type DecodeRequest,
+  type DecoderCache,
+  type DecoderSizes,
+  decodeSequence,
+  embedSequence,
+  isViewSite,
+  type LayerProgramContext,
+  layerNames,
+  layerOfSite,
+  layerParameters,
+  type NextToken,
+  type PaddedSequence,
+  padSequence,
+  parseTapSite,
+  roundUp,
+  type SequenceTensors,
+  siteIndex,
+  siteOfLayer,
+  TOKEN_BUCKET,
+  type Weight,
+  type WeightBinding,
+  type Weights,
+} from './decoding/index.js';
 export { type ErrorCode, SpatialError } from './errors.js';
 export { writeFileAtomic } from './files.js';
 export {
@@ -190,16 +223,14 @@ export {
   poolFeatures,
   totalLoss,
 } from './losses/index.js';
+export { matchesName } from './name-pattern.js';
 export { nearestName } from './nearest-name.js';
 export {
   blockShapes,
-  type DecodeRequest,
+  createDecoder,
   type DecoderConfig,
   type DecoderNames,
-  decode,
-  decoderLogits,
   decoderShapes,
-  embedTokens,
   groupsOfViews,
   inverseFrequencies,
   jointVisionBlock,
@@ -259,6 +290,7 @@ export {
 } from './safetensors/index.js';
 export {
   readSpatialCheckpoint,
+  requireTapCount,
   SPATIAL_FOLDER,
   type SpatialCheckpoint,
   type SpatialSettings,

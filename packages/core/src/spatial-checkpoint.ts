@@ -28,7 +28,7 @@ export interface SpatialCheckpoint extends SpatialSettings {
 
 const settingsSchema = z.object({
   version: z.literal(1),
-  taps: z.array(z.int().min(0)).length(4),
+  taps: z.array(z.int().min(0)).min(1),
   /** Id of the head; `heads` are its options. */
   head: z.string().min(1).default('dpt'),
   heads: z.unknown(),
@@ -73,7 +73,26 @@ export async function readSpatialCheckpoint(
   for (const [name, { shape }] of reader.tensors) {
     parameters[name] = { data: await reader.readFloat32(name), shape };
   }
-  return { taps, heads: findHead(head).configure(heads), featureChannels, parameters };
+  const model = findHead(head).configure(heads);
+  requireTapCount(model, taps, file);
+  return { taps, heads: model, featureChannels, parameters };
+}
+
+/**
+ * @param where names the place of the taps in messages.
+ * @throws SpatialError CONFIG_INVALID unless there are as many taps as the heads take.
+ */
+export function requireTapCount(
+  { headId, tapCount }: GeometryHeadModelV1,
+  taps: readonly number[],
+  where: string,
+): void {
+  if (taps.length === tapCount) return;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${where}: heads "${headId}" take ${tapCount} tapped layers as they are configured, found [${taps.join(', ')}]`,
+    hint: `Name ${tapCount} layers under \`taps\`, shallow to deep, or configure the heads for ${taps.length}.`,
+  });
 }
 
 function parseSettings(text: string, file: string): z.output<typeof settingsSchema> {

@@ -88,13 +88,21 @@ export interface ViewGridV1 {
   };
 }
 
+/**
+ * How the pixels of one view are laid out. Opaque to everybody but the backbone that made it, which may add fields of its
+ * own; JSON-serialisable.
+ */
+export interface ViewLayoutV1 {
+  /** Equal where, and only where, views share a program and pixels of one image mean the same. */
+  readonly key: string;
+}
+
 /** Processed pixels of one view, ready for the vision encoder. */
 export interface ViewInputV1 {
   /** (P, patch values) float32. */
   readonly pixelValues: Float32Array;
   readonly pixelShape: readonly number[];
-  /** Patch grid before merging: (t, rows, columns). Views with equal grids share a program. */
-  readonly gridThw: readonly [number, number, number];
+  readonly layout: ViewLayoutV1;
 }
 
 /** A conversation as the backbone sees it. */
@@ -114,6 +122,14 @@ export interface PreparedInputsV1 {
   readonly grids: readonly ViewGridV1[];
 }
 
+/** Where hidden states of the decoder are tapped: its input, after K of its L blocks (1 ≤ K < L), after the final norm. */
+export type DecoderSite = 'embedding' | `layer:${number}` | 'final';
+
+/** Where states of one view are tapped: patch embedding (0) or after K vision blocks, and rows of the projector. */
+export type ViewSite = `vision:${number}` | 'projector';
+
+export type TapSite = DecoderSite | ViewSite;
+
 export interface BackboneConfigV1 {
   readonly layers: number;
   readonly hiddenSize: number;
@@ -122,39 +138,78 @@ export interface BackboneConfigV1 {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly positionRows: 1 | 3;
+  /** Blocks of the vision encoder: `vision:0` … `vision:N` can be tapped. */
+  readonly visionBlocks: number;
   /** Token ids that end an answer. */
   readonly endOfTurnIds: readonly number[];
-  /** Layers whose hidden states feed the 3D heads (Table 6 of the paper, or evenly spread for other depths). */
-  readonly defaultTaps: readonly [number, number, number, number];
+  /**
+   * Layers whose hidden states feed the 3D heads, shallow to deep (Table 6 of the paper, or evenly spread for other
+   * depths): 0 = embeddings, k = after k blocks, L = after the final norm.
+   */
+  readonly defaultTaps: readonly number[];
 }
 
-/** Keys and values of the tokens that were decoded before; slot s is valid when s < `length`. */
-export interface KeyValueCacheV1 {
-  /** Per layer (kvHeads, capacity, hd). */
-  readonly keys: readonly Tensor[];
-  readonly values: readonly Tensor[];
+/** One block of a decoder. */
+export interface DecoderLayerV1 {
+  /** Blocks of one kind are one computation with other weights, so that they share a program. */
+  readonly kind: string;
+  /** Layer-free name of every parameter → its full name. */
+  readonly names: Readonly<Record<string, string>>;
 }
 
-export interface DecoderInputsV1 {
-  /** (T, C) float32. */
-  readonly embeddings: Tensor;
+/** What a block reads beside its own parameters and x. */
+export interface BlockInputsV1 {
   /** (R, T) int32. */
   readonly positions: Tensor;
   /**
-   * Incremental decoding: the cache, and the slot (scalar int32) of the first of the T new tokens.
-   * Without it the T tokens are a whole sequence.
+   * Incremental decoding: keys and values (kvHeads, capacity, hd) of the tokens before, and the slot (scalar int32) of the
+   * first of the T new tokens; slot s is valid when s < `cacheSlot`. Without them the T tokens are a whole sequence.
    */
-  readonly cache?: KeyValueCacheV1;
+  readonly cache?: LayerCacheV1;
   readonly cacheSlot?: Tensor;
 }
 
-export interface DecoderOutputV1 {
-  /** Hidden states by layer index: 0 = embeddings, k = after k blocks, L = after the final norm. (T, C) each. */
-  readonly hidden: Readonly<Record<number, Tensor>>;
-  /** (T, C) after the final norm; present when `last` was asked for. */
-  readonly last?: Tensor;
-  /** Per layer (kvHeads, T, hd) new keys and values; or the updated cache in incremental decoding. */
-  readonly cache: KeyValueCacheV1;
+export interface LayerCacheV1 {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+export interface BlockOutputV1 extends LayerCacheV1 {
+  /** (T, C). `keys` and `values` are those of the T tokens (kvHeads, T, hd), or the updated cache. */
+  readonly x: Tensor;
+}
+
+/**
+ * The parts of a causal decoder. Core composes them: a whole sequence in one program, block by block, with a cache, with
+ * taps and gradients. Each part is a pure program that takes every weight from its `parameters`.
+ */
+export interface DecoderV1 {
+  readonly layers: readonly DecoderLayerV1[];
+  /** Full names of the parameters that each part reads. */
+  readonly names: {
+    readonly embed: readonly string[];
+    readonly finalNorm: readonly string[];
+    readonly logits: readonly string[];
+  };
+  /** (T) int32 ids → (T, C). */
+  embed(parameters: Parameters, inputIds: Tensor): Tensor;
+  /**
+   * One block over x (T, C).
+   * @param parameters by layer-free name.
+   */
+  block(kind: string, parameters: Parameters, x: Tensor, inputs: BlockInputsV1): BlockOutputV1;
+  /** (n, C) → (n, C). */
+  finalNorm(parameters: Parameters, x: Tensor): Tensor;
+  /** (n, C) after the final norm → (n, K). */
+  logits(parameters: Parameters, hidden: Tensor): Tensor;
+}
+
+/** What the vision encoder makes of one view. */
+export interface EncodedViewV1 {
+  /** (P, Cv), as `projectView` takes them. */
+  readonly features: Tensor;
+  /** The asked states, (P, Cv) each, patches row-major: 0 = patch embedding, K = after K blocks. */
+  readonly states: Readonly<Record<number, Tensor>>;
 }
 
 /**
@@ -174,33 +229,16 @@ export interface BackboneV1 {
   prepare(conversation: ConversationV1): Promise<PreparedInputsV1>;
   decodeTokens(ids: readonly number[]): string;
 
-  /** Frozen vision encoder of one view: (P, …) pixel values → (P, Cv) features. */
+  /** Vision encoder of one view, (P, …) pixel values in; `states` names the blocks whose output is wanted as well. */
   encodeView(
     parameters: Parameters,
     pixelValues: Tensor,
-    gridThw: readonly [number, number, number],
-  ): Tensor;
-  /** Vision-language projector of one view: (P, Cv) → (h·w, C), row-major. */
-  projectView(
-    parameters: Parameters,
-    features: Tensor,
-    gridThw: readonly [number, number, number],
-  ): Tensor;
-  /** (T) int32 ids → (T, C); rows at image placeholders are replaced by `visualRows` (N, C) through `spliceIndex`. */
-  embed(
-    parameters: Parameters,
-    inputIds: Tensor,
-    spliceIndex?: Tensor,
-    visualRows?: Tensor,
-  ): Tensor;
-  /** Decoder. Only the asked layers are kept; blocks above the highest needed one are not run unless `last`. */
-  decode(
-    parameters: Parameters,
-    inputs: DecoderInputsV1,
-    request: { readonly taps: readonly number[]; readonly last: boolean },
-  ): DecoderOutputV1;
-  /** (n, C) final hidden states → (n, K). */
-  logits(parameters: Parameters, hidden: Tensor): Tensor;
+    layout: ViewLayoutV1,
+    states?: readonly number[],
+  ): EncodedViewV1;
+  /** Vision-language projector of one view: (P, Cv) → (h·w, C), row-major, then rows of positions outside the grid. */
+  projectView(parameters: Parameters, features: Tensor, layout: ViewLayoutV1): Tensor;
+  readonly decoder: DecoderV1;
 
   /** Writes a checkpoint folder of the same layout with some weights replaced (float32 in, stored dtype out). */
   save(folder: string, replaced: ReadonlyMap<string, Float32Array>): Promise<void>;
@@ -366,19 +404,21 @@ export interface GeometryHeadModelV1 {
   readonly options: Readonly<Record<string, unknown>>;
   /** The tasks that these options leave. */
   readonly tasks: readonly GeometryTaskV1[];
+  /** Tapped layers that these options take. */
+  readonly tapCount: number;
   /** Size at which the maps of a token grid of h × w cells are learnt. */
   outputSize(grid: { readonly h: number; readonly w: number }): MapSizeV1;
   /**
    * Fresh parameters, equal for equal seeds. Every name begins with `spatial.`; `spatial.distill.` is taken by the
    * projector of equation 2.
-   * @param channelsPerTap channels of the four tapped layers, shallow to deep.
+   * @param channelsPerTap channels of the `tapCount` tapped layers, shallow to deep.
    * @throws SpatialError SHAPE_MISMATCH for widths that the options do not allow.
    */
   initialise(channelsPerTap: readonly number[], seed: number): ParameterValues;
   /**
-   * Projects four tapped layers (eq. 3) and decodes them to maps (eq. 4), activations included.
+   * Projects tapped layers (eq. 3) and decodes them to maps (eq. 4), activations included.
    * @param parameters named as `initialise` names them.
-   * @param taps four (V, h, w, C) float32 maps of one grid, shallow to deep.
+   * @param taps `tapCount` (V, h, w, C) float32 maps of one grid, shallow to deep.
    * @param outputSize of the maps; usually, but not always, `outputSize` of this grid.
    * @param tasks subset of `tasks`; all of them where absent.
    * @throws SpatialError SHAPE_MISMATCH, WEIGHT_MISSING.

@@ -16,8 +16,9 @@ export {
   type GenerateOptions,
   type GenerateResult,
   type RunnerOptions,
+  type ViewStates,
 } from './runner/backbone-runner.js';
-export { type GeometryMaps, gatherCells } from './runner/geometry-runner.js';
+export { type GeometryMaps, gatherCells, type HiddenStates } from './runner/geometry-runner.js';
 export { binomialTail } from './statistics/binomial.js';
 export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';

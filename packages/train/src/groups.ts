@@ -1,4 +1,4 @@
-import type { ParameterGroup } from '@spatialsv/core';
+import { matchesName, nearestName, type ParameterGroup, SpatialError } from '@spatialsv/core';
 import type { TrainConfig } from './config/schema.js';
 
 /** Groups with a learning rate of their own (Table 6); the vision encoder is frozen (paper, section 3.1). */
@@ -13,7 +13,38 @@ export function baseRates({ optimizer }: Pick<TrainConfig, 'optimizer'>): RatesB
   return { 'language-model': languageModel, projector, spatial };
 }
 
-/** Whether parameters of a group are trained: its rate is not 0. */
-export function isTrained(group: ParameterGroup, rates: RatesByGroup): group is TrainedGroup {
-  return group !== 'vision' && rates[group] > 0;
+/** Whether parameters are trained, by name and group. */
+export type TrainedFilter = (name: string, group: ParameterGroup) => group is TrainedGroup;
+
+/** A parameter is trained where the rate of its group is not 0 and, if there are patterns, one of them fits its name. */
+export function trainedFilter(
+  config: Pick<TrainConfig, 'optimizer'> & Partial<Pick<TrainConfig, 'trained'>>,
+): TrainedFilter {
+  const rates = baseRates(config);
+  const { trained: patterns } = config;
+  return (name, group): group is TrainedGroup =>
+    group !== 'vision' &&
+    rates[group] > 0 &&
+    (patterns?.some((pattern) => matchesName(pattern, name)) ?? true);
+}
+
+/**
+ * @param names parameters that could be trained.
+ * @throws SpatialError CONFIG_INVALID for a pattern that fits none of them.
+ */
+export function requirePatternsFit(
+  { trained = [] }: Pick<TrainConfig, 'trained'>,
+  names: readonly string[],
+): void {
+  const idle = trained.find((pattern) => !names.some((name) => matchesName(pattern, name)));
+  if (idle === undefined) return;
+  const near = nearestName(names, idle);
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `trained: "${idle}" fits no parameter that can be trained`,
+    hint:
+      near === undefined
+        ? 'Give a learning rate above 0 to the group of the parameters that you mean.'
+        : `The nearest is ${near}; * stands for one part of a name, ** for any number of parts.`,
+  });
 }

@@ -7,12 +7,13 @@ import {
   type MappedTensor,
   type ParameterValues,
   readSpatialCheckpoint,
+  requireTapCount,
   type SpatialSettings,
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
 import { readMappedValues } from './checkpoint/mapped-values.js';
 import type { TrainConfig } from './config/schema.js';
-import { baseRates, isTrained, type TrainedGroup } from './groups.js';
+import { requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
 import { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
 import { mapValues } from './records.js';
 
@@ -47,20 +48,21 @@ export async function createModelState(
   heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
 ): Promise<ModelState> {
-  const rates = baseRates(config);
-  const trained = trainedWeights(config, backbone);
+  const isTrained = trainedFilter(config);
+  const trained = pick(backbone.weights, (name) => isTrained(name, backbone.parameterGroup(name)));
   const parameters: Record<string, TrainableParameter> = {};
   for await (const [name, data] of readMappedValues(trained)) {
     const group = backbone.parameterGroup(name) as TrainedGroup;
     parameters[name] = { data, group, shape: trained[name]!.shape };
   }
   const { spatial, values } = await spatialParameters(config, backbone, heads, labels);
-  const trainHeads = labels !== undefined && rates.spatial > 0;
-  if (trainHeads) {
-    const spatialValues = mapValues(values, (value) => ({ ...value, group: 'spatial' as const }));
-    Object.assign(parameters, spatialValues);
+  const frozenHeads: ParameterValues = {};
+  for (const [name, value] of Object.entries(values)) {
+    if (labels !== undefined && isTrained(name, 'spatial'))
+      parameters[name] = { ...value, group: 'spatial' };
+    else frozenHeads[name] = value;
   }
-  const frozenHeads = trainHeads ? {} : values;
+  requirePatternsFit(config, trainableNames(config, backbone, labels && values));
   const { betas, epsilon, weightDecay } = config.optimizer;
   const settings = { betas, epsilon, weightDecay };
   return {
@@ -79,17 +81,26 @@ export async function createModelState(
 
 type Weights = Readonly<Record<string, MappedTensor>>;
 
-function trainedWeights(config: TrainConfig, backbone: BackboneV1): Weights {
-  const rates = baseRates(config);
-  return pick(backbone.weights, (name) => isTrained(backbone.parameterGroup(name), rates));
+/** Names of all groups that are trained at all. */
+function trainableNames(
+  { optimizer }: TrainConfig,
+  backbone: BackboneV1,
+  heads: ParameterValues = {},
+): readonly string[] {
+  const isTrainable = trainedFilter({ optimizer });
+  const weights = Object.keys(backbone.weights);
+  return [
+    ...weights.filter((name) => isTrainable(name, backbone.parameterGroup(name))),
+    ...Object.keys(heads).filter((name) => isTrainable(name, 'spatial')),
+  ];
 }
 
-/** Weights of groups whose rate is 0; the vision encoder runs in a program of its own. */
+/** Weights that are not trained, in their files; the vision encoder runs in a program of its own. */
 function frozenWeights(config: TrainConfig, backbone: BackboneV1): Weights {
-  const rates = baseRates(config);
+  const isTrained = trainedFilter(config);
   return pick(backbone.weights, (name) => {
     const group = backbone.parameterGroup(name);
-    return group !== 'vision' && !isTrained(group, rates);
+    return group !== 'vision' && !isTrained(name, group);
   });
 }
 
@@ -118,8 +129,10 @@ function spatialSettings(
   labels: GeometryLabelsV1,
 ): SpatialSettings {
   const distils = config.losses.weights.distillation > 0;
+  const taps = config.taps ?? backbone.config.defaultTaps;
+  requireTapCount(heads, taps, config.taps === undefined ? 'taps of the model' : 'taps');
   return {
-    taps: config.taps ?? backbone.config.defaultTaps,
+    taps,
     heads,
     featureChannels: distils ? (labels.features?.channels ?? 0) : 0,
   };
@@ -131,10 +144,11 @@ const settingsKey = ({ taps, heads, featureChannels }: SpatialSettings): string 
 function freshHeads(
   config: TrainConfig,
   backbone: BackboneV1,
-  { heads, featureChannels }: SpatialSettings,
+  { taps, heads, featureChannels }: SpatialSettings,
 ): ParameterValues {
   const { hiddenSize } = backbone.config;
-  const values = heads.initialise(Array(4).fill(hiddenSize), config.seed);
+  const widths = taps.map(() => hiddenSize);
+  const values = heads.initialise(widths, config.seed);
   if (featureChannels === 0) return values;
   return { ...values, ...initialiseDistillation(hiddenSize, featureChannels, config.seed) };
 }

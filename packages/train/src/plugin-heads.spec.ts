@@ -33,6 +33,7 @@ const configure = (options: unknown): GeometryHeadModelV1 => {
     headId: 'linear',
     options: { scale },
     tasks: ['depth'],
+    tapCount: 1,
     outputSize: ({ h, w }) => ({ height: scale * h, width: scale * w }),
     initialise: (channels, seed) => {
       const width = channels.at(-1)!;
@@ -69,6 +70,7 @@ const makeConfig = (heads: TrainConfigInput['heads']) =>
     model: join(folder, 'model'),
     data: [{ path: join(folder, 'data.jsonl') }],
     heads,
+    taps: [2],
     losses: { gradientScales: 1 },
     out: join(folder, 'run'),
     batchSize: 1,

@@ -113,6 +113,37 @@ describe('train', () => {
     expect(Object.keys(spatial!.parameters)).toContain('spatial.distill.fc1.weight');
   });
 
+  it('trains the parameters whose names fit, and leaves the others as they are', async () => {
+    const trained = ['model.layers.*.self_attn.**', 'spatial.projectors.0.**'];
+    const config = configure('trained', { trained, schedule: { steps: 2, warmupRatio: 0 } });
+    const { checkpoint } = await run(config);
+    const state = await openSafetensors(join(checkpoint, 'trainer/state.safetensors'));
+    const names = state.names.flatMap((name) => /^parameters\/(.*)$/.exec(name)?.[1] ?? []);
+    const fits = (name: string) =>
+      /^model\.layers\.\d\.self_attn\.|^spatial\.projectors\.0\./.test(name);
+    expect(names.length).toBeGreaterThan(8);
+    expect(names.filter((name) => !fits(name))).toEqual([]);
+    const before = await openSafetensors(join(folder, 'model/model.safetensors'));
+    const after = await openSafetensors(join(checkpoint, 'model.safetensors'));
+    for (const name of before.names) {
+      const [old, now] = [await before.readRaw(name), await after.readRaw(name)];
+      // A key bias changes no attention weight: its gradient is rounding error.
+      if (name.endsWith('k_proj.bias')) continue;
+      expect([name, Buffer.from(old).equals(Buffer.from(now))]).toEqual([name, !fits(name)]);
+    }
+    const spatial = await readSpatialCheckpoint(checkpoint);
+    expect(Object.keys(spatial!.parameters)).toContain('spatial.projectors.1.fc1.weight');
+  });
+
+  it('refuses a pattern that fits nothing', async () => {
+    const config = configure('idle', { trained: ['model.layers.*.self_attn.q_prj.*'] });
+    await expect(run(config)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('q_prj'),
+      hint: expect.stringContaining('q_proj'),
+    });
+  });
+
   it('continues bit for bit after an interruption', async () => {
     const straight = configure('straight', { schedule: { steps: 6, warmupRatio: 0.4 } });
     await run(straight);

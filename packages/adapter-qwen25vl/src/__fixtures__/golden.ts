@@ -4,11 +4,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   type BackboneV1,
+  decodeSequence,
+  embedSequence,
   float32Source,
+  type LayerCacheV1,
   type Parameters,
   type PreparedInputsV1,
   readImage,
   saveWeights,
+  siteOfLayer,
   type Tensor,
   tf,
 } from '@spatialsv/core';
@@ -126,8 +130,7 @@ export interface GoldenOutputs {
   /** Mean cross-entropy over the labelled tokens. */
   readonly loss: Tensor;
   /** (kvHeads, T, hd) per layer. */
-  readonly keys: readonly Tensor[];
-  readonly values: readonly Tensor[];
+  readonly cache: readonly LayerCacheV1[];
 }
 
 /** The whole model as one program: pixels and ids to every hidden state, logits and text loss. */
@@ -138,17 +141,21 @@ export function goldenProgram(
   inputs: Readonly<Record<string, Tensor>>,
   crossEntropySum: (logits: Tensor, targets: Tensor, weights: Tensor) => Tensor,
 ): GoldenOutputs {
-  const rows = prepared.views.map((view, i) => {
-    const features = model.encodeView(parameters, inputs[`pixels${i}`]!, view.gridThw);
-    return model.projectView(parameters, features, view.gridThw);
+  const rows = prepared.views.map(({ layout }, i) => {
+    const { features } = model.encodeView(parameters, inputs[`pixels${i}`]!, layout);
+    return model.projectView(parameters, features, layout);
   });
+  const { decoder, config } = model;
   const projector = tf.concat(rows, 0);
-  const embeddings = model.embed(parameters, inputs['inputIds']!, inputs['spliceIndex'], projector);
-  const taps = Array.from({ length: model.config.layers + 1 }, (_, layer) => layer);
+  const sequence = { inputIds: inputs['inputIds']!, spliceIndex: inputs['spliceIndex']! };
+  const embeddings = embedSequence(decoder, parameters, { ...sequence, visualRows: projector });
+  const sites = Array.from({ length: config.layers + 1 }, (_, k) => siteOfLayer(k, config.layers));
   const decoderInputs = { embeddings, positions: inputs['positions']! };
-  const { hidden, last, cache } = model.decode(parameters, decoderInputs, { taps, last: true });
-  const logits = model.logits(parameters, last!);
+  const decoded = decodeSequence(decoder, parameters, decoderInputs, { taps: sites, last: true });
+  const hidden = Object.fromEntries(sites.map((site, layer) => [layer, decoded.hidden[site]!]));
+  const last = decoded.last!;
+  const logits = decoder.logits(parameters, last);
   const weights = inputs['targetWeights']!;
   const loss = tf.div(crossEntropySum(logits, inputs['targets']!, weights), tf.sum(weights));
-  return { projector, hidden, last: last!, logits, loss, keys: cache.keys, values: cache.values };
+  return { projector, hidden, last, logits, loss, cache: decoded.cache };
 }

@@ -1,10 +1,9 @@
 import {
+  createDecoder,
   createRandom,
   type DecoderConfig,
-  decode,
-  decoderLogits,
   decoderShapes,
-  embedTokens,
+  decodeSequence,
 } from '@spatialsv/core';
 import { float32, int32, ops, type Tensor, tf } from '@spatialsv/engine';
 
@@ -73,14 +72,15 @@ export interface StepTensors {
 
 /** Mean next-token loss of one sequence, as a program. */
 export function stepLoss(size: StepSize): (inputs: StepTensors) => Tensor {
-  const config = decoderConfig(size);
+  const decoder = createDecoder(decoderConfig(size), NAMES);
   const positions = Int32Array.from({ length: size.tokens }, (_, i) => i);
   return ({ parameters, ids, targets }) => {
-    const embeddings = embedTokens(NAMES, parameters, ids);
+    const embeddings = decoder.embed(parameters, ids);
     const place = tf.tensor2d(positions, [1, size.tokens], 'int32');
     const request = { taps: [], last: true };
-    const output = decode(config, NAMES, parameters, { embeddings, positions: place }, request);
-    const logits = decoderLogits(config, NAMES, parameters, output.last!);
+    const inputs = { embeddings, positions: place };
+    const { last } = decodeSequence(decoder, parameters, inputs, request);
+    const logits = decoder.logits(parameters, last!);
     const weights = tf.fill([size.tokens], 1 / size.tokens);
     return ops.crossEntropySum(logits, targets, weights);
   };

@@ -120,6 +120,32 @@ describe('taps', () => {
     expect(logits.every(Number.isFinite)).toBe(true);
   });
 
+  it('writes states at other sites', async () => {
+    const file = join(root, 'sites.safetensors');
+    const sites = ['--sites', 'final,vision:1,projector', '--layers', '1'];
+    const rest = ['--question', 'Where?', ...sites, '--out', file, '--json'];
+    const { exitCode, out } = await runForTest(onModel('taps', ...rest));
+    expect(exitCode).toBe(0);
+    const { tensors } = JSON.parse(out);
+    const reader = await openSafetensors(file);
+    const grid = await reader.readInt32('grid');
+    const others = Object.keys(tensors).filter((name) => /^(hidden|vision|projector)/.test(name));
+    const views = ['vision.1.0', 'vision.1.1', 'projector.0', 'projector.1'];
+    expect(others).toEqual(['hidden.1', 'hidden.4', ...views]);
+    for (const view of [0, 1]) {
+      const cells = grid[2 * view]! * grid[2 * view + 1]!;
+      expect(tensors[`projector.${view}`]).toEqual([cells, 64]);
+      expect(tensors[`vision.1.${view}`]![0]).toBe(4 * cells);
+    }
+  });
+
+  it('names the sites that there are', async () => {
+    const sites = ['--sites', 'vision:99', '--out', join(root, 'x.safetensors')];
+    const { exitCode, err } = await runForTest(onModel('taps', '--question', 'Where?', ...sites));
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[TAP_UNKNOWN\].*vision:99/);
+  });
+
   it('names the layers that there are', async () => {
     const rest = ['--question', 'Where?', '--layers', '9', '--out', join(root, 'x.safetensors')];
     const { exitCode, err } = await runForTest(onModel('taps', ...rest));

@@ -1,26 +1,43 @@
 import {
+  type BackboneConfigV1,
+  type DecoderSite,
   float32Source,
+  layerOfSite,
   type PreparedInputsV1,
+  parseTapSite,
+  siteIndex,
+  siteOfLayer,
+  type TapSite,
   type TensorSource,
+  type ViewSite,
   writeSafetensors,
 } from '@spatialsv/core';
-import { BackboneRunner } from '@spatialsv/eval';
+import { BackboneRunner, type ForwardResult } from '@spatialsv/eval';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
-import { addModelOptions, describeCommand, layerList, type ModelOptions } from '../options.js';
+import {
+  addModelOptions,
+  describeCommand,
+  layerList,
+  type ModelOptions,
+  nameList,
+} from '../options.js';
 
 interface TapsOptions extends ModelOptions {
   readonly question: string;
   readonly layers?: readonly number[];
+  readonly sites?: readonly string[];
   readonly out: string;
   readonly json: boolean;
 }
 
 const CONTENT = `
 The file holds input_ids (T), logits (T, K), hidden.<l> (T, C) for each layer (0 = embeddings, L = after the final norm),
-grid (V, 2): rows and columns of each view, and span (V, 2): its first position and the one after its last.`;
+vision.<k>.<v> (P, Cv): patches of view v after k blocks of the vision encoder, row by row, and projector.<v> (h·w, C): its rows
+for the decoder, where --sites asks for them; grid (V, 2): rows and columns of each view, and span (V, 2): its first position and
+the one after its last.`;
 
 export function registerTaps(program: Command, context: CommandContext): void {
   const command = describeCommand(
@@ -38,6 +55,11 @@ export function registerTaps(program: Command, context: CommandContext): void {
       'layers, separated by commas (default: those that feed the 3D heads)',
       layerList,
     )
+    .option(
+      '--sites <list>',
+      'further sites, separated by commas: embedding, layer:4, final, vision:7, projector',
+      nameList,
+    )
     .requiredOption('--out <file>', 'safetensors file to write')
     .option('--json', 'print the shapes as JSON', false)
     .action((options: TapsOptions) => writeTaps(options, context));
@@ -49,20 +71,19 @@ async function writeTaps(options: TapsOptions, context: CommandContext): Promise
   const backbone = await openModel(options.model, await composePlugins(context.folder), options);
   const images = await readImages(options.images);
   const inputs = await backbone.prepare({ images, question: options.question });
-  const layers = options.layers ?? backbone.config.defaultTaps;
+  const sites = tapSites(options, backbone.config);
   const runner = new BackboneRunner(backbone, { device: options.device });
   progress.start(`Running ${inputs.inputIds.length} tokens`);
-  const { hidden, logits } = await runner.forward(inputs, { layers, logits: true });
+  const result = await runner.forward(inputs, { sites, logits: true });
   await runner.dispose();
-  const { hiddenSize, vocabularySize } = backbone.config;
+  const { vocabularySize } = backbone.config;
   const tokens = inputs.inputIds.length;
   const tensors = new Map<string, TensorSource>([
     ['input_ids', int32Source(inputs.inputIds, [tokens])],
-    ['logits', float32Source(logits!, [tokens, vocabularySize])],
+    ['logits', float32Source(result.logits!, [tokens, vocabularySize])],
+    ...hiddenStates(result, backbone.config),
+    ...viewStates(result),
   ]);
-  for (const layer of layers) {
-    tensors.set(`hidden.${layer}`, float32Source(hidden[layer]!, [tokens, hiddenSize]));
-  }
   tensors.set('grid', viewGrids(inputs));
   tensors.set('span', viewSpans(inputs));
   await writeSafetensors(options.out, tensors);
@@ -73,6 +94,41 @@ async function writeTaps(options: TapsOptions, context: CommandContext): Promise
       ? `${JSON.stringify({ file: options.out, tensors: Object.fromEntries(shapes) })}\n`
       : shapes.map(([name, shape]) => `${name} (${shape.join(', ')})\n`).join(''),
   );
+}
+
+/** Sites of both options; the taps of the 3D heads without either. */
+function tapSites({ layers, sites }: TapsOptions, config: BackboneConfigV1): readonly TapSite[] {
+  const named = (sites ?? []).map((site) => parseTapSite(site, config));
+  const numbers = layers ?? (sites === undefined ? config.defaultTaps : []);
+  const numbered = numbers.map((layer) => siteOfLayer(layer, config.layers));
+  return [...new Set([...numbered, ...named])];
+}
+
+/** `hidden.<l>` by layer. */
+function hiddenStates(
+  { hidden }: ForwardResult,
+  { layers, hiddenSize }: BackboneConfigV1,
+): [string, TensorSource][] {
+  const states = Object.entries(hidden) as [DecoderSite, Float32Array][];
+  return states
+    .map(([site, data]) => ({ layer: layerOfSite(site, layers), data }))
+    .sort((a, b) => a.layer - b.layer)
+    .map(({ layer, data }) => [
+      `hidden.${layer}`,
+      float32Source(data, [data.length / hiddenSize, hiddenSize]),
+    ]);
+}
+
+/** `vision.<k>.<v>` and `projector.<v>`. */
+function viewStates({ views }: ForwardResult): [string, TensorSource][] {
+  return Object.keys(views).flatMap((name) => {
+    const site = name as ViewSite;
+    const prefix = site === 'projector' ? site : `vision.${siteIndex(site)}`;
+    return views[site]!.map(({ data, shape }, view): [string, TensorSource] => [
+      `${prefix}.${view}`,
+      float32Source(data, shape),
+    ]);
+  });
 }
 
 const viewGrids = ({ grids }: PreparedInputsV1): TensorSource =>

@@ -16,6 +16,7 @@ export const dptGeometryHead: GeometryHeadV1 = {
       headId: 'dpt',
       options: config,
       tasks: config.tasks,
+      tapCount: config.stageChannels.length,
       outputSize: (grid) => headOutputSize(config, grid),
       initialise: (channelsPerTap, seed) => initialiseHeads(config, channelsPerTap, seed),
       doPredict: (parameters, taps, outputSize, tasks = config.tasks) =>

@@ -46,12 +46,12 @@ function projectTap(
   tap: Tensor,
 ): Tensor {
   const path = `spatial.projectors.${config.projectors === 'shared' ? 0 : index}`;
-  const { get } = parameterScope(parameters, path);
+  const projector = parameterScope(parameters, path);
+  const norm = projector.scope('norm');
   const input = config.projectorNorm
-    ? ops.layerNorm(tap, get('norm.weight'), get('norm.bias'), NORM_EPSILON)
+    ? ops.layerNorm(tap, norm.get('weight'), norm.get('bias'), NORM_EPSILON)
     : tap;
-  const hidden = ops.gelu(ops.linear(input, get('fc1.weight'), get('fc1.bias')));
-  return ops.linear(hidden, get('fc2.weight'), get('fc2.bias'));
+  return projector.linear('fc2', ops.gelu(projector.linear('fc1', input)));
 }
 
 function activate(config: HeadsConfig, task: GeometryTask, raw: Tensor): GeometryPrediction {
@@ -86,7 +86,6 @@ function requireEqualGrids(taps: readonly Tensor[]): void {
  * @param hidden (N, C) last-layer states of the visual tokens, after the final norm. @returns (N, d_3D).
  */
 export function projectForDistillation(parameters: Parameters, hidden: Tensor): Tensor {
-  const { get } = parameterScope(parameters, 'spatial.distill');
-  const inner = ops.gelu(ops.linear(hidden, get('fc1.weight'), get('fc1.bias')));
-  return ops.linear(inner, get('fc2.weight'), get('fc2.bias'));
+  const projector = parameterScope(parameters, 'spatial.distill');
+  return projector.linear('fc2', ops.gelu(projector.linear('fc1', hidden)));
 }

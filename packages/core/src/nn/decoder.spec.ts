@@ -1,7 +1,8 @@
 import { type Tensor, tf } from '@spatialsv/engine';
+import { decodeSequence, embedSequence } from '../decoding/index.js';
 import { SpatialError } from '../errors.js';
-import type { KeyValueCacheV1 } from '../spec.js';
-import { decode, decoderLogits, embedTokens } from './decoder.js';
+import type { DecoderSite, LayerCacheV1, Parameters } from '../spec.js';
+import { createDecoder } from './decoder.js';
 import { type DecoderConfig, type DecoderNames, decoderShapes } from './decoder-config.js';
 
 const names: DecoderNames = { model: 'model', head: 'lm_head.weight' };
@@ -20,6 +21,8 @@ const config: DecoderConfig = {
   rope: { theta: 1e4 },
 };
 
+const decoder = createDecoder(config, names);
+
 const randomParameters = (c: DecoderConfig) =>
   Object.fromEntries(
     Object.entries(decoderShapes(c, names)).map(([name, shape], i) => [
@@ -37,18 +40,21 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
-describe('decode', () => {
+describe('decoder', () => {
   const embeddings = tf.randomNormal([7, 12], 0, 1, 'float32', 99);
 
   it('keeps the asked layers, with entry L after the norm', () => {
     const parameters = randomParameters(config);
     const inputs = { embeddings, positions: positions(0, 7) };
-    const out = decode(config, names, parameters, inputs, { taps: [0, 2, 3], last: true });
-    expect(Object.keys(out.hidden)).toEqual(['0', '2', '3']);
-    expect(largestDifference(out.hidden[0]!, embeddings)).toBe(0);
-    expect(largestDifference(out.hidden[3]!, out.last!)).toBe(0);
-    expect(out.cache.keys[0]!.shape).toEqual([2, 7, 6]);
-    expect(decoderLogits(config, names, parameters, out.last!).shape).toEqual([7, 17]);
+    const out = decodeSequence(decoder, parameters, inputs, {
+      taps: ['embedding', 'layer:2', 'final'],
+      last: true,
+    });
+    expect(Object.keys(out.hidden)).toEqual(['embedding', 'layer:2', 'final']);
+    expect(largestDifference(out.hidden.embedding!, embeddings)).toBe(0);
+    expect(largestDifference(out.hidden.final!, out.last!)).toBe(0);
+    expect(out.cache[0]!.keys.shape).toEqual([2, 7, 6]);
+    expect(decoder.logits(parameters, out.last!).shape).toEqual([7, 17]);
   });
 
   it('runs no block above the highest tap', () => {
@@ -58,8 +64,11 @@ describe('decode', () => {
         delete parameters[name];
     }
     const inputs = { embeddings, positions: positions(0, 7) };
-    const out = decode(config, names, parameters, inputs, { taps: [1, 2], last: false });
-    expect(out.cache.keys).toHaveLength(2);
+    const out = decodeSequence(decoder, parameters, inputs, {
+      taps: ['layer:1', 'layer:2'],
+      last: false,
+    });
+    expect(out.cache).toHaveLength(2);
     expect(out.last).toBeUndefined();
   });
 
@@ -67,9 +76,8 @@ describe('decode', () => {
     const parameters = randomParameters(config);
     const changed = tf.concat([tf.slice(embeddings, [0, 0], [6, 12]), tf.ones([1, 12])], 0);
     const run = (x: Tensor) =>
-      decode(
-        config,
-        names,
+      decodeSequence(
+        decoder,
         parameters,
         { embeddings: x, positions: positions(0, 7) },
         { taps: [], last: true },
@@ -81,20 +89,21 @@ describe('decode', () => {
 
   it.each([1, 2])('gives the same with a cache filled %i tokens at a time', (step) => {
     const parameters = randomParameters(config);
-    const whole = decode(
-      config,
-      names,
+    const whole = decodeSequence(
+      decoder,
       parameters,
       { embeddings, positions: positions(3, 7) },
       { taps: [], last: true },
     ).last!;
-    const empty = () => Array.from({ length: 3 }, () => tf.zeros([2, 9, 6]) as Tensor);
-    let cache: KeyValueCacheV1 = { keys: empty(), values: empty() };
+    let cache: readonly LayerCacheV1[] = Array.from({ length: 3 }, () => ({
+      keys: tf.zeros([2, 9, 6]),
+      values: tf.zeros([2, 9, 6]),
+    }));
     for (let slot = 0; slot + step <= 7; slot += step) {
       const rows = tf.slice(embeddings, [slot, 0], [step, 12]);
       const cacheSlot = tf.scalar(slot, 'int32');
       const inputs = { embeddings: rows, positions: positions(3 + slot, step), cache, cacheSlot };
-      const out = decode(config, names, parameters, inputs, { taps: [], last: true });
+      const out = decodeSequence(decoder, parameters, inputs, { taps: [], last: true });
       cache = out.cache;
       const expected = tf.slice(whole, [slot, 0], [step, 12]);
       expect(largestDifference(out.last!, expected)).toBeLessThan(1e-5);
@@ -112,18 +121,18 @@ describe('decode', () => {
       }
       return 'none';
     };
-    for (const tap of [-1, 4, 1.5]) {
+    for (const tap of ['layer:-1', 'layer:0', 'layer:3', 'layer:4', 'layer:1.5'] as DecoderSite[]) {
       expect(
-        code(() => decode(config, names, parameters, inputs, { taps: [tap], last: false })),
+        code(() => decodeSequence(decoder, parameters, inputs, { taps: [tap], last: false })),
       ).toBe('TAP_UNKNOWN');
     }
     const scaling = { kind: 'dynamic', factor: 2, maxPositions: 6 } as const;
-    const dynamic = { ...config, rope: { theta: 1e4, scaling } };
-    expect(code(() => decode(dynamic, names, parameters, inputs, { taps: [], last: true }))).toBe(
+    const dynamic = createDecoder({ ...config, rope: { theta: 1e4, scaling } }, names);
+    expect(code(() => decodeSequence(dynamic, parameters, inputs, { taps: [], last: true }))).toBe(
       'CONFIG_INVALID',
     );
     delete parameters['model.layers.1.mlp.up_proj.weight'];
-    expect(() => decode(config, names, parameters, inputs, { taps: [], last: true })).toThrow(
+    expect(() => decodeSequence(decoder, parameters, inputs, { taps: [], last: true })).toThrow(
       'model.layers.1.mlp.up_proj.weight',
     );
   });
@@ -134,13 +143,12 @@ describe('decode', () => {
     const loss = (weight: Tensor) =>
       tf.mean(
         tf.square(
-          decode(
-            config,
-            names,
+          decodeSequence(
+            decoder,
             { ...parameters, [name]: weight },
             { embeddings, positions: positions(0, 7) },
-            { taps: [2], last: false },
-          ).hidden[2]!,
+            { taps: ['layer:2'], last: false },
+          ).hidden['layer:2']!,
         ),
       ) as tf.Scalar;
     const weight = parameters[name]!;
@@ -156,7 +164,32 @@ describe('decode', () => {
   });
 });
 
-describe('embedTokens', () => {
+describe('low-rank updates of a decoder', () => {
+  it('are those of merged weights, in value and gradient, on every layer that has one', () => {
+    const parameters = randomParameters(config);
+    const inputs = {
+      embeddings: tf.randomNormal([5, 12], 0, 1, 'float32', 9),
+      positions: positions(0, 5),
+    };
+    const at = 'model.layers.1.mlp.down_proj';
+    const down = tf.randomNormal([2, 10], 0, 1, 'float32', 21);
+    const up = tf.randomNormal([12, 2], 0, 1, 'float32', 22);
+    const update = { [`${at}.lora_A.weight`]: down, [`${at}.lora_scale`]: tf.scalar(0.5) };
+    const sum = (p: Parameters): tf.Scalar =>
+      tf.sum(decodeSequence(decoder, p, inputs, { taps: [], last: true }).last!);
+    const apart = (b: Tensor) => sum({ ...parameters, ...update, [`${at}.lora_B.weight`]: b });
+    const merged = (b: Tensor) => {
+      const product = tf.matMul(b as tf.Tensor2D, down as tf.Tensor2D);
+      const weight = tf.add(parameters[`${at}.weight`]!, tf.mul(product, 0.5));
+      return sum({ ...parameters, [`${at}.weight`]: weight });
+    };
+    expect(largestDifference(apart(up), merged(up))).toBeLessThan(1e-4);
+    expect(largestDifference(apart(up), sum(parameters))).toBeGreaterThan(1e-2);
+    expect(largestDifference(tf.grad(apart)(up), tf.grad(merged)(up))).toBeLessThan(1e-4);
+  });
+});
+
+describe('embedSequence', () => {
   it('replaces placeholder rows in order', () => {
     const table = tf.reshape(tf.range(0, 12), [4, 3]);
     const visual = tf.tensor2d([
@@ -165,7 +198,9 @@ describe('embedTokens', () => {
     ]);
     const ids = tf.tensor1d([3, 0, 0, 1], 'int32');
     const splice = tf.tensor1d([0, 4, 5, 3], 'int32');
-    const out = embedTokens(names, { 'model.embed_tokens.weight': table }, ids, splice, visual);
+    const parameters = { 'model.embed_tokens.weight': table };
+    const tensors = { inputIds: ids, spliceIndex: splice, visualRows: visual };
+    const out = embedSequence(decoder, parameters, tensors);
     expect(out.arraySync()).toEqual([
       [9, 10, 11],
       [100, 101, 102],

@@ -1,90 +1,88 @@
 import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
-import type { DecoderInputsV1, DecoderOutputV1, KeyValueCacheV1, Parameters } from '../spec.js';
-import type { DecoderConfig, DecoderNames } from './decoder-config.js';
+import type { BlockInputsV1, BlockOutputV1, DecoderLayerV1, DecoderV1 } from '../spec.js';
+import { blockShapes, type DecoderConfig, type DecoderNames } from './decoder-config.js';
 import { type ParameterScope, parameterScope } from './parameter-scope.js';
 import { type RotaryTables, rotaryTables } from './rope.js';
 
 /** Added to forbidden scores: its exponential is exactly 0 in float32, and it stays finite. */
 const FORBIDDEN = -1e9;
 
-export interface DecodeRequest {
-  readonly taps: readonly number[];
-  readonly last: boolean;
-}
-
 /**
  * Causal decoder shared by all families: pre-norm blocks of grouped-query attention and SwiGLU.
  *
  * x ← x + o(attention(rope(q), rope(k), v)),  x ← x + down(silu(gate(n)) · up(n)),  n = RMSNorm(x).
  *
- * Hidden states are indexed as in transformers: 0 = embeddings, k = after k blocks, L = after the final norm.
- * @throws SpatialError TAP_UNKNOWN for a tap outside 0 … L, WEIGHT_MISSING for an absent parameter.
+ * All blocks are of one kind.
  */
-export function decode(
-  config: DecoderConfig,
-  names: DecoderNames,
-  parameters: Parameters,
-  inputs: DecoderInputsV1,
-  request: DecodeRequest,
-): DecoderOutputV1 {
-  const depth = neededLayers(config, request);
-  const model = parameterScope(parameters, names.model);
-  const context = attentionContext(config, inputs);
-  const taps = new Set(request.taps);
-  const hidden: Record<number, Tensor> = {};
-  const keys: Tensor[] = [];
-  const values: Tensor[] = [];
-  let x = inputs.embeddings;
-  if (taps.has(0)) hidden[0] = x;
-  for (let layer = 0; layer < depth; layer++) {
-    const block = decoderBlock(config, model.scope(`layers.${layer}`), x, context, layer);
-    x = block.x;
-    keys.push(block.keys);
-    values.push(block.values);
-    if (taps.has(layer + 1) && layer + 1 < config.layers) hidden[layer + 1] = x;
-  }
-  const cache = { keys, values };
-  if (depth < config.layers || !(request.last || taps.has(config.layers))) return { hidden, cache };
-  const last = ops.rmsNorm(x, model.get('norm.weight', [config.hiddenSize]), config.rmsNormEps);
-  if (taps.has(config.layers)) hidden[config.layers] = last;
-  return request.last ? { hidden, last, cache } : { hidden, cache };
+export function createDecoder(config: DecoderConfig, names: DecoderNames): DecoderV1 {
+  const table = `${names.model}.embed_tokens.weight`;
+  const norm = `${names.model}.norm.weight`;
+  const head = config.tieHead ? table : names.head;
+  const rotary = sharedTables(config);
+  return {
+    layers: decoderLayers(config, names),
+    names: { embed: [table], finalNorm: [norm], logits: [head] },
+    embed: (parameters, inputIds) =>
+      tf.gather(parameterScope(parameters).get(table), inputIds as tf.Tensor1D),
+    block: (_kind, parameters, x, inputs) =>
+      decoderBlock(config, parameterScope(parameters), x, {
+        ...attentionContext(config, x.shape[0]!, inputs),
+        tables: rotary(inputs.positions),
+      }),
+    finalNorm: (parameters, x) =>
+      ops.rmsNorm(x, parameterScope(parameters).get(norm, [config.hiddenSize]), config.rmsNormEps),
+    logits: (parameters, hidden) => {
+      const root = parameterScope(parameters);
+      root.get(head, [config.vocabularySize, config.hiddenSize]);
+      return root.linear(head.replace(/\.weight$/, ''), hidden);
+    },
+  };
 }
 
-/** Number of blocks that the request needs. */
-function neededLayers(config: DecoderConfig, request: DecodeRequest): number {
-  for (const tap of request.taps) {
-    if (Number.isInteger(tap) && tap >= 0 && tap <= config.layers) continue;
-    throw new SpatialError({
-      code: 'TAP_UNKNOWN',
-      message: `layer ${tap}: expected an integer from 0 (embeddings) to ${config.layers} (after the final norm)`,
-      hint: `This decoder has ${config.layers} layers; choose taps among 0 … ${config.layers}.`,
-    });
-  }
-  return request.last ? config.layers : Math.max(0, ...request.taps);
+function decoderLayers(config: DecoderConfig, names: DecoderNames): readonly DecoderLayerV1[] {
+  const free = Object.keys(blockShapes(config));
+  return Array.from({ length: config.layers }, (_, layer) => ({
+    kind: 'block',
+    names: Object.fromEntries(free.map((name) => [name, `${names.model}.layers.${layer}.${name}`])),
+  }));
 }
 
-interface AttentionContext {
+/** Rotary tables by positions: the blocks of one program share the nodes that compute them. */
+function sharedTables(config: DecoderConfig): (positions: Tensor) => RotaryTables {
+  const known = new WeakMap<Tensor, RotaryTables>();
+  return (positions) => {
+    const found = known.get(positions);
+    // Tables that were made inside a scope that has ended since are gone.
+    if (found !== undefined && !found.cos.isDisposed && !found.sin.isDisposed) return found;
+    const tables = rotaryTables(config.rope, config.headDim, positions);
+    known.set(positions, tables);
+    return tables;
+  };
+}
+
+interface AttentionContext extends Pick<BlockInputsV1, 'cache'> {
   readonly tables: RotaryTables;
   /** (T, S) additive; absent for a whole sequence, whose attention is plainly causal. */
   readonly mask?: Tensor;
-  readonly cache?: KeyValueCacheV1;
   /** (T, capacity) 1 at the slot of each new token. */
   readonly slots?: Tensor;
 }
 
-function attentionContext(config: DecoderConfig, inputs: DecoderInputsV1): AttentionContext {
-  const tokens = inputs.embeddings.shape[0]!;
-  const tables = rotaryTables(config.rope, config.headDim, inputs.positions);
-  if (inputs.cache === undefined || inputs.cacheSlot === undefined) {
+function attentionContext(
+  config: DecoderConfig,
+  tokens: number,
+  { cache, cacheSlot }: BlockInputsV1,
+): Omit<AttentionContext, 'tables'> {
+  if (cache === undefined || cacheSlot === undefined) {
     checkLength(config, tokens);
-    return { tables };
+    return {};
   }
-  const capacity = inputs.cache.keys[0]!.shape[1]!;
+  const capacity = cache.keys.shape[1]!;
   checkLength(config, capacity);
-  const rows = tf.add(arange(tokens, 0), inputs.cacheSlot); // (T, 1) slot of each new token
+  const rows = tf.add(arange(tokens, 0), cacheSlot); // (T, 1) slot of each new token
   const slots = tf.cast(tf.equal(rows, arange(capacity, 1)), 'float32');
-  return { tables, mask: causalMask(rows, capacity), cache: inputs.cache, slots };
+  return { mask: causalMask(rows, capacity), cache, slots };
 }
 
 /** 0 … n−1 as a column (axis 0) or a row (axis 1), int32. */
@@ -108,22 +106,15 @@ function checkLength(config: DecoderConfig, tokens: number): void {
   });
 }
 
-interface BlockOutput {
-  readonly x: Tensor;
-  readonly keys: Tensor;
-  readonly values: Tensor;
-}
-
 function decoderBlock(
   config: DecoderConfig,
   block: ParameterScope,
   x: Tensor,
   context: AttentionContext,
-  layer: number,
-): BlockOutput {
+): BlockOutputV1 {
   const norm = (name: string, y: Tensor) =>
     ops.rmsNorm(y, block.get(`${name}.weight`, [config.hiddenSize]), config.rmsNormEps);
-  const attended = selfAttention(config, block, norm('input_layernorm', x), context, layer);
+  const attended = selfAttention(config, block, norm('input_layernorm', x), context);
   const middle = tf.add(x, attended.x);
   const n = norm('post_attention_layernorm', middle);
   return { ...attended, x: tf.add(middle, swiGlu(block.scope('mlp'), n)) };
@@ -134,21 +125,20 @@ function selfAttention(
   block: ParameterScope,
   x: Tensor,
   context: AttentionContext,
-  layer: number,
-): BlockOutput {
+): BlockOutputV1 {
   const attention = block.scope('self_attn');
   const { cos, sin } = context.tables;
   const queries = ops.rotary(project(config, attention, 'q', x), cos, sin); // (heads, T, hd)
   const newKeys = ops.rotary(project(config, attention, 'k', x), cos, sin); // (kvHeads, T, hd)
   const newValues = project(config, attention, 'v', x);
-  const keys = writeSlots(context.cache?.keys[layer], newKeys, context.slots);
-  const values = writeSlots(context.cache?.values[layer], newValues, context.slots);
+  const keys = writeSlots(context.cache?.keys, newKeys, context.slots);
+  const values = writeSlots(context.cache?.values, newValues, context.slots);
   const mixed = ops.attention(queries, keys, values, {
     scale: config.headDim ** -0.5,
     ...(context.mask === undefined ? { causal: true } : { mask: context.mask }),
   });
   const rows = tf.reshape(tf.transpose(mixed, [1, 0, 2]), [-1, config.heads * config.headDim]); // (T, heads·hd)
-  return { x: ops.linear(rows, attention.get('o_proj.weight')), keys, values };
+  return { x: attention.linear('o_proj', rows), keys, values };
 }
 
 /** q, k or v by heads: (T, C) → (heads, T, hd). */
@@ -159,8 +149,7 @@ function project(
   x: Tensor,
 ): Tensor {
   const heads = which === 'q' ? config.heads : config.kvHeads;
-  const bias = config.qkvBias ? attention.get(`${which}_proj.bias`) : undefined;
-  const rows = ops.linear(x, attention.get(`${which}_proj.weight`), bias);
+  const rows = attention.linear(`${which}_proj`, x);
   const byToken = tf.reshape(rows, [-1, heads, config.headDim]); // (T, heads, hd)
   const normed =
     config.qkNorm && which !== 'v'
@@ -186,44 +175,8 @@ function writeSlots(old: Tensor | undefined, rows: Tensor, slots: Tensor | undef
   return tf.add(kept, byHead);
 }
 
-/** down(silu(gate(x)) · up(x)), without biases. */
+/** down(silu(gate(x)) · up(x)). */
 function swiGlu(mlp: ParameterScope, x: Tensor): Tensor {
-  const gate = ops.silu(ops.linear(x, mlp.get('gate_proj.weight')));
-  const up = ops.linear(x, mlp.get('up_proj.weight'));
-  return ops.linear(tf.mul(gate, up), mlp.get('down_proj.weight'));
-}
-
-/**
- * Token embeddings, with the rows at image placeholders taken from the visual rows.
- * @param inputIds (T) int32. @param spliceIndex (T) int32: i for text token i, T + k for visual row k.
- * @param visualRows (N, C).
- * @returns (T, C).
- */
-export function embedTokens(
-  names: DecoderNames,
-  parameters: Parameters,
-  inputIds: Tensor,
-  spliceIndex?: Tensor,
-  visualRows?: Tensor,
-): Tensor {
-  const table = parameterScope(parameters, names.model).get('embed_tokens.weight');
-  const text = tf.gather(table, inputIds as tf.Tensor1D);
-  if (spliceIndex === undefined || visualRows === undefined) return text;
-  return tf.gather(tf.concat([text, visualRows], 0), spliceIndex as tf.Tensor1D);
-}
-
-/**
- * Logits over the vocabulary.
- * @param hidden (n, C) after the final norm.
- * @returns (n, K).
- */
-export function decoderLogits(
-  config: DecoderConfig,
-  names: DecoderNames,
-  parameters: Parameters,
-  hidden: Tensor,
-): Tensor {
-  const root = parameterScope(parameters);
-  const name = config.tieHead ? `${names.model}.embed_tokens.weight` : names.head;
-  return ops.linear(hidden, root.get(name, [config.vocabularySize, config.hiddenSize]));
+  const gate = ops.silu(mlp.linear('gate_proj', x));
+  return mlp.linear('down_proj', tf.mul(gate, mlp.linear('up_proj', x)));
 }

@@ -1,4 +1,4 @@
-export { type DecodeRequest, decode, decoderLogits, embedTokens } from './decoder.js';
+export { createDecoder } from './decoder.js';
 export {
   blockShapes,
   type DecoderConfig,
@@ -7,7 +7,7 @@ export {
   type RopeConfig,
   type RopeScaling,
 } from './decoder-config.js';
-export { type ParameterScope, parameterScope } from './parameter-scope.js';
+export { LOW_RANK_NAMES, type ParameterScope, parameterScope } from './parameter-scope.js';
 export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';
 export {
   groupsOfViews,

@@ -1,7 +1,10 @@
-import type { Tensor } from '@spatialsv/engine';
+import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import type { Parameters } from '../spec.js';
+
+/** Parameters of a low-rank update, by their name inside the linear layer. */
+export const LOW_RANK_NAMES = ['lora_A.weight', 'lora_B.weight', 'lora_scale'] as const;
 
 /** Parameters below one dotted path; a missing one is an error that names its full path. */
 export interface ParameterScope {
@@ -14,6 +17,14 @@ export interface ParameterScope {
   get(name: string): Tensor;
   /** @throws SpatialError WEIGHT_MISSING, or SHAPE_MISMATCH when the shape differs. */
   get(name: string, shape: readonly number[]): Tensor;
+  /**
+   * The linear layer `name`: y = x · Wᵀ + b, with `name.weight` (out, in) and, where it is there, `name.bias` (out). A
+   * low-rank update (arXiv:2106.09685) is added where the parameters hold one: scale · (x · Aᵀ) · Bᵀ, with
+   * `name.lora_A.weight` (r, in), `name.lora_B.weight` (out, r) and `name.lora_scale` (scalar).
+   * @param x (…, in). @returns (…, out).
+   * @throws SpatialError WEIGHT_MISSING, also for a part of a low-rank update.
+   */
+  linear(name: string, x: Tensor): Tensor;
 }
 
 /**
@@ -28,14 +39,34 @@ export function parameterScope(parameters: Parameters, path = ''): ParameterScop
     scope: (name) => parameterScope(parameters, full(name)),
     has: (name) => Object.hasOwn(parameters, full(name)),
     get(name: string, shape?: readonly number[]) {
-      const tensor = requireParameter(parameters, full(name));
+      const tensor = requireNamed(parameters, full(name));
       if (shape !== undefined) requireShape(full(name), tensor.shape, shape);
       return tensor;
     },
+    linear: (name, x) => linearLayer(parameterScope(parameters, full(name)), x),
   };
 }
 
-function requireParameter(parameters: Parameters, name: string): Tensor {
+function linearLayer(layer: ParameterScope, x: Tensor): Tensor {
+  const bias = layer.has('bias') ? layer.get('bias') : undefined;
+  const y = ops.linear(x, layer.get('weight'), bias);
+  return LOW_RANK_NAMES.some((name) => layer.has(name)) ? tf.add(y, lowRankUpdate(layer, x)) : y;
+}
+
+function lowRankUpdate(layer: ParameterScope, x: Tensor): Tensor {
+  const [down, up, scale] = LOW_RANK_NAMES.map((name) => layer.get(name)) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  return tf.mul(ops.linear(ops.linear(x, down), up), scale);
+}
+
+/** @throws SpatialError WEIGHT_MISSING naming the nearest parameter. */
+export function requireNamed<Value>(
+  parameters: Readonly<Record<string, Value>>,
+  name: string,
+): Value {
   if (Object.hasOwn(parameters, name)) return parameters[name]!;
   const near = nearestName(Object.keys(parameters), name);
   throw new SpatialError({

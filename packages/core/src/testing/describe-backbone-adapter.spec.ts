@@ -1,21 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ops, tf } from '@spatialsv/engine';
+import { tf } from '@spatialsv/engine';
 import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
-import {
-  type DecoderConfig,
-  decode,
-  decoderLogits,
-  decoderShapes,
-  embedTokens,
-} from '../nn/index.js';
+import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
 import type {
   BackboneAdapterV1,
   BackboneV1,
+  BlockInputsV1,
   ConversationV1,
+  DecoderV1,
   PreparedInputsV1,
   RgbImage,
   TinyCheckpointOptions,
@@ -104,7 +100,7 @@ const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> 
     views: conversation.images.map((image, i) => ({
       pixelValues: cellColours(image),
       pixelShape: [grids[i]!.h * grids[i]!.w, 3],
-      gridThw: [1, grids[i]!.h, grids[i]!.w],
+      layout: { key: `${grids[i]!.h}x${grids[i]!.w}` },
     })),
     grids,
   };
@@ -116,7 +112,13 @@ const open = async (folder: string): Promise<BackboneV1> => {
   return {
     adapterId: 'toy',
     folder,
-    config: { ...decoder, positionRows: 1, endOfTurnIds: [END_ID], defaultTaps: [1, 2, 3, 4] },
+    config: {
+      ...decoder,
+      positionRows: 1,
+      visionBlocks: 1,
+      endOfTurnIds: [END_ID],
+      defaultTaps: [1, 2, 3, 4],
+    },
     weights: reader.mappedAll(),
     parameterGroup: (name) =>
       name.startsWith('vision')
@@ -126,11 +128,14 @@ const open = async (folder: string): Promise<BackboneV1> => {
           : 'language-model',
     prepare,
     decodeTokens: (ids) => ids.map((id) => String.fromCharCode(id)).join(''),
-    encodeView: (parameters, pixels) => tf.relu(ops.linear(pixels, parameters['vision.weight']!)),
-    projectView: (parameters, features) => ops.linear(features, parameters['projector.weight']!),
-    embed: (parameters, ids, splice, rows) => embedTokens(names, parameters, ids, splice, rows),
-    decode: (parameters, inputs, request) => decode(decoder, names, parameters, inputs, request),
-    logits: (parameters, hidden) => decoderLogits(decoder, names, parameters, hidden),
+    encodeView: (parameters, pixels, _layout, states = []) => {
+      const patches = parameterScope(parameters).linear('vision', pixels);
+      const features = tf.relu(patches);
+      const all = [patches, features];
+      return { features, states: Object.fromEntries(states.map((k) => [k, all[k]!])) };
+    },
+    projectView: (parameters, features) => parameterScope(parameters).linear('projector', features),
+    decoder: createDecoder(decoder, names),
     save: (target, replaced) => saveCheckpoint(reader, target, replaced),
   };
 };
@@ -154,6 +159,9 @@ const withBackbone = (
     return { ...backbone, ...change(backbone) };
   },
 });
+
+const withDecoder = (change: (decoder: DecoderV1) => Partial<DecoderV1>) =>
+  withBackbone(({ decoder: whole }) => ({ decoder: { ...whole, ...change(whole) } }));
 
 const withPrompt = (change: (prompt: PreparedInputsV1) => Partial<PreparedInputsV1>) =>
   withBackbone(() => ({
@@ -241,47 +249,74 @@ describe('describeBackboneAdapter', () => {
       withPrompt(({ nextPosition }) => ({ nextPosition: nextPosition + drift++ })),
     ],
     [
-      'layers that nobody asked for',
-      'gives hidden states of the asked layers',
+      'a weight that no part names',
+      'names the weights of every part of the decoder',
+      withDecoder(({ names: parts }) => ({ names: { ...parts, finalNorm: [] } })),
+    ],
+    [
+      'two blocks with the weights of one',
+      'names the weights of every part of the decoder',
+      withDecoder(({ layers }) => ({ layers: [layers[0]!, ...layers.slice(0, -1)] })),
+    ],
+    [
+      'one layout for all views',
+      'gives layouts of their own to views prepared in their own way',
+      withPrompt(({ views }) => ({
+        views: views.map((view) => ({ ...view, layout: { key: '' } })),
+      })),
+    ],
+    [
+      'a layout that is never the same',
+      'gives layouts of their own to views prepared in their own way',
+      withPrompt(({ views }) => ({
+        views: views.map((view) => ({ ...view, layout: { key: String(drift++) } })),
+      })),
+    ],
+    [
+      'vision states that are left out',
+      'gives states of every vision block and rows of every view',
       withBackbone((toyBackbone) => ({
-        decode: (parameters, inputs) =>
-          toyBackbone.decode(parameters, inputs, { taps: [0, 1, 2, 3, 4], last: true }),
+        encodeView: (parameters, pixels, layout) =>
+          toyBackbone.encodeView(parameters, pixels, layout),
       })),
     ],
     [
       'rows of another width',
-      'gives hidden states of the asked layers',
+      'gives states of every vision block and rows of every view',
       withBackbone((toyBackbone) => ({
-        projectView: (parameters, features) =>
-          tf.concat(
-            [toyBackbone.projectView(parameters, features, [1, 1, 1]), tf.zeros([1, 16])],
-            0,
-          ),
+        projectView: (parameters, features, layout) =>
+          tf.concat([toyBackbone.projectView(parameters, features, layout), tf.zeros([1, 16])], 0),
       })),
     ],
     [
       'tokens that see the future',
       'sees only what came before',
-      withBackbone((toyBackbone) => ({
-        embed: (...args) => {
-          const x = toyBackbone.embed(...args);
-          return tf.add(x, tf.mean(x, 0, true));
-        },
+      withDecoder((whole) => ({
+        block: (kind, parameters, x, inputs: BlockInputsV1) =>
+          whole.block(kind, parameters, tf.add(x, tf.mean(x, 0, true)), inputs),
       })),
     ],
     [
       'a decoder that does not look at images',
       'sees only what came before',
-      withBackbone((toyBackbone) => ({
-        embed: (parameters, ids) => toyBackbone.embed(parameters, ids),
+      withPrompt(({ spliceIndex }) => ({ spliceIndex: spliceIndex.map((_, i) => i) })),
+    ],
+    [
+      'blocks of one kind that compute different things',
+      'gives the same block by block',
+      withDecoder((whole) => ({
+        block: (kind, parameters, x, inputs) => {
+          const out = whole.block(kind, parameters, x, inputs);
+          return { ...out, x: tf.mul(out.x, ++drift) };
+        },
       })),
     ],
     [
       'a cache that is not used',
       'continues from a cache',
-      withBackbone((toyBackbone) => ({
-        decode: (parameters, { embeddings, positions }, request) =>
-          toyBackbone.decode(parameters, { embeddings, positions }, request),
+      withDecoder((whole) => ({
+        block: (kind, parameters, x, { positions }) =>
+          whole.block(kind, parameters, x, { positions }),
       })),
     ],
     [

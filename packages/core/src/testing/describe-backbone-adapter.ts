@@ -17,7 +17,12 @@ import type {
   ViewGridV1,
 } from '../spec.js';
 import { expectAllclose } from './allclose.js';
-import { type BackboneOutputs, runBackbone, runIncrementally } from './run-backbone.js';
+import {
+  type BackboneOutputs,
+  runBackbone,
+  runBlockwise,
+  runIncrementally,
+} from './run-backbone.js';
 import { globalRunner, once, type TestRunner } from './test-runner.js';
 
 const ANSWER = 'B';
@@ -87,10 +92,12 @@ const checkConfig = ({ config }: BackboneV1): void => {
     'heads',
     'kvHeads',
     'headDim',
+    'visionBlocks',
   ] as const)
     assert.ok(Number.isInteger(config[name]) && config[name] > 0, `${name} is ${config[name]}`);
   assert.equal(config.heads % config.kvHeads, 0);
   assert.ok(config.endOfTurnIds.length > 0, 'no token ends an answer');
+  assert.ok(config.defaultTaps.length > 0, 'no default taps');
   config.defaultTaps.forEach((tap, i) => {
     assert.ok(Number.isInteger(tap) && tap >= 1 && tap <= config.layers, `tap ${tap}`);
     assert.ok(i === 0 || tap >= config.defaultTaps[i - 1]!, 'taps are not in order');
@@ -105,6 +112,39 @@ const checkWeights = async ({ folder, backbone }: Opened): Promise<void> => {
   assert.deepEqual([...groups].sort(), ['language-model', 'projector', 'vision']);
   for (const [name, weight] of Object.entries(backbone.weights))
     assert.deepEqual(weight, reader.mapped(name), `weight ${name} is not the stored one`);
+};
+
+/** Blocks and the other parts of the decoder name its weights: all that are there, each block its own. */
+const checkParts = ({ backbone }: Opened): void => {
+  const { decoder, config, weights } = backbone;
+  assert.equal(decoder.layers.length, config.layers);
+  const inBlocks = decoder.layers.flatMap(({ names }) => Object.values(names));
+  assert.equal(new Set(inBlocks).size, inBlocks.length, 'two blocks share a weight');
+  const { embed, finalNorm, logits } = decoder.names;
+  const named = new Set([...inBlocks, ...embed, ...finalNorm, ...logits]);
+  const stored = Object.keys(weights).filter(
+    (name) => backbone.parameterGroup(name) === 'language-model',
+  );
+  assert.deepEqual([...named].sort(), stored.sort());
+  const shapes = new Map<string, string>();
+  for (const { kind, names } of decoder.layers) {
+    const own = Object.entries(names).map(([free, full]) => [free, weights[full]!.shape]);
+    const text = JSON.stringify(own.sort());
+    assert.equal(shapes.get(kind) ?? text, text, `blocks of kind "${kind}" differ in shape`);
+    shapes.set(kind, text);
+  }
+};
+
+/** Equal keys where views share a program; others where they were prepared in another way. */
+const checkLayouts = async ({ backbone, prompt }: Opened, { images, question }: ConversationV1) => {
+  const keysOf = async (...pictures: readonly RgbImage[]): Promise<string[]> =>
+    (await backbone.prepare({ images: pictures, question })).views.map(({ layout }) => layout.key);
+  const [wide, high] = images as [RgbImage, RgbImage];
+  for (const { layout } of prompt.views)
+    assert.deepEqual(JSON.parse(JSON.stringify(layout)), layout, 'a layout is not JSON');
+  const [a, b, c] = await keysOf(wide, high, makeImage(SEED + 2, wide.height, wide.width));
+  assert.notEqual(a, b, 'views on their side have the same key');
+  assert.equal(a, c, 'views of one size have different keys');
 };
 
 const checkGrid = (grid: ViewGridV1, image: RgbImage): void => {
@@ -159,19 +199,30 @@ const checkAnswer = async ({ backbone, prompt }: Opened, conversation: Conversat
   assert.ok(backbone.decodeTokens(labelled.map((i) => taught.labels[i]!)).includes(ANSWER));
 };
 
+const allFinite = (values: Float32Array): boolean => values.every(Number.isFinite);
+
+const checkViews = ({ backbone, prompt }: Opened, { views }: BackboneOutputs): void => {
+  const { hiddenSize, visionBlocks } = backbone.config;
+  prompt.grids.forEach(({ h, w, extraIndex }, view) => {
+    const { rows, states } = views[view]!;
+    const expected = [h * w + extraIndex.length, hiddenSize];
+    assert.deepEqual(rows.shape, expected, `visual rows of view ${view}`);
+    assert.equal(states.length, visionBlocks + 1);
+    for (const { shape, data } of states) {
+      assert.deepEqual(shape, states[0]!.shape, `vision states of view ${view}`);
+      assert.ok(allFinite(data), 'a vision state is not finite');
+    }
+  });
+};
+
 const checkShapes = ({ backbone, prompt }: Opened, outputs: BackboneOutputs): void => {
   const { hiddenSize, vocabularySize, layers, kvHeads, headDim } = backbone.config;
   const tokens = prompt.inputIds.length;
-  prompt.grids.forEach(({ h, w, extraIndex }, view) => {
-    const expected = [h * w + extraIndex.length, hiddenSize];
-    assert.deepEqual(outputs.visualShapes[view], expected, `visual rows of view ${view}`);
-  });
-  assert.deepEqual(Object.keys(outputs.hidden).map(Number), outputs.taps, 'layers not asked for');
-  for (const values of [...Object.values(outputs.hidden), outputs.last]) {
+  assert.equal(outputs.hidden.length, layers + 1);
+  for (const values of outputs.hidden) {
     assert.equal(values.length, tokens * hiddenSize);
-    assert.ok(values.every(Number.isFinite), 'a hidden state is not finite');
+    assert.ok(allFinite(values), 'a hidden state is not finite');
   }
-  expectAllclose(outputs.hidden[layers]!, outputs.last);
   assert.equal(outputs.logits.length, vocabularySize);
   assert.equal(outputs.keys.length, layers);
   for (const keys of outputs.keys) assert.equal(keys.length, kvHeads * tokens * headDim);
@@ -195,17 +246,30 @@ const checkCausality = async (opened: Opened, outputs: BackboneOutputs): Promise
   );
   const changed = await runBackbone(backbone, { ...prompt, views });
   const firstChanged = Math.min(...prompt.grids[1]!.tokenIndex, ...prompt.grids[1]!.extraIndex);
-  const rows = changedRows(outputs.last, changed.last, backbone.config.hiddenSize);
+  const rows = changedRows(
+    outputs.hidden.at(-1)!,
+    changed.hidden.at(-1)!,
+    backbone.config.hiddenSize,
+  );
   assert.ok(rows.length > 0, 'the second image has no influence');
   assert.ok(rows[0]! >= firstChanged, `row ${rows[0]} sees token ${firstChanged}, which is later`);
   assert.ok(rows.includes(prompt.inputIds.length - 1), 'the last token does not see the image');
+};
+
+const checkBlockwise = async ({ backbone, prompt }: Opened, outputs: BackboneOutputs) => {
+  const { hidden, logits } = await runBlockwise(backbone, prompt, outputs);
+  const states = outputs.hidden.map((whole, layer) => [hidden[layer]!, whole] as const);
+  for (const [found, expected] of [...states, [logits, outputs.logits] as const]) {
+    const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expectAllclose(found, expected, { rtol: 1e-4, atol: 1e-5 * scale });
+  }
 };
 
 const checkIncremental = async (opened: Opened, outputs: BackboneOutputs): Promise<void> => {
   const { backbone, prompt } = opened;
   const width = backbone.config.hiddenSize;
   const last = await runIncrementally(backbone, prompt, outputs);
-  const expected = outputs.last.subarray((prompt.inputIds.length - 1) * width);
+  const expected = outputs.hidden.at(-1)!.subarray((prompt.inputIds.length - 1) * width);
   const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   expectAllclose(last, expected, { rtol: 1e-3, atol: 1e-4 * scale });
 };
@@ -285,15 +349,20 @@ export const describeBackboneAdapter = (
       checkTiny(await adapter(), (await opened()).tiny, await root()),
     'describes the decoder': async () => checkConfig((await opened()).backbone),
     'hands out every weight where it is stored, by group': async () => checkWeights(await opened()),
+    'names the weights of every part of the decoder': async () => checkParts(await opened()),
+    'gives layouts of their own to views prepared in their own way': async () =>
+      checkLayouts(await opened(), conversation),
     'lays out text and visual tokens': async () => checkPrompt(await opened(), conversation),
     'takes labels from the answer alone': async () => checkAnswer(await opened(), conversation),
     'prepares equal conversations equally': async () => {
       const { backbone, prompt } = await opened();
       assert.deepEqual(await backbone.prepare(conversation), prompt);
     },
-    'gives hidden states of the asked layers': async () =>
-      checkShapes(await opened(), await outputs()),
+    'gives states of every vision block and rows of every view': async () =>
+      checkViews(await opened(), await outputs()),
+    'gives hidden states of every layer': async () => checkShapes(await opened(), await outputs()),
     'sees only what came before': async () => checkCausality(await opened(), await outputs()),
+    'gives the same block by block': async () => checkBlockwise(await opened(), await outputs()),
     'continues from a cache': async () => checkIncremental(await opened(), await outputs()),
     'saves a checkpoint of the same layout': async () =>
       checkSave(await adapter(), await opened(), await root()),

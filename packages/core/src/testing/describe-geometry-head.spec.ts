@@ -15,6 +15,7 @@ const configure = (options: unknown): GeometryHeadModelV1 => {
     headId: 'linear',
     options: { scale },
     tasks: ['depth'],
+    tapCount: 2,
     outputSize: ({ h, w }) => ({ height: scale * h, width: scale * w }),
     initialise: (channels, seed) => {
       const width = channels.at(-1)!;

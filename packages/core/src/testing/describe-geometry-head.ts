@@ -21,7 +21,7 @@ export interface GeometryHeadConformance {
 const VIEWS = 2;
 /** Not square: what mixes up height and width fails. */
 const GRID = { h: 2, w: 3 };
-const CHANNELS = [6, 6, 6, 6];
+const CHANNELS = 6;
 const SEED = 5;
 
 /** Trailing dimensions of the maps of each task: the value, then its confidence. */
@@ -45,9 +45,12 @@ interface Evaluated {
 
 const count = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
 
-const makeTaps = (): Float32Array[] => {
+const widths = ({ tapCount }: GeometryHeadModelV1): readonly number[] =>
+  Array<number>(tapCount).fill(CHANNELS);
+
+const makeTaps = (model: GeometryHeadModelV1): Float32Array[] => {
   const random = createRandom(SEED);
-  return CHANNELS.map((channels) => random.normals(VIEWS * GRID.h * GRID.w * channels));
+  return widths(model).map((channels) => random.normals(VIEWS * GRID.h * GRID.w * channels));
 };
 
 const readAll = async (
@@ -75,7 +78,7 @@ const evaluate = async (
 ): Promise<Evaluated> => {
   const shapes: Record<string, readonly number[]> = {};
   const program = (inputs: Inputs) => {
-    const taps = CHANNELS.map((_, i) => inputs.taps[i]!);
+    const taps = widths(model).map((_, i) => inputs.taps[i]!);
     const maps = model.doPredict(inputs.parameters, taps, size, tasks) as Record<string, Tensor>;
     for (const [name, map] of Object.entries(maps)) shapes[name] = map.shape;
     const loss = tf.addN(Object.values(maps).map((map) => tf.mean(map)));
@@ -84,12 +87,12 @@ const evaluate = async (
   const entries = Object.entries(parameters);
   const specs = {
     parameters: Object.fromEntries(entries.map(([name, { shape }]) => [name, float32(...shape)])),
-    taps: numbered(CHANNELS.map((channels) => float32(VIEWS, GRID.h, GRID.w, channels))),
+    taps: numbered(widths(model).map((channels) => float32(VIEWS, GRID.h, GRID.w, channels))),
   };
   const compiled = await compile(program, specs, { gradients: ['parameters'] });
   const outputs = (await compiled.run({
     parameters: Object.fromEntries(entries.map(([name, { data }]) => [name, data])),
-    taps: numbered(makeTaps()),
+    taps: numbered(makeTaps(model)),
   })) as unknown as {
     readonly maps: Readonly<Record<string, DeviceTensor>>;
     readonly gradients: { readonly parameters: Readonly<Record<string, DeviceTensor>> };
@@ -116,6 +119,8 @@ const checkOptions = ({ head, model }: Configured): void => {
   const again = head.configure(stored);
   assert.deepEqual(again.options, model.options, 'the options are not taken back as they are');
   assert.deepEqual(again.tasks, model.tasks);
+  assert.ok(Number.isInteger(model.tapCount) && model.tapCount > 0, `${model.tapCount} taps`);
+  assert.equal(again.tapCount, model.tapCount);
   assert.ok(head.configure({}).tasks.length > 0, 'no task without options');
 };
 
@@ -132,8 +137,8 @@ const checkParameters = ({ model, parameters }: Configured): void => {
     assert.equal(data.length, count(shape), `${name} does not have the size of its shape`);
     assert.ok(data.every(Number.isFinite), `${name} is not finite`);
   }
-  assert.deepEqual(model.initialise(CHANNELS, SEED), parameters);
-  assert.notDeepEqual(model.initialise(CHANNELS, SEED + 1), parameters);
+  assert.deepEqual(model.initialise(widths(model), SEED), parameters);
+  assert.notDeepEqual(model.initialise(widths(model), SEED + 1), parameters);
 };
 
 const checkMaps = ({ model }: Configured, { maps, shapes }: Evaluated, size: MapSizeV1): void => {
@@ -183,7 +188,7 @@ export const describeGeometryHead = (
   const configured = once(async (): Promise<Configured> => {
     const { head, options: given = {} } = create();
     const model = head.configure(given);
-    return { head, model, parameters: model.initialise(CHANNELS, SEED) };
+    return { head, model, parameters: model.initialise(widths(model), SEED) };
   });
   const nativeSize = async () => (await configured()).model.outputSize(GRID);
   const predicted = once(async () => evaluate(await configured(), await nativeSize()));

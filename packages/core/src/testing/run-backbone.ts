@@ -1,15 +1,38 @@
-import { compile, type DeviceTensor, float32, int32, type Tensor, tf } from '@spatialsv/engine';
-import type { BackboneV1, Parameters, PreparedInputsV1 } from '../spec.js';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  int32,
+  ProgramCache,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
+import {
+  CompiledDecoder,
+  decodeSequence,
+  embedSequence,
+  layerOfSite,
+  padSequence,
+  type SequenceTensors,
+  siteOfLayer,
+} from '../decoding/index.js';
+import type {
+  BackboneV1,
+  DecoderSite,
+  LayerCacheV1,
+  Parameters,
+  PreparedInputsV1,
+} from '../spec.js';
 
 /** What one pass over a prompt gives. */
 export interface BackboneOutputs {
-  readonly taps: readonly number[];
-  /** Shape of the projected rows of each view. */
-  readonly visualShapes: readonly (readonly number[])[];
-  /** (T, C) by layer. */
-  readonly hidden: Readonly<Record<number, Float32Array>>;
-  /** (T, C). */
-  readonly last: Float32Array;
+  /** By view: the projected rows, and (P, Cv) states of the patch embedding and of every vision block. */
+  readonly views: readonly {
+    readonly rows: HostTensor;
+    readonly states: readonly HostTensor[];
+  }[];
+  /** (T, C) by layer: 0 = embeddings … L = after the final norm. */
+  readonly hidden: readonly Float32Array[];
   /** (K) of the last token. */
   readonly logits: Float32Array;
   /** Per layer (kvHeads, T, hd). */
@@ -17,91 +40,145 @@ export interface BackboneOutputs {
   readonly values: readonly Float32Array[];
 }
 
+export interface HostTensor {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
 type Named = Record<string, Tensor>;
 
-interface PromptTensors {
+interface PromptTensors extends SequenceTensors {
   readonly weights: Parameters;
   readonly pixels: Named;
-  readonly ids: Tensor;
-  readonly splice: Tensor;
   readonly positions: Tensor;
 }
 
 const numbered = <Value>(values: readonly Value[]): Record<string, Value> =>
   Object.fromEntries(values.map((value, i) => [String(i), value]));
 
-const readAll = async (
-  tensors: Readonly<Record<string, DeviceTensor>>,
-): Promise<Float32Array[]> => {
-  const arrays: Float32Array[] = [];
-  for (let i = 0; tensors[i]; i++) arrays.push((await tensors[i]!.read()) as Float32Array);
-  return arrays;
-};
+const readTensor = async (tensor: DeviceTensor): Promise<HostTensor> => ({
+  data: (await tensor.read()) as Float32Array,
+  shape: tensor.shape,
+});
+
+/** In the order of {@link numbered}. */
+const readAll = (tensors: Readonly<Record<string, DeviceTensor>>): Promise<HostTensor[]> =>
+  Promise.all(Object.keys(tensors).map((_, i) => readTensor(tensors[i]!)));
+
+const dataOf = (tensors: readonly HostTensor[]): Float32Array[] => tensors.map(({ data }) => data);
 
 const promptSpecs = (backbone: BackboneV1, prompt: PreparedInputsV1) => {
   const tokens = prompt.inputIds.length;
   return {
     weights: backbone.weights,
     pixels: numbered(prompt.views.map((view) => float32(...view.pixelShape))),
-    ids: int32(tokens),
-    splice: int32(tokens),
+    inputIds: int32(tokens),
+    spliceIndex: int32(tokens),
     positions: int32(prompt.positionRows, tokens),
   };
 };
 
-/** Runs a prepared prompt through every part of a backbone, with taps at the first, middle and last layer. */
+const promptValues = (prompt: PreparedInputsV1) => ({
+  pixels: numbered(prompt.views.map((view) => view.pixelValues)),
+  inputIds: prompt.inputIds,
+  spliceIndex: prompt.spliceIndex,
+  positions: prompt.positions,
+});
+
+/** Every site of a decoder, in the order of its layers. */
+const allSites = (layers: number): DecoderSite[] =>
+  Array.from({ length: layers + 1 }, (_, layer) => siteOfLayer(layer, layers));
+
+/** Vision encoder and projector of every view, with all states. */
+const encodeViews = (
+  backbone: BackboneV1,
+  prompt: PreparedInputsV1,
+  { weights, pixels }: PromptTensors,
+) => {
+  const blocks = [...Array(backbone.config.visionBlocks + 1).keys()];
+  return prompt.views.map(({ layout }, view) => {
+    const { features, states } = backbone.encodeView(weights, pixels[view]!, layout, blocks);
+    const asked: Named = Object.fromEntries(Object.entries(states).map(([k, state]) => [k, state]));
+    return { rows: backbone.projectView(weights, features, layout), states: asked };
+  });
+};
+
+const wholePrompt =
+  (backbone: BackboneV1, prompt: PreparedInputsV1) => (tensors: PromptTensors) => {
+    const { weights, positions } = tensors;
+    const { decoder, config } = backbone;
+    const views = encodeViews(backbone, prompt, tensors);
+    const visualRows = tf.concat(
+      views.map(({ rows }) => rows),
+      0,
+    );
+    const embeddings = embedSequence(decoder, weights, { ...tensors, visualRows });
+    const request = { taps: allSites(config.layers), last: true };
+    const output = decodeSequence(decoder, weights, { embeddings, positions }, request);
+    const last = tf.slice(output.last!, [prompt.inputIds.length - 1, 0]);
+    const hidden = Object.entries(output.hidden).map(([site, state]) => [
+      layerOfSite(site as DecoderSite, config.layers),
+      state,
+    ]);
+    return {
+      views: numbered(views),
+      hidden: Object.fromEntries(hidden) as Named,
+      logits: decoder.logits(weights, last),
+      keys: numbered(output.cache.map(({ keys }) => keys)),
+      values: numbered(output.cache.map(({ values }) => values)),
+    };
+  };
+
+interface DeviceOutputs {
+  readonly views: Readonly<
+    Record<string, { rows: DeviceTensor; states: Readonly<Record<string, DeviceTensor>> }>
+  >;
+  readonly hidden: Readonly<Record<string, DeviceTensor>>;
+  readonly logits: DeviceTensor;
+  readonly keys: Readonly<Record<string, DeviceTensor>>;
+  readonly values: Readonly<Record<string, DeviceTensor>>;
+}
+
+/** Runs a prepared prompt through every part of a backbone in one program, with taps at every site. */
 export const runBackbone = async (
   backbone: BackboneV1,
   prompt: PreparedInputsV1,
 ): Promise<BackboneOutputs> => {
-  const { layers } = backbone.config;
-  const taps = [...new Set([0, Math.ceil(layers / 2), layers])];
-  const visualShapes: number[][] = [];
-  const program = ({ weights, pixels, ids, splice, positions }: PromptTensors) => {
-    const rows = prompt.views.map(({ gridThw }, view) => {
-      const features = backbone.encodeView(weights, pixels[view]!, gridThw);
-      return backbone.projectView(weights, features, gridThw);
-    });
-    visualShapes.splice(0, rows.length, ...rows.map(({ shape }) => shape));
-    const embeddings = backbone.embed(weights, ids, splice, tf.concat(rows, 0));
-    const output = backbone.decode(weights, { embeddings, positions }, { taps, last: true });
-    const last = output.last!;
-    const { keys, values } = output.cache;
-    return {
-      hidden: { ...output.hidden } as Named,
-      last,
-      logits: backbone.logits(weights, tf.slice(last, [last.shape[0]! - 1, 0])),
-      keys: numbered(keys),
-      values: numbered(values),
-    };
-  };
-  const compiled = await compile(program, promptSpecs(backbone, prompt));
-  const outputs = (await compiled.run({
-    pixels: numbered(prompt.views.map((view) => view.pixelValues)),
-    ids: prompt.inputIds,
-    splice: prompt.spliceIndex,
-    positions: prompt.positions,
-  })) as unknown as {
-    readonly hidden: Readonly<Record<string, DeviceTensor>>;
-    readonly last: DeviceTensor;
-    readonly logits: DeviceTensor;
-    readonly keys: Readonly<Record<string, DeviceTensor>>;
-    readonly values: Readonly<Record<string, DeviceTensor>>;
-  };
-  const hidden: Record<number, Float32Array> = {};
-  for (const [layer, tensor] of Object.entries(outputs.hidden))
-    hidden[Number(layer)] = (await tensor.read()) as Float32Array;
+  const program = await compile(wholePrompt(backbone, prompt), promptSpecs(backbone, prompt));
+  const outputs = (await program.run(promptValues(prompt))) as unknown as DeviceOutputs;
+  const views = prompt.views.map(async (_, view) => ({
+    rows: await readTensor(outputs.views[view]!.rows),
+    states: await readAll(outputs.views[view]!.states),
+  }));
   const result = {
-    taps,
-    visualShapes,
-    hidden,
-    last: (await outputs.last.read()) as Float32Array,
-    logits: (await outputs.logits.read()) as Float32Array,
-    keys: await readAll(outputs.keys),
-    values: await readAll(outputs.values),
+    views: await Promise.all(views),
+    hidden: dataOf(await readAll(outputs.hidden)),
+    logits: (await readTensor(outputs.logits)).data,
+    keys: dataOf(await readAll(outputs.keys)),
+    values: dataOf(await readAll(outputs.values)),
   };
-  await compiled.dispose();
+  await program.dispose();
   return result;
+};
+
+/** States of every site, logits of the last token: of the compiled, block-wise decoder over a padded prompt. */
+export const runBlockwise = async (
+  backbone: BackboneV1,
+  prompt: PreparedInputsV1,
+  { views }: BackboneOutputs,
+): Promise<Pick<BackboneOutputs, 'hidden' | 'logits'>> => {
+  const { decoder, config: sizes, weights } = backbone;
+  const programs = new ProgramCache(8);
+  const compiled = new CompiledDecoder({ decoder, sizes, weights, programs });
+  const rows = Float32Array.from(views.flatMap(({ rows: { data } }) => [...data]));
+  const sites = allSites(sizes.layers);
+  const request = { taps: sites, logits: true };
+  const { hidden, logits } = await compiled.forward(padSequence(prompt), rows, request);
+  await programs.dispose();
+  return {
+    hidden: sites.map((site) => hidden[site]!),
+    logits: logits!.subarray(-sizes.vocabularySize),
+  };
 };
 
 /** Slots of the cache beyond the prompt: decoding must not look at them. */
@@ -125,8 +202,7 @@ const toCache = (
 
 interface StepTensors {
   readonly weights: Parameters;
-  readonly keys: Named;
-  readonly values: Named;
+  readonly cache: Readonly<Record<string, LayerCacheV1>>;
   readonly id: Tensor;
   readonly position: Tensor;
   readonly slot: Tensor;
@@ -143,30 +219,32 @@ export const runIncrementally = async (
 ): Promise<Float32Array> => {
   const { kvHeads, headDim } = backbone.config;
   const tokens = prompt.inputIds.length;
-  const cacheSpec = float32(kvHeads, tokens + SPARE_SLOTS, headDim);
-  const cacheSpecs = numbered(outputs.keys.map(() => cacheSpec));
-  const program = ({ weights, keys, values, id, position, slot }: StepTensors) => {
-    const embeddings = backbone.embed(weights, id);
-    const cache = { keys: Object.values(keys), values: Object.values(values) };
-    const inputs = { embeddings, positions: position, cache, cacheSlot: slot };
-    return { last: backbone.decode(weights, inputs, { taps: [], last: true }).last! };
+  const rows = float32(kvHeads, tokens + SPARE_SLOTS, headDim);
+  const program = ({ weights, cache, id, position, slot }: StepTensors) => {
+    const embeddings = backbone.decoder.embed(weights, id);
+    const layers = Object.values(cache);
+    const inputs = { embeddings, positions: position, cache: layers, cacheSlot: slot };
+    const request = { taps: [], last: true };
+    return { last: decodeSequence(backbone.decoder, weights, inputs, request).last! };
   };
   const compiled = await compile(program, {
     weights: backbone.weights,
-    keys: cacheSpecs,
-    values: cacheSpecs,
+    cache: numbered(outputs.keys.map(() => ({ keys: rows, values: rows }))),
     id: int32(1),
     position: int32(prompt.positionRows, 1),
     slot: int32(),
   });
-  const fill = (rows: readonly Float32Array[]) =>
-    numbered(rows.map((row) => toCache(row, kvHeads, tokens, headDim)));
-  const row = (r: number): number => prompt.positions[(r + 1) * tokens - 1]!;
+  const fill = (filled: Float32Array) => toCache(filled, kvHeads, tokens, headDim);
+  const position = (r: number): number => prompt.positions[(r + 1) * tokens - 1]!;
   const { last } = (await compiled.run({
-    keys: fill(outputs.keys),
-    values: fill(outputs.values),
+    cache: numbered(
+      outputs.keys.map((keys, layer) => ({
+        keys: fill(keys),
+        values: fill(outputs.values[layer]!),
+      })),
+    ),
     id: Int32Array.of(prompt.inputIds[tokens - 1]!),
-    position: Int32Array.from({ length: prompt.positionRows }, (_, r) => row(r)),
+    position: Int32Array.from({ length: prompt.positionRows }, (_, r) => position(r)),
     slot: Int32Array.of(tokens - 1),
   })) as unknown as { readonly last: DeviceTensor };
   const values = (await last.read()) as Float32Array;

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type BackboneV1,
+  decodeSequence,
   dptGeometryHead,
+  embedSequence,
   openWeights,
   type Parameters,
   type PreparedInputsV1,
@@ -34,21 +36,24 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const SITES = ['embedding', 'layer:2', 'final'] as const;
+
 /** The same computation, eagerly on tfjs' CPU backend and without padding. */
 function eager(inputs: PreparedInputsV1, p: Parameters = parameters) {
   const rows = inputs.views.map((view) => {
     const pixels = tf.tensor(view.pixelValues, [...view.pixelShape]);
-    return backbone.projectView(p, backbone.encodeView(p, pixels, view.gridThw), view.gridThw);
+    const { features } = backbone.encodeView(p, pixels, view.layout);
+    return backbone.projectView(p, features, view.layout);
   });
-  const ids = tf.tensor1d(inputs.inputIds, 'int32');
-  const embeddings =
-    rows.length === 0
-      ? backbone.embed(p, ids)
-      : backbone.embed(p, ids, tf.tensor1d(inputs.spliceIndex, 'int32'), tf.concat(rows, 0));
+  const { decoder } = backbone;
+  const inputIds = tf.tensor1d(inputs.inputIds, 'int32');
+  const spliceIndex = tf.tensor1d(inputs.spliceIndex, 'int32');
+  const visual = rows.length === 0 ? {} : { spliceIndex, visualRows: tf.concat(rows, 0) };
+  const embeddings = embedSequence(decoder, p, { inputIds, ...visual });
   const positions = tf.tensor2d(inputs.positions, [1, inputs.inputIds.length], 'int32');
-  const request = { taps: [0, 2, 4], last: true };
-  const { hidden, last } = backbone.decode(p, { embeddings, positions }, request);
-  return { hidden, logits: backbone.logits(p, last!) };
+  const request = { taps: SITES, last: true };
+  const { hidden, last } = decodeSequence(decoder, p, { embeddings, positions }, request);
+  return { hidden, logits: decoder.logits(p, last!) };
 }
 
 function expectClose(actual: Float32Array, expected: Tensor) {
@@ -78,15 +83,35 @@ describe('forward', () => {
     ['more tokens than one bucket', layOut([1], [[6, 7]], [2])],
   ])('equals the unpadded computation: %s', async (_, inputs) => {
     const expected = eager(inputs);
-    const { hidden, logits } = await runner.forward(inputs, { layers: [4, 0, 2], logits: true });
-    for (const layer of [0, 2, 4]) expectClose(hidden[layer]!, expected.hidden[layer]!);
+    const sites = SITES.toReversed();
+    const { hidden, logits } = await runner.forward(inputs, { sites, logits: true });
+    for (const site of SITES) expectClose(hidden[site]!, expected.hidden[site]!);
     expectClose(logits!, expected.logits);
   });
 
-  it('refuses a layer that the decoder does not have', async () => {
-    await expect(runner.forward(textOnly, { layers: [5] })).rejects.toMatchObject({
-      code: 'TAP_UNKNOWN',
-    });
+  it.each(['layer:4', 'layer:5', 'vision:2'] as const)(
+    'refuses %s, which is not there',
+    async (site) => {
+      await expect(runner.forward(textOnly, { sites: [site] })).rejects.toMatchObject({
+        code: 'TAP_UNKNOWN',
+      });
+    },
+  );
+
+  it('gives the states of vision encoder and projector by view', async () => {
+    const sites = ['vision:0', 'vision:1', 'projector'] as const;
+    const { views, hidden, logits } = await runner.forward(withViews, { sites });
+    expect([hidden, logits]).toEqual([{}, undefined]);
+    for (const [i, view] of withViews.views.entries()) {
+      const pixels = tf.tensor(view.pixelValues, [...view.pixelShape]);
+      const encoded = backbone.encodeView(parameters, pixels, view.layout, [0, 1]);
+      const rows = backbone.projectView(parameters, encoded.features, view.layout);
+      const expected = [encoded.states[0]!, encoded.states[1]!, rows];
+      for (const [k, site] of sites.entries()) {
+        expect(views[site]![i]!.shape).toEqual(expected[k]!.shape);
+        expectClose(views[site]![i]!.data, expected[k]!);
+      }
+    }
   });
 
   it('takes given parameters instead of those of the files', async () => {
@@ -96,8 +121,9 @@ describe('forward', () => {
     const data = Float32Array.from(value.dataSync());
     const given = { [name]: createTensor({ shape, dtype: 'float32' }, data) };
     const other = new BackboneRunner(backbone, { parameters: given });
-    const { hidden } = await other.forward(withViews, { layers: [4] });
-    expectClose(hidden[4]!, eager(withViews, { ...parameters, [name]: value }).hidden[4]!);
+    const { hidden } = await other.forward(withViews, { sites: ['final'] });
+    const changed = eager(withViews, { ...parameters, [name]: value });
+    expectClose(hidden.final!, changed.hidden.final!);
     await other.dispose();
   });
 });
@@ -178,7 +204,7 @@ describe('predictGeometry', () => {
     );
     const { hidden } = eager(withViews);
     for (const [view, { h, w, tokenIndex }] of withViews.grids.entries()) {
-      const cells = taps.map((layer) =>
+      const cells = [SITES[0], SITES[1], SITES[1], SITES[2]].map((layer) =>
         tf.reshape(tf.gather(hidden[layer]!, tf.tensor1d(tokenIndex, 'int32')), [1, h, w, 16]),
       );
       const expected = heads.doPredict(p, cells, { height: 4, width: 6 });

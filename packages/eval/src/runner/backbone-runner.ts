@@ -1,46 +1,52 @@
 import {
   type BackboneV1,
+  bindWeights,
+  CompiledDecoder,
+  type DecoderCache,
+  type DecoderSite,
+  isViewSite,
   type PreparedInputsV1,
+  padSequence,
+  parseTapSite,
+  roundUp,
   type SpatialCheckpoint,
   SpatialError,
+  siteOfLayer,
+  type TapSite,
+  type ViewInputV1,
+  type ViewSite,
 } from '@spatialsv/core';
-import {
-  type CompiledProgram,
-  type DeviceTensor,
-  ProgramCache,
-  type RunValue,
-  type SpecTree,
-  type Tree,
-} from '@spatialsv/engine';
-import { type GeometryMaps, GeometryRunner } from './geometry-runner.js';
-import {
-  compileForward,
-  compilePrefill,
-  compileStep,
-  compileVision,
-  type ProgramContext,
-} from './runner-programs.js';
-import { CACHE_BUCKET, type PaddedSequence, padSequence, roundUp } from './sequence-layout.js';
+import { type DeviceTensor, ProgramCache, type Tree } from '@spatialsv/engine';
+import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
+import { compileVision, type ProgramContext } from './runner-programs.js';
 import { TokenText } from './token-text.js';
 
 export interface RunnerOptions {
   /** A device of the engine, `cpu` by default. */
   readonly device?: string;
-  /** Compiled programs to keep, 12 by default; one per shape of input. */
+  /** Compiled programs to keep, 24 by default; a decoder needs three per length of a sequence. */
   readonly programs?: number;
   /** Values that replace weights of the checkpoint by name, for example those of a running training. */
   readonly parameters?: Readonly<Record<string, DeviceTensor>>;
 }
 
 export interface ForwardRequest {
-  /** Layers whose hidden states are wanted: 0 = embeddings … L = after the final norm. */
-  readonly layers: readonly number[];
+  /** Sites whose states are wanted. */
+  readonly sites: readonly TapSite[];
   readonly logits?: boolean;
 }
 
+/** States of one view: patches of the vision encoder (P, Cv), or rows of the projector (h·w, C), row-major. */
+export interface ViewStates {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
 export interface ForwardResult {
-  /** (T, C) by layer. */
-  readonly hidden: Readonly<Record<number, Float32Array>>;
+  /** Those of the decoder. */
+  readonly hidden: HiddenStates;
+  /** Those of the views, by site, in the order of the views. */
+  readonly views: Readonly<Partial<Record<ViewSite, readonly ViewStates[]>>>;
   /** (T, K). */
   readonly logits?: Float32Array;
 }
@@ -63,71 +69,88 @@ export interface GenerateResult {
   readonly stoppedBy: 'end-of-turn' | 'length' | 'signal';
 }
 
+/** Slots of a key-value cache come in multiples of this. */
+const CACHE_BUCKET = 64;
+
 type Outputs = Readonly<Record<string, Tree<DeviceTensor>>>;
 
 /**
  * Runs an opened checkpoint: vision encoder and projector per view, hidden states and logits of whole sequences, greedy
  * answers with a key-value cache, and the maps of the 3D heads. Weights stay in their files; programs are compiled once
- * per shape.
+ * per shape, and one program serves all blocks of the decoder.
  */
 export class BackboneRunner {
   readonly backbone: BackboneV1;
   readonly #context: ProgramContext;
   readonly #programs: ProgramCache;
-  readonly #replaced: { readonly vision: Values; readonly decoder: Values };
+  readonly #decoder: CompiledDecoder;
 
   constructor(backbone: BackboneV1, options: RunnerOptions = {}) {
     this.backbone = backbone;
-    this.#programs = new ProgramCache(options.programs ?? 12);
-    const given = options.parameters ?? {};
-    const isVision = (name: string) =>
-      ['vision', 'projector'].includes(backbone.parameterGroup(name));
-    const isDecoder = (name: string) => backbone.parameterGroup(name) === 'language-model';
-    this.#replaced = { vision: pick(given, isVision), decoder: pick(given, isDecoder) };
+    const programs = new ProgramCache(options.programs ?? 24);
+    const { device = 'cpu', parameters: given = {} } = options;
+    const weights = { ...backbone.weights, ...given };
+    const vision = Object.keys(weights).filter(
+      (name) => backbone.parameterGroup(name) !== 'language-model',
+    );
+    this.#programs = programs;
     this.#context = {
       backbone,
-      device: options.device ?? 'cpu',
-      vision: weightSpecs(backbone, given, isVision),
-      decoder: weightSpecs(backbone, given, isDecoder),
+      device,
+      vision: bindWeights(weights, Object.fromEntries(vision.map((name) => [name, name]))),
     };
+    this.#decoder = new CompiledDecoder({
+      decoder: backbone.decoder,
+      sizes: backbone.config,
+      weights,
+      programs,
+      device,
+    });
   }
 
   /** (N, C) rows of all views in order, as the prompt places them. */
   async encodeViews(inputs: PreparedInputsV1): Promise<Float32Array> {
-    const parts: Float32Array[] = [];
-    for (const view of inputs.views) {
-      const key = `vision:${view.gridThw.join()}:${view.pixelShape.join()}`;
-      const { rows } = await this.#programs.use(
-        key,
-        () => compileVision(this.#context, view),
-        (program) => this.#run(program, 'vision', { pixelValues: view.pixelValues }),
-      );
-      parts.push(await take(rows as DeviceTensor));
-    }
-    return concat(parts);
+    return (await this.#encode(inputs, [])).rows;
   }
 
   /**
-   * Hidden states and logits of a whole sequence.
-   * @throws SpatialError TAP_UNKNOWN for a layer that the decoder does not have.
+   * States at any sites, and logits of a whole sequence.
+   * @throws SpatialError TAP_UNKNOWN for a site that the backbone does not have.
    */
   async forward(inputs: PreparedInputsV1, request: ForwardRequest): Promise<ForwardResult> {
-    const sequence = padSequence(inputs);
+    const { config } = this.backbone;
+    const asked = [...new Set(request.sites)].map((site) => parseTapSite(site, config));
+    const encoded = await this.#encode(inputs, asked.filter(isViewSite));
+    const sites = asked.filter((site): site is DecoderSite => !isViewSite(site));
     const logits = request.logits === true;
-    const layers = [...new Set(request.layers)].sort((a, b) => a - b);
-    const key = `forward:${shapeKey(sequence)}:${layers.join()}:${logits}`;
-    const given = await this.#sequenceValues(inputs, sequence);
-    const outputs = await this.#programs.use(
-      key,
-      () => compileForward(this.#context, sequence, layers, logits),
-      (program) => this.#run(program, 'decoder', given),
+    if (sites.length === 0 && !logits) return { hidden: {}, views: encoded.states };
+    const wanted = { taps: sites, logits };
+    const decoded = await this.#decoder.forward(padSequence(inputs), encoded.rows, wanted);
+    return { views: encoded.states, ...decoded };
+  }
+
+  /** Vision encoder and projector of every view: the rows of all of them, and their states by site. */
+  async #encode(inputs: PreparedInputsV1, sites: readonly ViewSite[]) {
+    const rows: Float32Array[] = [];
+    const states: Partial<Record<ViewSite, ViewStates[]>> = {};
+    for (const site of sites) states[site] = [];
+    for (const view of inputs.views) {
+      const outputs = await this.#encodeView(view, sites);
+      rows.push(await take(outputs['rows'] as DeviceTensor));
+      const tapped = (outputs['states'] ?? {}) as Readonly<Record<string, DeviceTensor>>;
+      for (const site of sites) states[site]!.push(await takeStates(tapped[site]!));
+    }
+    return { rows: concat(rows), states };
+  }
+
+  #encodeView(view: ViewInputV1, sites: readonly ViewSite[]): Promise<Outputs> {
+    const { layout, pixelShape, pixelValues } = view;
+    const { values: parameters } = this.#context.vision;
+    return this.#programs.use(
+      `vision:${layout.key}:${pixelShape.join()}:${sites.join()}`,
+      () => compileVision(this.#context, view, sites),
+      async (program) => (await program.run({ parameters, pixelValues })) as Outputs,
     );
-    const { hiddenSize, vocabularySize } = this.backbone.config;
-    const read = async (name: string, columns: number) =>
-      (await take(outputs[name] as DeviceTensor)).slice(0, sequence.tokens * columns);
-    const hidden: Record<number, Float32Array> = {};
-    for (const layer of layers) hidden[layer] = await read(`h${layer}`, hiddenSize);
-    return logits ? { hidden, logits: await read('logits', vocabularySize) } : { hidden };
   }
 
   /** Greedy answer: always the most probable token, until the turn ends. */
@@ -135,19 +158,13 @@ export class BackboneRunner {
     const limit = options.maxNewTokens ?? 128;
     const sequence = padSequence(inputs);
     const capacity = roundUp(Math.max(sequence.length, sequence.tokens + limit), CACHE_BUCKET);
-    // Compiled while the prompt runs; a failure is met at the first step.
-    return this.#programs.useAhead(
-      `step:${capacity}`,
-      () => compileStep(this.#context, capacity),
-      async (stepping) => {
-        const { logits, cache } = await this.#prefill(inputs, sequence, capacity);
-        try {
-          return await this.#continue(inputs, { logits, cache, stepping, limit }, options);
-        } finally {
-          for (const tensor of leaves(cache)) tensor.dispose();
-        }
-      },
-    );
+    const rows = await this.encodeViews(inputs);
+    const { logits, cache } = await this.#decoder.prefill(sequence, rows, capacity);
+    try {
+      return await this.#continue(inputs, { logits, cache, limit }, options);
+    } finally {
+      cache.dispose();
+    }
   }
 
   /**
@@ -156,7 +173,9 @@ export class BackboneRunner {
    */
   async predictGeometry(inputs: PreparedInputsV1, heads: SpatialCheckpoint): Promise<GeometryMaps> {
     requireViews(inputs);
-    const { hidden } = await this.forward(inputs, { layers: heads.taps });
+    const { layers } = this.backbone.config;
+    const sites = heads.taps.map((layer) => siteOfLayer(layer, layers));
+    const { hidden } = await this.forward(inputs, { sites });
     const geometry = new GeometryRunner(this.#context, this.#programs, heads);
     return geometry.predict(inputs.grids, hidden);
   }
@@ -166,29 +185,9 @@ export class BackboneRunner {
     return this.#programs.dispose();
   }
 
-  async #prefill(inputs: PreparedInputsV1, sequence: PaddedSequence, capacity: number) {
-    const key = `prefill:${shapeKey(sequence)}:${capacity}`;
-    const given = await this.#sequenceValues(inputs, sequence);
-    const lastRow = Int32Array.of(sequence.tokens - 1);
-    const outputs = await this.#programs.use(
-      key,
-      () => compilePrefill(this.#context, sequence, capacity),
-      (program) => this.#run(program, 'decoder', { ...given, lastRow }),
-    );
-    return {
-      logits: await take(outputs['logits'] as DeviceTensor),
-      cache: outputs['cache'] as Tree<DeviceTensor>,
-    };
-  }
-
   async #continue(
     inputs: PreparedInputsV1,
-    start: {
-      logits: Float32Array;
-      cache: Tree<DeviceTensor>;
-      stepping: Promise<CompiledProgram>;
-      limit: number;
-    },
+    start: { logits: Float32Array; readonly cache: DecoderCache; readonly limit: number },
     options: GenerateOptions,
   ): Promise<GenerateResult> {
     const answer = new TokenText((ids) => this.backbone.decodeTokens(ids));
@@ -206,69 +205,24 @@ export class BackboneRunner {
       options.onText?.(completed);
       options.onToken?.(answer.ids.length);
       if (answer.ids.length >= start.limit) return finish('length');
-      logits = await this.#step(await start.stepping, inputs, answer.ids, start.cache);
+      logits = await this.#step(inputs, answer.ids, start.cache);
     }
   }
 
   /** Feeds the last new token and returns the logits of the next. */
-  async #step(
-    program: CompiledProgram,
+  #step(
     inputs: PreparedInputsV1,
     ids: readonly number[],
-    cache: Tree<DeviceTensor>,
+    cache: DecoderCache,
   ): Promise<Float32Array> {
     const place = ids.length - 1;
-    const outputs = await this.#run(program, 'decoder', {
-      inputIds: Int32Array.of(ids[place]!),
+    return this.#decoder.step(cache, {
+      id: ids[place]!,
       positions: new Int32Array(inputs.positionRows).fill(inputs.nextPosition + place),
       slot: inputs.inputIds.length + place,
-      cache,
     });
-    return take(outputs['logits'] as DeviceTensor);
-  }
-
-  async #sequenceValues(
-    inputs: PreparedInputsV1,
-    sequence: PaddedSequence,
-  ): Promise<Record<string, RunValue>> {
-    const { inputIds, positions, spliceIndex, visualCapacity } = sequence;
-    if (visualCapacity === 0) return { inputIds, positions };
-    const visualRows = new Float32Array(visualCapacity * this.backbone.config.hiddenSize);
-    visualRows.set(await this.encodeViews(inputs));
-    return { inputIds, positions, spliceIndex, visualRows };
-  }
-
-  async #run(
-    program: CompiledProgram,
-    part: 'vision' | 'decoder',
-    values: Record<string, Tree<RunValue>>,
-  ): Promise<Outputs> {
-    return (await program.run({ ...values, parameters: this.#replaced[part] })) as Outputs;
   }
 }
-
-type Values = Readonly<Record<string, DeviceTensor>>;
-
-const pick = (values: Values, isWanted: (name: string) => boolean): Values =>
-  Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));
-
-function weightSpecs(
-  backbone: BackboneV1,
-  given: Values,
-  isWanted: (name: string) => boolean,
-): SpecTree {
-  const names = Object.keys(backbone.weights).filter(isWanted);
-  return Object.fromEntries(
-    names.map((name) => {
-      const value = given[name];
-      if (value === undefined) return [name, backbone.weights[name]!];
-      return [name, { shape: value.shape, dtype: value.dtype }];
-    }),
-  );
-}
-
-const shapeKey = ({ length, visualCapacity }: PaddedSequence): string =>
-  `${length}:${visualCapacity}`;
 
 /** Values of a result that nobody else needs. */
 async function take(tensor: DeviceTensor): Promise<Float32Array> {
@@ -277,9 +231,8 @@ async function take(tensor: DeviceTensor): Promise<Float32Array> {
   return values;
 }
 
-function leaves(tree: Tree<DeviceTensor>): DeviceTensor[] {
-  if (typeof (tree as DeviceTensor).read === 'function') return [tree as DeviceTensor];
-  return Object.values(tree as Record<string, Tree<DeviceTensor>>).flatMap(leaves);
+async function takeStates(tensor: DeviceTensor): Promise<ViewStates> {
+  return { shape: tensor.shape, data: await take(tensor) };
 }
 
 function concat(parts: readonly Float32Array[]): Float32Array {

@@ -1,4 +1,9 @@
-import type { SpatialCheckpoint, ViewGridV1 } from '@spatialsv/core';
+import {
+  type DecoderSite,
+  type SpatialCheckpoint,
+  siteOfLayer,
+  type ViewGridV1,
+} from '@spatialsv/core';
 import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
 import { compileHeads, type HeadsShape, type ProgramContext } from './runner-programs.js';
 
@@ -30,6 +35,9 @@ const COMPONENTS: Readonly<Record<MapName, number>> = {
   pointConfidence: 1,
 };
 
+/** (T, C) by site. */
+export type HiddenStates = Readonly<Partial<Record<DecoderSite, Float32Array>>>;
+
 /** Runs the heads over tapped hidden states; views of equal grids go through one program. */
 export class GeometryRunner {
   readonly #context: ProgramContext;
@@ -43,13 +51,10 @@ export class GeometryRunner {
   }
 
   /**
-   * @param hidden (T, C) by layer; must hold the taps of the heads.
+   * @param hidden must hold the taps of the heads.
    * @returns maps of all views in order, at the output size of the first view's grid.
    */
-  async predict(
-    grids: readonly ViewGridV1[],
-    hidden: Readonly<Record<number, Float32Array>>,
-  ): Promise<GeometryMaps> {
+  async predict(grids: readonly ViewGridV1[], hidden: HiddenStates): Promise<GeometryMaps> {
     const size = this.#heads.heads.outputSize(grids[0]!);
     const maps: Partial<Record<MapName, Float32Array>> = {};
     for (const views of groupByGrid(grids)) {
@@ -74,17 +79,20 @@ export class GeometryRunner {
   async #run(
     shape: HeadsShape,
     grids: readonly ViewGridV1[],
-    hidden: Readonly<Record<number, Float32Array>>,
+    hidden: HiddenStates,
   ): Promise<Partial<Record<MapName, Float32Array>>> {
     const { heads, taps, parameters } = this.#heads;
     const own = Object.entries(parameters).filter(([name]) => !name.startsWith('spatial.distill.'));
     const shapes = Object.fromEntries(own.map(([name, value]) => [name, value.shape]));
     const key = `heads:${Object.values(shape).join()}:${heads.headId}:${JSON.stringify(heads.options)}`;
-    const channels = this.#context.backbone.config.hiddenSize;
+    const { hiddenSize: channels, layers } = this.#context.backbone.config;
     const inputs = {
       parameters: Object.fromEntries(own.map(([name, value]) => [name, value.data])),
       taps: Object.fromEntries(
-        taps.map((layer, i) => [`t${i}`, gatherCells(hidden[layer]!, grids, channels)]),
+        taps.map((layer, i) => {
+          const states = hidden[siteOfLayer(layer, layers)]!;
+          return [`t${i}`, gatherCells(states, grids, channels)];
+        }),
       ),
     };
     const outputs = await this.#programs.use(

@@ -1,17 +1,16 @@
 import { join } from 'node:path';
 import {
   type BackboneV1,
+  createDecoder,
   createRandom,
   type DecoderConfig,
   type DecoderNames,
-  decode,
-  decoderLogits,
   decoderShapes,
-  embedTokens,
   float32Source,
   openWeights,
   ops,
   type PreparedInputsV1,
+  parameterScope,
   writeSafetensors,
 } from '@spatialsv/core';
 
@@ -59,6 +58,7 @@ export async function makeTestBackbone(folder: string): Promise<BackboneV1> {
     config: {
       ...CONFIG,
       positionRows: 1,
+      visionBlocks: 1,
       endOfTurnIds: [END],
       defaultTaps: [1, 2, 3, 4],
     },
@@ -73,11 +73,14 @@ export async function makeTestBackbone(folder: string): Promise<BackboneV1> {
       throw new Error('the tests lay sequences out themselves');
     },
     decodeTokens: (ids) => ids.map((id) => String.fromCharCode(65 + id)).join(''),
-    encodeView: (p, pixels) => ops.linear(pixels, p['visual.weight']!),
-    projectView: (p, features) => ops.gelu(ops.linear(features, p['visual.merger.weight']!)),
-    embed: (p, ids, splice, rows) => embedTokens(NAMES, p, ids, splice, rows),
-    decode: (p, inputs, request) => decode(CONFIG, NAMES, p, inputs, request),
-    logits: (p, hidden) => decoderLogits(CONFIG, NAMES, p, hidden),
+    encodeView: (p, pixels, _layout, states = []) => {
+      const patches = parameterScope(p).linear('visual', pixels);
+      const all = [patches, ops.gelu(patches)];
+      const asked = states.map((index) => [index, all[index]!]);
+      return { features: all[1]!, states: Object.fromEntries(asked) };
+    },
+    projectView: (p, features) => parameterScope(p).linear('visual.merger', features),
+    decoder: createDecoder(CONFIG, NAMES),
     save: async () => {
       throw new Error('not part of the tests');
     },
@@ -107,7 +110,7 @@ export function layOut(
         Math.sin(i + view),
       ),
       pixelShape: [h * w, PATCH_VALUES],
-      gridThw: [1, h, w] as const,
+      layout: { key: `${h}x${w}` },
     })),
     grids: views.map(([h, w]) => ({
       h,

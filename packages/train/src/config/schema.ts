@@ -104,8 +104,13 @@ export const trainConfigSchema = z.strictObject({
   source: source.prefault({}),
   heads: heads.prefault({}),
   losses: lossConfigSchema.prefault({}),
-  /** Layers whose hidden states feed the heads; the backbone's own four where absent. */
-  taps: z.tuple([count, count, count, count]).optional(),
+  /** Layers whose hidden states feed the heads, as many as they take; the backbone's own where absent. */
+  taps: z.array(count).min(1).optional(),
+  /**
+   * Names of the parameters that are trained, with `*` for anything within a dotted part and `**` for any number of parts;
+   * all of the groups whose rate is above 0 where absent.
+   */
+  trained: z.array(z.string().min(1)).min(1).optional(),
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
   /** Samples per optimiser step, by accumulation. */

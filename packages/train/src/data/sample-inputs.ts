@@ -2,13 +2,16 @@ import {
   type BackboneV1,
   type GeometryHeadModelV1,
   type GeometryLabelsV1,
+  hashFile,
   type LabellerV1,
   type PreparedInputsV1,
+  padSequence,
   poolFeatures,
   type RgbImage,
   readImage,
   type SampleV1,
   type SupervisionRequestV1,
+  type ViewLayoutV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
 import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
@@ -44,9 +47,9 @@ export interface SampleInputsOptions {
   readonly cacheBytes?: number;
 }
 
-/** A prepared sequence without its pixels, and the sizes of its images. */
+/** A prepared sequence without its pixels, with the layouts of its views and the sizes of its images. */
 type Layout = Omit<PreparedInputsV1, 'views'> & {
-  readonly gridThw: readonly (readonly [number, number, number])[];
+  readonly viewLayouts: readonly ViewLayoutV1[];
   readonly imageSizes: readonly { readonly height: number; readonly width: number }[];
 };
 
@@ -64,6 +67,8 @@ export class SampleInputsBuilder {
   readonly #layouts: ByteCache<Layout>;
   readonly #features: ByteCache<Features>;
   readonly #labels: ByteCache<ViewSetLabels>;
+  /** Hashes of image files by path. */
+  readonly #images = new Map<string, Promise<string>>();
 
   constructor(options: SampleInputsOptions) {
     const bytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
@@ -83,8 +88,11 @@ export class SampleInputsBuilder {
     const shape = shapeOf(layout, features, labels);
     const views = <Value>(value: (index: number) => Value) =>
       Object.fromEntries(sample.images.map((_, index) => [`v${index}`, value(index)]));
+    const { inputIds, positions, spliceIndex } = padSequence(layout, shape.tokens);
     const tensors = {
-      ...sequenceTensors(layout, shape.tokens),
+      inputIds,
+      positions,
+      spliceIndex,
       ...(shape.targets > 0 && targetTensors(layout.labels, shape.targets)),
       features: views((index) => features[index]!.data),
       cells: views((index) => layout.grids[index]!.tokenIndex),
@@ -94,7 +102,10 @@ export class SampleInputsBuilder {
     return { shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 };
   }
 
-  /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
+  /**
+   * Pixels are decoded and prepared only when the layout or the features of an image are not at hand. Both are kept by
+   * content: ids and paths of samples may repeat between data sets.
+   */
   async #layoutAndFeatures(sample: SampleV1) {
     let prepared: PreparedInputsV1 | undefined;
     const prepare = async () => {
@@ -102,21 +113,31 @@ export class SampleInputsBuilder {
       prepared ??= await this.#options.backbone.prepare(conversation(sample, images));
       return { prepared, images };
     };
-    const layout = await this.#layouts.get(sample.id, async () => {
+    const hashes = await Promise.all(sample.images.map((image) => this.#hashImage(image)));
+    const key = JSON.stringify([sample.question, sample.answer, hashes]);
+    const layout = await this.#layouts.get(key, async () => {
       const made = await prepare();
       return toLayout(made.prepared, made.images);
     });
     const features: Features[] = [];
-    for (const [index, image] of sample.images.entries()) {
-      const key = `${image}:${layout.gridThw[index]!.join()}`;
+    for (const [index, hash] of hashes.entries()) {
       features.push(
-        await this.#features.get(key, async () => {
+        await this.#features.get(`${hash}:${layout.viewLayouts[index]!.key}`, async () => {
           const { views } = prepared ?? (await prepare()).prepared;
           return this.#options.features.of(views[index]!);
         }),
       );
     }
     return { layout, features };
+  }
+
+  #hashImage(image: string): Promise<string> {
+    const known = this.#images.get(image);
+    if (known !== undefined) return known;
+    const hash = hashFile(image);
+    this.#images.set(image, hash);
+    hash.catch(() => this.#images.delete(image));
+    return hash;
   }
 
   async #labelsOf(sample: SampleV1, layout: Layout): Promise<ViewSetLabels | undefined> {
@@ -139,7 +160,7 @@ function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layo
   const { views, ...rest } = prepared;
   return {
     ...rest,
-    gridThw: views.map(({ gridThw }) => gridThw),
+    viewLayouts: views.map(({ layout }) => layout),
     imageSizes: images.map(({ height, width }) => ({ height, width })),
   };
 }
@@ -160,7 +181,7 @@ function shapeOf(
     positionRows: layout.positionRows,
     targets: targetBucket(targets),
     views: layout.grids.map(({ h, w }, index) => ({
-      gridThw: layout.gridThw[index]!,
+      layout: layout.viewLayouts[index]!,
       h,
       w,
       features: features[index]!.shape,
@@ -168,24 +189,6 @@ function shapeOf(
     geometry: labels !== undefined,
     featureChannels: labels?.distilled?.channels ?? 0,
   };
-}
-
-/** Ids, positions and splice rows, padded behind the sequence, where causal attention keeps padding from being seen. */
-function sequenceTensors(layout: Layout, tokens: number) {
-  const { inputIds, positions, positionRows, spliceIndex, nextPosition } = layout;
-  const length = inputIds.length;
-  const paddedIds = new Int32Array(tokens);
-  paddedIds.set(inputIds);
-  const paddedPositions = new Int32Array(positionRows * tokens).fill(nextPosition);
-  for (let row = 0; row < positionRows; row++) {
-    paddedPositions.set(positions.subarray(row * length, (row + 1) * length), row * tokens);
-  }
-  // Visual rows follow the text rows, of which padding adds some.
-  const splice = Int32Array.from({ length: tokens }, (_, index) => {
-    const row = spliceIndex[index] ?? index;
-    return index < length && row >= length ? row + tokens - length : row;
-  });
-  return { inputIds: paddedIds, positions: paddedPositions, spliceIndex: splice };
 }
 
 /** Row t predicts token t + 1. */

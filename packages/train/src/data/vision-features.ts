@@ -26,7 +26,7 @@ export interface VisionFeaturesOptions {
   readonly folder?: string | undefined;
 }
 
-/** Patch grids whose programs are kept compiled. */
+/** Layouts whose programs are kept compiled. */
 const PROGRAMS = 64;
 
 /** The frozen vision encoder: computes the features of a view, or finds them in the cache folder. */
@@ -50,13 +50,13 @@ export class VisionFeatures {
     return this.#programs.dispose();
   }
 
-  #key({ pixelValues, gridThw }: ViewInputV1): string {
+  #key({ pixelValues, layout }: ViewInputV1): string {
     const bytes = new Uint8Array(
       pixelValues.buffer,
       pixelValues.byteOffset,
       pixelValues.byteLength,
     );
-    return sha256(this.#options.weightsHash, gridThw.join(), bytes);
+    return sha256(this.#options.weightsHash, layout.key, bytes);
   }
 
   async #encode(view: ViewInputV1): Promise<Features> {
@@ -72,14 +72,14 @@ export class VisionFeatures {
     return { data, shape: [shape[0], shape[1]] };
   }
 
-  #compile({ gridThw, pixelShape }: ViewInputV1) {
+  #compile({ layout, pixelShape }: ViewInputV1) {
     const backbone = this.#backbone;
     const frozen = Object.entries(backbone.weights).filter(
       ([name]) => backbone.parameterGroup(name) === 'vision',
     );
     return compile(
       ({ parameters, pixelValues }: { parameters: Parameters; pixelValues: Tensor }) => ({
-        features: backbone.encodeView(parameters, pixelValues, gridThw),
+        features: backbone.encodeView(parameters, pixelValues, layout).features,
       }),
       { parameters: Object.fromEntries(frozen), pixelValues: float32(...pixelShape) },
       { device: this.#options.device, name: 'vision-encoder' },
@@ -94,8 +94,8 @@ export class VisionFeatures {
   }
 }
 
-const programKey = ({ gridThw, pixelShape }: ViewInputV1): string =>
-  `${gridThw.join()}:${pixelShape.join()}`;
+const programKey = ({ layout, pixelShape }: ViewInputV1): string =>
+  `${layout.key}:${pixelShape.join()}`;
 
 async function readFeatures(file: string): Promise<Features | undefined> {
   if ((await stat(file).catch(() => undefined)) === undefined) return undefined;

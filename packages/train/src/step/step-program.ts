@@ -1,6 +1,9 @@
 import {
   type BackboneV1,
+  type DecodedSequence,
+  decodeSequence,
   distillationLoss,
+  embedSequence,
   type GeometryHeadModelV1,
   type GeometryLosses,
   type GeometryTask,
@@ -8,6 +11,7 @@ import {
   type LossConfig,
   type Parameters,
   projectForDistillation,
+  siteOfLayer,
   totalLoss,
 } from '@spatialsv/core';
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
@@ -22,6 +26,7 @@ export interface StepModel {
   readonly backbone: BackboneV1;
   readonly heads: GeometryHeadModelV1;
   readonly losses: LossConfig;
+  /** Tapped layers: 0 = embeddings … L = after the final norm. */
   readonly taps: readonly number[];
 }
 
@@ -103,10 +108,11 @@ export function sampleLosses(
   const hasText = shape.targets > 0 && weights.text > 0;
   const hasFeatures = shape.featureChannels > 0 && weights.distillation > 0;
   const tasks = shape.geometry ? model.heads.tasks.filter((task) => weights[task] > 0) : [];
-  const { hidden, last } = model.backbone.decode(
+  const { hidden, last } = decodeSequence(
+    model.backbone.decoder,
     parameters,
     { embeddings: embedSample(model, shape, parameters, sample), positions: sample.positions },
-    { taps: tasks.length > 0 ? model.taps : [], last: hasText || hasFeatures },
+    { taps: tasks.length > 0 ? tapSites(model) : [], last: hasText || hasFeatures },
   );
   const geometry =
     tasks.length > 0 ? spatialLosses(model, tasks, shape, parameters, hidden, sample) : {};
@@ -119,17 +125,20 @@ export function sampleLosses(
   };
 }
 
+const tapSites = ({ taps, backbone }: StepModel) =>
+  taps.map((layer) => siteOfLayer(layer, backbone.config.layers));
+
 function embedSample(
   { backbone }: StepModel,
   shape: StepShape,
   parameters: Parameters,
-  sample: SampleTensors,
+  { inputIds, spliceIndex, features }: SampleTensors,
 ): Tensor {
-  const rows = shape.views.map((view, index) =>
-    backbone.projectView(parameters, sample.features[`v${index}`]!, view.gridThw),
+  const rows = shape.views.map(({ layout }, index) =>
+    backbone.projectView(parameters, features[`v${index}`]!, layout),
   );
-  const visual = rows.length === 1 ? rows[0]! : tf.concat(rows, 0);
-  return backbone.embed(parameters, sample.inputIds, sample.spliceIndex, visual);
+  const visualRows = rows.length === 1 ? rows[0]! : tf.concat(rows, 0);
+  return embedSequence(backbone.decoder, parameters, { inputIds, spliceIndex, visualRows });
 }
 
 /** Mean cross-entropy over the target tokens (eq. 1). */
@@ -139,7 +148,7 @@ function textLoss(
   last: Tensor,
   sample: SampleTensors,
 ): Tensor {
-  const logits = backbone.logits(parameters, tf.gather(last, sample.targetRows!));
+  const logits = backbone.decoder.logits(parameters, tf.gather(last, sample.targetRows!));
   return ops.crossEntropySum(logits, sample.targets!, sample.targetWeights!);
 }
 
@@ -161,13 +170,13 @@ function spatialLosses(
   tasks: readonly GeometryTask[],
   shape: StepShape,
   parameters: Parameters,
-  hidden: Readonly<Record<number, Tensor>>,
+  hidden: DecodedSequence['hidden'],
   sample: SampleTensors,
 ): GeometryLosses {
   const total: Record<string, Tensor> = {};
   for (const group of gridGroups(shape.views)) {
     const { share, ...targets } = sample.labels![group.name]!;
-    const taps = model.taps.map((layer) => gatherGrid(hidden[layer]!, group, sample));
+    const taps = tapSites(model).map((site) => gatherGrid(hidden[site]!, group, sample));
     const size = model.heads.outputSize(group);
     const prediction = model.heads.doPredict(parameters, taps, size, tasks);
     const losses = geometryLosses(model.losses, prediction, {

@@ -1,6 +1,8 @@
+import { roundUp, TOKEN_BUCKET, type ViewLayoutV1 } from '@spatialsv/core';
+
 /** One view as a step program sees it. */
 export interface ViewShape {
-  readonly gridThw: readonly [number, number, number];
+  readonly layout: ViewLayoutV1;
   /** Feature grid. */
   readonly h: number;
   readonly w: number;
@@ -44,13 +46,11 @@ export function gridGroups(views: readonly { h: number; w: number }[]): readonly
 }
 
 /** Key of a program in the cache. */
-export const stepKey = (shape: StepShape): string => JSON.stringify(shape);
+export const stepKey = ({ views, ...shape }: StepShape): string =>
+  JSON.stringify({ ...shape, views: views.map(({ layout, ...view }) => [layout.key, view]) });
 
-/** Text lengths are rounded up to multiples of this, so that few programs serve all samples. */
-const TOKEN_BUCKET = 32;
+/** Numbers of tokens and targets are rounded up, so that few programs serve all samples. */
 const TARGET_BUCKET = 16;
 
 export const tokenBucket = (tokens: number): number => roundUp(tokens, TOKEN_BUCKET);
 export const targetBucket = (targets: number): number => roundUp(targets, TARGET_BUCKET);
-
-const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;

@@ -2,21 +2,19 @@ import { join } from 'node:path';
 import {
   type BackboneV1,
   type ConversationV1,
+  createDecoder,
   createRandom,
   type DecoderConfig,
-  decode,
-  decoderLogits,
   decoderShapes,
-  embedTokens,
   float32Source,
   openWeights,
   type PreparedInputsV1,
+  parameterScope,
   type RgbImage,
   saveCheckpoint,
   saveWeights,
   writeFileAtomic,
 } from '@spatialsv/core';
-import { ops } from '@spatialsv/engine';
 
 /** The smallest backbone with every part that training touches: a linear "vision encoder", a projector, two blocks. */
 const NAMES = { model: 'model', head: 'lm_head.weight' };
@@ -68,6 +66,7 @@ export async function openToyBackbone(folder: string): Promise<BackboneV1> {
     config: {
       ...CONFIG,
       positionRows: 1,
+      visionBlocks: 0,
       endOfTurnIds: [END_TOKEN],
       defaultTaps: [0, 1, 1, 2],
     },
@@ -78,11 +77,13 @@ export async function openToyBackbone(folder: string): Promise<BackboneV1> {
     },
     prepare: async (conversation) => prepare(conversation),
     decodeTokens: (ids) => String.fromCharCode(...ids),
-    encodeView: (parameters, pixels) => ops.linear(pixels, parameters[VISION]!),
-    projectView: (parameters, features) => ops.linear(features, parameters[PROJECTOR]!),
-    embed: (parameters, ids, splice, rows) => embedTokens(NAMES, parameters, ids, splice, rows),
-    decode: (parameters, inputs, request) => decode(CONFIG, NAMES, parameters, inputs, request),
-    logits: (parameters, hidden) => decoderLogits(CONFIG, NAMES, parameters, hidden),
+    encodeView: (parameters, pixels, _layout, states = []) => {
+      const features = parameterScope(parameters).linear('visual.patch', pixels);
+      return { features, states: Object.fromEntries(states.map((index) => [index, features])) };
+    },
+    projectView: (parameters, features) =>
+      parameterScope(parameters).linear('visual.merger', features),
+    decoder: createDecoder(CONFIG, NAMES),
     save: (target, replaced) => saveCheckpoint(reader, target, replaced),
   };
 }
@@ -106,7 +107,7 @@ function prepare({ images, question, answer }: ConversationV1): PreparedInputsV1
     views: images.map((image) => ({
       pixelValues: cellMeans(image),
       pixelShape: [cells, PATCH_VALUES],
-      gridThw: [1, GRID, GRID],
+      layout: { key: `${GRID}x${GRID}` },
     })),
     grids: images.map(({ height, width }, view) => ({
       h: GRID,

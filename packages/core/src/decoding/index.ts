@@ -1,0 +1,22 @@
+export { type BlockGradients, blockGradients, compileBlockGradients } from './block-gradients.js';
+export {
+  CompiledDecoder,
+  type CompiledDecoderOptions,
+  type DecodedStates,
+  type DecoderCache,
+  type NextToken,
+} from './compiled-decoder.js';
+export {
+  type DecodedSequence,
+  type DecodeInputs,
+  type DecodeRequest,
+  decodeSequence,
+  embedSequence,
+  neededLayers,
+  type SequenceTensors,
+} from './decode-sequence.js';
+export { layerNames, layerParameters } from './layer-parameters.js';
+export type { DecoderSizes, LayerProgramContext } from './layer-programs.js';
+export { type PaddedSequence, padSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
+export { isViewSite, layerOfSite, parseTapSite, siteIndex, siteOfLayer } from './tap-sites.js';
+export { bindWeights, type Weight, type WeightBinding, type Weights } from './weight-binding.js';
