@@ -174,6 +174,7 @@ export {
   encodePng,
   type PngLayout,
   readImage,
+  readImageBytes,
   resizeArea,
   resizeBicubic,
   resizeCubic,

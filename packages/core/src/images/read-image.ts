@@ -107,19 +107,22 @@ export const decodeImage = async (
 };
 
 /**
- * Reads an image file as {@link decodeImage} does.
- * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
+ * Content of an image file, for {@link decodeImage}: what is hashed and what is decoded are then the same bytes.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID.
  */
-export const readImage = async (
-  path: string,
-  options: ReadImageOptions = {},
-): Promise<RgbImage> => {
+export const readImageBytes = async (path: string): Promise<Uint8Array> => {
   const file = await resolveFile(
     path,
     'Check the path of the image; relative paths start at the working folder.',
   );
-  const bytes = await readFile(file).catch((error: unknown) => {
+  return readFile(file).catch((error: unknown) => {
     throw unreadable(path, error);
   });
-  return decodeImage(bytes, path, options);
 };
+
+/**
+ * Reads an image file as {@link decodeImage} does.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
+ */
+export const readImage = async (path: string, options: ReadImageOptions = {}): Promise<RgbImage> =>
+  decodeImage(await readImageBytes(path), path, options);

@@ -1,16 +1,22 @@
+import { SpatialError } from '../errors.js';
 import { hashFile } from '../hash-files.js';
 import { readImage } from '../images/index.js';
 import type { LabelledImage } from '../label-store/index.js';
 
-/** What a label store notes of images. Every file is read once, however many view sets it belongs to. */
+/** What a label store notes of images. A file is looked at once, however many view sets it belongs to. */
 export interface ImageFacts {
-  /** @throws SpatialError FILE_MISSING | FILE_INVALID. */
+  /** SHA-256 of a file when it was first asked for. @throws SpatialError FILE_MISSING | FILE_INVALID. */
   hash(path: string): Promise<string>;
   /**
    * Decodes each image in turn, so that a broken file is found whether or not a source looks at its pixels.
    * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
    */
   describe(paths: readonly string[]): Promise<LabelledImage[]>;
+  /**
+   * Reads files again: what a source made of them belongs to the hashes only if nobody has replaced them meanwhile.
+   * @throws SpatialError DATA_INVALID | FILE_MISSING | FILE_INVALID.
+   */
+  requireUnchanged(paths: readonly string[]): Promise<void>;
 }
 
 export const createImageFacts = (): ImageFacts => {
@@ -25,7 +31,11 @@ export const createImageFacts = (): ImageFacts => {
     }
     return images;
   };
-  return { hash, describe };
+  const requireUnchanged = async (paths: readonly string[]) => {
+    for (const path of paths)
+      if ((await hashFile(path)) !== (await hash(path))) throw changed(path);
+  };
+  return { hash, describe, requireUnchanged };
 };
 
 const remember = <Value>(
@@ -42,3 +52,10 @@ const sizeOf = async (path: string): Promise<Pick<LabelledImage, 'width' | 'heig
   const { width, height } = await readImage(path);
   return { width, height };
 };
+
+const changed = (path: string): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${path}: the file was replaced while its labels were made`,
+    hint: 'Nothing was stored for it. Label again once the images no longer change.',
+  });

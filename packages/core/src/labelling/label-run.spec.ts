@@ -8,7 +8,7 @@ import { createClaimOwner, LabelStore } from '../label-store/index.js';
 import { createRandom } from '../random.js';
 import type { GeometryLabelsV1, LabellerV1 } from '../spec.js';
 import { type LabelRunRequest, labelViewSets } from './label-run.js';
-import type { ViewSet } from './view-sets.js';
+import { type ViewSet, viewSetsOfSamples } from './view-sets.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-labelling-'));
 const pictures = Array.from({ length: 6 }, (_, i) => join(root, `${i}.png`));
@@ -99,6 +99,29 @@ describe('labelViewSets', () => {
     ]);
     expect(first.provenance).toEqual(labeller.provenance);
     expect(first.labels.depth).toEqual(wall(2, 2).depth);
+  });
+
+  it('stores nothing for an image that is replaced while it is labelled', async () => {
+    const store = await newStore();
+    const image = join(root, 'replaced.png');
+    const fill = (value: number) =>
+      writePng(image, new Uint8Array(3).fill(value), { width: 1, height: 1, channels: 3 });
+    await fill(1);
+    const replacing = toy(async ({ images }) => {
+      await fill(2);
+      return wall(images.length, 2);
+    });
+    const result = await run(store, replacing, { sets: [{ images: [image] }] });
+    expect(result).toMatchObject({ written: 0, failures: [{ code: 'DATA_INVALID' }] });
+    expect(result.failures[0]!.message).toContain(image);
+    expect(store.count).toBe(0);
+  });
+
+  it('labels the images of every sample, whatever their ids are', async () => {
+    const store = await newStore();
+    const samples = sets.map(({ images }) => ({ id: 'same', images }));
+    const result = await run(store, toy(), { sets: viewSetsOfSamples(samples) });
+    expect(result).toMatchObject({ sets: 3, written: 3 });
   });
 
   it('passes over what is there, and replaces it when forced', async () => {

@@ -206,6 +206,11 @@ class LabelRun {
     const request = { images: task.images, ...this.#size(), ...(signal && { signal }) };
     const labels = await this.#attempt('source', task, () => labeller.doSupervise(request));
     if (labels === undefined) return 'failed';
+    const unchanged = await this.#attempt('image', task, async () => {
+      await this.#facts.requireUnchanged(task.images);
+      return true;
+    });
+    if (unchanged === undefined) return 'failed';
     const { provenance } = labeller;
     const stored = { labels, provenance, images, createdAt: new Date().toISOString() };
     const checked = await this.#attempt('labels', task, async () => requireStorable(stored));

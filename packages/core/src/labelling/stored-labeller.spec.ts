@@ -78,6 +78,16 @@ describe('labels of a store', () => {
       expect(await labeller.doSupervise({ images: [moved] })).toEqual(wall(4, 6, false));
     }));
 
+  it('are not those of a picture that lay at the same path before', () =>
+    withStore([{}], async (store, image) => {
+      const labeller = storedLabeller(store, 'toy');
+      await labeller.doSupervise({ images: [image] });
+      await writeFile(image, 'another picture');
+      await expect(labeller.doSupervise({ images: [image] })).rejects.toMatchObject({
+        code: 'DATA_INVALID',
+      });
+    }));
+
   it('say whether they have features', async () => {
     await withStore([{}], async (store) =>
       expect(storedLabeller(store).provides).not.toContain('feature'),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SpatialError } from '../errors.js';
+import { hashFile } from '../hash-files.js';
 import { LabelStore, type LabelSummary } from '../label-store/index.js';
 import type {
   GeometryFieldV1,
@@ -7,7 +8,6 @@ import type {
   LabelProvenanceV1,
   SupervisionRequestV1,
 } from '../spec.js';
-import { createImageFacts } from './image-facts.js';
 
 /** What a labeller reads of a store. */
 export type ReadableLabelStore = Pick<LabelStore, 'folder' | 'keys' | 'summary' | 'read'>;
@@ -21,7 +21,6 @@ export type ReadableLabelStore = Pick<LabelStore, 'folder' | 'keys' | 'summary' 
  */
 export function storedLabeller(store: ReadableLabelStore, source?: string): LabellerV1 {
   const { provenance, provides, sets } = onlyKind(store.folder, kindsOf(store), source);
-  const facts = createImageFacts();
   return {
     sourceId: provenance.source,
     provides,
@@ -29,7 +28,7 @@ export function storedLabeller(store: ReadableLabelStore, source?: string): Labe
     dispose: async () => undefined,
     async doSupervise({ images, signal, ...size }) {
       signal?.throwIfAborted();
-      const hashes = await Promise.all(images.map((image) => facts.hash(image)));
+      const hashes = await Promise.all(images.map(hashFile));
       const key = choose(sets.get(setName(hashes)) ?? [], size);
       const stored = key === undefined ? undefined : store.read(key);
       if (stored !== undefined) return stored.labels;

@@ -1,58 +1,119 @@
-import { cp, mkdir } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dptGeometryHead, type SampleV1 } from '@spatialsv/core';
-import { withTemporaryFolder } from '@spatialsv/core/testing';
+import { type BackboneV1, type SampleV1, writePng } from '@spatialsv/core';
 import { openToyBackbone, writeToyCheckpoint } from '../testing/toy-backbone.js';
-import { writeToyDataset } from '../testing/toy-data.js';
+import { toySource } from '../testing/toy-data.js';
 import { SampleInputsBuilder } from './sample-inputs.js';
 import { VisionFeatures } from './vision-features.js';
 
-interface Tensors {
-  readonly inputIds: Int32Array;
-  readonly features: Readonly<Record<string, Float32Array>>;
-}
+jest.setTimeout(180_000);
 
-/** Inputs of samples, built by one builder, one after the other. */
-const buildAll = (samplesOf: (folder: string) => Promise<readonly SampleV1[]>) =>
-  withTemporaryFolder(async (folder) => {
-    await mkdir(join(folder, 'model'));
-    await writeToyCheckpoint(join(folder, 'model'), 1);
-    await writeToyDataset(folder, 2);
-    const backbone = await openToyBackbone(join(folder, 'model'));
-    const features = new VisionFeatures(backbone, { device: 'cpu', weightsHash: '' });
-    const heads = dptGeometryHead.configure({ preset: 'tiny' });
-    const builder = new SampleInputsBuilder({ backbone, features, heads });
-    const built: Tensors[] = [];
-    for (const sample of await samplesOf(folder))
-      built.push((await builder.build(sample)).tensors as unknown as Tensors);
-    await features.dispose();
-    return built;
+const folder = mkdtempSync(join(tmpdir(), 'sample-inputs-'));
+const picture = join(folder, 'a.png');
+const other = join(folder, 'b.png');
+let backbone: BackboneV1;
+let features: VisionFeatures;
+const labelled: (readonly string[])[] = [];
+
+/** A picture of one grey. */
+const paint = (path: string, grey: number) =>
+  writePng(path, new Uint8Array(3 * 8 * 8).fill(grey), { height: 8, width: 8, channels: 3 });
+
+beforeAll(async () => {
+  await writeToyCheckpoint(folder, 1);
+  backbone = await openToyBackbone(folder);
+  const cache = join(folder, 'features');
+  features = new VisionFeatures(backbone, { device: 'cpu', weightsHash: '', folder: cache });
+});
+beforeEach(async () => {
+  labelled.length = 0;
+  await paint(picture, 10);
+  await paint(other, 200);
+});
+afterAll(async () => {
+  await features.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+const source = {
+  ...toySource,
+  doSupervise: (request: { readonly images: readonly string[] }) => {
+    labelled.push(request.images);
+    return toySource.doSupervise(request);
+  },
+};
+
+const newBuilder = () =>
+  new SampleInputsBuilder({
+    backbone,
+    features,
+    heads: { outputSize: () => ({ height: 4, width: 4 }) },
+    source,
   });
 
-describe('SampleInputsBuilder', () => {
-  it('keeps texts by content: samples of two data sets may have one id', async () => {
-    const [first, second, again] = await buildAll(async (folder) => {
-      const sample = { id: 'q0', images: [join(folder, '0-a.png')], answer: 'A' };
-      return ['what is left', 'what is right', 'what is left'].map((question) => ({
-        ...sample,
-        question,
-      }));
-    });
-    expect(second!.inputIds).not.toEqual(first!.inputIds);
-    expect(again!.inputIds).toEqual(first!.inputIds);
+const sample = (change: Partial<SampleV1> = {}): SampleV1 => ({
+  id: 'q0',
+  images: [picture],
+  question: 'where',
+  answer: 'left',
+  ...change,
+});
+
+describe('samples with one id', () => {
+  it('keep their own question and answer', async () => {
+    const builder = newBuilder();
+    await builder.build(sample());
+    for (const change of [{ question: 'what' }, { answer: 'right' }]) {
+      const { tensors, shape } = await builder.build(sample(change));
+      const alone = await newBuilder().build(sample(change));
+      expect(tensors).toEqual(alone.tensors);
+      expect(shape).toEqual(alone.shape);
+    }
   });
 
-  it('keeps features by content: equal pictures under two paths, another one under the same id', async () => {
-    const [first, copied, other] = await buildAll(async (folder) => {
-      await cp(join(folder, '0-a.png'), join(folder, 'copy.png'));
-      return ['0-a.png', 'copy.png', '1-b.png'].map((name) => ({
-        id: 'q0',
-        images: [join(folder, name)],
-        question: 'where',
-        answer: 'A',
-      }));
-    });
-    expect(copied!.features).toEqual(first!.features);
-    expect(other!.features).not.toEqual(first!.features);
+  it('keep their own pictures, also another number of them', async () => {
+    const builder = newBuilder();
+    await builder.build(sample());
+    for (const images of [[other], [picture, other]]) {
+      const built = await builder.build(sample({ images }));
+      expect(built.tensors).toEqual((await newBuilder().build(sample({ images }))).tensors);
+    }
+  });
+});
+
+describe('equal pictures', () => {
+  it('are encoded once, wherever they lie', async () => {
+    const copy = join(folder, 'copy.png');
+    await paint(copy, 10);
+    const encode = jest.spyOn(features, 'of');
+    const builder = newBuilder();
+    const first = await builder.build(sample());
+    const copied = await builder.build(sample({ images: [copy] }));
+    expect(encode).toHaveBeenCalledTimes(1);
+    expect(copied.tensors).toEqual(first.tensors);
+    encode.mockRestore();
+  });
+});
+
+describe('a picture that is replaced under its path', () => {
+  it('is seen as it is now, and labelled again', async () => {
+    const builder = newBuilder();
+    const before = await builder.build(sample());
+    await paint(picture, 240);
+    const after = await builder.build(sample());
+    expect(after.tensors).not.toEqual(before.tensors);
+    expect(after.tensors).toEqual((await newBuilder().build(sample())).tensors);
+    expect(labelled.length).toBe(3);
+  });
+
+  it('is taken from the caches as long as it is the same', async () => {
+    const builder = newBuilder();
+    const prepare = jest.spyOn(backbone, 'prepare');
+    const first = await builder.build(sample());
+    expect((await builder.build(sample({ id: 'q9' }))).tensors).toEqual(first.tensors);
+    expect(prepare).toHaveBeenCalledTimes(1);
+    expect(labelled.length).toBe(1);
+    prepare.mockRestore();
   });
 });

@@ -1,14 +1,14 @@
 import {
   type BackboneV1,
+  decodeImage,
   type GeometryHeadModelV1,
   type GeometryLabelsV1,
-  hashFile,
   type LabellerV1,
   type PreparedInputsV1,
   padSequence,
   poolFeatures,
   type RgbImage,
-  readImage,
+  readImageBytes,
   type SampleV1,
   type SupervisionRequestV1,
   type ViewLayoutV1,
@@ -23,6 +23,7 @@ import {
   tokenBucket,
 } from '../step/step-shape.js';
 import { ByteCache } from './byte-cache.js';
+import { sha256 } from './sha256.js';
 import type { Features, VisionFeatures } from './vision-features.js';
 
 /** Everything that a step program takes for one sample. */
@@ -61,14 +62,15 @@ interface ViewSetLabels {
 
 const DEFAULT_CACHE_BYTES = 1 << 29;
 
-/** Turns samples into inputs of the step program, keeping what samples share: features of an image, labels of a view set. */
+/**
+ * Turns samples into inputs of the step program, keeping what samples share: features of an image, labels of a view set.
+ * What is kept is found by content: ids may repeat, and a picture may be replaced under its path.
+ */
 export class SampleInputsBuilder {
   readonly #options: SampleInputsOptions;
   readonly #layouts: ByteCache<Layout>;
   readonly #features: ByteCache<Features>;
   readonly #labels: ByteCache<ViewSetLabels>;
-  /** Hashes of image files by path. */
-  readonly #images = new Map<string, Promise<string>>();
 
   constructor(options: SampleInputsOptions) {
     const bytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
@@ -83,8 +85,9 @@ export class SampleInputsBuilder {
    * @throws SpatialError as reading images, the backbone and the source do.
    */
   async build(sample: SampleV1, withLabels = true): Promise<SampleInputs> {
-    const { layout, features } = await this.#layoutAndFeatures(sample);
-    const labels = withLabels ? await this.#labelsOf(sample, layout) : undefined;
+    const pictures = await Promise.all(sample.images.map(readPicture));
+    const { layout, features } = await this.#layoutAndFeatures(sample, pictures);
+    const labels = withLabels ? await this.#labelsOf(pictures, layout) : undefined;
     const shape = shapeOf(layout, features, labels);
     const views = <Value>(value: (index: number) => Value) =>
       Object.fromEntries(sample.images.map((_, index) => [`v${index}`, value(index)]));
@@ -102,25 +105,20 @@ export class SampleInputsBuilder {
     return { shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 };
   }
 
-  /**
-   * Pixels are decoded and prepared only when the layout or the features of an image are not at hand. Both are kept by
-   * content: ids and paths of samples may repeat between data sets.
-   */
-  async #layoutAndFeatures(sample: SampleV1) {
+  /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
+  async #layoutAndFeatures(sample: SampleV1, pictures: readonly Picture[]) {
     let prepared: PreparedInputsV1 | undefined;
     const prepare = async () => {
-      const images = await Promise.all(sample.images.map((image) => readImage(image)));
+      const images = await Promise.all(pictures.map(({ bytes, path }) => decodeImage(bytes, path)));
       prepared ??= await this.#options.backbone.prepare(conversation(sample, images));
       return { prepared, images };
     };
-    const hashes = await Promise.all(sample.images.map((image) => this.#hashImage(image)));
-    const key = JSON.stringify([sample.question, sample.answer, hashes]);
-    const layout = await this.#layouts.get(key, async () => {
+    const layout = await this.#layouts.get(contentKey(sample, pictures), async () => {
       const made = await prepare();
       return toLayout(made.prepared, made.images);
     });
     const features: Features[] = [];
-    for (const [index, hash] of hashes.entries()) {
+    for (const [index, { hash }] of pictures.entries()) {
       features.push(
         await this.#features.get(`${hash}:${layout.viewLayouts[index]!.key}`, async () => {
           const { views } = prepared ?? (await prepare()).prepared;
@@ -131,25 +129,39 @@ export class SampleInputsBuilder {
     return { layout, features };
   }
 
-  #hashImage(image: string): Promise<string> {
-    const known = this.#images.get(image);
-    if (known !== undefined) return known;
-    const hash = hashFile(image);
-    this.#images.set(image, hash);
-    hash.catch(() => this.#images.delete(image));
-    return hash;
-  }
-
-  async #labelsOf(sample: SampleV1, layout: Layout): Promise<ViewSetLabels | undefined> {
+  async #labelsOf(
+    pictures: readonly Picture[],
+    layout: Layout,
+  ): Promise<ViewSetLabels | undefined> {
     const { source, heads, labelSize } = this.#options;
     if (source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
-    return this.#labels.get(`${sample.images.join('\n')}:${grids}`, async () => {
-      const labels = await source.doSupervise({ images: sample.images, ...labelSize });
+    // By path as well: a source may find what it knows of a picture beside its file.
+    const key = JSON.stringify([pictures.map(({ path, hash }) => [path, hash]), grids]);
+    return this.#labels.get(key, async () => {
+      const images = pictures.map(({ path }) => path);
+      const labels = await source.doSupervise({ images, ...labelSize });
       return viewSetLabels(learnableLabels(labels, source.sourceId), layout, heads);
     });
   }
 }
+
+/** An image file as it is now. */
+interface Picture {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes. */
+  readonly hash: string;
+}
+
+async function readPicture(path: string): Promise<Picture> {
+  const bytes = await readImageBytes(path);
+  return { path, bytes, hash: sha256(bytes) };
+}
+
+/** Equal for samples whose prepared sequences are equal. */
+const contentKey = ({ question, answer }: SampleV1, pictures: readonly Picture[]): string =>
+  sha256(JSON.stringify([question, answer, pictures.map(({ hash }) => hash)]));
 
 function conversation(sample: SampleV1, images: readonly RgbImage[]) {
   const { question = '', answer } = sample;
