@@ -1,7 +1,8 @@
 import { copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { SpatialError } from './errors.js';
-import { resolveFile, unreadable } from './files.js';
+import { listIfThere, resolveFile, unreadable } from './files.js';
+import { hashFiles } from './hash-files.js';
 import { isJsonObject, type JsonObject } from './json.js';
 import type { SafetensorsReader } from './safetensors/reader.js';
 import { replaceWeights, saveWeights } from './safetensors/writer.js';
@@ -71,6 +72,20 @@ export const readCheckpointConfig = (folder: string): Promise<JsonObject> =>
 
 const isWeightFile = (name: string): boolean =>
   /\.(safetensors|bin|pt|pth|gguf|onnx)$/.test(name) || name.endsWith('.index.json');
+
+/** What makes a prompt of a conversation: configuration, tokenizer, chat template, preprocessing. */
+const isPromptFile = (name: string): boolean =>
+  /\.(json|jinja|txt|model|tiktoken)$/.test(name) && !isWeightFile(name) && !name.startsWith('.');
+
+/**
+ * SHA-256 of the files of a checkpoint folder, weights aside, that decide what a model is given for a conversation. Equal in
+ * any folder.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID.
+ */
+export const hashPromptFiles = async (folder: string): Promise<string> => {
+  const names = (await listIfThere(folder)).filter(isPromptFile).sort();
+  return hashFiles(names.map((name) => ({ name, path: path.join(folder, name) })));
+};
 
 /** Copies everything but weights: configuration, tokenizer, templates, remote-code modules. */
 const copyOtherFiles = async (from: string, to: string): Promise<void> => {

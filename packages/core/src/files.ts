@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import {
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { SpatialError } from './errors.js';
 
@@ -67,12 +78,81 @@ const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> =>
   }
 };
 
-/** Makes a new name in a folder durable; file systems that cannot sync a folder (Windows) keep their own promise. */
-export const syncFolder = async (folder: string): Promise<void> => {
-  const handle = await open(folder, 'r').catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
+/** What systems say that cannot flush a folder (Windows, some network file systems). */
+const CANNOT_SYNC = ['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF'];
+
+/** Makes names in a folder durable; file systems that cannot flush a folder keep their own promise. */
+export const syncFolder = (folder: string): Promise<void> =>
+  sync(folder, 'r').catch((error: unknown) => {
+    if (!isCode(error, ...CANNOT_SYNC)) throw error;
+  });
+
+/** Makes the content of a file durable. */
+export const syncFile = (file: string): Promise<void> =>
+  // Windows flushes what is open to write only.
+  sync(file, process.platform === 'win32' ? 'r+' : 'r');
+
+const sync = async (name: string, flags: string): Promise<void> => {
+  const handle = await open(name, flags);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 };
+
+/** {@link syncFile} and {@link syncFolder} of everything in a folder. */
+const syncTree = async (folder: string): Promise<void> => {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const name = path.join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(name);
+    else if (entry.isFile()) await syncFile(name);
+  }
+  await syncFolder(folder);
+};
+
+/** Makes a folder and those above it; new ones are durable. */
+export const makeFolder = async (folder: string): Promise<void> => {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  const top = path.dirname(first);
+  for (let at = path.resolve(folder); at !== top && at !== path.dirname(at); at = path.dirname(at))
+    await syncFolder(path.dirname(at));
+};
+
+const isAbsent = (error: unknown): boolean => isCode(error, 'ENOENT', 'ENOTDIR');
+
+/**
+ * Text of a file that need not be there.
+ * @throws SpatialError FILE_INVALID for a file that is there and cannot be read.
+ */
+export const readTextIfThere = (file: string): Promise<string | undefined> =>
+  readFile(file, 'utf8').catch((error: unknown) => {
+    if (isAbsent(error)) return undefined;
+    throw unreadable(file, error);
+  });
+
+/**
+ * Names in a folder that need not be there.
+ * @throws SpatialError FILE_INVALID for a folder that is there and cannot be read.
+ */
+export const listIfThere = (folder: string): Promise<readonly string[]> =>
+  readdir(folder).catch((error: unknown) => {
+    if (isAbsent(error)) return [];
+    throw unreadable(folder, error);
+  });
+
+/** Removes what an earlier failure left; that it cannot be removed is no news beside the failure. */
+const discard = (name: string): Promise<void> =>
+  rm(name, { recursive: true, force: true }).catch(() => undefined);
+
+const temporaryOf = (file: string): string =>
+  path.join(
+    path.dirname(file),
+    `.${path.basename(file)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`,
+  );
+
+const TEMPORARY = /^\..+\.\d+\.[0-9a-f]{12}\.tmp$/;
 
 /**
  * Writes a file so that a crash at any moment leaves either the old or the whole new content: temporary file in the
@@ -82,19 +162,15 @@ export const writeFileAtomic = async (
   file: string,
   content: Uint8Array | string | AsyncIterable<Uint8Array>,
 ): Promise<void> => {
-  const folder = path.dirname(file);
-  const temporary = path.join(
-    folder,
-    `.${path.basename(file)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`,
-  );
+  const temporary = temporaryOf(file);
   try {
     await writeDurably(temporary, content);
     await rename(temporary, file);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await discard(temporary);
     throw error;
   }
-  await syncFolder(folder);
+  await syncFolder(path.dirname(file));
 };
 
 const writeDurably = async (
@@ -110,4 +186,86 @@ const writeDurably = async (
   } finally {
     await handle.close();
   }
+};
+
+/** What a folder is called while it is written, while another one takes its place, and while it is removed. */
+const INCOMPLETE = '.incomplete';
+const REPLACED = '.replaced';
+const REMOVED = '.removed';
+
+/**
+ * Writes a folder so that a crash at any moment leaves the old or the whole new one, after {@link recoverFolders}: beside
+ * its place, flushed to disk with everything in it, renamed. The old one goes last.
+ * @param write fills the folder that it is given. One process at a time may write a folder.
+ */
+export const writeFolderAtomic = async (
+  folder: string,
+  write: (temporary: string) => Promise<void>,
+): Promise<void> => {
+  const temporary = `${folder}${INCOMPLETE}`;
+  const parent = path.dirname(folder);
+  await makeFolder(parent);
+  await recoverFolders(parent);
+  try {
+    await mkdir(temporary);
+    await write(temporary);
+    await syncTree(temporary);
+    await exchange(temporary, folder);
+  } catch (error) {
+    await discard(temporary);
+    throw error;
+  }
+  await syncFolder(parent);
+  await rm(`${folder}${REPLACED}`, { recursive: true, force: true });
+};
+
+/** Puts a complete folder into its place; where that fails, the one that was there goes back. */
+const exchange = async (complete: string, folder: string): Promise<void> => {
+  const replaced = `${folder}${REPLACED}`;
+  await rename(folder, replaced).catch((error: unknown) => {
+    if (!isAbsent(error)) throw error;
+  });
+  try {
+    await rename(complete, folder);
+  } catch (error) {
+    await rename(replaced, folder).catch(() => undefined);
+    throw error;
+  }
+};
+
+/** Removes a folder so that a crash leaves it whole or leaves what {@link recoverFolders} knows to be waste. */
+export const removeFolderAtomic = async (folder: string): Promise<void> => {
+  const removed = `${folder}${REMOVED}`;
+  await rm(removed, { recursive: true, force: true });
+  await rename(folder, removed);
+  await rm(removed, { recursive: true, force: true });
+};
+
+/**
+ * Tidies a folder after a crash, while nobody else writes to it: files and folders that are not complete go, and a folder
+ * whose successor did not arrive comes back.
+ */
+export const recoverFolders = async (parent: string): Promise<void> => {
+  const names = await listIfThere(parent);
+  for (const name of names) {
+    const whole = name.endsWith(REPLACED) ? name.slice(0, -REPLACED.length) : undefined;
+    const isWaste = name.endsWith(INCOMPLETE) || name.endsWith(REMOVED) || TEMPORARY.test(name);
+    if (whole !== undefined && !names.includes(whole))
+      await rename(path.join(parent, name), path.join(parent, whole));
+    else if (whole !== undefined || isWaste)
+      await rm(path.join(parent, name), { recursive: true, force: true });
+  }
+};
+
+/** Adds a line to a log. A crash may leave a part of it: read logs with {@link readLines}. */
+export const appendLine = (file: string, line: string): Promise<void> =>
+  appendFile(file, `${line}\n`);
+
+/** The complete lines of a log that need not be there, without empty ones. @throws as {@link readTextIfThere}. */
+export const readLines = async (file: string): Promise<readonly string[]> => {
+  const text = (await readTextIfThere(file)) ?? '';
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter((line) => line !== '');
 };

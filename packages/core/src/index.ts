@@ -20,7 +20,13 @@ export {
   TensorPool,
   tf,
 } from '@spatialsv/engine';
-export { readCheckpointConfig, readCheckpointJson, saveCheckpoint } from './checkpoint-folder.js';
+export { canonicalJson } from './canonical-json.js';
+export {
+  hashPromptFiles,
+  readCheckpointConfig,
+  readCheckpointJson,
+  saveCheckpoint,
+} from './checkpoint-folder.js';
 export {
   DATASET_FORMATS,
   type DatasetFormat,
@@ -71,8 +77,26 @@ export {
   type WeightBinding,
   type Weights,
 } from './decoding/index.js';
-export { type ErrorCode, SpatialError } from './errors.js';
-export { writeFileAtomic } from './files.js';
+export {
+  type ErrorCode,
+  errorMessage,
+  extendError,
+  joinErrors,
+  SpatialError,
+  withCleanup,
+} from './errors.js';
+export {
+  appendLine,
+  listIfThere,
+  readLines,
+  readTextIfThere,
+  recoverFolders,
+  removeFolderAtomic,
+  syncFile,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from './files.js';
+export { type FolderLock, LOCK_FILE, lockFolder } from './folder-lock.js';
 export {
   alignSimilarity,
   angleBetween,
@@ -182,9 +206,7 @@ export {
 } from './images/index.js';
 export {
   type Claim,
-  type ClaimOwner,
   checkStorableLabels,
-  createClaimOwner,
   DEFAULT_LEASE_MS,
   LABEL_LIMITS,
   type LabelKeyRequest,
@@ -266,6 +288,7 @@ export {
   type RejectedPlugin,
   SUPERVISION_SOURCE,
 } from './plugins/index.js';
+export { createProcessOwner, type ProcessOwner } from './process-owner.js';
 export {
   createProgress,
   formatSeconds,

@@ -1,8 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SpatialError } from './errors.js';
-import { writeFileAtomic } from './files.js';
+import { readTextIfThere, writeFileAtomic } from './files.js';
 import { builtInGeometryHead } from './heads/index.js';
 import { float32Source, openSafetensors, writeSafetensors } from './safetensors/index.js';
 import type { GeometryHeadModelV1, GeometryHeadV1, ParameterValues } from './spec.js';
@@ -65,7 +65,7 @@ export async function readSpatialCheckpoint(
   findHead: (id: string) => GeometryHeadV1 = builtInGeometryHead,
 ): Promise<SpatialCheckpoint | undefined> {
   const file = join(folder, SPATIAL_FOLDER, SETTINGS);
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const text = await readTextIfThere(file);
   if (text === undefined) return undefined;
   const { taps, head, heads, featureChannels } = parseSettings(text, file);
   const reader = await openSafetensors(join(folder, SPATIAL_FOLDER, WEIGHTS));

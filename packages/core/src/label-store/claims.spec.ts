@@ -1,7 +1,8 @@
-import { createClaimOwner, isHeld, parseClaim } from './claims.js';
+import { createProcessOwner } from '../process-owner.js';
+import { isHeld, parseClaim } from './claims.js';
 
 const NOW = 1_000_000;
-const me = createClaimOwner();
+const me = createProcessOwner();
 const claim = { owner: me, leaseMs: 1000, expiresAt: NOW + 500 };
 
 describe('a claim', () => {
@@ -44,9 +45,9 @@ describe('a claim', () => {
   });
 });
 
-describe('createClaimOwner', () => {
+describe('createProcessOwner', () => {
   it('is another one with every call', () => {
-    expect(createClaimOwner().id).not.toBe(me.id);
-    expect(createClaimOwner()).toMatchObject({ pid: process.pid, host: me.host });
+    expect(createProcessOwner().id).not.toBe(me.id);
+    expect(createProcessOwner()).toMatchObject({ pid: process.pid, host: me.host });
   });
 });

@@ -1,5 +1,5 @@
 export { checkStorableLabels, LABEL_LIMITS } from './check-storable.js';
-export { type Claim, type ClaimOwner, createClaimOwner, DEFAULT_LEASE_MS } from './claims.js';
+export { type Claim, DEFAULT_LEASE_MS } from './claims.js';
 export type { OpenStoreOptions } from './environment.js';
 export { type LabelKeyRequest, labelKey } from './label-key.js';
 export { LabelStore } from './label-store.js';

@@ -1,4 +1,5 @@
-import { canonicalJson, type LabelKeyRequest, labelKey } from './label-key.js';
+import { canonicalJson } from '../canonical-json.js';
+import { type LabelKeyRequest, labelKey } from './label-key.js';
 
 const image = (digit: string): string => digit.repeat(64);
 

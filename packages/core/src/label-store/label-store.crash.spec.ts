@@ -1,8 +1,8 @@
+import { createProcessOwner } from '../process-owner.js';
 import { createRandom } from '../random.js';
 import { sampleStoredLabels } from '../testing/sample-labels.js';
 import { withTemporaryFolder } from '../testing/temporary-folder.js';
 import { type Script, sleep, startScript } from './__fixtures__/processes.js';
-import { createClaimOwner } from './claims.js';
 import { LabelStore } from './label-store.js';
 
 const MANY = 1_000_000;
@@ -67,9 +67,9 @@ describe('a writer that is killed', () => {
       const claimer = startScript('claimer.cjs', [folder, keyOf(1)]);
       await claimer.printed(1);
       expect(claimer.lines).toEqual(['true']);
-      expect(await store.claim(keyOf(1), createClaimOwner())).toBe(false);
+      expect(await store.claim(keyOf(1), createProcessOwner())).toBe(false);
       await kill(claimer);
-      expect(await store.claim(keyOf(1), createClaimOwner())).toBe(true);
+      expect(await store.claim(keyOf(1), createProcessOwner())).toBe(true);
       await store.close();
     });
   }, 60_000);

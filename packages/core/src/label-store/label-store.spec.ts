@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { open as openLmdb } from 'lmdb';
+import { createProcessOwner } from '../process-owner.js';
 import { sampleStoredLabels } from '../testing/sample-labels.js';
 import { withTemporaryFolder } from '../testing/temporary-folder.js';
-import { createClaimOwner } from './claims.js';
 import { storeError } from './environment.js';
 import { LabelStore } from './label-store.js';
 
@@ -269,7 +269,7 @@ describe('opening', () => {
       const usage = invalid(/opened to read/, 'USAGE');
       await expect(reader.write(second.key, second.stored)).rejects.toEqual(usage);
       await expect(reader.remove(first.key)).rejects.toEqual(usage);
-      await expect(reader.claim(second.key, createClaimOwner())).rejects.toEqual(usage);
+      await expect(reader.claim(second.key, createProcessOwner())).rejects.toEqual(usage);
       await store.write(second.key, second.stored);
       expect(reader.verify(second.key)).toBeUndefined();
       await reader.close();
@@ -292,7 +292,7 @@ describe('opening', () => {
   it('again while the last one closes waits for it', async () => {
     await withStore(async (store, folder) => {
       const written = store.write(first.key, first.stored);
-      const claimed = store.claim(second.key, createClaimOwner());
+      const claimed = store.claim(second.key, createProcessOwner());
       const [, again] = await Promise.all([store.close(), LabelStore.open(folder)]);
       await Promise.all([written, claimed]);
       expect(again.verify(first.key)).toBeUndefined();
@@ -325,7 +325,7 @@ describe('storeError', () => {
 });
 
 describe('claims', () => {
-  const [me, other] = [createClaimOwner(), createClaimOwner()];
+  const [me, other] = [createProcessOwner(), createProcessOwner()];
 
   it('are one at a time, renewed and given back by their owner only', async () => {
     await withStore(async (store) => {
@@ -344,7 +344,7 @@ describe('claims', () => {
 
   it('are given to one of many that ask at once', async () => {
     await withStore(async (store) => {
-      const owners = Array.from({ length: 20 }, createClaimOwner);
+      const owners = Array.from({ length: 20 }, createProcessOwner);
       const answers = await Promise.all(owners.map((owner) => store.claim(first.key, owner)));
       expect(answers.filter(Boolean)).toHaveLength(1);
     });

@@ -1,13 +1,8 @@
+import { canonicalJson } from '../canonical-json.js';
 import { SpatialError } from '../errors.js';
+import type { ProcessOwner } from '../process-owner.js';
 import { checkStorableLabels } from './check-storable.js';
-import {
-  type Claim,
-  type ClaimOwner,
-  DEFAULT_LEASE_MS,
-  encodeClaim,
-  isHeld,
-  parseClaim,
-} from './claims.js';
+import { type Claim, DEFAULT_LEASE_MS, encodeClaim, isHeld, parseClaim } from './claims.js';
 import {
   type OpenedTables,
   type OpenStoreOptions,
@@ -15,7 +10,6 @@ import {
   type StoreTables,
   storeError,
 } from './environment.js';
-import { canonicalJson } from './label-key.js';
 import { decodeLabels, encodeLabels, type LabelRecord, parseRecord } from './label-value.js';
 import type { LabelSummary, StoredLabels } from './types.js';
 
@@ -199,7 +193,7 @@ export class LabelStore {
    * @returns false for a key that is stored, or that another owner holds whose lease has not run out and whose process
    *   may live (a dead process of this host loses its claims at once).
    */
-  claim(key: string, owner: ClaimOwner, leaseMs = DEFAULT_LEASE_MS): Promise<boolean> {
+  claim(key: string, owner: ProcessOwner, leaseMs = DEFAULT_LEASE_MS): Promise<boolean> {
     return this.#changeClaim(key, (claim, now) => {
       const isTaken = claim !== undefined && claim.owner.id !== owner.id && isHeld(claim, now);
       return isTaken || this.has(key) ? undefined : { owner, leaseMs, expiresAt: now + leaseMs };
@@ -207,14 +201,14 @@ export class LabelStore {
   }
 
   /** Begins the lease again. @returns false when the claim is lost. */
-  renew(key: string, owner: ClaimOwner, leaseMs = DEFAULT_LEASE_MS): Promise<boolean> {
+  renew(key: string, owner: ProcessOwner, leaseMs = DEFAULT_LEASE_MS): Promise<boolean> {
     return this.#changeClaim(key, (claim, now) =>
       claim?.owner.id === owner.id ? { owner, leaseMs, expiresAt: now + leaseMs } : undefined,
     );
   }
 
   /** Gives a claim back. @returns false when the owner did not have it. */
-  release(key: string, owner: ClaimOwner): Promise<boolean> {
+  release(key: string, owner: ProcessOwner): Promise<boolean> {
     return this.#changeClaim(key, (claim) => (claim?.owner.id === owner.id ? 'none' : undefined));
   }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpatialError } from '../errors.js';
 import { writePng } from '../images/index.js';
-import { createClaimOwner, LabelStore } from '../label-store/index.js';
+import { LabelStore } from '../label-store/index.js';
+import { createProcessOwner } from '../process-owner.js';
 import { createRandom } from '../random.js';
 import type { GeometryLabelsV1, LabellerV1 } from '../spec.js';
 import { type LabelRunRequest, labelViewSets } from './label-run.js';
@@ -241,6 +242,21 @@ describe('a store that cannot be written', () => {
   });
 });
 
+describe('two failures', () => {
+  it('are both named, whichever comes while the other is dealt with', async () => {
+    const store = await newStore();
+    const failing = new Proxy(store, {
+      get: (target, name) => {
+        if (name === 'release') return () => Promise.reject(new Error('disk gone'));
+        const value = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const labeller = toy(() => Promise.reject(new Error('defect of the source')));
+    await expect(run(failing, labeller)).rejects.toThrow(/defect of the source.*disk gone/);
+  });
+});
+
 describe('a run that is stopped', () => {
   it('keeps what is finished, gives the set under way up, and goes on later', async () => {
     const store = await newStore();
@@ -288,7 +304,7 @@ describe('runs that share a store', () => {
       },
     );
     const key = failures[0]!.key!;
-    const other = createClaimOwner();
+    const other = createProcessOwner();
     await store.claim(key, other);
     const waits: number[] = [];
     const onWait = (held: number) => {

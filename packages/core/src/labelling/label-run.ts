@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SpatialError } from '../errors.js';
+import { SpatialError, withCleanup } from '../errors.js';
 import {
   checkStorableLabels,
-  createClaimOwner,
   DEFAULT_LEASE_MS,
   type LabelStore,
   labelKey,
   type StoredLabels,
 } from '../label-store/index.js';
+import { createProcessOwner } from '../process-owner.js';
 import type { LabellerV1, SupervisionRequestV1 } from '../spec.js';
 import { createImageFacts, type ImageFacts } from './image-facts.js';
 import {
@@ -95,7 +95,7 @@ const RENEW_MS = DEFAULT_LEASE_MS / 4;
 class LabelRun {
   readonly #request: LabelRunRequest;
   readonly #facts: ImageFacts = createImageFacts();
-  readonly #owner = createClaimOwner();
+  readonly #owner = createProcessOwner();
   readonly #failures: LabelFailure[] = [];
   #written = 0;
   #views = 0;
@@ -111,16 +111,17 @@ class LabelRun {
   async run(): Promise<LabelRunResult> {
     let startedMs: number | undefined;
     let complete = true;
-    try {
+    const work = async () => {
       const missing = await this.#look();
       startedMs = performance.now();
       await this.#label(missing);
-    } catch (error) {
-      if (!this.#isAbort(error)) throw error;
-      complete = false;
-    } finally {
-      await this.#writing;
-    }
+    };
+    const tolerant = () =>
+      work().catch((error: unknown) => {
+        if (!this.#isAbort(error)) throw error;
+        complete = false;
+      });
+    await withCleanup(tolerant, () => this.#writing);
     return this.#result((performance.now() - (startedMs ?? performance.now())) / 1000, complete);
   }
 
@@ -189,14 +190,16 @@ class LabelRun {
     const renew = () => store.renew(task.key, this.#owner).catch(() => false);
     const renewal = setInterval(renew, RENEW_MS);
     let outcome: Outcome | undefined;
-    try {
+    const work = async () => {
       outcome = await this.#makeAndStore(task);
       return outcome;
-    } finally {
-      clearInterval(renewal);
+    };
+    return withCleanup(
+      work,
+      () => clearInterval(renewal),
       // Writing drops the claim.
-      if (outcome !== 'storing') await store.release(task.key, this.#owner);
-    }
+      () => outcome !== 'storing' && store.release(task.key, this.#owner),
+    );
   }
 
   async #makeAndStore(task: Task): Promise<Outcome> {

@@ -1,11 +1,11 @@
 /** `claimer.cjs FOLDER KEY`: claims a key, prints whether it got it, and waits to be killed. */
 const { writeSync } = require('node:fs');
-const { createClaimOwner } = require('../claims.ts');
+const { createProcessOwner } = require('../../process-owner.ts');
 const { LabelStore } = require('../label-store.ts');
 
 async function main(folder, key) {
   const store = await LabelStore.open(folder);
-  writeSync(1, `${await store.claim(key, createClaimOwner())}\n`);
+  writeSync(1, `${await store.claim(key, createProcessOwner())}\n`);
   setInterval(() => undefined, 1000);
 }
 
