@@ -69,6 +69,9 @@ function explainUnknown(error: unknown, verbose: boolean): string {
 }
 
 function describe(error: Error): string {
-  const cause = error.cause instanceof Error ? `\ncaused by ${describe(error.cause)}` : '';
-  return `${error.stack ?? error.message}${cause}`;
+  const causes = error.cause instanceof AggregateError ? error.cause.errors : [error.cause];
+  const texts = causes.map((cause) =>
+    cause instanceof Error ? `\ncaused by ${describe(cause)}` : '',
+  );
+  return `${error.stack ?? error.message}${texts.join('')}`;
 }

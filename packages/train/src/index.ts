@@ -26,6 +26,7 @@ export {
 } from './optimizer/adamw.js';
 export { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
 export { countSteps, rateFactor } from './optimizer/schedule.js';
+export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
 export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 export { type TrainOptions, type TrainResult, type TrainStart, train } from './train.js';

@@ -45,10 +45,26 @@ async function firstNonFinite({ accumulators }: AdamwOptimizer): Promise<string 
   return undefined;
 }
 
+/** @throws SpatialError NON_FINITE naming the tensor of the optimiser. @param name `parameters/…`, `first/…` or `second/…`. */
+export function requireFinite(name: string, data: Float32Array, step: number): void {
+  // Infinities and NaN alike become NaN when they are multiplied by 0.
+  let sum = 0;
+  for (let index = 0; index < data.length; index++) sum += data[index]! * 0;
+  if (sum === 0) return;
+  throw new SpatialError({
+    code: 'NON_FINITE',
+    message: `step ${step}: ${name} holds a value that is not finite: the run has diverged`,
+    hint: HINT,
+  });
+}
+
+const HINT =
+  'Look at the samples and their labels, or lower learningRates or gradientClip and go on from the last checkpoint with --resume --accept-changes settings.';
+
 function nonFinite(what: string, sampleId: string, step: number): SpatialError {
   return new SpatialError({
     code: 'NON_FINITE',
     message: `step ${step}: ${what} for sample '${sampleId}'`,
-    hint: 'The last good state was saved. Look at this sample and its labels, lower the learning rates or gradientClip, then use --resume.',
+    hint: HINT,
   });
 }

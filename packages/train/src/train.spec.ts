@@ -11,10 +11,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LabellerV1, openSafetensors, readSpatialCheckpoint } from '@spatialsv/core';
 import { checkpointFolder } from './checkpoint/checkpoint.js';
-import { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
+import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
-import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
-import { toyLabels, toySource, writeToyDataset } from './testing/toy-data.js';
+import { openToyBackbone } from './testing/toy-backbone.js';
+import { toyLabels, toySource } from './testing/toy-data.js';
+import { TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { type TrainOptions, train } from './train.js';
 
 // Compiling programs takes seconds on a machine that is busy with other tests.
@@ -23,35 +24,14 @@ jest.setTimeout(180_000);
 let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'train-'));
-  mkdirSync(join(folder, 'model'));
-  await writeToyCheckpoint(join(folder, 'model'), 1);
-  await writeToyDataset(folder, 6);
+  await writeToyInputs(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** One head and one scale: what most tests look at does not depend on the heads, and small programs compile fast. */
-const HEADS = {
-  preset: 'tiny' as const,
-  outputScale: 2,
-  projectorChannels: 16,
-  tasks: ['depth' as const],
-};
 const ALL_TASKS: ('depth' | 'ray' | 'point')[] = ['depth', 'ray', 'point'];
 
-function configure(out: string, input: Partial<TrainConfigInput> = {}): TrainConfig {
-  return trainConfigSchema.parse({
-    model: join(folder, 'model'),
-    data: [{ path: join(folder, 'data.jsonl') }],
-    heads: HEADS,
-    losses: { gradientScales: 1 },
-    out: join(folder, out),
-    batchSize: 2,
-    schedule: { steps: 4, warmupRatio: 0 },
-    optimizer: { learningRates: { languageModel: 1e-2, projector: 1e-2, spatial: 1e-2 } },
-    checkpointEvery: 0,
-    ...input,
-  });
-}
+const configure = (out: string, input: Partial<TrainConfigInput> = {}): TrainConfig =>
+  toyConfig(folder, out, input);
 
 async function run(config: TrainConfig, options: Partial<TrainOptions> = {}) {
   const backbone = await openToyBackbone(config.model);
@@ -77,7 +57,7 @@ describe('train', () => {
   it('lowers all five losses and writes the run folder', async () => {
     const config = configure('all', {
       schedule: { steps: 12, warmupRatio: 0 },
-      heads: { ...HEADS, outputScale: 4, tasks: ALL_TASKS },
+      heads: { ...TOY_HEADS, outputScale: 4, tasks: ALL_TASKS },
       losses: {},
     });
     const result = await run(config);
@@ -108,7 +88,7 @@ describe('train', () => {
     expect(spatial).toMatchObject({
       taps: [0, 1, 1, 2],
       featureChannels: 5,
-      heads: { options: HEADS },
+      heads: { options: TOY_HEADS },
     });
     expect(Object.keys(spatial!.parameters)).toContain('spatial.distill.fc1.weight');
   });

@@ -1,31 +1,23 @@
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type BackboneV1,
   builtInGeometryHead,
+  type FolderLock,
   type GeometryHeadV1,
-  hashWeights,
   type LabellerV1,
-  readDataset,
+  lockFolder,
   requireCommercialUse,
-  type SampleV1,
-  SpatialError,
-  writeFileAtomic,
+  withCleanup,
 } from '@spatialsv/core';
-import { parse, stringify } from 'yaml';
-import { checkpointFolder, listCheckpoints, restoreCheckpoint } from './checkpoint/checkpoint.js';
+import { checkpointFolder, restoreCheckpoint } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
+import { readTrainingData, requireSignal, type TrainingData } from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
-import { createModelState, type ModelState } from './model-state.js';
+import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
-import {
-  describeData,
-  type RunManifest,
-  readManifest,
-  writeManifest,
-} from './run-folder/manifest.js';
+import type { ChangeKind } from './run-folder/changes.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
+import { openRunFolder } from './run-folder/run-folder.js';
 import { SampleStep } from './step/sample-step.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
 
@@ -38,6 +30,8 @@ export interface TrainOptions extends TrainerEvents {
   readonly findHead?: (id: string) => GeometryHeadV1;
   /** Go on from the newest checkpoint of the run folder. */
   readonly resume?: boolean;
+  /** What may differ from what the resumed run was begun with; noted in the manifest. */
+  readonly acceptChanges?: readonly ChangeKind[];
   /** Aborting finishes the step under way, saves and returns. */
   readonly signal?: AbortSignal | undefined;
   /** Versions to note in the manifest. */
@@ -62,41 +56,64 @@ export interface TrainResult {
 
 /**
  * Trains as configured: total loss of equation 6 over a frozen vision encoder, AdamW with three learning rates.
- * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`.
- * @throws SpatialError USAGE when the folder holds another run, CONFIG_INVALID when a resumed run was configured otherwise
- *   or the heads do not take their options, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose
- *   licence the configuration does not allow, FILE_MISSING, NON_FINITE.
+ * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`; one process at a time.
+ * @throws SpatialError USAGE when the folder holds another run or another process writes to it, CONFIG_INVALID when a
+ *   resumed run is not made from what it was begun with or the heads do not take their options, PLUGIN_UNKNOWN for heads
+ *   that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
+ *   FILE_INVALID, NON_FINITE.
  */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { backbone, source, findHead: find = builtInGeometryHead } = options;
+  const { source, findHead: find = builtInGeometryHead } = options;
   const heads = configureHeads(config, find);
-  const resumeFrom = await openRunFolder(config, options.resume ?? false);
-  const { samples, counts } = await readSamples(config);
-  requireSignal(samples, source, config);
+  const data = await readTrainingData(config);
+  requireSignal(data, source, config);
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
-  const hash = await recordRun(config, options, counts, resumeFrom !== undefined);
+  const lock = await lockFolder(config.out, 'train');
+  const run = { config, options, data, heads: { model: heads, find }, lock };
+  return withCleanup(
+    () => trainLocked(run),
+    () => lock.release(),
+  );
+}
+
+interface LockedRun {
+  readonly config: TrainConfig;
+  readonly options: TrainOptions;
+  readonly data: TrainingData;
+  readonly heads: RunHeads;
+  readonly lock: FolderLock;
+}
+
+async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
+  const { backbone, source } = options;
+  const { resumeFrom, weightsHash } = await openRunFolder(config, options, data.counts);
   const labelSize = requestedSize(config);
-  const labels = await source?.doSupervise({ images: samples[0]!.images, ...labelSize });
-  const state = await createModelState(config, backbone, { model: heads, find }, labels);
+  const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
+  const state = await createModelState(config, backbone, heads, labels);
   const { device, losses, featureCache: folder } = config;
-  const features = new VisionFeatures(backbone, { device, weightsHash: hash, folder });
-  const builder = new SampleInputsBuilder({ backbone, features, heads, source, labelSize });
+  const features = new VisionFeatures(backbone, { device, weightsHash, folder });
+  const builder = new SampleInputsBuilder({
+    ...{ backbone, features, source, labelSize },
+    heads: heads.model,
+  });
   const taps = state.spatial?.taps ?? [];
-  const runner = new SampleStep({ backbone, heads, losses, taps }, state, device);
-  try {
+  const runner = new SampleStep({ backbone, heads: heads.model, losses, taps }, state, device);
+  const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
-    const steps = countSteps(config.schedule, samples.length, config.batchSize);
-    const parts = { config, backbone, state, samples, builder, runner, steps };
-    options.onStart?.(describeStart(state, samples.length, steps, from.step));
+    const steps = countSteps(config.schedule, data.samples.length, config.batchSize);
+    options.onStart?.(describeStart(state, data.samples.length, steps, from.step));
+    const parts = { config, backbone, state, data, builder, runner, steps, lock };
     const trainer = new Trainer(parts, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
-  } finally {
-    await features.dispose();
-    await runner.dispose();
-    await state.optimizer.dispose();
-    for (const tensor of Object.values(state.frozenTensors)) tensor.dispose();
-  }
+  };
+  return withCleanup(
+    work,
+    () => features.dispose(),
+    () => runner.dispose(),
+    () => state.optimizer.dispose(),
+    () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
+  );
 }
 
 function configureHeads({ heads }: TrainConfig, find: (id: string) => GeometryHeadV1) {
@@ -122,120 +139,8 @@ function describeStart(
 
 async function restore(config: TrainConfig, state: ModelState, step: number | undefined) {
   if (step === undefined) return { step: 0, position: 0 };
-  const folder = checkpointFolder(config.out, step);
-  const record = await restoreCheckpoint(folder, state.optimizer);
+  const checkpoint = checkpointFolder(config.out, step);
+  const record = await restoreCheckpoint(checkpoint, state.optimizer);
   await truncateMetrics(config.out, record.step);
-  return record;
-}
-
-async function readSamples(config: TrainConfig) {
-  const samples: SampleV1[] = [];
-  const counts: number[] = [];
-  for (const dataset of config.data) {
-    const read = await readDataset(dataset);
-    samples.push(...read);
-    counts.push(read.length);
-  }
-  return { samples, counts };
-}
-
-/** Refuses data from which nothing can be learned. */
-function requireSignal(
-  samples: readonly SampleV1[],
-  source: LabellerV1 | undefined,
-  config: TrainConfig,
-): void {
-  const paths = config.data.map(({ path }) => path).join(', ');
-  if (samples.length === 0) throw dataError(`${paths}: no samples`, 'Check `limit` and the files.');
-  const silent = samples.find(({ answer }) => answer === undefined);
-  if (source !== undefined || silent === undefined) return;
-  throw dataError(
-    `${paths}: sample '${silent.id}' has no answer, and no source gives it labels`,
-    'Name a supervision source under `source`, or remove the samples without text.',
-  );
-}
-
-const dataError = (message: string, hint: string) =>
-  new SpatialError({ code: 'DATA_INVALID', message, hint });
-
-/** Settings that may differ when a run is resumed: they do not change what is computed. */
-const CHANGEABLE: ReadonlySet<string> = new Set([
-  'checkpointEvery',
-  'keepCheckpoints',
-  'featureCache',
-]);
-
-const CONFIG_FILE = 'config.yaml';
-
-/**
- * Makes the run folder, or finds the checkpoint to go on from.
- * @returns the step of that checkpoint; undefined to start at the beginning.
- */
-async function openRunFolder(config: TrainConfig, resume: boolean): Promise<number | undefined> {
-  const file = join(config.out, CONFIG_FILE);
-  const steps = await listCheckpoints(config.out);
-  const stored = await readFile(file, 'utf8').catch(() => undefined);
-  if (!resume && steps.length > 0) throw occupied(config.out);
-  if (resume && stored !== undefined) requireSameConfig(config, parse(stored), file);
-  await mkdir(config.out, { recursive: true });
-  await writeFileAtomic(file, stringify(config));
-  if (steps.length === 0) await truncateMetrics(config.out, 0);
-  return steps.at(-1);
-}
-
-function occupied(out: string): SpatialError {
-  return new SpatialError({
-    code: 'USAGE',
-    message: `${out}: the folder already holds checkpoints of a run`,
-    hint: 'Add --resume to go on with that run, or set `out` to another folder.',
-  });
-}
-
-function requireSameConfig(config: TrainConfig, stored: Record<string, unknown>, file: string) {
-  const now = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
-  const keys = new Set([...Object.keys(now), ...Object.keys(stored)]);
-  for (const key of keys) {
-    const same = JSON.stringify(sorted(now[key])) === JSON.stringify(sorted(stored[key]));
-    if (same || CHANGEABLE.has(key)) continue;
-    throw new SpatialError({
-      code: 'CONFIG_INVALID',
-      message: `'${key}' differs from ${file}: was ${JSON.stringify(stored[key])}, is ${JSON.stringify(now[key])}`,
-      hint: 'A resumed run keeps its settings. Restore the value, or start a new run in another `out` folder.',
-    });
-  }
-}
-
-/** The same value with the keys of every object in order. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
-}
-
-/** Writes the manifest. @returns the hash of the weights. */
-async function recordRun(
-  config: TrainConfig,
-  { backbone, source, versions }: TrainOptions,
-  counts: readonly number[],
-  resumed: boolean,
-): Promise<string> {
-  const before = resumed ? await readManifest(config.out) : undefined;
-  const now = new Date().toISOString();
-  const manifest: RunManifest = {
-    version: 1,
-    createdAt: before?.createdAt ?? now,
-    resumedAt: resumed ? [...(before?.resumedAt ?? []), now] : [],
-    seed: config.seed,
-    versions: { node: process.versions.node, ...versions },
-    model: {
-      folder: backbone.folder,
-      adapter: backbone.adapterId,
-      weightsHash: await hashWeights(backbone.weights),
-    },
-    source: source?.provenance ?? 'none',
-    data: await describeData(config, counts),
-  };
-  await writeManifest(config.out, manifest);
-  return manifest.model.weightsHash;
+  return { ...record, checkpoint };
 }

@@ -1,20 +1,26 @@
-import type { SampleV1 } from '@spatialsv/core';
+import {
+  errorMessage,
+  extendError,
+  type FolderLock,
+  joinErrors,
+  withCleanup,
+} from '@spatialsv/core';
 import {
   type CheckpointContent,
-  checkpointFolder,
   pruneCheckpoints,
   saveCheckpoint,
 } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import { SampleOrder } from './data/sample-order.js';
+import type { TrainingData } from './data/training-data.js';
 import { baseRates, type RatesByGroup } from './groups.js';
 import type { ModelState } from './model-state.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { clipCoefficient } from './optimizer/adamw.js';
 import { rateFactor } from './optimizer/schedule.js';
 import { mapValues } from './records.js';
-import { appendMetrics, type StepMetrics } from './run-folder/metrics-log.js';
+import { appendMetrics, type StepMetrics, syncMetrics } from './run-folder/metrics-log.js';
 import type { SampleLosses, SampleStep } from './step/sample-step.js';
 import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 
@@ -22,9 +28,11 @@ export interface TrainerParts {
   readonly config: TrainConfig;
   readonly backbone: CheckpointContent['backbone'];
   readonly state: ModelState;
-  readonly samples: readonly SampleV1[];
+  readonly data: TrainingData;
   readonly builder: Pick<SampleInputsBuilder, 'build'>;
   readonly runner: SampleStep;
+  /** Of the run folder. */
+  readonly lock: Pick<FolderLock, 'requireHeld'>;
   /** Optimiser steps of the whole run. */
   readonly steps: number;
 }
@@ -34,7 +42,18 @@ export interface TrainerEvents {
   readonly onCheckpoint?: (folder: string) => void;
 }
 
+/** Where a run is, or goes on. */
+export interface TrainerPosition {
+  /** Optimiser steps taken. */
+  readonly step: number;
+  /** Samples seen. */
+  readonly position: number;
+  /** The checkpoint of this state, where there is one. */
+  readonly checkpoint?: string;
+}
+
 interface BatchEntry {
+  /** What the sample is called in messages. */
   readonly id: string;
   readonly inputs: SampleInputs;
   readonly losses: SampleLosses;
@@ -48,56 +67,104 @@ export class Trainer {
   /** Optimiser steps taken. */
   #step: number;
   #position: number;
-  #saved: number | undefined;
+  /** The newest checkpoint on the disk, and its step. */
+  #saved: { readonly step: number; readonly folder: string } | undefined;
+  #saveFailed = false;
   #next: Promise<{ id: string; inputs: SampleInputs }> | undefined;
 
-  /** @param from step and position to go on from. */
-  constructor(
-    parts: TrainerParts,
-    events: TrainerEvents,
-    from: { readonly step: number; readonly position: number },
-  ) {
+  constructor(parts: TrainerParts, events: TrainerEvents, from: TrainerPosition) {
     this.#parts = parts;
     this.#events = events;
-    this.#order = new SampleOrder(parts.samples.length, parts.config.seed);
+    this.#order = new SampleOrder(parts.data.samples.length, parts.config.seed);
     this.#step = from.step;
     this.#position = from.position;
+    const { step, checkpoint } = from;
+    if (checkpoint !== undefined) this.#saved = { step, folder: checkpoint };
   }
 
   /**
    * Trains to the last step, or until the signal: the step under way is finished and saved.
    * @returns whether the run is complete.
-   * @throws SpatialError NON_FINITE after saving the last good state.
+   * @throws what ended the run, after saving the state before it where that is known and finite; the message says what was
+   *   saved. SpatialError NON_FINITE names what is not finite and where it came from.
    */
   async run(signal?: AbortSignal): Promise<boolean> {
-    const { config, steps } = this.#parts;
     try {
-      while (this.#step < steps && !signal?.aborted) {
-        await this.#takeStep();
-        const due = config.checkpointEvery > 0 && this.#step % config.checkpointEvery === 0;
-        if (due) await this.save();
-      }
+      await withCleanup(
+        () => this.#takeSteps(signal),
+        () => this.#next?.catch(() => undefined),
+      );
     } catch (error) {
-      await this.save();
-      throw error;
-    } finally {
-      await this.#next?.catch(() => undefined);
+      throw await this.#saveAfter(error);
     }
     await this.save();
-    return this.#step >= steps;
+    return this.#step >= this.#parts.steps;
   }
 
-  /** Writes a checkpoint of the current state, unless it is on disk. @returns its folder. */
+  async #takeSteps(signal: AbortSignal | undefined): Promise<void> {
+    const { config, steps } = this.#parts;
+    while (this.#step < steps && !signal?.aborted) {
+      await this.#takeStep();
+      const due = config.checkpointEvery > 0 && this.#step % config.checkpointEvery === 0;
+      if (due) await this.save();
+    }
+  }
+
+  /**
+   * Writes a checkpoint of the current state, unless it is on the disk; older ones go only then.
+   * @returns its folder.
+   * @throws SpatialError NON_FINITE; USAGE when another process has taken the folder.
+   */
   async save(): Promise<string> {
-    const { config, backbone, state } = this.#parts;
-    const folder = checkpointFolder(config.out, this.#step);
-    if (this.#saved === this.#step) return folder;
+    const folder = await this.#write();
+    const { out, keepCheckpoints } = this.#parts.config;
+    await pruneCheckpoints(out, keepCheckpoints);
+    return folder;
+  }
+
+  async #write(): Promise<string> {
+    const { config, backbone, state, lock } = this.#parts;
+    if (this.#saved?.step === this.#step) return this.#saved.folder;
+    this.#saveFailed = true;
+    await lock.requireHeld();
+    if (this.#step > 0) await syncMetrics(config.out);
     const record = { step: this.#step, position: this.#position, seed: config.seed };
-    await saveCheckpoint(config.out, { ...state, backbone, record });
-    await pruneCheckpoints(config.out, config.keepCheckpoints);
-    this.#saved = this.#step;
+    const folder = await saveCheckpoint(config.out, { ...state, backbone, record });
+    this.#saveFailed = false;
+    this.#saved = { step: this.#step, folder };
     this.#events.onCheckpoint?.(folder);
     return folder;
+  }
+
+  /**
+   * Saves what was reached before a failure. No older checkpoint goes for it: a run that ends so may have gone wrong before.
+   * @returns the error to throw.
+   */
+  async #saveAfter(error: unknown): Promise<unknown> {
+    const { optimizer } = this.#parts.state;
+    if (this.#saveFailed) return this.#extend(error, 'nothing more was saved');
+    if (!optimizer.isWhole)
+      return this.#extend(
+        error,
+        `step ${this.#step + 1} changed a part of the parameters, so nothing was saved`,
+      );
+    try {
+      const folder = await this.#write();
+      return extendError(
+        error,
+        `${errorMessage(error)}; the state after step ${this.#step} is saved: ${folder}`,
+      );
+    } catch (failure) {
+      return this.#extend(joinErrors(error, failure), 'nothing more was saved');
+    }
+  }
+
+  #extend(error: unknown, what: string): Error {
+    const last =
+      this.#saved === undefined
+        ? 'there is no checkpoint'
+        : `the last checkpoint is ${this.#saved.folder}`;
+    return extendError(error, `${errorMessage(error)}; ${what}; ${last}`);
   }
 
   async #takeStep(): Promise<void> {
@@ -132,10 +199,11 @@ export class Trainer {
   }
 
   async #fetch(position: number): Promise<{ id: string; inputs: SampleInputs }> {
-    const { samples, builder, config } = this.#parts;
-    const sample = samples[this.#order.at(position)]!;
+    const { data, builder, config } = this.#parts;
+    const index = this.#order.at(position);
+    const sample = data.samples[index]!;
     const isLabelled = position % config.source.every === 0 || sample.answer === undefined;
-    return { id: sample.id, inputs: await builder.build(sample, isLabelled) };
+    return { id: data.nameOf(index), inputs: await builder.build(sample, isLabelled) };
   }
 
   #explain(batch: readonly BatchEntry[]) {
@@ -149,11 +217,11 @@ export class Trainer {
     readonly rates: RatesByGroup;
     readonly seconds: number;
   }): Promise<void> {
-    const { config, samples } = this.#parts;
+    const { config, data } = this.#parts;
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
     const metrics: StepMetrics = {
       step: this.#step,
-      epoch: this.#position / samples.length,
+      epoch: this.#position / data.samples.length,
       losses: meanLosses(step.batch),
       learningRates: step.rates,
       gradientNorm: step.norm,

@@ -5,9 +5,17 @@ import {
   openStoredLabels,
   type PluginRegistry,
   type ProgressReporter,
+  withCleanup,
 } from '@spatialsv/core';
-import { loadTrainConfig, type StepMetrics, type TrainConfig, train } from '@spatialsv/train';
-import type { Command } from 'commander';
+import {
+  CHANGE_KINDS,
+  type ChangeKind,
+  loadTrainConfig,
+  type StepMetrics,
+  type TrainConfig,
+  train,
+} from '@spatialsv/train';
+import { type Command, InvalidArgumentError } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
@@ -16,6 +24,7 @@ import { packageVersion } from '../version.js';
 
 interface TrainCommandOptions {
   readonly resume: boolean;
+  readonly acceptChanges?: readonly ChangeKind[];
   readonly json: boolean;
 }
 
@@ -28,13 +37,26 @@ Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. 
   )
     .argument('<config>', 'YAML file; docs/training.md lists its keys')
     .option('--resume', 'go on from the newest checkpoint of the run folder', false)
+    .option(
+      '--accept-changes <kinds>',
+      `resume although these have changed: ${CHANGE_KINDS.join(', ')}`,
+      changeKinds,
+    )
     .option('--json', 'print one JSON object at the end', false)
     .action((file: string, options: TrainCommandOptions) => runTraining(file, options, context));
 }
 
+/** Parser of `weights,data`. */
+function changeKinds(text: string): readonly ChangeKind[] {
+  const names = text.split(',').map((name) => name.trim());
+  const kinds = CHANGE_KINDS.filter((kind) => names.includes(kind));
+  if (names.every((name) => kinds.some((kind) => kind === name))) return kinds;
+  throw new InvalidArgumentError(`Expected some of ${CHANGE_KINDS.join(', ')}, with commas.`);
+}
+
 async function runTraining(
   file: string,
-  { resume, json }: TrainCommandOptions,
+  { resume, json, acceptChanges }: TrainCommandOptions,
   context: CommandContext,
 ): Promise<void> {
   const { progress, signal } = context;
@@ -49,25 +71,28 @@ async function runTraining(
   });
   const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
-  const result = await train(config, {
-    backbone,
-    source,
-    findHead: plugins.resolveGeometryHead,
-    resume,
-    signal,
-    versions: { spatialsv: packageVersion() },
-    onStart: ({ steps, done, samples, parameters }) => {
-      context.err(
-        `${samples} samples, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
-      );
-      progress.start('Training', steps);
-      progress.update(done);
-    },
-    onStep: (metrics) => {
-      last = metrics;
-      progress.update(metrics.step, describeStep(metrics));
-    },
-  }).finally(() => source?.dispose());
+  const work = () =>
+    train(config, {
+      backbone,
+      source,
+      findHead: plugins.resolveGeometryHead,
+      resume,
+      ...(acceptChanges !== undefined && { acceptChanges }),
+      signal,
+      versions: { spatialsv: packageVersion() },
+      onStart: ({ steps, done, samples, parameters }) => {
+        context.err(
+          `${samples} samples, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
+        );
+        progress.start('Training', steps);
+        progress.update(done);
+      },
+      onStep: (metrics) => {
+        last = metrics;
+        progress.update(metrics.step, describeStep(metrics));
+      },
+    });
+  const result = await withCleanup(work, () => source?.dispose());
   finish(progress, result, last);
   const seconds = (performance.now() - started) / 1000;
   if (json) context.out(`${JSON.stringify({ ...result, metrics: last, seconds })}\n`);

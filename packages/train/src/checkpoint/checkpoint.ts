@@ -1,18 +1,22 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
   float32Source,
+  listIfThere,
   openSafetensors,
   type ParameterValues,
+  removeFolderAtomic,
   SpatialError,
   type SpatialSettings,
   writeFileAtomic,
+  writeFolderAtomic,
   writeSafetensors,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
-import type { DeviceTensor, HostArray } from '@spatialsv/engine';
+import type { HostArray } from '@spatialsv/engine';
 import { z } from 'zod';
+import { requireFinite } from '../non-finite.js';
 import type { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
 
 /** Sub-folder of a checkpoint with what only training needs. */
@@ -45,24 +49,27 @@ const KINDS = ['parameters', 'first', 'second'] as const;
 
 const isSpatial = (name: string): boolean => name.startsWith('spatial.');
 
+const CHECKPOINTS = 'checkpoints';
+
+/** Folder that holds the checkpoints of a run. */
+export const checkpointsFolder = (out: string): string => join(out, CHECKPOINTS);
+
 /** Folder of the checkpoint after `step` optimiser steps. */
 export const checkpointFolder = (out: string, step: number): string =>
-  join(out, 'checkpoints', `step-${step}`);
+  join(out, CHECKPOINTS, `step-${step}`);
 
 /**
  * Writes a checkpoint: the backbone's own layout, `spatialsv/` with the heads, `trainer/` with float32 parameters and
- * moments. It is written beside its place and renamed, so a crash leaves no half checkpoint.
+ * moments. A crash leaves no half checkpoint, and no other one is touched; it is on the disk when this returns.
  * @returns its folder.
+ * @throws SpatialError NON_FINITE for a state with a value that is not finite: nothing is written then.
  */
 export async function saveCheckpoint(out: string, content: CheckpointContent): Promise<string> {
   const folder = checkpointFolder(out, content.record.step);
-  const temporary = `${folder}.incomplete`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(join(temporary, TRAINER_FOLDER), { recursive: true });
-  await saveModel(temporary, content);
-  await saveTrainer(join(temporary, TRAINER_FOLDER), content);
-  await rm(folder, { recursive: true, force: true });
-  await rename(temporary, folder);
+  await writeFolderAtomic(folder, async (temporary) => {
+    await saveTrainer(join(temporary, TRAINER_FOLDER), content);
+    await saveModel(temporary, content);
+  });
   return folder;
 }
 
@@ -81,10 +88,13 @@ async function saveModel(folder: string, content: CheckpointContent) {
 }
 
 async function saveTrainer(folder: string, { optimizer, record }: CheckpointContent) {
+  await mkdir(folder);
   const tensors = new Map<string, ReturnType<typeof float32Source>>();
   for (const kind of KINDS) {
     for (const [name, tensor] of Object.entries(optimizer[kind])) {
-      tensors.set(`${kind}/${name}`, await sourceOf(tensor));
+      const data = (await tensor.read()) as Float32Array;
+      requireFinite(`${kind}/${name}`, data, record.step);
+      tensors.set(`${kind}/${name}`, float32Source(data, tensor.shape));
     }
   }
   await writeSafetensors(join(folder, STATE_FILE), tensors);
@@ -92,12 +102,9 @@ async function saveTrainer(folder: string, { optimizer, record }: CheckpointCont
   await writeFileAtomic(join(folder, RECORD_FILE), `${text}\n`);
 }
 
-const sourceOf = async (tensor: DeviceTensor) =>
-  float32Source((await tensor.read()) as Float32Array, tensor.shape);
-
 /** Complete checkpoints of a run folder by step, oldest first. */
 export async function listCheckpoints(out: string): Promise<readonly number[]> {
-  const names = await readdir(join(out, 'checkpoints')).catch(() => []);
+  const names = await listIfThere(checkpointsFolder(out));
   const steps = names.flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []).map(Number);
   return steps.sort((a, b) => a - b);
 }
@@ -105,7 +112,7 @@ export async function listCheckpoints(out: string): Promise<readonly number[]> {
 /** Deletes all but the newest `keep` checkpoints. */
 export async function pruneCheckpoints(out: string, keep: number): Promise<void> {
   for (const step of (await listCheckpoints(out)).slice(0, -keep)) {
-    await rm(checkpointFolder(out, step), { recursive: true, force: true });
+    await removeFolderAtomic(checkpointFolder(out, step));
   }
 }
 

@@ -3,7 +3,6 @@ import {
   compile,
   type DeviceTensor,
   float32,
-  type HostArray,
   type Tensor,
   type TensorSpec,
 } from '@spatialsv/engine';
@@ -34,6 +33,7 @@ export class AdamwOptimizer implements OptimizerTensors {
   readonly #settings: AdamwSettings;
   readonly #norm: CompiledProgram;
   readonly #updates: ReadonlyMap<TrainedGroup, GroupUpdate>;
+  #isWhole = true;
 
   private constructor(
     updates: ReadonlyMap<TrainedGroup, GroupUpdate>,
@@ -71,6 +71,11 @@ export class AdamwOptimizer implements OptimizerTensors {
     return new AdamwOptimizer(updates, settings, await compileNorm(specs, device));
   }
 
+  /** Whether every parameter has taken the same steps; false for good once {@link step} has failed half-way. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
   /** Global norm of the accumulated gradients. */
   async gradientNorm(): Promise<number> {
     const { squares } = (await this.#norm.run({ gradients: this.accumulators })) as {
@@ -86,20 +91,14 @@ export class AdamwOptimizer implements OptimizerTensors {
    * @param t number of this step, 1 for the first. @param rates learning rate by group.
    */
   async step(t: number, rates: RatesByGroup, gradientScale: number): Promise<void> {
+    this.#isWhole = false;
     for (const [group, update] of this.#updates) {
       await update.run({
         ...stepScalars(this.#settings, t, gradientScale),
         ...rateScalars(this.#settings, t, rates[group]),
       });
     }
-  }
-
-  /** Sets parameters and moments, for resuming. @param values by name, one array each. */
-  async restore(
-    kind: 'parameters' | 'first' | 'second',
-    values: ReadonlyMap<string, HostArray>,
-  ): Promise<void> {
-    for (const [name, data] of values) await this[kind][name]!.write(data);
+    this.#isWhole = true;
   }
 
   async dispose(): Promise<void> {

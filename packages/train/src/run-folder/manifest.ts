@@ -1,7 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashFile, type LabelProvenanceV1, writeFileAtomic } from '@spatialsv/core';
+import {
+  hashFile,
+  type LabelProvenanceV1,
+  readTextIfThere,
+  SpatialError,
+  writeFileAtomic,
+} from '@spatialsv/core';
+import { z } from 'zod';
 import type { TrainConfig } from '../config/schema.js';
+import type { Change } from './changes.js';
 
 /** What a run was made from: `manifest.json`. */
 export interface RunManifest {
@@ -24,9 +31,23 @@ export interface RunManifest {
     readonly sha256: string;
     readonly samples: number;
   }[];
+  /** What was different when the run was continued, and accepted. */
+  readonly acceptedChanges: readonly (Change & { readonly at: string })[];
 }
 
 export const MANIFEST_FILE = 'manifest.json';
+
+/** What resuming looks at; the rest is for people. */
+const manifestSchema = z.looseObject({
+  version: z.literal(1),
+  createdAt: z.string(),
+  resumedAt: z.array(z.string()),
+  versions: z.record(z.string(), z.string()),
+  model: z.looseObject({ adapter: z.string(), weightsHash: z.string() }),
+  source: z.union([z.literal('none'), z.looseObject({ source: z.string(), model: z.string() })]),
+  data: z.array(z.looseObject({ path: z.string(), sha256: z.string(), samples: z.int() })),
+  acceptedChanges: z.array(z.looseObject({})).default([]),
+});
 
 export async function describeData(
   config: TrainConfig,
@@ -39,9 +60,24 @@ export async function describeData(
   return data;
 }
 
+/**
+ * @returns undefined where there is none.
+ * @throws SpatialError FILE_INVALID for a file that is damaged or cannot be read.
+ */
 export async function readManifest(out: string): Promise<RunManifest | undefined> {
-  const text = await readFile(join(out, MANIFEST_FILE), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as RunManifest);
+  const file = join(out, MANIFEST_FILE);
+  const text = await readTextIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    return manifestSchema.parse(JSON.parse(text)) as unknown as RunManifest;
+  } catch (cause) {
+    throw new SpatialError({
+      code: 'FILE_INVALID',
+      message: `${file}: not the manifest of a run (${(cause as Error).message})`,
+      hint: 'Restore the file, or start a new run in another `out` folder.',
+      cause,
+    });
+  }
 }
 
 export async function writeManifest(out: string, manifest: RunManifest): Promise<void> {

@@ -1,6 +1,5 @@
-import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '@spatialsv/core';
+import { appendLine, readLines, syncFile, writeFileAtomic } from '@spatialsv/core';
 import type { RatesByGroup } from '../groups.js';
 import type { LossTerm } from '../step/step-program.js';
 
@@ -22,14 +21,34 @@ export interface StepMetrics {
 export const METRICS_FILE = 'metrics.jsonl';
 
 export async function appendMetrics(out: string, metrics: StepMetrics): Promise<void> {
-  await appendFile(join(out, METRICS_FILE), `${JSON.stringify(metrics)}\n`);
+  await appendLine(join(out, METRICS_FILE), JSON.stringify(metrics));
 }
 
-/** Every complete line of a run's metrics; a line cut by a crash is left out. */
+/** Brings what was appended to the disk, so that no checkpoint is ahead of its metrics. */
+export async function syncMetrics(out: string): Promise<void> {
+  await syncFile(join(out, METRICS_FILE));
+}
+
+/**
+ * The steps of a run, up to a line that a crash has cut or that the disk has lost.
+ * @throws SpatialError FILE_INVALID for a file that cannot be read.
+ */
 export async function readMetrics(out: string): Promise<readonly StepMetrics[]> {
-  const text = await readFile(join(out, METRICS_FILE), 'utf8').catch(() => '');
-  const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as StepMetrics);
+  const steps: StepMetrics[] = [];
+  for (const line of await readLines(join(out, METRICS_FILE))) {
+    const metrics = parseMetrics(line);
+    if (metrics === undefined) break;
+    steps.push(metrics);
+  }
+  return steps;
+}
+
+function parseMetrics(line: string): StepMetrics | undefined {
+  try {
+    return JSON.parse(line) as StepMetrics;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Drops the steps after a checkpoint, which the resumed run takes again. */

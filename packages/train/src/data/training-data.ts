@@ -1,0 +1,61 @@
+import { type LabellerV1, readDataset, type SampleV1, SpatialError } from '@spatialsv/core';
+import type { TrainConfig } from '../config/schema.js';
+
+/** Samples of all data sets of a run, one data set after the other. */
+export interface TrainingData {
+  readonly samples: readonly SampleV1[];
+  /** Samples of each data set. */
+  readonly counts: readonly number[];
+  /** What a sample is called in messages: its id, and where it stands if another one has the same id. */
+  nameOf(index: number): string;
+}
+
+/** @throws SpatialError FILE_MISSING, DATA_INVALID (file and line). */
+export async function readTrainingData(config: Pick<TrainConfig, 'data'>): Promise<TrainingData> {
+  const samples: SampleV1[] = [];
+  const places: string[] = [];
+  const counts: number[] = [];
+  for (const dataset of config.data) {
+    const read = await readDataset(dataset);
+    for (const [index, sample] of read.entries()) {
+      samples.push(sample);
+      places.push(`sample ${index + 1} of ${dataset.path}`);
+    }
+    counts.push(read.length);
+  }
+  const repeated = repeatedIds(samples);
+  const nameOf = (index: number) => {
+    const { id } = samples[index]!;
+    return repeated.has(id) ? `${id} (${places[index]})` : id;
+  };
+  return { samples, counts, nameOf };
+}
+
+function repeatedIds(samples: readonly SampleV1[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const { id } of samples) (seen.has(id) ? repeated : seen).add(id);
+  return repeated;
+}
+
+/**
+ * Refuses data from which nothing can be learned.
+ * @throws SpatialError DATA_INVALID.
+ */
+export function requireSignal(
+  { samples, nameOf }: TrainingData,
+  source: LabellerV1 | undefined,
+  config: Pick<TrainConfig, 'data'>,
+): void {
+  const paths = config.data.map(({ path }) => path).join(', ');
+  if (samples.length === 0) throw dataError(`${paths}: no samples`, 'Check `limit` and the files.');
+  const silent = samples.findIndex(({ answer }) => answer === undefined);
+  if (source !== undefined || silent < 0) return;
+  throw dataError(
+    `${paths}: sample '${nameOf(silent)}' has no answer, and no source gives it labels`,
+    'Name a supervision source under `source`, or remove the samples without text.',
+  );
+}
+
+const dataError = (message: string, hint: string) =>
+  new SpatialError({ code: 'DATA_INVALID', message, hint });

@@ -1,0 +1,138 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRandom, openSafetensors } from '@spatialsv/core';
+import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
+import type { TrainConfig } from './config/schema.js';
+import { readMetrics } from './run-folder/metrics-log.js';
+import { openToyBackbone } from './testing/toy-backbone.js';
+import { toySource } from './testing/toy-data.js';
+import { toyConfig, writeToyInputs } from './testing/toy-run.js';
+import { train } from './train.js';
+
+// A child compiles the sources and its programs first.
+jest.setTimeout(300_000);
+
+const REGISTER = join(__dirname, '../../engine/src/executor/__fixtures__/register.cjs');
+const CHILD = join(__dirname, '__fixtures__/train-child.cjs');
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'run-crash-'));
+  await writeToyInputs(folder);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly lines: readonly string[];
+  /** When it has printed so many lines or ended. */
+  printed(count: number): Promise<void>;
+  readonly ended: Promise<unknown>;
+}
+
+/** @param limit shell command that limits the process. */
+function startChild(args: readonly unknown[], limit = 'true'): Child {
+  const command = [process.execPath, '-C', '@spatialsv/source', '-r', REGISTER, CHILD];
+  const shell = ['-c', `${limit}; exec "$@"`, 'bash', ...command, ...args.map(String)];
+  const child = spawn('bash', shell, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: string[] = [];
+  const reader = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  const ended = Promise.all([once(reader, 'close'), once(child, 'close')]);
+  const printed = async (count: number): Promise<void> => {
+    while (lines.length < count)
+      if ((await Promise.race([once(reader, 'line'), ended.then(() => 'end')])) === 'end') return;
+  };
+  return { process: child, lines, printed, ended };
+}
+
+const savedBy = ({ lines }: Child): number[] =>
+  lines.filter((line) => line.startsWith('saved ')).map((line) => Number(line.slice(6)));
+
+/** The newest checkpoint, after a look into everything that it consists of. */
+async function newestSound(config: TrainConfig): Promise<number> {
+  const step = (await listCheckpoints(config.out)).at(-1)!;
+  const newest = checkpointFolder(config.out, step);
+  for (const file of ['model.safetensors', 'trainer/state.safetensors']) {
+    const reader = await openSafetensors(join(newest, file));
+    for (const name of reader.names) await reader.readFloat32(name);
+  }
+  expect(JSON.parse(readFileSync(join(newest, 'trainer/trainer.json'), 'utf8')).step).toBe(step);
+  return step;
+}
+
+async function run(config: TrainConfig, resume = false) {
+  const backbone = await openToyBackbone(config.model);
+  return train(config, { backbone, source: toySource, resume });
+}
+
+const STEPS = 10_000;
+const ROUNDS = 5;
+
+const withShell = process.platform === 'win32' ? describe.skip : describe;
+
+withShell('a run that is killed', () => {
+  it('never loses what it has reported, and goes on as if nothing had happened', async () => {
+    const random = createRandom(Date.now());
+    const config = toyConfig(folder, 'killed', {
+      checkpointEvery: 1,
+      keepCheckpoints: 1,
+      schedule: { steps: STEPS, warmupRatio: 0 },
+    });
+    let reported = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const child = startChild([folder, 'killed', STEPS]);
+      await child.printed(1 + random.integer(4));
+      await sleep(random.uniform(0, 150));
+      child.process.kill('SIGKILL');
+      await child.ended;
+      expect(child.process.signalCode).toBe('SIGKILL');
+      // A child goes on where the one before it was stopped.
+      const steps = savedBy(child);
+      expect(steps[0]).toBeGreaterThan(reported);
+      reported = steps.at(-1)!;
+      expect(await newestSound(config)).toBeGreaterThanOrEqual(reported);
+    }
+    const abort = new AbortController();
+    const backbone = await openToyBackbone(config.model);
+    const onStep = () => abort.abort();
+    const options = { backbone, source: toySource, signal: abort.signal, onStep };
+    const { checkpoint } = await train(config, { ...options, resume: true });
+    const total = await newestSound(config);
+    expect(readdirSync(join(config.out, 'checkpoints'))).toEqual([`step-${total}`]);
+    const metrics = await readMetrics(config.out);
+    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: total }, (_, i) => i + 1));
+
+    const straight = { ...config, out: join(folder, 'straight'), checkpointEvery: 0 };
+    const stop = new AbortController();
+    const until = ({ step }: { readonly step: number }) => step === total && stop.abort();
+    const whole = { backbone, source: toySource, signal: stop.signal, onStep: until };
+    const { checkpoint: expected } = await train(straight, whole);
+    const state = (name: string) => readFileSync(join(name, 'trainer/state.safetensors'));
+    expect(state(checkpoint).equals(state(expected))).toBe(true);
+  });
+});
+
+withShell('a disk that is full', () => {
+  it('ends the run with the error, and leaves the checkpoint before it', async () => {
+    const config = toyConfig(folder, 'full', {
+      checkpointEvery: 1,
+      keepCheckpoints: 1,
+      schedule: { steps: 6, warmupRatio: 0 },
+    });
+    // A limit on the size of files does to one process what a full disk does to all.
+    const child = startChild([folder, 'full', 6, 3], 'ulimit -f 2000');
+    await child.ended;
+    expect(savedBy(child)).toEqual([1, 2]);
+    const error = JSON.parse(child.lines.at(-1)!);
+    expect(error.code).toBe('EFBIG');
+    expect(error.message).toContain(`the last checkpoint is ${checkpointFolder(config.out, 2)}`);
+    expect(readdirSync(join(config.out, 'checkpoints'))).toEqual(['step-2']);
+    expect(readdirSync(config.out)).not.toContain('run.lock');
+    expect((await run(config, true)).complete).toBe(true);
+  });
+});

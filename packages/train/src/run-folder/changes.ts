@@ -1,0 +1,90 @@
+import { canonicalJson, SpatialError } from '@spatialsv/core';
+import type { TrainConfig } from '../config/schema.js';
+import type { RunManifest } from './manifest.js';
+
+/** What may have changed between two parts of one run. */
+export const CHANGE_KINDS = ['settings', 'weights', 'data', 'labels', 'versions'] as const;
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
+/** Something that is not as it was when the run was begun. */
+export interface Change {
+  readonly kind: ChangeKind;
+  /** For example the name of a setting or of a file. */
+  readonly name: string;
+  readonly was: unknown;
+  readonly is: unknown;
+}
+
+/** Settings that may differ when a run is resumed: they do not change what is computed. */
+const CHANGEABLE: ReadonlySet<string> = new Set([
+  'checkpointEvery',
+  'keepCheckpoints',
+  'featureCache',
+]);
+
+/** @param stored the parsed `config.yaml` of the run. */
+export function changedSettings(
+  stored: Readonly<Record<string, unknown>>,
+  config: TrainConfig,
+): readonly Change[] {
+  const now = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
+  return changedEntries('settings', stored, now).filter(({ name }) => !CHANGEABLE.has(name));
+}
+
+/** What a run is made from now, beside what its manifest says. */
+export function changedSources(before: RunManifest, now: RunManifest): readonly Change[] {
+  const weights = (manifest: RunManifest) => ({
+    adapter: manifest.model.adapter,
+    sha256: manifest.model.weightsHash,
+  });
+  const data = (manifest: RunManifest) =>
+    Object.fromEntries(
+      manifest.data.map(({ sha256, samples }, index) => [
+        `${index + 1}: ${now.data[index]?.path ?? before.data[index]!.path}`,
+        { sha256, samples },
+      ]),
+    );
+  return [
+    ...changedEntries('weights', weights(before), weights(now)),
+    ...changedEntries('data', data(before), data(now)),
+    ...changedEntries('labels', { source: before.source }, { source: now.source }),
+    ...changedEntries('versions', before.versions, now.versions),
+  ];
+}
+
+type Entries = Readonly<Record<string, unknown>>;
+
+function changedEntries(kind: ChangeKind, before: Entries, now: Entries): readonly Change[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  return names
+    .filter((name) => valueKey(before[name]) !== valueKey(now[name]))
+    .map((name) => ({ kind, name, was: before[name], is: now[name] }));
+}
+
+/** Equal for equal JSON, whatever the order of its keys. */
+const valueKey = (value: unknown): string =>
+  value === undefined ? '' : canonicalJson(JSON.parse(JSON.stringify(value)));
+
+/**
+ * Lets a run go on only with what it was begun with, or with what was accepted.
+ * @throws SpatialError CONFIG_INVALID naming every change that was not accepted, with what was and what is.
+ */
+export function requireAccepted(
+  out: string,
+  changes: readonly Change[],
+  accepted: readonly ChangeKind[],
+): void {
+  const refused = changes.filter(({ kind }) => !accepted.includes(kind));
+  if (refused.length === 0) return;
+  const kinds = [...new Set([...accepted, ...refused.map(({ kind }) => kind)])];
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${out}: the run was begun with other ${refused.map(describe).join('; ')}`,
+    hint: `Restore what it was begun with, start a new run in another \`out\` folder, or go on with the change: --resume --accept-changes ${kinds.join(',')}`,
+  });
+}
+
+const describe = ({ kind, name, was, is }: Change): string =>
+  `${kind} ('${name}' was ${show(was)}, is ${show(is)})`;
+
+const show = (value: unknown): string => (value === undefined ? 'absent' : JSON.stringify(value));

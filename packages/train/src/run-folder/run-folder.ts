@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import {
+  hashWeights,
+  readTextIfThere,
+  recoverFolders,
+  SpatialError,
+  writeFileAtomic,
+} from '@spatialsv/core';
+import { parse, stringify } from 'yaml';
+import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
+import type { TrainConfig } from '../config/schema.js';
+import type { TrainOptions } from '../train.js';
+import { type Change, changedSettings, changedSources, requireAccepted } from './changes.js';
+import { describeData, type RunManifest, readManifest, writeManifest } from './manifest.js';
+import { truncateMetrics } from './metrics-log.js';
+
+const CONFIG_FILE = 'config.yaml';
+
+/** A run folder that is ready to be written to. */
+export interface OpenedRun {
+  /** Step of the checkpoint to go on from; undefined to start at the beginning. */
+  readonly resumeFrom: number | undefined;
+  readonly weightsHash: string;
+}
+
+/**
+ * Opens the folder of a run whose lock is held: tidies what a crash has left, compares what the run is made from with what
+ * it was begun with, and records it.
+ * @param counts samples of each data set.
+ * @throws SpatialError USAGE when the folder holds another run; CONFIG_INVALID for changes that were not accepted;
+ *   FILE_INVALID for a damaged manifest.
+ */
+export async function openRunFolder(
+  config: TrainConfig,
+  options: TrainOptions,
+  counts: readonly number[],
+): Promise<OpenedRun> {
+  const { out } = config;
+  await recoverFolders(out);
+  await recoverFolders(checkpointsFolder(out));
+  const resumeFrom = (await listCheckpoints(out)).at(-1);
+  if (resumeFrom !== undefined && options.resume !== true) throw occupied(out);
+  const before = resumeFrom === undefined ? undefined : await readBefore(out);
+  const manifest = await newManifest(config, options, counts, before?.manifest);
+  const changes =
+    before === undefined
+      ? []
+      : [...changedSettings(before.config, config), ...changedSources(before.manifest, manifest)];
+  requireAccepted(out, changes, options.acceptChanges ?? []);
+  await record(config, manifest, changes);
+  if (resumeFrom === undefined) await truncateMetrics(out, 0);
+  return { resumeFrom, weightsHash: manifest.model.weightsHash };
+}
+
+async function record(config: TrainConfig, manifest: RunManifest, changes: readonly Change[]) {
+  const at = manifest.resumedAt.at(-1) ?? manifest.createdAt;
+  const accepted = changes.map((change) => ({ at, ...change }));
+  const acceptedChanges = [...manifest.acceptedChanges, ...accepted];
+  // The settings last: until then the next attempt finds the change again.
+  await writeManifest(config.out, { ...manifest, acceptedChanges });
+  await writeFileAtomic(join(config.out, CONFIG_FILE), stringify(config));
+}
+
+function occupied(out: string): SpatialError {
+  return new SpatialError({
+    code: 'USAGE',
+    message: `${out}: the folder already holds checkpoints of a run`,
+    hint: 'Add --resume to go on with that run, or set `out` to another folder.',
+  });
+}
+
+/** Settings and sources that the checkpoints of a folder were made with. */
+async function readBefore(out: string) {
+  const text = await readTextIfThere(join(out, CONFIG_FILE));
+  const manifest = await readManifest(out);
+  if (text !== undefined && manifest !== undefined)
+    return { config: parse(text) as Record<string, unknown>, manifest };
+  throw new SpatialError({
+    code: 'FILE_MISSING',
+    message: `${out}: checkpoints without ${text === undefined ? CONFIG_FILE : 'manifest.json'}: what they were made with is not known`,
+    hint: 'Restore the file. To train on from a checkpoint as a new run, name its folder as `model` and choose another `out`.',
+  });
+}
+
+async function newManifest(
+  config: TrainConfig,
+  { backbone, source, versions }: TrainOptions,
+  counts: readonly number[],
+  before: RunManifest | undefined,
+): Promise<RunManifest> {
+  const now = new Date().toISOString();
+  return {
+    version: 1,
+    createdAt: before?.createdAt ?? now,
+    resumedAt: before === undefined ? [] : [...before.resumedAt, now],
+    seed: config.seed,
+    versions: { node: process.versions.node, ...versions },
+    model: {
+      folder: backbone.folder,
+      adapter: backbone.adapterId,
+      weightsHash: await hashWeights(backbone.weights),
+    },
+    source: source?.provenance ?? 'none',
+    data: await describeData(config, counts),
+    acceptedChanges: before?.acceptedChanges ?? [],
+  };
+}
