@@ -1,6 +1,18 @@
-import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type SampleV1, SpatialError } from '@spatialsv/core';
+import { createHash } from 'node:crypto';
+import {
+  appendLine,
+  canonicalJson,
+  hashFile,
+  lockFolder,
+  type SampleV1,
+  SpatialError,
+  withCleanup,
+} from '@spatialsv/core';
+import {
+  type EvaluationIdentity,
+  openEvaluationFolder,
+  PREDICTIONS_FILE,
+} from './evaluation-folder.js';
 import type { Prediction } from './report.js';
 
 export interface EvaluateOptions {
@@ -9,61 +21,91 @@ export interface EvaluateOptions {
   readonly answer: (sample: SampleV1) => Promise<string>;
   /** Reads the letter out of an answer. */
   readonly extract: (sample: SampleV1, text: string) => string | undefined;
-  /** Folder of `predictions.jsonl`; answers found there are not asked again. */
-  readonly out?: string;
+  /** Where answers are kept; those that are there already are not asked again. */
+  readonly folder?: EvaluationFolder | undefined;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Name of the prediction log in a run folder. */
-export const PREDICTIONS_FILE = 'predictions.jsonl';
+export interface EvaluationFolder {
+  readonly path: string;
+  /** What the answers depend on, beside the questions. */
+  readonly identity: EvaluationIdentity;
+  /** Forget the answers of another evaluation, instead of refusing the folder. */
+  readonly overwrite?: boolean;
+}
 
 /**
- * Asks every question once. Each answer is appended to the log as it comes, so an interrupted run continues.
+ * Asks every question once. Each answer is appended to the log as it comes, so an interrupted run continues; the folder
+ * belongs to one process at a time.
  * @returns one prediction per sample, in order.
- * @throws SpatialError DATA_INVALID for a sample without a multiple-choice question.
+ * @throws SpatialError DATA_INVALID for a sample without a multiple-choice question; USAGE when the folder holds answers of
+ *   another model, of other settings or to other questions, or when another process writes to it; FILE_MISSING,
+ *   FILE_INVALID.
  */
 export async function evaluate(options: EvaluateOptions): Promise<readonly Prediction[]> {
-  const { samples, out } = options;
+  const { samples, folder } = options;
   for (const sample of samples) requireChoice(sample);
-  const log = out === undefined ? undefined : join(out, PREDICTIONS_FILE);
-  if (out !== undefined) await mkdir(out, { recursive: true });
-  const known = log === undefined ? new Map<string, Prediction>() : await readPredictions(log);
+  const keys = folder === undefined ? [] : await questionKeys(samples);
+  if (folder === undefined) return askAll(options, keys, []);
+  const lock = await lockFolder(folder.path, 'eval');
+  const work = async () =>
+    askAll(options, keys, await openEvaluationFolder(folder, { samples, keys }));
+  return withCleanup(work, () => lock.release());
+}
+
+async function askAll(
+  { folder, ...options }: EvaluateOptions,
+  keys: readonly string[],
+  known: readonly Prediction[],
+): Promise<readonly Prediction[]> {
+  const { samples, signal, onProgress } = options;
   const predictions: Prediction[] = [];
-  for (const sample of samples) {
-    options.signal?.throwIfAborted();
-    const found = known.get(sample.id);
-    const prediction = found ?? (await predict(options, sample));
-    if (found === undefined && log !== undefined) await appendFile(log, lineOf(prediction));
+  for (const [index, sample] of samples.entries()) {
+    signal?.throwIfAborted();
+    const prediction = known[index] ?? (await predict(options, sample));
+    if (folder !== undefined && known[index] === undefined)
+      await appendLine(
+        `${folder.path}/${PREDICTIONS_FILE}`,
+        JSON.stringify({ ...prediction, key: keys[index] }),
+      );
     predictions.push(prediction);
-    options.onProgress?.(predictions.length, samples.length);
+    onProgress?.(predictions.length, samples.length);
   }
   return predictions;
 }
 
-/** Answers by sample id; a half-written last line (the process was killed) is cut off the file. */
-export async function readPredictions(path: string): Promise<Map<string, Prediction>> {
-  const bytes = await readFile(path).catch(() => Buffer.alloc(0));
-  const end = bytes.lastIndexOf('\n') + 1;
-  if (end < bytes.length) await truncate(path, end);
-  const lines = bytes.subarray(0, end).toString('utf8').split('\n');
-  const rows = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Prediction);
-  return new Map(rows.map((row) => [row.id, row]));
+/**
+ * What each question is: SHA-256 of its id, text, options, right letter, category and pictures. Equal for equal content in
+ * any folder.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID for a picture.
+ */
+export async function questionKeys(samples: readonly SampleV1[]): Promise<readonly string[]> {
+  // Views are shared by questions: each file is read once.
+  const hashes = new Map<string, string>();
+  for (const path of samples.flatMap(({ images }) => images))
+    if (!hashes.has(path)) hashes.set(path, await hashFile(path));
+  return samples.map(({ images, id, question, options, answerLetter, category }) => {
+    const pictures = images.map((path) => hashes.get(path)!);
+    const content = { id, question, options, answerLetter, category, pictures };
+    return createHash('sha256').update(canonicalJson(content)).digest('hex');
+  });
 }
 
-async function predict(options: EvaluateOptions, sample: SampleV1): Promise<Prediction> {
-  const raw = await options.answer(sample);
+async function predict(
+  { answer, extract }: Pick<EvaluateOptions, 'answer' | 'extract'>,
+  sample: SampleV1,
+): Promise<Prediction> {
+  const raw = await answer(sample);
   return {
     id: sample.id,
     category: sample.category ?? 'all',
     gold: sample.answerLetter!,
     letters: Object.keys(sample.options!),
     raw,
-    extracted: options.extract(sample, raw) ?? null,
+    extracted: extract(sample, raw) ?? null,
   };
 }
-
-const lineOf = (prediction: Prediction): string => `${JSON.stringify(prediction)}\n`;
 
 function requireChoice(sample: SampleV1): void {
   if (sample.question !== undefined && sample.options && sample.answerLetter !== undefined) return;

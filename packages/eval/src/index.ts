@@ -1,6 +1,17 @@
 export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
 export { mindCubeBenchmark, mindCubeRevisionWarning } from './benchmarks/mindcube.js';
-export { type EvaluateOptions, evaluate, PREDICTIONS_FILE, readPredictions } from './evaluate.js';
+export {
+  type EvaluateOptions,
+  type EvaluationFolder,
+  evaluate,
+  questionKeys,
+} from './evaluate.js';
+export {
+  EVALUATION_FILE,
+  type EvaluationIdentity,
+  PREDICTIONS_FILE,
+  RESULTS_FILE,
+} from './evaluation-folder.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
 export { type Random, seededRandom, shuffle } from './random.js';
 export {

@@ -1,6 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { SpatialError } from '@spatialsv/core';
+import { LOCK_FILE, listIfThere, lockFolder, SpatialError, withCleanup } from '@spatialsv/core';
 import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -31,16 +30,20 @@ that it never saw, and look at what it believes they look like. Minutes on two c
       const folder = resolve(context.folder, out);
       await requireOwnFolder(folder);
       const plugins = await composePlugins(context.folder);
-      const results = await runDemo(DEMO, folder, context, plugins);
+      const lock = await lockFolder(folder, 'demo');
+      const results = await withCleanup(
+        () => runDemo(DEMO, folder, context, plugins),
+        () => lock.release(),
+      );
       context.out(json ? `${JSON.stringify(results)}\n` : formatResults(results));
     });
 }
 
 /** Parts that a demo writes, also one that was interrupted. */
-const PARTS = new Set(['rooms', 'model', 'run', 'report', 'results.json']);
+const PARTS = new Set([LOCK_FILE, 'rooms', 'model', 'run', 'report', 'results.json']);
 
 async function requireOwnFolder(folder: string): Promise<void> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await listIfThere(folder);
   const foreign = names.filter((name) => !PARTS.has(name));
   if (foreign.length === 0) return;
   throw new SpatialError({

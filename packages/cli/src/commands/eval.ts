@@ -1,10 +1,12 @@
-import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
   type BenchmarkV1,
+  hashPromptFiles,
+  hashWeights,
   type SampleV1,
   SpatialError,
+  withCleanup,
   writeFileAtomic,
 } from '@spatialsv/core';
 import {
@@ -12,9 +14,11 @@ import {
   type AccuracyReport,
   accuracyReport,
   BackboneRunner,
+  type EvaluationIdentity,
   evaluate,
   mindCubeRevisionWarning,
   type Prediction,
+  RESULTS_FILE,
   tablePercentage,
 } from '@spatialsv/eval';
 import type { Command } from 'commander';
@@ -22,6 +26,7 @@ import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { openModel, readImages } from '../model.js';
 import { describeCommand, wholeNumber } from '../options.js';
+import { packageVersion } from '../version.js';
 
 interface EvalOptions {
   readonly model: string;
@@ -34,10 +39,11 @@ interface EvalOptions {
   readonly maxNewTokens: number;
   readonly minPixels?: number;
   readonly maxPixels?: number;
+  readonly overwrite: boolean;
   readonly json: boolean;
 }
 
-/** What answers depend on; a run folder holds the answers of one such setting. */
+/** What was asked for. */
 type RunSettings = Pick<
   EvalOptions,
   'model' | 'benchmark' | 'data' | 'maxNewTokens' | 'minPixels' | 'maxPixels'
@@ -47,13 +53,18 @@ export function registerEval(program: Command, context: CommandContext): void {
   describeCommand(
     program.command('eval'),
     `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
-Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped.`,
+Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
+prompts, settings or questions are refused.`,
     ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
   )
     .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
     .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
     .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
-    .requiredOption('--out <folder>', 'run folder: predictions.jsonl, results.json')
+    .requiredOption(
+      '--out <folder>',
+      'run folder: predictions.jsonl, evaluation.json, results.json',
+    )
+    .option('--overwrite', 'forget the answers of another evaluation in --out', false)
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
     .option(
       '--seed <n>',
@@ -76,23 +87,24 @@ async function runEvaluation(options: EvalOptions, context: CommandContext): Pro
   const benchmark = plugins.resolveBenchmark(options.benchmark);
   const backbone = await openModel(options.model, plugins, options);
   const samples = await readSamples(benchmark, options);
-  await claimRunFolder(options);
+  const identity = await identify(backbone, options);
   const runner = new BackboneRunner(backbone, { device: options.device });
   progress.start('Answering', samples.length);
-  const predictions = await evaluate({
-    samples,
-    answer: answerer(backbone, runner, options, signal),
-    extract: (sample, text) => benchmark.extract(sample, text),
-    out: options.out,
-    signal,
-    onProgress: (done) => progress.update(done),
-  });
-  await runner.dispose();
+  const work = () =>
+    evaluate({
+      samples,
+      answer: answerer(backbone, runner, options, signal),
+      extract: (sample, text) => benchmark.extract(sample, text),
+      folder: { path: options.out, identity, overwrite: options.overwrite },
+      signal,
+      onProgress: (done) => progress.update(done),
+    });
+  const predictions = await withCleanup(work, () => runner.dispose());
   const report = accuracyReport(predictions, options.seed);
   progress.done(`${report.overall.correct} of ${report.overall.total} right`);
   await writeFileAtomic(
-    join(options.out, 'results.json'),
-    `${JSON.stringify({ ...settingsOf(options), seed: options.seed, ...report }, null, 2)}\n`,
+    join(options.out, RESULTS_FILE),
+    `${JSON.stringify({ ...settingsOf(options), identity, seed: options.seed, ...report }, null, 2)}\n`,
   );
   context.out(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
   if (benchmark.id === 'mindcube') warnAboutRevision(predictions, context);
@@ -142,20 +154,15 @@ function settingsOf(options: EvalOptions): RunSettings {
   };
 }
 
-/** Answers of another model must not be counted: the folder remembers what its answers depend on. */
-async function claimRunFolder(options: EvalOptions): Promise<void> {
-  const file = join(options.out, 'settings.json');
-  const settings = `${JSON.stringify(settingsOf(options), null, 2)}\n`;
-  await mkdir(options.out, { recursive: true });
-  const found = await readFile(file, 'utf8').catch(() => undefined);
-  if (found !== undefined && found !== settings) {
-    throw new SpatialError({
-      code: 'USAGE',
-      message: `--out ${options.out}: holds answers of another setting (${file} differs)`,
-      hint: 'Choose another folder, or repeat the command with the settings of that file.',
-    });
-  }
-  await writeFileAtomic(file, settings);
+/** What answers depend on. Paths do not belong to it: what lies there does. */
+async function identify(backbone: BackboneV1, options: EvalOptions): Promise<EvaluationIdentity> {
+  const { model: _, data: __, ...settings } = settingsOf(options);
+  return {
+    weights: await hashWeights(backbone.weights),
+    prompt: await hashPromptFiles(backbone.folder),
+    settings: { adapter: backbone.adapterId, ...settings },
+    versions: { spatialsv: packageVersion() },
+  };
 }
 
 function warnAboutRevision(predictions: readonly Prediction[], context: CommandContext): void {

@@ -6,6 +6,7 @@ import {
   labelViewSets,
   SpatialError,
   type ViewSet,
+  withCleanup,
 } from '@spatialsv/core';
 import { type Command, Option } from 'commander';
 import { composePlugins } from '../composition.js';
@@ -98,17 +99,15 @@ async function label(options: LabelOptions, context: CommandContext): Promise<vo
   checkSize(options);
   const sets = await collectViewSets(options);
   const labeller = await openLabeller(options, context);
-  try {
+  const work = async () => {
     const store = await LabelStore.open(options.out);
-    try {
+    const labelAll = async () => {
       const result = await run(sets, labeller, store, options, context);
       report(result, labeller, store, options, context);
-    } finally {
-      await store.close();
-    }
-  } finally {
-    await labeller.dispose();
-  }
+    };
+    await withCleanup(labelAll, () => store.close());
+  };
+  await withCleanup(work, () => labeller.dispose());
 }
 
 function checkSize({ height, width }: LabelOptions): void {

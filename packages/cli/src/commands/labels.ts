@@ -1,4 +1,4 @@
-import { LabelStore, SpatialError } from '@spatialsv/core';
+import { LabelStore, SpatialError, withCleanup } from '@spatialsv/core';
 import type { LabelFormat } from '@spatialsv/inspect';
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
@@ -31,11 +31,10 @@ async function withStore<Result>(
   readOnly = true,
 ): Promise<Result> {
   const store = await LabelStore.open(folder, { readOnly });
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
-  }
+  return withCleanup(
+    async () => use(store),
+    () => store.close(),
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- show

@@ -1,5 +1,10 @@
 import { resolve } from 'node:path';
-import { type GeometryLabelsV1, type PluginRegistry, resampleLabels } from '@spatialsv/core';
+import {
+  type GeometryLabelsV1,
+  type PluginRegistry,
+  resampleLabels,
+  withCleanup,
+} from '@spatialsv/core';
 import { learnableLabels } from '@spatialsv/train';
 import type { LiftSubject } from './lift.js';
 
@@ -43,9 +48,9 @@ async function supervise(
   const labeller = await plugins
     .resolveSupervisionSource(source)
     .open({ device, ...(weights !== undefined && { weights }) });
-  try {
-    return await labeller.doSupervise({ images: images.map((image) => resolve(image)), signal });
-  } finally {
-    await labeller.dispose();
-  }
+  const paths = images.map((image) => resolve(image));
+  return withCleanup(
+    () => labeller.doSupervise({ images: paths, signal }),
+    () => labeller.dispose(),
+  );
 }

@@ -7,6 +7,7 @@ import {
   readSpatialCheckpoint,
   type SpatialCheckpoint,
   SpatialError,
+  withCleanup,
 } from '@spatialsv/core';
 import { BackboneRunner, type GeometryMaps } from '@spatialsv/eval';
 import { liftGeometry, type ReportMetric } from '@spatialsv/inspect';
@@ -117,7 +118,7 @@ async function look(
   { progress, signal }: CommandContext,
 ): Promise<{ maps: GeometryMaps; answer?: string }> {
   const runner = new BackboneRunner(backbone, { device });
-  try {
+  const work = async () => {
     progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
     const maps = await runner.predictGeometry(inputs, heads);
     if (question === undefined) return { maps };
@@ -125,9 +126,8 @@ async function look(
     const onToken = (count: number) => progress.update(count);
     const { text } = await runner.generate(inputs, { maxNewTokens, signal, onToken });
     return { maps, answer: text };
-  } finally {
-    await runner.dispose();
-  }
+  };
+  return withCleanup(work, () => runner.dispose());
 }
 
 const TRAINING_HINT =

@@ -115,9 +115,21 @@ describe('eval', () => {
     expect(readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim()).toBe(predictions);
   });
 
-  it('does not count the answers of another setting', async () => {
+  it('does not count the answers of another setting, of other weights or to other questions', async () => {
     const other = await runForTest([...args('run'), '--max-new-tokens', '3']);
     expect(other.exitCode).toBe(2);
-    expect(other.err).toContain('error[USAGE]');
+    expect(other.err).toMatch(/error\[USAGE\].*settings\.maxNewTokens was 2, is 3/);
+    const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
+    const retrained = join(root, 'retrained');
+    const tiny = ['tiny', '--family', 'qwen2.5-vl', '--out', retrained, '--seed', '7', ...size];
+    expect((await runForTest(tiny)).exitCode).toBe(0);
+    const weights = await runForTest([...args('run'), '--model', retrained]);
+    expect(weights.err).toMatch(/error\[USAGE\].*weights was [0-9a-f]{64}, is [0-9a-f]{64}/);
+    const text = readFileSync(rows, 'utf8');
+    writeFileSync(rows, text.replace('"question":"', '"question":"Now: '));
+    const questions = await runForTest(args('run'));
+    expect(questions.err).toMatch(/error\[USAGE\].*question 1 /);
+    expect((await runForTest([...args('run'), '--overwrite'])).exitCode).toBe(0);
+    writeFileSync(rows, text);
   });
 });
