@@ -34,7 +34,22 @@ describe('colorize', () => {
   });
 });
 
+describe('colorize of a range that is empty', () => {
+  it('takes the middle of the map', () => {
+    const range = { min: 2, max: 2 };
+    const { data } = colorize(Float32Array.of(2, 2), 1, 2, { map: 'viridis', range });
+    expect([...data]).toEqual([...entry('viridis', 128), ...entry('viridis', 128)]);
+  });
+});
+
 describe('valueRange', () => {
+  it.each([0, 1e-30, -4, 3e8, 1e20, -3e38])('has room around the constant %d', (constant) => {
+    const values = new Float32Array(4).fill(constant);
+    const { min, max } = valueRange(values, undefined, 0, 1);
+    const step = (max - min) / 65534;
+    expect(Math.round((values[0]! - min) / step)).toBe(32767);
+  });
+
   it('ignores masked and non-finite values and never is empty', () => {
     const mask = Uint8Array.of(1, 1, 0, 1);
     expect(valueRange(Float32Array.of(1, 4, 99, Number.NaN), mask, 0, 1)).toEqual({

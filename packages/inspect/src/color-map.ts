@@ -61,7 +61,10 @@ export function valueRange(
   if (valid.length === 0) return { min: 0, max: 1 };
   const min = valid[Math.floor(low * (valid.length - 1))]!;
   const max = valid[Math.ceil(high * (valid.length - 1))]!;
-  return max > min ? { min, max } : { min: min - 0.5, max: min + 0.5 };
+  if (max > min) return { min, max };
+  // Half of one, or what still makes a difference beside a large value.
+  const reach = Math.max(0.5, Math.abs(min) * 1e-3);
+  return { min: min - reach, max: min + reach };
 }
 
 export interface ColorizeOptions {
@@ -95,7 +98,7 @@ export function colorize(
       data.fill(INVALID_GREY, i * 3, i * 3 + 3);
       continue;
     }
-    const t = Math.min(1, Math.max(0, (value - min) / (max - min)));
+    const t = max > min ? Math.min(1, Math.max(0, (value - min) / (max - min))) : 0.5;
     const level = Math.round((options.reverse ? 1 - t : t) * (LEVELS - 1));
     data.set(table.subarray(level * 3, level * 3 + 3), i * 3);
   }

@@ -58,4 +58,12 @@ describe('encodeGlb', () => {
       expect(placed[i]).toBeCloseTo(value, 5);
     });
   });
+
+  it('is valid without a single point', async () => {
+    const none = { ...cloud, positions: new Float32Array(0), colors: new Uint8Array(0) };
+    for (const cameras of [scene.cameras, []]) {
+      const { issues } = await validator.validateBytes(await encodeGlb({ cloud: none, cameras }));
+      expect(issues.messages).toEqual([]);
+    }
+  });
 });

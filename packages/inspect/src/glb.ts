@@ -28,11 +28,17 @@ export async function encodeGlb(input: GlbInput): Promise<Uint8Array> {
     axes: 'glTF y-up: (x, -y, -z) of the OpenCV world (x right, y down, z forward)',
     ...input.extras,
   };
+  const cameras = input.cameras ?? [];
+  const hasPoints = input.cloud.positions.length > 0;
+  // Buffers, scenes and accessors without elements are not valid glTF.
+  if (!hasPoints && cameras.every((camera) => camera === undefined)) {
+    return new WebIO().writeBinary(document);
+  }
   document.createBuffer();
   const material = document.createMaterial('vertex-colours').setMetallicFactor(0);
   const scene = document.createScene('lifted');
-  scene.addChild(pointNode(document, material, input.cloud));
-  for (const [view, camera] of (input.cameras ?? []).entries()) {
+  if (hasPoints) scene.addChild(pointNode(document, material, input.cloud));
+  for (const [view, camera] of cameras.entries()) {
     if (camera === undefined) continue;
     scene.addChild(frustumNode(document, material, camera, view, input.frustumDepth ?? 0.25));
     scene.addChild(cameraNode(document, camera, view));

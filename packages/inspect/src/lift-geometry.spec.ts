@@ -59,6 +59,43 @@ describe('liftGeometry', () => {
     ]);
   });
 
+  it.each([2, 1e20])('shows the values of a map of nothing but %d', async (constant) => {
+    const flat = depth.map(() => constant);
+    const { labels: _, ...rest } = input;
+    const predictions = { ...input.predictions, depth: flat, depthConfidence: flat };
+    const { page } = await liftGeometry({ ...rest, predictions }, folder);
+    const probes = /<script type="application\/json" id="probes">(.*?)<\/script>/s.exec(
+      readFileSync(page, 'utf8'),
+    )!;
+    const [{ maps }] = JSON.parse(probes[1]!);
+    for (const map of [maps.depth, maps.confidence]) {
+      const codes = new Uint16Array(Uint8Array.from(Buffer.from(map.codes, 'base64')).buffer);
+      const shown = Array.from(codes, (code) => map.min + (code - 1) * map.step);
+      expect(codes).not.toContain(0);
+      expect(Math.max(...shown.map((value) => Math.abs(value / constant - 1)))).toBeLessThan(1e-5);
+    }
+  });
+
+  it('takes labels that are valid nowhere, one view of one pixel, and depth without end', async () => {
+    const masked = { ...labels, mask: new Uint8Array(depth.length) };
+    const unmeasured = await liftGeometry({ ...input, labels: masked }, folder);
+    expect(unmeasured.metrics).toBeUndefined();
+    const { labels: _, ...rest } = input;
+    const endless = depth.map(() => Infinity);
+    const none = { ...rest, predictions: { ...input.predictions, depth: endless } };
+    expect((await liftGeometry(none, folder)).points).toBe(0);
+    const tiny = testScene(1, 1, 1);
+    const one = { ...tiny, depthConfidence: tiny.confidence };
+    const { cameras, images } = tiny;
+    expect(
+      (await liftGeometry({ title: 'x', predictions: one, images, cameras }, folder)).points,
+    ).toBe(1);
+    const empty = { ...one, views: 0, depth: new Float32Array(0), rays: new Float32Array(0) };
+    await expect(
+      liftGeometry({ title: 'x', predictions: empty, images: [], cameras: [] }, folder),
+    ).rejects.toMatchObject({ code: 'DATA_INVALID' });
+  });
+
   it('solves the cameras from the ray map where none are given', async () => {
     const { cameras: _, ...rest } = input;
     await liftGeometry(rest, folder);

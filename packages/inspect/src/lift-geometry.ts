@@ -115,7 +115,10 @@ export async function liftGeometry(
   if (labels !== undefined) {
     clouds.push({ name: 'Label', cloud: labelCloud(scene, labels, options.cloud) });
   }
-  const metrics = labels && labelMetrics(predictions.depth, scene.cameras, labels);
+  // Labels may be valid nowhere: then there is nothing to measure.
+  const metrics = labels?.mask.includes(1)
+    ? labelMetrics(predictions.depth, scene.cameras, labels)
+    : undefined;
   const frustumDepth = FRUSTUM_SHARE * depthRange(scene).max;
   const views = await viewFiles(scene);
   const files = [
@@ -145,6 +148,13 @@ function withCameras(input: LiftInput): Scene {
 
 function checkInput({ predictions, images, labels }: LiftInput): void {
   const pixels = predictions.views * predictions.height * predictions.width;
+  if (pixels === 0) {
+    throw new SpatialError({
+      code: 'DATA_INVALID',
+      message: `lift: expected at least one view with pixels, found (${predictions.views}, ${predictions.height}, ${predictions.width})`,
+      hint: 'Give one picture or more.',
+    });
+  }
   if (predictions.depth.length !== pixels || images.length !== predictions.views) {
     throw new SpatialError({
       code: 'SHAPE_MISMATCH',

@@ -23,7 +23,7 @@ describe('encodePly', () => {
   const cloud = {
     positions: Float32Array.of(1.5, -2, 3.25, 0, 7, -1),
     colors: Uint8Array.of(255, 0, 128, 1, 2, 3),
-    views: Uint8Array.of(0, 1),
+    views: Uint32Array.of(0, 1),
   };
 
   it('is read back exactly from its own header', () => {
@@ -47,6 +47,6 @@ describe('encodePly', () => {
 
   it('writes an empty cloud', () => {
     const none = { positions: new Float32Array(0), colors: new Uint8Array(0) };
-    expect(parse(encodePly({ ...none, views: new Uint8Array(0) })).rows).toEqual([]);
+    expect(parse(encodePly({ ...none, views: new Uint32Array(0) })).rows).toEqual([]);
   });
 });

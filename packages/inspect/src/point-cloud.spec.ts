@@ -51,7 +51,7 @@ describe('buildPointCloud', () => {
     mask[1] = 0;
     const base = { dropLeastConfident: 0, edgeThreshold: Infinity };
     const all = scene.depth.length;
-    const count = (cloud: { views: Uint8Array }) => cloud.views.length;
+    const count = (cloud: { views: Uint32Array }) => cloud.views.length;
     expect(count(buildPointCloud({ ...input, points: broken, mask }, base))).toBe(all - 2);
     expect(count(buildPointCloud(input, { ...base, dropLeastConfident: 0.5 }))).toBeLessThan(
       all * 0.52,
@@ -63,6 +63,40 @@ describe('buildPointCloud', () => {
     );
     const jumped = count(buildPointCloud({ ...input, depth }, { ...base, edgeThreshold: 0.3 }));
     expect(smooth - jumped).toBe(5);
+  });
+
+  it('tells more than 256 views apart, also in their colours', () => {
+    const views = 258;
+    const images = Array.from({ length: views }, (_, view) => ({
+      data: Uint8Array.of(view >> 8, view & 255, 9),
+      height: 1,
+      width: 1,
+    }));
+    const many = { points: new Float32Array(views * 3), views, height: 1, width: 1, images };
+    const cloud = buildPointCloud(many);
+    expect([...cloud.views.subarray(254)]).toEqual([254, 255, 256, 257]);
+    expect([...cloud.colors.subarray(255 * 3)]).toEqual([0, 255, 9, 1, 0, 9, 1, 1, 9]);
+  });
+
+  it('leaves the least confident of the valid points out, whatever the masked ones have', () => {
+    const image = { data: new Uint8Array(30), height: 1, width: 10 };
+    const one = { points: new Float32Array(30), views: 1, height: 1, width: 10, images: [image] };
+    const confidence = Float32Array.of(0, 0, 0, 0, 0, 1, 2, 3, 4, Number.NaN);
+    const mask = Uint8Array.of(0, 0, 0, 0, 0, 1, 1, 1, 1, 0);
+    const cloud = buildPointCloud({ ...one, confidence, mask }, { dropLeastConfident: 0.5 });
+    expect(cloud.views.length).toBe(3);
+  });
+
+  it('may be empty', () => {
+    const image = { data: new Uint8Array(3), height: 1, width: 1 };
+    const one = { points: new Float32Array(3), views: 1, height: 1, width: 1, images: [image] };
+    const none = { points: new Float32Array(0), views: 0, height: 1, width: 1, images: [] };
+    const masked = { ...one, mask: new Uint8Array(1), confidence: new Float32Array(1) };
+    const infinite = { ...one, points: new Float32Array(3).fill(Infinity) };
+    for (const input of [none, masked, infinite]) {
+      expect(buildPointCloud(input).positions).toHaveLength(0);
+    }
+    expect(buildPointCloud(one).positions).toHaveLength(3);
   });
 
   it('thins evenly', () => {

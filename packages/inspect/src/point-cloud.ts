@@ -8,7 +8,7 @@ export interface PointCloud {
   /** (n, 3) uint8 sRGB. */
   readonly colors: Uint8Array;
   /** (n) index of the view that a point comes from. */
-  readonly views: Uint8Array;
+  readonly views: Uint32Array;
 }
 
 export interface PointCloudInput {
@@ -56,7 +56,7 @@ export function buildPointCloud(
   const kept = keptPixels(input, options);
   const positions = new Float32Array(kept.length * 3);
   const colors = new Uint8Array(kept.length * 3);
-  const views = new Uint8Array(kept.length);
+  const views = new Uint32Array(kept.length);
   const pixels = input.height * input.width;
   for (const [n, i] of kept.entries()) {
     positions.set(input.points.subarray(i * 3, i * 3 + 3), n * 3);
@@ -120,7 +120,7 @@ function checkShapes(input: PointCloudInput): void {
 
 function validPixels(input: PointCloudInput, options: PointCloudOptions): number[] {
   const total = input.views * input.height * input.width;
-  const floor = confidenceFloor(input.confidence, options.dropLeastConfident ?? 0.1);
+  const floor = confidenceFloor(input, options.dropLeastConfident ?? 0.1);
   const kept: number[] = [];
   for (let i = 0; i < total; i++) {
     if (input.mask?.[i] === 0 || (input.confidence && input.confidence[i]! < floor)) continue;
@@ -132,10 +132,13 @@ function validPixels(input: PointCloudInput, options: PointCloudOptions): number
   return kept;
 }
 
-function confidenceFloor(confidence: Float32Array | undefined, drop: number): number {
+/** Of what is valid: masked pixels often have no confidence, and would be the share that is left out. */
+function confidenceFloor({ confidence, mask }: PointCloudInput, drop: number): number {
   if (confidence === undefined || drop <= 0) return -Infinity;
-  const sorted = confidence.slice().sort((a, b) => a - b);
-  return sorted[Math.floor(drop * (sorted.length - 1))]!;
+  const sorted = confidence
+    .filter((value, i) => Number.isFinite(value) && mask?.[i] !== 0)
+    .sort((a, b) => a - b);
+  return sorted[Math.floor(drop * (sorted.length - 1))] ?? -Infinity;
 }
 
 /** Whether depth jumps between this pixel and a neighbour of the same view. */

@@ -12,7 +12,11 @@ const MILLI = 1e-3;
  */
 export function depthStep(labels: GeometryLabelsV1): number {
   const { depth, mask } = labels;
-  const max = depth.reduce((most, value, i) => (mask[i] === 1 ? Math.max(most, value) : most), 0);
+  const isValid = (value: number, i: number) => mask[i] === 1 && Number.isFinite(value);
+  const max = depth.reduce(
+    (most, value, i) => (isValid(value, i) ? Math.max(most, value) : most),
+    0,
+  );
   if (max === 0) return MILLI;
   // From its text: 10 ** -4 is not 0.0001.
   const finest = Number(`1e${Math.ceil(Math.log10(max / LARGEST_CODE))}`);
