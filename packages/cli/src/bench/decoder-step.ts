@@ -5,7 +5,15 @@ import {
   decoderShapes,
   decodeSequence,
 } from '@spatialsv/core';
-import { float32, int32, ops, type Tensor, tf } from '@spatialsv/engine';
+import {
+  differentiate,
+  float32,
+  int32,
+  ops,
+  type Program,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
 
 /** A decoder training step as the bench runs it, here and in PyTorch (`reference/bench_step.py`). */
 export interface StepSize {
@@ -84,6 +92,29 @@ export function stepLoss(size: StepSize): (inputs: StepTensors) => Tensor {
     const weights = tf.fill([size.tokens], 1 / size.tokens);
     return ops.crossEntropySum(logits, targets, weights);
   };
+}
+
+/** Forward and backward pass that add to the optimiser's accumulators, as training does. */
+export function accumulatingProgram(size: StepSize): Program {
+  const loss = stepLoss(size);
+  return ((inputs: StepInputs) => {
+    const { outputs, gradients } = differentiate(
+      (parameters) => ({ loss: loss({ ...inputs, parameters }) }),
+      inputs.parameters,
+    );
+    const sums = Object.entries(inputs.accumulators).map(([name, sum]) => [
+      name,
+      tf.add(sum, gradients[name]!),
+    ]);
+    return { loss: outputs.loss, accumulators: Object.fromEntries(sums) };
+  }) as unknown as Program;
+}
+
+interface StepInputs {
+  readonly parameters: Record<string, Tensor>;
+  readonly accumulators: Record<string, Tensor>;
+  readonly ids: Tensor;
+  readonly targets: Tensor;
 }
 
 /** Seeded ids and targets. */

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,7 +7,6 @@ import {
   type CompiledProgram,
   compile,
   createTensor,
-  differentiate,
   float32,
   ops,
   type Program,
@@ -18,16 +16,17 @@ import {
 import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
 import { gflops, openProduct, PRODUCT, type Product } from './bare-product.js';
 import {
+  accumulatingProgram,
   parameterShapes,
   STEP_SIZES,
   type StepSize,
   stepBatch,
-  stepLoss,
   stepSpecs,
 } from './decoder-step.js';
 import { measureHeads } from './heads-bench.js';
-import { emit, median, peakRssMb, rssMb, times } from './measure.js';
+import { emit, median, ownMemoryMb, peakRssMb, rssMb, times } from './measure.js';
 import { openPytorchStep, type PytorchStep } from './pytorch-peer.js';
+import { benchShapes } from './shapes-bench.js';
 
 const BENCH = 'engine';
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
@@ -43,6 +42,7 @@ export const ENGINE_CASES: Readonly<Record<string, () => Promise<void>>> = {
   adamw: benchAdamw,
   memory: benchMemory,
   sessions: benchSessions,
+  shapes: benchShapes,
   mapped: benchMapped,
 };
 
@@ -63,29 +63,6 @@ interface Step {
   readonly optimizer: AdamwOptimizer;
   forwardBackward(): Promise<unknown>;
   update(): Promise<void>;
-}
-
-/** Forward and backward pass that add to the optimiser's accumulators, as training does. */
-function accumulatingProgram(size: StepSize): Program {
-  const loss = stepLoss(size);
-  return ((inputs: StepInputs) => {
-    const { outputs, gradients } = differentiate(
-      (parameters) => ({ loss: loss({ ...inputs, parameters }) }),
-      inputs.parameters,
-    );
-    const sums = Object.entries(inputs.accumulators).map(([name, sum]) => [
-      name,
-      tf.add(sum, gradients[name]!),
-    ]);
-    return { loss: outputs.loss, accumulators: Object.fromEntries(sums) };
-  }) as unknown as Program;
-}
-
-interface StepInputs {
-  readonly parameters: Record<string, Tensor>;
-  readonly accumulators: Record<string, Tensor>;
-  readonly ids: Tensor;
-  readonly targets: Tensor;
 }
 
 async function openStep(size: StepSize): Promise<Step> {
@@ -326,17 +303,6 @@ async function benchMapped(): Promise<void> {
     await program.dispose();
   } finally {
     await rm(folder, { recursive: true });
-  }
-}
-
-/** Memory of the process that is not backed by a file (Linux; elsewhere all resident memory). */
-function ownMemoryMb(): number {
-  globalThis.gc?.();
-  try {
-    const status = readFileSync('/proc/self/status', 'utf8');
-    return Number(/RssAnon:\s+(\d+)/.exec(status)![1]) / 1024;
-  } catch {
-    return rssMb();
   }
 }
 

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Milliseconds of each repetition after warm-up runs. */
 export async function times(
   action: () => Promise<unknown>,
@@ -23,6 +25,17 @@ export function median(values: readonly number[]): number {
 export const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024;
 
 export const rssMb = (): number => process.memoryUsage.rss() / 2 ** 20;
+
+/** Memory of the process that is not backed by a file (Linux; elsewhere all resident memory). */
+export function ownMemoryMb(): number {
+  globalThis.gc?.();
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8');
+    return Number(/RssAnon:\s+(\d+)/.exec(status)![1]) / 1024;
+  } catch {
+    return rssMb();
+  }
+}
 
 /** Numbers of one measured case; names carry their units. */
 export type Figures = Readonly<Record<string, number | string | null>>;

@@ -4,6 +4,7 @@ import { api, type Pointer } from './api.js';
 import { memoryOf } from './device.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
+import { runSlots } from './run-slots.js';
 import type { Session, ValueInfo } from './session.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
 import { DeviceValue } from './value.js';
@@ -131,7 +132,9 @@ export class Binding {
     const arrays = values.map((value) => (value === ON_DEVICE ? undefined : value.host));
     pinned.add(arrays);
     try {
-      await callAsync('RunWithBinding', runFailure(this.#session), session, options, binding);
+      const failure = runFailure(this.#session);
+      const work = () => callAsync('RunWithBinding', failure, session, options, binding);
+      await (this.#session.sharesThreads ? runSlots.run(work) : work());
     } finally {
       pinned.delete(arrays);
     }

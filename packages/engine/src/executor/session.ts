@@ -1,8 +1,8 @@
 import koffi from 'koffi';
+import type { ElementType } from '../onnx/element-type.js';
 import { api, type Pointer } from './api.js';
 import { Binding } from './binding.js';
 import { appendProvider, type ExecutorDevice, laneOf } from './device.js';
-import type { ElementType } from './element-type.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
 import type { Lane } from './lane.js';
@@ -52,6 +52,8 @@ export class Session {
   readonly name: string;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Whether its runs use the threads that all sessions share. */
+  readonly sharesThreads: boolean;
   /** Runs of this session queue here; sessions of one GPU share it. */
   readonly lane: Lane;
   readonly #handle: Handle;
@@ -63,6 +65,7 @@ export class Session {
     this.name = options.name ?? 'model';
     this.device = options.device;
     this.lane = lane;
+    this.sharesThreads = options.threads === undefined;
     this.inputs = describe(pointer, INPUTS);
     this.outputs = describe(pointer, OUTPUTS);
     this.#byName = { input: indexByName(this.inputs), output: indexByName(this.outputs) };
