@@ -1,6 +1,7 @@
 import {
   type RgbImage,
   resizeBicubic,
+  roundHalfEven,
   SpatialError,
   type ViewInputV1,
   type ViewLayoutV1,
@@ -59,14 +60,6 @@ export function parseImageProcessorConfig(
     mean: fields.numbers('image_mean', CLIP_MEAN),
     std: fields.numbers('image_std', CLIP_STD),
   };
-}
-
-/** Rounds halves to the even neighbour, as Python's round does. */
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const fraction = value - floor;
-  if (fraction !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /**

@@ -297,6 +297,7 @@ export {
   silentProgress,
 } from './progress.js';
 export { createRandom, type Random } from './random.js';
+export { roundHalfEven } from './rounding.js';
 export {
   copySource,
   float32Source,

@@ -1,5 +1,6 @@
 import './gradients.js';
 
+export { type BicubicOptions, cubicKernel } from './bicubic.js';
 export {
   BLOCKED_UPDATE_MULTIPLE,
   BlockedUpdate,
@@ -25,6 +26,7 @@ export { CodedError, EngineError, type EngineErrorCode, isMarked } from './error
 export {
   configureEnvironment,
   executorInfo,
+  liveHandles,
   probeDevice,
 } from './executor/index.js';
 export { createFlatTensors, type FlatTensors } from './flat-tensors.js';

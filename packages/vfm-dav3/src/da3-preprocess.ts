@@ -5,6 +5,7 @@ import {
   type RgbImage,
   resizeArea,
   resizeCubic,
+  roundHalfEven,
   SpatialError,
 } from '@spatialsv/core';
 import { PATCH } from './da3-config.js';
@@ -125,12 +126,6 @@ const resize = (image: RgbImage, width: number, height: number): RgbImage => {
 /** A tie goes up; nothing becomes smaller than a patch. */
 const nearestMultiple = (length: number): number =>
   Math.max(PATCH, PATCH * Math.floor(length / PATCH + 0.5));
-
-const roundHalfEven = (value: number): number => {
-  const below = Math.floor(value);
-  if (value - below !== 0.5) return Math.round(value);
-  return below % 2 === 0 ? below : below + 1;
-};
 
 const cutMiddle = ({ image, window }: Fitted, width: number, height: number): Fitted => {
   const left = Math.floor((image.width - width) / 2);

@@ -5,6 +5,7 @@ import {
   resizeArea,
   resizeBicubic,
   resizeCubic,
+  roundHalfEven,
   SpatialError,
 } from '@spatialsv/core';
 import type { ResizeMethod } from './manifest.js';
@@ -81,12 +82,6 @@ function boundedSize({ width, height }: ImageSize, longestSide: number): ImageSi
   const side = (length: number) => Math.max(1, roundHalfEven(length * scale));
   return { width: side(width), height: side(height) };
 }
-
-const roundHalfEven = (value: number): number => {
-  const below = Math.floor(value);
-  if (value - below !== 0.5) return Math.round(value);
-  return below % 2 === 0 ? below : below + 1;
-};
 
 function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): NetworkPicture {
   const scaled = plan.fit === 'stretch' ? to : coveringSize(image, to);

@@ -2,7 +2,13 @@
  * Pictures as VGGT takes them. Source: VGGT, vggt/utils/load_fn.py. Deviations: the side of 518 pixels is a setting, EXIF
  * orientation is applied, and transparency of any kind goes over white (there: only that of RGBA images).
  */
-import { type PixelWindow, type RgbImage, resizeBicubic, SpatialError } from '@spatialsv/core';
+import {
+  type PixelWindow,
+  type RgbImage,
+  resizeBicubic,
+  roundHalfEven,
+  SpatialError,
+} from '@spatialsv/core';
 
 /** `crop`: the width fills the side, tall pictures lose top and bottom. `pad`: the longer side fills it, the rest is white. */
 export type PrepareMode = 'crop' | 'pad';
@@ -61,20 +67,13 @@ export function prepareImages(
 function place(image: RgbImage, { mode, resolution, patchSize }: PrepareOptions): PlacedImage {
   const isByHeight = mode === 'pad' && image.height > image.width;
   const follows = (side: number, leading: number) =>
-    roundHalfToEven((side * (resolution / leading)) / patchSize) * patchSize;
+    roundHalfEven((side * (resolution / leading)) / patchSize) * patchSize;
   const width = isByHeight ? follows(image.width, image.height) : resolution;
   const height = isByHeight ? resolution : follows(image.height, image.width);
   if (width === 0 || height === 0) throw tooNarrow(image, resolution);
   const resized = resizeBicubic(image, width, height);
   const whole = { ...resized, window: { x0: 0, y0: 0, x1: width, y1: height } };
   return mode === 'pad' ? pad(whole, resolution, resolution) : cropRows(whole, resolution);
-}
-
-/** As Python rounds. */
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /** Keeps the middle `limit` rows of a taller picture. */

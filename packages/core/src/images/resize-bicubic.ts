@@ -1,3 +1,4 @@
+import { cubicKernel } from '@spatialsv/engine';
 import type { RgbImage } from '../spec.js';
 
 /** Fixed-point weights of one axis: output i is Σ_k weights[i·taps + k] · input[starts[i] + k], k < counts[i]. */
@@ -12,13 +13,8 @@ const PRECISION_BITS = 22;
 const HALF = 1 << (PRECISION_BITS - 1);
 const CHANNELS = 3;
 
-/** Cubic convolution kernel with a = −0.5. */
-const cubic = (distance: number): number => {
-  const x = Math.abs(distance);
-  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-  if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
-  return 0;
-};
+/** The kernel of Pillow. */
+const KERNEL_A = -0.5;
 
 const roundHalfAway = (value: number): number => Math.trunc(value + (value < 0 ? -0.5 : 0.5));
 
@@ -38,7 +34,7 @@ export const bicubicWeights = (from: number, to: number): AxisWeights => {
     const exact = new Float64Array(count);
     let sum = 0;
     for (let k = 0; k < count; k++) {
-      exact[k] = cubic((k + start - centre + 0.5) / filterScale);
+      exact[k] = cubicKernel((k + start - centre + 0.5) / filterScale, KERNEL_A);
       sum += exact[k]!;
     }
     for (let k = 0; k < count; k++)

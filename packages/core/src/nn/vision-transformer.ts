@@ -220,63 +220,12 @@ export function resamplePositionEmbedding(
   const side = Math.round(Math.sqrt(entries - 1));
   const grid = tf.slice(table, [0, 1, 0], [1, side * side, channels]);
   if (h === side && w === side) return tf.reshape(grid, [h * w, channels]);
-  const rows = tf.matMul(
-    resamplingMatrix(side, h, method),
-    tf.reshape(grid, [1, side, side * channels]),
-  );
-  const columns = tf.reshape(rows, [h, side, channels]);
-  const sized = tf.matMul(resamplingMatrix(side, w, method), columns);
+  const options =
+    method.kind === 'antialiased'
+      ? { antialias: true }
+      : { scaleFactors: [(h + method.offset) / side, (w + method.offset) / side] as const };
+  const sized = ops.resizeBicubic(tf.reshape(grid, [1, side, side, channels]), [h, w], options);
   return tf.reshape(sized, [h * w, channels]);
-}
-
-/** (1, to, from) weights along one axis. */
-function resamplingMatrix(from: number, to: number, method: PositionResampling): Tensor {
-  const matrix = new Float32Array(to * from);
-  for (let i = 0; i < to; i++) {
-    const taps =
-      method.kind === 'antialiased'
-        ? antialiasedTaps(i, from, to)
-        : offsetTaps(i, from, (to + method.offset) / from);
-    for (const { index, weight } of taps) matrix[i * from + index]! += weight;
-  }
-  return tf.tensor3d(matrix, [1, to, from]);
-}
-
-interface Tap {
-  readonly index: number;
-  readonly weight: number;
-}
-
-/** The kernel widens with the scale when the grid shrinks; weights of one output sum to 1. */
-function antialiasedTaps(output: number, from: number, to: number): readonly Tap[] {
-  const scale = from / to;
-  const stretch = Math.max(scale, 1);
-  const centre = scale * (output + 0.5);
-  const first = Math.max(Math.floor(centre - 2 * stretch + 0.5), 0);
-  const end = Math.min(Math.floor(centre + 2 * stretch + 0.5), from);
-  const taps = Array.from({ length: end - first }, (_, k) => ({
-    index: first + k,
-    weight: cubic((first + k - centre + 0.5) / stretch, -0.5),
-  }));
-  const sum = taps.reduce((total, { weight }) => total + weight, 0);
-  return taps.map(({ index, weight }) => ({ index, weight: weight / sum }));
-}
-
-/** Four taps around the source coordinate; those outside of the grid fall on its edge. */
-function offsetTaps(output: number, from: number, scale: number): readonly Tap[] {
-  const source = (output + 0.5) / scale - 0.5;
-  const low = Math.floor(source);
-  return [-1, 0, 1, 2].map((step) => ({
-    index: Math.min(Math.max(low + step, 0), from - 1),
-    weight: cubic(source - low - step, -0.75),
-  }));
-}
-
-/** Keys' cubic convolution kernel. */
-function cubic(x: number, a: number): number {
-  const d = Math.abs(x);
-  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  return d < 2 ? a * (((d - 5) * d + 8) * d - 4) : 0;
 }
 
 // ---------------------------------------------------------------------------------------------- patches

@@ -1,12 +1,12 @@
-export { Binding } from './binding.js';
-export type { ExecutorDevice } from './device.js';
 export {
   allocateHost,
   bytesPerElement,
   type ElementType,
   elementCount,
   type HostMemory,
-} from './element-type.js';
+} from '../onnx/element-type.js';
+export { Binding } from './binding.js';
+export type { ExecutorDevice } from './device.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';

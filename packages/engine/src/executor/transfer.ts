@@ -1,14 +1,14 @@
-import { serialiseModel } from '../onnx/schema.js';
-import type { Pointer } from './api.js';
-import type { Binding } from './binding.js';
-import { type ExecutorDevice, laneOf, memoryOf, unavailable } from './device.js';
 import {
   allocateHost,
   type ElementType,
   elementCount,
   type HostMemory,
   onnxCode,
-} from './element-type.js';
+} from '../onnx/element-type.js';
+import { serialiseModel } from '../onnx/schema.js';
+import type { Pointer } from './api.js';
+import type { Binding } from './binding.js';
+import { type ExecutorDevice, laneOf, memoryOf, unavailable } from './device.js';
 import { environment } from './environment.js';
 import { Lane } from './lane.js';
 import { Session } from './session.js';

@@ -1,7 +1,5 @@
 import koffi from 'koffi';
 import { EngineError } from '../errors.js';
-import { api, type Pointer } from './api.js';
-import { deviceOfMemory, type ExecutorDevice, laneOf, memoryOf } from './device.js';
 import {
   bytesPerElement,
   type ElementType,
@@ -9,7 +7,9 @@ import {
   elementTypeOf,
   type HostMemory,
   onnxCode,
-} from './element-type.js';
+} from '../onnx/element-type.js';
+import { api, type Pointer } from './api.js';
+import { deviceOfMemory, type ExecutorDevice, laneOf, memoryOf } from './device.js';
 import { Handle } from './handle.js';
 import { call, create, type Failure, outCell } from './status.js';
 

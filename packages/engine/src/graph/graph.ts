@@ -1,7 +1,12 @@
+import {
+  type ElementType as OnnxElementType,
+  onnxCode,
+  STORED_TYPE,
+} from '../onnx/element-type.js';
 import type { DType, MappedTensor, StoredType, WeightSpec } from '../specs.js';
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators need. */
-export type ElementType = DType | 'int64' | 'float16' | 'bfloat16';
+export type ElementType = Extract<OnnxElementType, DType | 'int64' | 'float16' | 'bfloat16'>;
 
 export type ConstantData = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 
@@ -114,7 +119,7 @@ export class Graph {
     const known = this.simplified.get(name);
     if (known !== undefined) return known;
     const shape = rows === undefined ? spec.shape : [rows.count, ...spec.shape.slice(1)];
-    const dtype = this.widensWeights ? 'float32' : ELEMENT_TYPE_OF[boundAs(spec)];
+    const dtype = this.widensWeights ? 'float32' : STORED_TYPE[boundAs(spec)];
     const weight = rows === undefined ? { path, spec } : { path, spec, rows };
     const stored: Value = { name, shape, dtype, weight };
     this.inputs.push(stored);
@@ -227,7 +232,7 @@ export class Graph {
 
   cast(value: Value, dtype: ElementType): Value {
     if (value.dtype === dtype) return value;
-    const attributes = { to: ONNX_ELEMENT_TYPE[dtype] };
+    const attributes = { to: onnxCode(dtype) };
     return this.add('Cast', [value], { shape: value.shape, dtype }, { attributes });
   }
 
@@ -272,25 +277,9 @@ export class Graph {
   }
 }
 
-/** Numbers of onnx.TensorProto.DataType. */
-export const ONNX_ELEMENT_TYPE: Readonly<Record<ElementType, number>> = {
-  float32: 1,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  bfloat16: 16,
-};
-
 /** Element type in which a program takes a weight. */
 export const boundAs = (spec: MappedTensor | WeightSpec): StoredType =>
   (spec.kind === 'mapped' ? spec.readAs : undefined) ?? spec.storedAs;
-
-const ELEMENT_TYPE_OF: Readonly<Record<StoredType, ElementType>> = {
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-};
 
 function uniformValue(data: ConstantData): number | undefined {
   if (data.length === 0 || data instanceof BigInt64Array) return undefined;

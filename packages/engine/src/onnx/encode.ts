@@ -1,13 +1,7 @@
 import path from 'node:path';
-import {
-  type Attribute,
-  type Graph,
-  type Node,
-  ONNX_ELEMENT_TYPE,
-  rowsOf,
-  type Value,
-} from '../graph/graph.js';
+import { type Attribute, type Graph, type Node, rowsOf, type Value } from '../graph/graph.js';
 import type { MappedTensor } from '../specs.js';
+import { onnxCode } from './element-type.js';
 import { serialiseModel } from './schema.js';
 
 /** Operator sets of a graph: ONNX' own, and ONNX Runtime's contributed operators where a graph uses them. */
@@ -101,7 +95,7 @@ function encodeInitializer(value: Value, externalFolder: string | undefined): ob
   const header = {
     name: value.name,
     dims: [...value.shape],
-    dataType: ONNX_ELEMENT_TYPE[value.dtype],
+    dataType: onnxCode(value.dtype),
   };
   if (externalFolder !== undefined && isMapped(value)) {
     const { spec, rows } = value.weight!;
@@ -122,7 +116,7 @@ function encodeValueInfo(name: string, value: Value): object {
     name,
     type: {
       tensorType: {
-        elemType: ONNX_ELEMENT_TYPE[value.dtype],
+        elemType: onnxCode(value.dtype),
         shape: { dim: value.shape.map((dimValue) => ({ dimValue })) },
       },
     },

@@ -4,5 +4,5 @@ export { type ConvolutionOptions, convolution } from './convolution.js';
 export { crossEntropySum } from './cross-entropy.js';
 export { linear } from './linear.js';
 export { layerNorm, rmsNorm } from './norm.js';
-export { type BicubicOptions, resizeBicubic } from './resize-bicubic.js';
+export { resizeBicubic } from './resize-bicubic.js';
 export { rotary } from './rotary.js';

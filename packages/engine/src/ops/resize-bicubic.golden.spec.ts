@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { BicubicOptions } from '../bicubic.js';
 import { compile, type DeviceTensor, float32, type Tensor, tf } from '../index.js';
-import { type BicubicOptions, resizeBicubic } from './resize-bicubic.js';
+import { resizeBicubic } from './resize-bicubic.js';
 
 const golden = JSON.parse(
   readFileSync(path.join(__dirname, '../__golden__/bicubic/case.json'), 'utf8'),

@@ -3,7 +3,6 @@ import { EngineError } from '../errors.js';
 import {
   bytesPerElement,
   DeviceValue,
-  type ElementType,
   type ExecutorDevice,
   elementCount,
   FileMapping,
@@ -12,14 +11,8 @@ import {
   widen,
 } from '../executor/index.js';
 import { boundAs, type Rows, rowsOf } from '../graph/graph.js';
+import { STORED_TYPE } from '../onnx/element-type.js';
 import type { MappedTensor, StoredType } from '../specs.js';
-
-/** Types of the executor in which weights are stored. */
-const ELEMENT_TYPE: Readonly<Record<StoredType, ElementType>> = {
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-};
 
 /** Devices whose kernels do not take 16-bit types: weights come to them as float32. */
 export const widensWeights = (device: ExecutorDevice): boolean => device === 'webgpu';
@@ -218,7 +211,7 @@ async function place(
 }
 
 function onHost(mapping: FileMapping, tensor: MappedTensor): DeviceValue {
-  const type = ELEMENT_TYPE[tensor.storedAs];
+  const type = STORED_TYPE[tensor.storedAs];
   const bytes = mapping.bytes(tensor, bytesPerElement(type));
   return typeof bytes === 'bigint'
     ? DeviceValue.atAddress(bytes, type, tensor.shape)

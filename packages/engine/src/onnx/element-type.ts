@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.js';
+import type { StoredType } from '../specs.js';
 
 /** Element types of tensors that cross the border to ONNX Runtime: ONNX code, bytes, and the JavaScript array. */
 const TABLE = {
@@ -33,6 +34,13 @@ export type HostMemory =
   | BigUint64Array;
 
 const BY_CODE = new Map(Object.entries(TABLE).map(([name, { code }]) => [code as number, name]));
+
+/** Types in which safetensors files hold weights. */
+export const STORED_TYPE = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+} as const satisfies Readonly<Record<StoredType, ElementType>>;
 
 export const onnxCode = (type: ElementType): number => TABLE[type].code;
 export const bytesPerElement = (type: ElementType): number => TABLE[type].bytes;
