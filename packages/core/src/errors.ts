@@ -1,4 +1,5 @@
-import { CodedError, EngineError, isMarked } from '@spatialsv/engine';
+// A part of the engine that loads nothing else: the contract of plugins has its errors and no tensors.
+import { CodedError, EngineError, isMarked } from '@spatialsv/engine/errors';
 
 const spatial = Symbol.for('spatialsv.error.spatial');
 

@@ -5,19 +5,22 @@ import {
   openDevice,
 } from './devices/index.js';
 import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
+import { checkTfjs } from './tfjs.js';
 
 /**
  * Turns a program into something that runs: traces it once on symbolic tensors, together with its gradients where
  * asked, and prepares the graph on a device.
  * @param program a function over a nested record of tensors. It must not read tensor values.
  * @param specs shapes of its inputs, or weights that stay in their file; nested like the program's parameter.
- * @throws EngineError KERNEL_MISSING, PROGRAM_INVALID, DEVICE_UNAVAILABLE; errors of the program pass through.
+ * @throws EngineError KERNEL_MISSING, PROGRAM_INVALID, DEVICE_UNAVAILABLE, DUPLICATE_PACKAGE when a second tfjs was loaded;
+ *   errors of the program pass through.
  */
 export async function compile(
   program: Program,
   specs: SpecTree,
   options: CompileOptions = {},
 ): Promise<CompiledProgram> {
+  checkTfjs();
   return openDevice(options.device ?? 'cpu').compile(program, specs, options);
 }
 

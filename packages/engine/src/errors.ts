@@ -44,7 +44,9 @@ export type EngineErrorCode =
   /** A value does not fit what it is bound to. */
   | 'VALUE_INVALID'
   /** Something cannot be changed while it is at work. */
-  | 'BUSY';
+  | 'BUSY'
+  /** A second copy of a package that must be there once. */
+  | 'DUPLICATE_PACKAGE';
 
 /** An error of the engine. */
 export class EngineError extends CodedError<EngineErrorCode> {
