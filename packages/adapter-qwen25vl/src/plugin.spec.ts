@@ -1,7 +1,6 @@
 import type { BackboneAdapterV1 } from '@spatialsv/core';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
-import { qwen25Vl } from './adapter.js';
-import plugin from './plugin.js';
+import plugin, { qwen25Vl } from './plugin.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
 
 describe('plugin', () => {

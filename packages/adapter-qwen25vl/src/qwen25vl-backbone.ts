@@ -9,6 +9,7 @@ import {
   SpatialError,
 } from '@spatialsv/core';
 import { isJsonObject, type JsonObject } from './config-fields.js';
+import { qwen25Vl } from './plugin.js';
 import { openCheckpoint } from './qwen25vl-checkpoint.js';
 import { parseQwen25VlConfig, type Qwen25VlConfig } from './qwen25vl-config.js';
 import { parseImageProcessorConfig } from './qwen25vl-image-processor.js';
@@ -16,8 +17,6 @@ import { DECODER_NAMES, parameterGroup } from './qwen25vl-names.js';
 import { prepareConversation } from './qwen25vl-prepare.js';
 import { openTextProcessor, type TextProcessor } from './qwen25vl-tokenizer.js';
 import { encodeImage, mergePatches } from './qwen25vl-vision-encoder.js';
-
-export const ADAPTER_ID = 'qwen2.5-vl';
 
 /** Tap layers of the two published depths (paper, Table 6). */
 const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
@@ -60,7 +59,7 @@ export async function openQwen25Vl(
   const context = { text, imageProcessor, imageTokenId: config.imageTokenId };
   const { decoder, vision } = config;
   return {
-    adapterId: ADAPTER_ID,
+    adapterId: qwen25Vl.id,
     folder,
     config: backboneConfig(config, await endOfTurnIds(folder, raw, text)),
     weights: checkpoint.weights,

@@ -12,7 +12,7 @@ import {
 } from '@spatialsv/core';
 import { expectAllclose, readGolden, withTemporaryFolder } from '@spatialsv/core/testing';
 import { GOLDEN } from './__fixtures__/golden.js';
-import { qwen25Vl } from './adapter.js';
+import { qwen25Vl } from './plugin.js';
 import { inMemoryName } from './qwen25vl-names.js';
 
 const SAVED = path.join(GOLDEN, 'saved-by-transformers');

@@ -1,5 +1,6 @@
 import { config3B, config7B } from './__fixtures__/published-configs.js';
-import { isQwen25Vl, parseQwen25VlConfig } from './qwen25vl-config.js';
+import { qwen25Vl } from './plugin.js';
+import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { parameterGroup, qwen25VlShapes } from './qwen25vl-names.js';
 
 const invalid = (field: string) =>
@@ -68,9 +69,9 @@ describe('parseQwen25VlConfig', () => {
   });
 
   it('recognises its own family only', () => {
-    expect(isQwen25Vl(config3B)).toBe(true);
-    expect(isQwen25Vl({ model_type: 'qwen3_vl' })).toBe(false);
-    expect(isQwen25Vl({})).toBe(false);
+    expect(qwen25Vl.accepts(config3B)).toBe(true);
+    expect(qwen25Vl.accepts({ model_type: 'qwen3_vl' })).toBe(false);
+    expect(qwen25Vl.accepts({})).toBe(false);
   });
 });
 

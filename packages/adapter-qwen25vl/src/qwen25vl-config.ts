@@ -1,5 +1,6 @@
 import type { DecoderConfig, RopeConfig } from '@spatialsv/core';
 import { type ConfigFields, configFields, invalidField, type JsonObject } from './config-fields.js';
+import { MODEL_TYPE } from './model-type.js';
 
 /** Vision tower of Qwen2.5-VL. RMS norm ε is 1e-6 and the rotary base 10000 in every checkpoint. */
 export interface VisionConfig {
@@ -29,11 +30,6 @@ export interface Qwen25VlConfig {
   readonly visionStartTokenId: number;
   readonly visionEndTokenId: number;
 }
-
-export const MODEL_TYPE = 'qwen2_5_vl';
-
-/** Whether a parsed config.json belongs to this family. */
-export const isQwen25Vl = (config: JsonObject): boolean => config['model_type'] === MODEL_TYPE;
 
 /**
  * Reads config.json in its published (flat), nested (`text_config`, transformers 4.52–4.57) and 5.x

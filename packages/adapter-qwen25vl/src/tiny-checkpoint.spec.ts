@@ -12,7 +12,7 @@ import {
 } from '@spatialsv/core';
 import { compile, type DeviceTensor, float32, int32 } from '@spatialsv/engine';
 import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
-import { qwen25Vl } from './adapter.js';
+import { qwen25Vl } from './plugin.js';
 import { defaultTaps } from './qwen25vl-backbone.js';
 import { renderPrompt } from './qwen25vl-prompt.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';

@@ -8,7 +8,8 @@ import {
   writeFileAtomic,
 } from '@spatialsv/core';
 import type { JsonObject } from './config-fields.js';
-import { MODEL_TYPE, parseQwen25VlConfig } from './qwen25vl-config.js';
+import { MODEL_TYPE } from './model-type.js';
+import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { qwen25VlShapes } from './qwen25vl-names.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
 import { makeTinyTokenizer, tokenizerConfig } from './tiny-tokenizer.js';

@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import qwen25Vl from '@spatialsv/adapter-qwen25vl/plugin';
 import {
+  BUILT_IN_PLUGIN_NAME,
+  builtInPlugin,
   createRegistry,
-  definePlugin,
-  dptGeometryHead,
   loadPlugins,
   type PluginRegistry,
-  type PluginV1,
-} from '@spatialsv/core';
-import { mindCubeBenchmark } from '@spatialsv/eval';
+} from '@spatialsv/core/host';
+import type { PluginV1 } from '@spatialsv/core/spec';
+import benchmarks from '@spatialsv/eval/plugin';
 import dav3 from '@spatialsv/vfm-dav3/plugin';
 import onnx from '@spatialsv/vfm-onnx/plugin';
 import synthetic from '@spatialsv/vfm-synthetic/plugin';
@@ -17,7 +17,7 @@ import vggt from '@spatialsv/vfm-vggt/plugin';
 
 type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
 
-/** Plugin packages that come with `spatialsv`. */
+/** Plugin packages that come with `spatialsv`. Importing them is cheap: models are loaded when they are opened. */
 const FIRST_PARTY: readonly NamedPlugin[] = [
   { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
   { name: '@spatialsv/vfm-dav3', plugin: dav3 },
@@ -28,14 +28,8 @@ const FIRST_PARTY: readonly NamedPlugin[] = [
 
 /** Contributions of packages that are no plugins, so that they are not found among the user's dependencies. */
 const BUILT_IN: readonly NamedPlugin[] = [
-  {
-    name: '@spatialsv/core',
-    plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [dptGeometryHead] }),
-  },
-  {
-    name: '@spatialsv/eval',
-    plugin: definePlugin({ specificationVersion: 'v1', contributions: () => [mindCubeBenchmark] }),
-  },
+  { name: BUILT_IN_PLUGIN_NAME, plugin: builtInPlugin },
+  { name: '@spatialsv/eval', plugin: benchmarks },
 ];
 
 /**

@@ -1,4 +1,4 @@
-import type { ProgressReporter } from '@spatialsv/core';
+import type { ProgressReporter } from './progress.js';
 
 /** What a command may use of the process that runs it; tests give their own. */
 export interface CommandContext {

@@ -1,4 +1,4 @@
-import { CodedError } from '@spatialsv/core';
+import { CodedError } from '@spatialsv/core/spec';
 import { CommanderError } from 'commander';
 
 /** Exit codes of every command. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { createProgress } from '@spatialsv/core';
 import { watchInterrupts } from './interrupt.js';
+import { createProgress } from './progress.js';
 import { runCommand } from './run.js';
 
 const err = (text: string): void => {
@@ -11,15 +11,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
+const progress = createProgress(process.stderr);
 const interrupts = watchInterrupts(process, err);
 const exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => {
     process.stdout.write(text);
   },
   err,
-  progress: createProgress(process.stderr),
+  progress,
   signal: interrupts.signal,
   folder: process.cwd(),
 });
+progress.stop();
 interrupts.dispose();
 process.exitCode = exitCode;

@@ -1,6 +1,5 @@
-import { nearestName } from '@spatialsv/core';
 import { Command, CommanderError } from 'commander';
-import { COMMANDS } from './commands/index.js';
+import { COMMANDS } from './command-line/index.js';
 import type { CommandContext } from './context.js';
 import { type Ending, EXIT, explainFailure, usageEnding } from './exit.js';
 import { packageVersion } from './version.js';
@@ -42,7 +41,10 @@ const isVerbose = (args: readonly string[]): boolean =>
  * Commander looks for missing options before unknown ones, so a misspelt required option would only be called missing.
  * @returns an unknown option among the arguments of a command, and the known one that was probably meant.
  */
-function misspeltOption(program: Command, args: readonly string[]): Ending | undefined {
+async function misspeltOption(
+  program: Command,
+  args: readonly string[],
+): Promise<Ending | undefined> {
   const command = namedCommand(program, args);
   const known =
     command
@@ -51,6 +53,7 @@ function misspeltOption(program: Command, args: readonly string[]): Ending | und
       .map((option) => option.long!) ?? [];
   const unknown = args.find((arg) => /^--\w/.test(arg) && !known.includes(arg.replace(/=.*/s, '')));
   if (command === undefined || unknown === undefined) return undefined;
+  const { nearestName } = await import('@spatialsv/core/host');
   const nearest = nearestName(known, unknown);
   const suggestion = nearest === undefined ? '' : `Did you mean ${nearest}?`;
   return usageEnding(`unknown option '${unknown}'`, suggestion);
@@ -73,7 +76,7 @@ export async function runCommand(
     return EXIT.done;
   } catch (error) {
     const isMissing = error instanceof CommanderError && error.code === MISSING_OPTION;
-    const misspelt = isMissing ? misspeltOption(program, args) : undefined;
+    const misspelt = isMissing ? await misspeltOption(program, args) : undefined;
     const { exitCode, text } = misspelt ?? explainFailure(error, isVerbose(args));
     context.err(text);
     return exitCode;

@@ -1,5 +1,5 @@
-import { silentProgress } from '@spatialsv/core';
 import type { CommandContext } from './context.js';
+import { silentProgress } from './progress.js';
 import { runCommand } from './run.js';
 
 export interface Outcome {

@@ -12,7 +12,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe('spatial checkpoint', () => {
   it('gives back what was written', async () => {
-    const heads = dptGeometryHead.configure({ preset: 'tiny', tasks: ['depth'] });
+    const heads = await dptGeometryHead.configure({ preset: 'tiny', tasks: ['depth'] });
     const parameters = heads.initialise([8, 8, 8, 8], 3);
     const checkpoint = { taps: [1, 2, 3, 4], heads, featureChannels: 5, parameters };
     await writeSpatialCheckpoint(folder, checkpoint);
@@ -22,7 +22,7 @@ describe('spatial checkpoint', () => {
   });
 
   it('takes settings that name no head for those of dpt', async () => {
-    const heads = dptGeometryHead.configure({ preset: 'tiny' });
+    const heads = await dptGeometryHead.configure({ preset: 'tiny' });
     await writeSpatialCheckpoint(folder, {
       taps: [1, 2, 3, 4],
       heads,

@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { builtInContributions } from './built-in.js';
 import { SpatialError } from './errors.js';
 import { readTextIfThere, writeFileAtomic } from './files.js';
-import { builtInGeometryHead } from './heads/index.js';
 import { float32Source, openSafetensors, writeSafetensors } from './safetensors/index.js';
 import type { GeometryHeadModelV1, GeometryHeadV1, ParameterValues } from './spec.js';
 
@@ -62,7 +62,7 @@ export async function writeSpatialCheckpoint(
  */
 export async function readSpatialCheckpoint(
   folder: string,
-  findHead: (id: string) => GeometryHeadV1 = builtInGeometryHead,
+  findHead: (id: string) => GeometryHeadV1 = builtInContributions().resolveGeometryHead,
 ): Promise<SpatialCheckpoint | undefined> {
   const file = join(folder, SPATIAL_FOLDER, SETTINGS);
   const text = await readTextIfThere(file);
@@ -73,7 +73,7 @@ export async function readSpatialCheckpoint(
   for (const [name, { shape }] of reader.tensors) {
     parameters[name] = { data: await reader.readFloat32(name), shape };
   }
-  const model = findHead(head).configure(heads);
+  const model = await findHead(head).configure(heads);
   requireTapCount(model, taps, file);
   return { taps, heads: model, featureChannels, parameters };
 }

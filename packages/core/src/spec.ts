@@ -1,10 +1,14 @@
 /**
- * The contracts between SpatialSV and its plugins, version 1. Types only.
+ * The contracts between SpatialSV and its plugins, version 1: types, and the little that a plugin needs to say what it is.
+ * Importing this part loads nothing else.
  *
  * Dimension letters mean the same everywhere: V views, H W pixels, h w feature grid, T tokens, L decoder layers,
  * C channels, K vocabulary rows, P patches of one view.
  */
 import type { MappedTensor, Tensor } from '@spatialsv/engine';
+
+export { CodedError } from '@spatialsv/engine/errors';
+export { type ErrorCode, SpatialError } from './errors.js';
 
 export const SPECIFICATION_VERSION = 'v1';
 
@@ -437,9 +441,33 @@ export interface GeometryHeadV1 extends ContributionBaseV1<'geometry-head'> {
   readonly predicts: readonly GeometryTaskV1[];
   /**
    * @param options what a configuration has under `heads` besides `type`; every default where it is `{}`.
+   * @returns at once, or when the code of the heads is loaded.
    * @throws SpatialError CONFIG_INVALID for options that it does not know or that do not fit together.
    */
-  configure(options: unknown): GeometryHeadModelV1;
+  configure(options: unknown): GeometryHeadModelV1 | Promise<GeometryHeadModelV1>;
+}
+
+// ---------------------------------------------------------------------------------------------- data sets
+
+export interface DatasetReadOptionsV1 {
+  /** Folder that image paths are relative to; found by the format where absent. */
+  readonly imageRoot?: string | undefined;
+  /** Wording of the questions, where a format knows several; its usual one where absent. */
+  readonly prompt?: string | undefined;
+  /** The format's own settings; every default where absent. */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** How the files of a data set are read. */
+export interface DatasetFormatV1 extends ContributionBaseV1<'dataset-format'> {
+  /** Whether a file looks like this format. Asked where the user names none; never throws. */
+  detect?(file: string): Promise<boolean>;
+  /**
+   * Reads a data set sample by sample, with absolute image paths. Whether the images are there is checked by the caller.
+   * @throws SpatialError FILE_MISSING, DATA_INVALID naming file and line (or row), CONFIG_INVALID for a prompt or settings
+   *   that the format does not know.
+   */
+  read(file: string, options?: DatasetReadOptionsV1): AsyncIterable<SampleV1>;
 }
 
 // ---------------------------------------------------------------------------------------------- benchmarks
@@ -449,11 +477,18 @@ export interface BenchmarkV1 extends ContributionBaseV1<'benchmark'> {
   samples(folder: string): AsyncIterable<SampleV1>;
   /** Letter that an answer text means, or undefined when none can be read. */
   extract(sample: SampleV1, text: string): string | undefined;
+  /** What a reader of results on these samples has to know, for example which revision of the benchmark they are. */
+  remarks?(samples: readonly SampleV1[]): readonly string[];
 }
 
 // ---------------------------------------------------------------------------------------------- plugin
 
-export type ContributionV1 = BackboneAdapterV1 | GeometryHeadV1 | SupervisionSourceV1 | BenchmarkV1;
+export type ContributionV1 =
+  | BackboneAdapterV1
+  | GeometryHeadV1
+  | SupervisionSourceV1
+  | DatasetFormatV1
+  | BenchmarkV1;
 
 export interface PluginV1 {
   readonly specificationVersion: 'v1';

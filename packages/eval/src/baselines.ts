@@ -1,5 +1,5 @@
+import { createRandom } from '@spatialsv/core';
 import { groupBy } from './group-by.js';
-import { seededRandom } from './random.js';
 
 /** What a chance line needs to know of a question. */
 export interface ChanceQuestion {
@@ -57,10 +57,9 @@ function drawRight(
   seed: number,
   letters: (question: ChanceQuestion) => readonly string[],
 ): number {
-  const random = seededRandom(seed);
+  const random = createRandom(seed);
   return questions.filter((question) => {
-    const offered = letters(question);
-    return offered[Math.floor(random() * offered.length)] === question.gold;
+    return random.pick(letters(question)) === question.gold;
   }).length;
 }
 

@@ -1,5 +1,5 @@
 export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
-export { mindCubeBenchmark, mindCubeRevisionWarning } from './benchmarks/mindcube.js';
+export { mindCubeBenchmark } from './benchmarks/mindcube.js';
 export {
   type EvaluateOptions,
   type EvaluationFolder,
@@ -13,7 +13,6 @@ export {
   RESULTS_FILE,
 } from './evaluation-folder.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
-export { type Random, seededRandom, shuffle } from './random.js';
 export {
   type Accuracy,
   type AccuracyReport,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { chanceLines } from './baselines.js';
-import { mindCubeRevisionWarning } from './benchmarks/mindcube.js';
+import { mindCubeBenchmark } from './benchmarks/mindcube.js';
 import { accuracyReport, type Prediction } from './report.js';
 
 const INDEX = resolve(
@@ -58,10 +58,17 @@ describe('accuracyReport', () => {
   });
 });
 
-describe('mindCubeRevisionWarning', () => {
-  it('is silent for the paper and speaks otherwise', () => {
-    expect(mindCubeRevisionWarning({ rotation: 200, among: 600, around: 400 })).toBeUndefined();
-    expect(mindCubeRevisionWarning({ rotation: 200, among: 600, around: 250 })).toContain('public');
-    expect(mindCubeRevisionWarning({ rotation: 3 })).toContain('unknown');
+describe('remarks of MindCube', () => {
+  const remarks = (counts: Readonly<Record<string, number>>): string =>
+    mindCubeBenchmark.remarks!(
+      Object.entries(counts).flatMap(([category, count]) =>
+        Array.from({ length: count }, (_, i) => ({ id: `${category}${i}`, images: [], category })),
+      ),
+    ).join('\n');
+
+  it('tell the revisions apart', () => {
+    expect(remarks({ rotation: 200, among: 600, around: 400 })).toBe('');
+    expect(remarks({ rotation: 200, among: 600, around: 250 })).toContain('public');
+    expect(remarks({ rotation: 3 })).toContain('unknown');
   });
 });

@@ -1,6 +1,7 @@
 import {
   type BackboneV1,
-  builtInGeometryHead,
+  builtInContributions,
+  type DatasetFormats,
   type FolderLock,
   type GeometryHeadV1,
   type LabellerV1,
@@ -28,6 +29,8 @@ export interface TrainOptions extends TrainerEvents {
   readonly source?: LabellerV1 | undefined;
   /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
   readonly findHead?: (id: string) => GeometryHeadV1;
+  /** Where data set formats are found: the registry where plugins are loaded; those of core where absent. */
+  readonly formats?: DatasetFormats;
   /** Go on from the newest checkpoint of the run folder. */
   readonly resume?: boolean;
   /** What may differ from what the resumed run was begun with; noted in the manifest. */
@@ -63,9 +66,9 @@ export interface TrainResult {
  *   FILE_INVALID, NON_FINITE.
  */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { source, findHead: find = builtInGeometryHead } = options;
-  const heads = configureHeads(config, find);
-  const data = await readTrainingData(config);
+  const { source, findHead: find = builtInContributions().resolveGeometryHead } = options;
+  const heads = await configureHeads(config, find);
+  const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const lock = await lockFolder(config.out, 'train');

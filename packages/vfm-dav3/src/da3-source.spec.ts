@@ -5,8 +5,7 @@ import path from 'node:path';
 import { checkLabels, createRandom, type LabellerV1, writePng } from '@spatialsv/core';
 import { describeSupervisionSource } from '@spatialsv/core/testing';
 import { parseDa3Config } from './da3-config.js';
-import { da3Source } from './da3-source.js';
-import plugin from './plugin.js';
+import plugin, { da3Source } from './plugin.js';
 import { type TinyConfig, type TinyNetwork, tinyConfigFile } from './testing/tiny-config.js';
 import { writeRandomWeights, writeTiny } from './tiny-weights.js';
 

@@ -1,5 +1,4 @@
 import {
-  type GeometryFieldV1,
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
@@ -8,7 +7,6 @@ import {
   readImage,
   SpatialError,
   type SupervisionRequestV1,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import { z } from 'zod';
 import { PATCH } from './da3-config.js';
@@ -30,7 +28,7 @@ import {
   prepareViews,
 } from './da3-preprocess.js';
 import { REFERENCE_VIEWS, type ReferenceView } from './da3-reference-view.js';
-import { writeTiny } from './tiny-weights.js';
+import { da3Source } from './plugin.js';
 
 /** Settings of the source `dav3`, as a user writes them. */
 export interface Da3Settings {
@@ -62,26 +60,21 @@ const settingsSchema = z.strictObject({
 
 type ParsedSettings = z.output<typeof settingsSchema>;
 
-const FIELDS: readonly GeometryFieldV1[] = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
-
-/** The supervision source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are {@link Da3Settings}. */
-export const da3Source: SupervisionSourceV1 = {
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: 'dav3',
-  provides: FIELDS,
-  open,
-  writeTiny,
-};
-
-async function open({ weights, device, settings }: OpenSourceOptions = {}): Promise<LabellerV1> {
+/** Opens a Depth Anything 3 as the source of labels that `da3Source` contributes. */
+export async function openDa3Source({
+  weights,
+  device,
+  settings,
+}: OpenSourceOptions = {}): Promise<LabellerV1> {
   const parsed = parseSettings(settings ?? {});
   if (weights === undefined) throw withoutWeights();
   const model = await openDa3(weights, device);
   requireFitting(parsed, model);
   return {
     sourceId: da3Source.id,
-    provides: FIELDS.filter((field) => field !== 'feature' || parsed.features !== false),
+    provides: da3Source.provides.filter(
+      (field) => field !== 'feature' || parsed.features !== false,
+    ),
     provenance: provenance(parsed, model, await model.hashWeights()),
     doSupervise: (request) => supervise(model, parsed, request),
     dispose: () => model.dispose(),

@@ -27,6 +27,7 @@ export {
   prepareViews,
 } from './da3-preprocess.js';
 export { chooseReferenceView, type ReferenceView } from './da3-reference-view.js';
-export { type Da3Settings, da3Source } from './da3-source.js';
+export type { Da3Settings } from './da3-source.js';
 export { DA3_VARIANTS } from './da3-variants.js';
+export { da3Source } from './plugin.js';
 export { writeRandomWeights, writeTiny } from './tiny-weights.js';

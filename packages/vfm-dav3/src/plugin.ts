@@ -1,5 +1,17 @@
-import { definePlugin } from '@spatialsv/core';
-import { da3Source } from './da3-source.js';
+import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+
+/**
+ * The supervision source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
+ * loaded when the source is opened.
+ */
+export const da3Source: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'dav3',
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: async (options) => (await import('./da3-source.js')).openDa3Source(options),
+  writeTiny: async (options) => (await import('./tiny-weights.js')).writeTiny(options),
+};
 
 /** Contributes the supervision source `dav3`. */
 export default definePlugin({

@@ -1,2 +1,2 @@
 export { MANIFEST_FILE, type ManifestInput, manifestSchema } from './manifest.js';
-export { onnxSource } from './source.js';
+export { onnxSource } from './plugin.js';

@@ -1,5 +1,16 @@
-import { definePlugin } from '@spatialsv/core';
-import { onnxSource } from './source.js';
+import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+
+/**
+ * The supervision source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph or its
+ * description; `settings` has the keys of the description and counts before it.
+ */
+export const onnxSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'onnx',
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: async (options) => (await import('./source.js')).openOnnxSource(options),
+};
 
 /** Contributes the supervision source `onnx`. */
 export default definePlugin({

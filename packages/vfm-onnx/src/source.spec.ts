@@ -12,7 +12,7 @@ import {
 } from '@spatialsv/core';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
 import { MANIFEST_FILE, type ManifestInput } from './manifest.js';
-import { onnxSource } from './source.js';
+import { onnxSource } from './plugin.js';
 import { type OnnxGraph, writeOnnx } from './testing/onnx-file.js';
 import { colourOf, writePictures } from './testing/pictures.js';
 import { da3Graph, IDENTITY, monoGraph, vggtGraph } from './testing/tiny-graphs.js';

@@ -10,30 +10,17 @@ import {
   readImage,
   SpatialError,
   type SupervisionRequestV1,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
 import { locate } from './open-files.js';
 import { preparePictures } from './pictures.js';
 import { makePlan, type Plan } from './plan.js';
+import { onnxSource } from './plugin.js';
 import { runGraph } from './run-graph.js';
 
-const ID = 'onnx';
-
-/**
- * The supervision source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph
- * or its description; `settings` has the keys of the description and counts before it.
- */
-export const onnxSource: SupervisionSourceV1 = {
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: ID,
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
-  open: openLabeller,
-};
-
-async function openLabeller({
+/** Opens a graph as the source of labels that `onnxSource` contributes. */
+export async function openOnnxSource({
   weights,
   device,
   settings,
@@ -60,7 +47,7 @@ async function describeOrigin(
   manifest: Manifest,
 ): Promise<LabelProvenanceV1> {
   return {
-    source: ID,
+    source: onnxSource.id,
     model: manifest.model ?? path.basename(graph.path, '.onnx'),
     settings: { ...plan },
     weightsSha256: await hashFiles(graph.files),
@@ -73,7 +60,7 @@ const createLabeller = (
   plan: Plan,
   provenance: LabelProvenanceV1,
 ): LabellerV1 => ({
-  sourceId: ID,
+  sourceId: onnxSource.id,
   provides: onnxSource.provides.filter(
     (field) => field !== 'feature' || plan.outputs.features !== undefined,
   ),

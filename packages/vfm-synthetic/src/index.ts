@@ -10,6 +10,7 @@ export {
 } from './dataset.js';
 export { FEATURE_CHANNELS, renderFeatures } from './features.js';
 export { type LabelRequest, renderLabels, SYNTHETIC_CONVENTIONS } from './labels.js';
+export { syntheticSource } from './plugin.js';
 export { CATEGORIES, type Category } from './question-categories.js';
 export {
   AnswerBalance,
@@ -39,5 +40,5 @@ export {
   SURFACES,
 } from './scene.js';
 export { readSceneFile, type SceneFile, writeSceneFile } from './scene-file.js';
-export { createSyntheticSource, type SyntheticSourceOptions, syntheticSource } from './source.js';
+export { createSyntheticSource, type SyntheticSourceOptions } from './source.js';
 export { type Appearances, measureAppearances } from './visibility.js';

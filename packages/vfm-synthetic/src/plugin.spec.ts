@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describeSupervisionSource } from '@spatialsv/core/testing';
 import { writeDataset } from './dataset.js';
-import plugin from './plugin.js';
-import { syntheticSource } from './source.js';
+import plugin, { syntheticSource } from './plugin.js';
 
 describe('the plugin', () => {
   it('contributes the source under the id synthetic', () => {

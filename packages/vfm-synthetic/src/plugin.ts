@@ -1,5 +1,16 @@
-import { definePlugin } from '@spatialsv/core';
-import { syntheticSource } from './source.js';
+import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+
+/**
+ * The supervision source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
+ * `SyntheticSourceOptions`. The renderer is loaded when the source is opened.
+ */
+export const syntheticSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'synthetic',
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: async (options) => (await import('./source.js')).openSyntheticSource(options),
+};
 
 /** Contributes the supervision source `synthetic`. */
 export default definePlugin({

@@ -2,12 +2,13 @@ import path from 'node:path';
 import {
   type GeometryLabelsV1,
   type LabellerV1,
+  type OpenSourceOptions,
   SpatialError,
   type SupervisionRequestV1,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import { z } from 'zod';
 import { renderLabels } from './labels.js';
+import { syntheticSource } from './plugin.js';
 import type { SceneCamera } from './scene.js';
 import { RENDERER_VERSION, readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
 
@@ -30,14 +31,10 @@ const settingsSchema = z.strictObject({
     .optional(),
 });
 
-/** The supervision source `synthetic`. It has no weights; its settings are {@link SyntheticSourceOptions}. */
-export const syntheticSource: SupervisionSourceV1 = {
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: 'synthetic',
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
-  open: async ({ settings = {} } = {}) => createSyntheticSource(parseSettings(settings)),
-};
+/** Opens the source of labels that `syntheticSource` contributes. */
+export const openSyntheticSource = async ({
+  settings = {},
+}: OpenSourceOptions = {}): Promise<LabellerV1> => createSyntheticSource(parseSettings(settings));
 
 const parseSettings = (settings: unknown): SyntheticSourceOptions => {
   const parsed = settingsSchema.safeParse(settings);
@@ -55,12 +52,12 @@ const parseSettings = (settings: unknown): SyntheticSourceOptions => {
  * The fields `ray-map` and `point-map` follow from depth and cameras by the conventions of the labels.
  */
 export const createSyntheticSource = (options: SyntheticSourceOptions = {}): LabellerV1 => ({
-  sourceId: 'synthetic',
+  sourceId: syntheticSource.id,
   provides: syntheticSource.provides.filter(
     (field) => field !== 'feature' || options.featureGrid !== false,
   ),
   provenance: {
-    source: 'synthetic',
+    source: syntheticSource.id,
     model: `renderer-${RENDERER_VERSION}`,
     settings: { ...options },
     licence: { name: 'Apache-2.0', commercialUse: true },

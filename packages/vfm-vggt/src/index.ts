@@ -1,3 +1,4 @@
+export { vggtSource } from './plugin.js';
 export { writeRandomWeights, writeTinyVggt } from './tiny-weights.js';
 export { parseVggtConfig, RELEASED_VGGT, readVggtConfig, type VggtConfig } from './vggt-config.js';
 export { VGGT_CONVENTIONS, vggtLabels } from './vggt-labels.js';
@@ -14,5 +15,5 @@ export {
   type PrepareOptions,
   prepareImages,
 } from './vggt-preprocess.js';
-export { type VggtSettings, vggtSource } from './vggt-source.js';
+export type { VggtSettings } from './vggt-source.js';
 export { openVggtWeights, type VggtWeights } from './vggt-weights.js';

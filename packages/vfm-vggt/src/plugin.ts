@@ -1,5 +1,17 @@
-import { definePlugin } from '@spatialsv/core';
-import { vggtSource } from './vggt-source.js';
+import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+
+/**
+ * The supervision source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
+ * the source is opened.
+ */
+export const vggtSource: SupervisionSourceV1 = {
+  specificationVersion: 'v1',
+  kind: 'supervision-source',
+  id: 'vggt',
+  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  open: async (options) => (await import('./vggt-source.js')).openVggt(options),
+  writeTiny: async (options) => (await import('./tiny-weights.js')).writeTinyVggt(options),
+};
 
 /** Contributes the supervision source `vggt`. */
 export default definePlugin({

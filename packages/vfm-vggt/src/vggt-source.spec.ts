@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { checkLabels, createRandom, type LabellerV1, writePng } from '@spatialsv/core';
 import { describeSupervisionSource } from '@spatialsv/core/testing';
-import plugin from './plugin.js';
+import plugin, { vggtSource } from './plugin.js';
 import { writeTinyVggt } from './tiny-weights.js';
-import { vggtSource } from './vggt-source.js';
 
 const photographs = path.resolve(__dirname, '../../../../shared/data/real-views');
 

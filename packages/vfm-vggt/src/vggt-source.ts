@@ -1,5 +1,4 @@
 import {
-  type GeometryFieldV1,
   type GeometryLabelsV1,
   hashWeights,
   type LabellerV1,
@@ -8,10 +7,9 @@ import {
   readImage,
   SpatialError,
   type SupervisionRequestV1,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import { z } from 'zod';
-import { writeTinyVggt } from './tiny-weights.js';
+import { vggtSource } from './plugin.js';
 import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';
 import { vggtLabels } from './vggt-labels.js';
 import { VggtModel } from './vggt-model.js';
@@ -44,19 +42,8 @@ const settingsSchema = z.strictObject({
 
 type ParsedSettings = z.output<typeof settingsSchema>;
 
-const FIELDS: readonly GeometryFieldV1[] = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
-
-/** The supervision source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are {@link VggtSettings}. */
-export const vggtSource: SupervisionSourceV1 = {
-  specificationVersion: 'v1',
-  kind: 'supervision-source',
-  id: 'vggt',
-  provides: FIELDS,
-  open: openVggt,
-  writeTiny: writeTinyVggt,
-};
-
-async function openVggt({
+/** Opens VGGT as the source of labels that `vggtSource` contributes. */
+export async function openVggt({
   weights,
   device,
   settings,
@@ -70,7 +57,7 @@ async function openVggt({
   const model = new VggtModel(opened, device);
   return {
     sourceId: vggtSource.id,
-    provides: FIELDS.filter((field) => field !== 'feature' || options.features),
+    provides: vggtSource.provides.filter((field) => field !== 'feature' || options.features),
     provenance: provenance(options, config, await hashWeights(opened.tensors)),
     doSupervise: (request) => supervise(model, options, request),
     dispose: () => model.dispose(),

@@ -17,7 +17,7 @@ import {
   tf,
 } from '@spatialsv/core';
 import { type Golden, readGolden } from '@spatialsv/core/testing';
-import { qwen25Vl } from '../adapter.js';
+import { qwen25Vl } from '../plugin.js';
 import { parseQwen25VlConfig } from '../qwen25vl-config.js';
 import { qwen25VlShapes } from '../qwen25vl-names.js';
 

@@ -1,32 +1,17 @@
 import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
-import type { Command } from 'commander';
+import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
-import { addModelOptions, describeCommand, type ModelOptions, wholeNumber } from '../options.js';
 
-interface AskOptions extends ModelOptions {
+export interface AskOptions extends ModelOptions {
   readonly question: string;
   readonly system?: string;
   readonly maxNewTokens: number;
   readonly json: boolean;
 }
 
-export function registerAsk(program: Command, context: CommandContext): void {
-  const command = describeCommand(
-    program.command('ask'),
-    'Ask a model about pictures. The answer is greedy and printed as it comes.',
-    ['ask --model ./model --images a.jpg b.jpg --question "What is left of the table?"'],
-  );
-  addModelOptions(command)
-    .requiredOption('--question <text>', 'what is asked about the pictures')
-    .option('--system <text>', 'system prompt instead of the family’s own')
-    .option('--max-new-tokens <n>', 'length of the answer at most', wholeNumber(1), 128)
-    .option('--json', 'print one JSON object when the answer is complete', false)
-    .action((options: AskOptions) => ask(options, context));
-}
-
-async function ask(options: AskOptions, context: CommandContext): Promise<void> {
+export async function ask(options: AskOptions, context: CommandContext): Promise<void> {
   const { progress, signal, out } = context;
   const { question, system, maxNewTokens, json } = options;
   progress.start('Reading');

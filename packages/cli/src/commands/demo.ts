@@ -1,42 +1,26 @@
 import { resolve } from 'node:path';
 import { LOCK_FILE, listIfThere, lockFolder, SpatialError, withCleanup } from '@spatialsv/core';
-import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { formatResults } from '../demo/results.js';
 import { runDemo } from '../demo/run-demo.js';
 import { DEMO } from '../demo/settings.js';
-import { describeCommand } from '../options.js';
 
-interface DemoOptions {
+export interface DemoOptions {
   readonly out: string;
   readonly json: boolean;
 }
 
-export function registerDemo(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('demo'),
-    `Everything in miniature, without a download: render rooms, train a tiny model with all losses, ask it about rooms
-that it never saw, and look at what it believes they look like. Minutes on two cores.`,
-    ['demo', 'demo --out ./my-demo'],
-  )
-    .option(
-      '--out <folder>',
-      'folder to write; an earlier demo in it is replaced',
-      'spatialsv-demo',
-    )
-    .option('--json', 'print the results as JSON', false)
-    .action(async ({ out, json }: DemoOptions) => {
-      const folder = resolve(context.folder, out);
-      await requireOwnFolder(folder);
-      const plugins = await composePlugins(context.folder);
-      const lock = await lockFolder(folder, 'demo');
-      const results = await withCleanup(
-        () => runDemo(DEMO, folder, context, plugins),
-        () => lock.release(),
-      );
-      context.out(json ? `${JSON.stringify(results)}\n` : formatResults(results));
-    });
+export async function demo({ out, json }: DemoOptions, context: CommandContext): Promise<void> {
+  const folder = resolve(context.folder, out);
+  await requireOwnFolder(folder);
+  const plugins = await composePlugins(context.folder);
+  const lock = await lockFolder(folder, 'demo');
+  const results = await withCleanup(
+    () => runDemo(DEMO, folder, context, plugins),
+    () => lock.release(),
+  );
+  context.out(json ? `${JSON.stringify(results)}\n` : formatResults(results));
 }
 
 /** Parts that a demo writes, also one that was interrupted. */

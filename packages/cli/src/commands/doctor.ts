@@ -1,13 +1,11 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import { deviceNames, executorInfo } from '@spatialsv/engine';
-import type { Command } from 'commander';
 import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { type DeviceReport, probeDevice } from '../device-probe.js';
-import { describeCommand } from '../options.js';
 import { packageVersion } from '../version.js';
 import { formatPlugins, type PluginReport, pluginReport } from './plugins.js';
 
@@ -29,17 +27,9 @@ export interface DoctorReport {
   readonly plugins: PluginReport;
 }
 
-export function registerDoctor(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('doctor'),
-    'Show what works on this machine: devices, versions, plugins, and how to get what is missing.',
-    ['doctor', 'doctor --json'],
-  )
-    .option('--json', 'print JSON', false)
-    .action(async ({ json }: { json: boolean }) => {
-      const report = await examine(context);
-      context.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatDoctor(report));
-    });
+export async function doctor({ json }: { json: boolean }, context: CommandContext): Promise<void> {
+  const report = await examine(context);
+  context.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatDoctor(report));
 }
 
 /** Devices that are only useful to tests. */

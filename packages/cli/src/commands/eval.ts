@@ -16,19 +16,15 @@ import {
   BackboneRunner,
   type EvaluationIdentity,
   evaluate,
-  mindCubeRevisionWarning,
-  type Prediction,
   RESULTS_FILE,
   tablePercentage,
 } from '@spatialsv/eval';
-import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { openModel, readImages } from '../model.js';
-import { describeCommand, wholeNumber } from '../options.js';
 import { packageVersion } from '../version.js';
 
-interface EvalOptions {
+export interface EvalOptions {
   readonly model: string;
   readonly benchmark: string;
   readonly data: string;
@@ -49,38 +45,7 @@ type RunSettings = Pick<
   'model' | 'benchmark' | 'data' | 'maxNewTokens' | 'minPixels' | 'maxPixels'
 >;
 
-export function registerEval(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('eval'),
-    `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
-Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
-prompts, settings or questions are refused.`,
-    ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
-  )
-    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
-    .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
-    .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
-    .requiredOption(
-      '--out <folder>',
-      'run folder: predictions.jsonl, evaluation.json, results.json',
-    )
-    .option('--overwrite', 'forget the answers of another evaluation in --out', false)
-    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
-    .option(
-      '--seed <n>',
-      'seed of the random chance line and the permutation test',
-      wholeNumber(0),
-      0,
-    )
-    .option('--limit <n>', 'only the first n questions', wholeNumber(1))
-    .option('--max-new-tokens <n>', 'length of an answer at most', wholeNumber(1), 512)
-    .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
-    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1))
-    .option('--json', 'print the results as JSON', false)
-    .action((options: EvalOptions) => runEvaluation(options, context));
-}
-
-async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
+export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
   progress.start('Reading');
   const plugins = await composePlugins(context.folder);
@@ -107,7 +72,7 @@ async function runEvaluation(options: EvalOptions, context: CommandContext): Pro
     `${JSON.stringify({ ...settingsOf(options), identity, seed: options.seed, ...report }, null, 2)}\n`,
   );
   context.out(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
-  if (benchmark.id === 'mindcube') warnAboutRevision(predictions, context);
+  for (const remark of benchmark.remarks?.(samples) ?? []) context.err(`${remark}\n`);
 }
 
 async function readSamples(
@@ -163,13 +128,6 @@ async function identify(backbone: BackboneV1, options: EvalOptions): Promise<Eva
     settings: { adapter: backbone.adapterId, ...settings },
     versions: { spatialsv: packageVersion() },
   };
-}
-
-function warnAboutRevision(predictions: readonly Prediction[], context: CommandContext): void {
-  const counts: Record<string, number> = {};
-  for (const { category } of predictions) counts[category] = (counts[category] ?? 0) + 1;
-  const warning = mindCubeRevisionWarning(counts);
-  if (warning !== undefined) context.err(`${warning}\n`);
 }
 
 /** Accuracy by category, then the chance lines and tests. */

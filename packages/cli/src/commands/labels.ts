@@ -1,28 +1,11 @@
 import { LabelStore, SpatialError, withCleanup } from '@spatialsv/core';
 import type { LabelFormat } from '@spatialsv/inspect';
-import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
-import { addFormats, type ExportedSet, exportStore } from '../labels/export-store.js';
+import { type ExportedSet, exportStore, labelFormats } from '../labels/export-store.js';
 import { countSets } from '../labels/label-report.js';
 import { describeSet, formatBytes, storeTable, viewDetails } from '../labels/show-store.js';
 import { selectKeys, shortKey } from '../labels/store-keys.js';
 import { type StoreProblem, verifyStore } from '../labels/verify-store.js';
-import { describeCommand, wholeNumber } from '../options.js';
-
-export function registerLabels(program: Command, context: CommandContext): void {
-  const labels = describeCommand(
-    program.command('labels'),
-    'Look at a label store, check it, and export from it.',
-    [
-      'labels show labels',
-      'labels verify labels --images',
-      'labels export labels --to ply --out out',
-    ],
-  );
-  registerShow(labels, context);
-  registerVerify(labels, context);
-  registerExport(labels, context);
-}
 
 /** Opens a store for reading only while `use` runs. */
 async function withStore<Result>(
@@ -39,25 +22,17 @@ async function withStore<Result>(
 
 // ---------------------------------------------------------------------------------------------- show
 
-interface ShowOptions {
+export interface ShowOptions {
   readonly limit: number;
   readonly json: boolean;
 }
 
-function registerShow(labels: Command, context: CommandContext): void {
-  describeCommand(
-    labels.command('show'),
-    'List the view sets of a store, or tell everything about one.',
-    ['labels show labels', 'labels show labels 3f2a91'],
-  )
-    .argument('<store>', 'folder of the label store')
-    .argument('[prefix]', 'how keys begin; one view set is told in detail')
-    .option('--limit <n>', 'lines of the list', wholeNumber(1), 50)
-    .option('--json', 'print as JSON, the list in full', false)
-    .action((folder: string, prefix: string | undefined, options: ShowOptions) =>
-      withStore(folder, (store) => show(store, prefix, options, context)),
-    );
-}
+export const showStore = (
+  folder: string,
+  prefix: string | undefined,
+  options: ShowOptions,
+  context: CommandContext,
+): Promise<void> => withStore(folder, (store) => show(store, prefix, options, context));
 
 function show(
   store: LabelStore,
@@ -88,26 +63,17 @@ function showOne(store: LabelStore, key: string, json: boolean): string {
 
 // ---------------------------------------------------------------------------------------------- verify
 
-interface VerifyOptions {
+export interface VerifyOptions {
   readonly images: boolean;
   readonly remove: boolean;
   readonly json: boolean;
 }
 
-function registerVerify(labels: Command, context: CommandContext): void {
-  describeCommand(
-    labels.command('verify'),
-    'Check every view set: arrays, checksum, cameras, points. Exit code 1 when something is wrong.',
-    ['labels verify labels', 'labels verify labels --images'],
-  )
-    .argument('<store>', 'folder of the label store')
-    .option('--images', 'also whether the pictures are still the ones that were labelled', false)
-    .option('--remove', 'remove damaged view sets, so that `label` makes them again', false)
-    .option('--json', 'print the result as JSON', false)
-    .action((folder: string, options: VerifyOptions) =>
-      withStore(folder, (store) => verify(store, options, context), !options.remove),
-    );
-}
+export const verifyLabels = (
+  folder: string,
+  options: VerifyOptions,
+  context: CommandContext,
+): Promise<void> => withStore(folder, (store) => verify(store, options, context), !options.remove);
 
 async function verify(
   store: LabelStore,
@@ -151,45 +117,32 @@ function faulty(
 
 // ---------------------------------------------------------------------------------------------- export
 
-interface ExportOptions {
+export interface ExportOptions {
   readonly out: string;
   readonly keys?: readonly string[];
   readonly limit?: number;
-  readonly to?: readonly LabelFormat[];
+  /** Names of formats. */
+  readonly to?: readonly string[];
   readonly json: boolean;
 }
 
-function registerExport(labels: Command, context: CommandContext): void {
-  describeCommand(
-    labels.command('export'),
-    'Write view sets as files, each into a folder named after its key, with a labels.json that says what they mean.',
-    [
-      'labels export labels --out out',
-      'labels export labels --out out --keys 3f2a91 --to ply,glb,colmap',
-    ],
-  )
-    .argument('<store>', 'folder of the label store')
-    .requiredOption('--out <folder>', 'folder to write into')
-    .option(
-      '--to <formats>',
-      'png (default), ply, glb, safetensors, colmap; commas, or repeated',
-      addFormats,
-    )
-    .option('--keys <prefixes...>', 'only view sets whose keys begin so')
-    .option('--limit <n>', 'only the first n view sets', wholeNumber(1))
-    .option('--json', 'print what was written as JSON', false)
-    .action((folder: string, options: ExportOptions) =>
-      withStore(folder, (store) => exportSets(store, options, context)),
-    );
+export async function exportFromStore(
+  folder: string,
+  options: ExportOptions,
+  context: CommandContext,
+): Promise<void> {
+  const formats = labelFormats(options.to ?? ['png']);
+  await withStore(folder, (store) => exportSets(store, formats, options, context));
 }
 
 async function exportSets(
   store: LabelStore,
-  { out, keys, limit, to = ['png'], json }: ExportOptions,
+  formats: readonly LabelFormat[],
+  { out, keys, limit, json }: ExportOptions,
   context: CommandContext,
 ): Promise<void> {
   const chosen = selectKeys(store, keys).slice(0, limit);
-  const sets = await exportStore(store, chosen, { out, formats: to }, context);
+  const sets = await exportStore(store, chosen, { out, formats }, context);
   if (json) context.out(`${JSON.stringify({ store: store.folder, out, sets })}\n`);
   else describeExport(sets, context);
 }

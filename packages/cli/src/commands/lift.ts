@@ -11,47 +11,20 @@ import {
 } from '@spatialsv/core';
 import { BackboneRunner, type GeometryMaps } from '@spatialsv/eval';
 import { liftGeometry, type ReportMetric } from '@spatialsv/inspect';
-import type { Command } from 'commander';
+import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
-import { addModelOptions, describeCommand, type ModelOptions, wholeNumber } from '../options.js';
 import { packageVersion } from '../version.js';
 import { labelsLikePredictions } from './lift-labels.js';
 
-interface LiftOptions extends ModelOptions {
+export interface LiftOptions extends ModelOptions {
   readonly out: string;
   readonly question?: string;
   readonly maxNewTokens: number;
   readonly source?: string;
   readonly weights?: string;
   readonly json: boolean;
-}
-
-export function registerLift(program: Command, context: CommandContext): void {
-  const command = describeCommand(
-    program.command('lift'),
-    'Draw what a model sees: depth, point cloud (PLY, GLB), cameras, and a page that shows them.',
-    [
-      'lift --model ./runs/first/checkpoints/step-600 --images a.jpg b.jpg --out ./lifted',
-      'lift --model ./tiny --images a.jpg b.jpg --question "What is nearest?" --out ./lifted',
-    ],
-  );
-  command.addHelpText(
-    'after',
-    '\nThe checkpoint needs 3D heads in spatialsv/, as `train` writes them; `tiny --heads` adds random ones to try this.',
-  );
-  addModelOptions(command)
-    .requiredOption('--out <folder>', 'folder to write')
-    .option('--question <text>', 'also ask this, and show the answer on the page')
-    .option('--max-new-tokens <n>', 'length of the answer at most', wholeNumber(1), 128)
-    .option(
-      '--source <id>',
-      'also show the labels of this source, and how far the heads are from them',
-    )
-    .option('--weights <path>', 'weights of that source, where it needs any')
-    .option('--json', 'print what was written as JSON', false)
-    .action((options: LiftOptions) => lift(options, context));
 }
 
 /** What the heads say is in the normalised scale and the frame of their labels. */
@@ -64,7 +37,7 @@ const CONVENTIONS: GeometryConventionsV1 = {
   world: 'first-camera',
 };
 
-async function lift(options: LiftOptions, context: CommandContext): Promise<void> {
+export async function lift(options: LiftOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
   progress.start('Reading');
   const subject = await readSubject(options, context);

@@ -1,21 +1,14 @@
-import type { PluginSet } from '@spatialsv/core';
-import type { Command } from 'commander';
+import type { PluginSet } from '@spatialsv/core/host';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
-import { describeCommand } from '../options.js';
 
-export function registerPlugins(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('plugins'),
-    'List the backbones, 3D heads, label sources and benchmarks that are found, and what was rejected.',
-    ['plugins', 'plugins --json'],
-  )
-    .option('--json', 'print JSON', false)
-    .action(async ({ json }: { json: boolean }) => {
-      const { plugins } = await composePlugins(context.folder);
-      const report = pluginReport(plugins);
-      context.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatPlugins(report));
-    });
+export async function listPlugins(
+  { json }: { json: boolean },
+  context: CommandContext,
+): Promise<void> {
+  const { plugins } = await composePlugins(context.folder);
+  const report = pluginReport(plugins);
+  context.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatPlugins(report));
 }
 
 export interface PluginReport {

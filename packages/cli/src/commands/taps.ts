@@ -13,19 +13,12 @@ import {
   writeSafetensors,
 } from '@spatialsv/core';
 import { BackboneRunner, type ForwardResult } from '@spatialsv/eval';
-import type { Command } from 'commander';
+import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
-import {
-  addModelOptions,
-  describeCommand,
-  layerList,
-  type ModelOptions,
-  nameList,
-} from '../options.js';
 
-interface TapsOptions extends ModelOptions {
+export interface TapsOptions extends ModelOptions {
   readonly question: string;
   readonly layers?: readonly number[];
   readonly sites?: readonly string[];
@@ -33,39 +26,7 @@ interface TapsOptions extends ModelOptions {
   readonly json: boolean;
 }
 
-const CONTENT = `
-The file holds input_ids (T), logits (T, K), hidden.<l> (T, C) for each layer (0 = embeddings, L = after the final norm),
-vision.<k>.<v> (P, Cv): patches of view v after k blocks of the vision encoder, row by row, and projector.<v> (h·w, C): its rows
-for the decoder, where --sites asks for them; grid (V, 2): rows and columns of each view, and span (V, 2): its first position and
-the one after its last.`;
-
-export function registerTaps(program: Command, context: CommandContext): void {
-  const command = describeCommand(
-    program.command('taps'),
-    'Write hidden states and logits of a prompt as a safetensors file.',
-    [
-      'taps --model ./tiny --images a.jpg b.jpg --question "What is nearest?" --layers 0,2,4 --out taps.safetensors',
-    ],
-  );
-  command.addHelpText('after', CONTENT);
-  addModelOptions(command)
-    .requiredOption('--question <text>', 'what is asked about the pictures')
-    .option(
-      '--layers <list>',
-      'layers, separated by commas (default: those that feed the 3D heads)',
-      layerList,
-    )
-    .option(
-      '--sites <list>',
-      'further sites, separated by commas: embedding, layer:4, final, vision:7, projector',
-      nameList,
-    )
-    .requiredOption('--out <file>', 'safetensors file to write')
-    .option('--json', 'print the shapes as JSON', false)
-    .action((options: TapsOptions) => writeTaps(options, context));
-}
-
-async function writeTaps(options: TapsOptions, context: CommandContext): Promise<void> {
+export async function writeTaps(options: TapsOptions, context: CommandContext): Promise<void> {
   const { progress } = context;
   progress.start('Reading');
   const backbone = await openModel(options.model, await composePlugins(context.folder), options);

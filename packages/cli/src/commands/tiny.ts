@@ -6,13 +6,11 @@ import {
   SpatialError,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
-import type { Command } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { findAdapter, openModel } from '../model.js';
-import { describeCommand, wholeNumber } from '../options.js';
 
-interface TinyOptions {
+export interface TinyOptions {
   readonly family: string;
   readonly out: string;
   readonly seed: number;
@@ -24,36 +22,7 @@ interface TinyOptions {
   readonly json: boolean;
 }
 
-export function registerTiny(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('tiny'),
-    'Write a small random checkpoint with the real architecture of a backbone family or label source.',
-    [
-      'tiny --family qwen2.5-vl --out ./tiny',
-      'tiny --family qwen2.5-vl --out ./tiny --heads --layers 8 --hidden-size 256',
-      'tiny --family vggt --out ./tiny-vggt',
-    ],
-  )
-    .requiredOption(
-      '--family <id>',
-      'backbone family or label source, for example qwen2.5-vl or vggt',
-    )
-    .requiredOption('--out <folder>', 'folder to write')
-    .option('--seed <n>', 'seed of the weights', wholeNumber(0), 0)
-    .option('--hidden-size <n>', 'width of the decoder', wholeNumber(8))
-    .option('--layers <n>', 'decoder layers', wholeNumber(1))
-    .option('--attention-heads <n>', 'attention heads of the decoder', wholeNumber(1))
-    .option(
-      '--heads',
-      'add random 3D heads in spatialsv/, so that `lift` runs (its pictures mean nothing)',
-      false,
-    )
-    .option('--force', 'write into a folder that is not empty', false)
-    .option('--json', 'print what was written as JSON', false)
-    .action((options: TinyOptions) => writeTiny(options, context));
-}
-
-async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
+export async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
   const plugins = await composePlugins(context.folder);
   const isSource = plugins.ids('supervision-source').includes(options.family);
   const write = isSource ? writeTinySource : writeTinyBackbone;
@@ -140,7 +109,7 @@ async function writeHeads(
   head: GeometryHeadV1,
   seed: number,
 ): Promise<void> {
-  const heads = head.configure({ preset: 'tiny' });
+  const heads = await head.configure({ preset: 'tiny' });
   const widths = taps.map(() => hiddenSize);
   const parameters = heads.initialise(widths, seed);
   await writeSpatialCheckpoint(folder, { taps, heads, featureChannels: 0, parameters });

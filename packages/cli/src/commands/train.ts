@@ -1,10 +1,9 @@
 import { dirname } from 'node:path';
 import {
-  formatSeconds,
   type LabellerV1,
   openStoredLabels,
   type PluginRegistry,
-  type ProgressReporter,
+  SpatialError,
   withCleanup,
 } from '@spatialsv/core';
 import {
@@ -15,46 +14,31 @@ import {
   type TrainConfig,
   train,
 } from '@spatialsv/train';
-import { type Command, InvalidArgumentError } from 'commander';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
-import { describeCommand } from '../options.js';
+import { formatSeconds, type ProgressReporter } from '../progress.js';
 import { packageVersion } from '../version.js';
 
-interface TrainCommandOptions {
+export interface TrainCommandOptions {
   readonly resume: boolean;
-  readonly acceptChanges?: readonly ChangeKind[];
+  /** Names of kinds of changes. */
+  readonly acceptChanges?: readonly string[];
   readonly json: boolean;
 }
 
-export function registerTrain(program: Command, context: CommandContext): void {
-  describeCommand(
-    program.command('train'),
-    `Train a model as a YAML file says: text, distillation and 3D losses over a frozen vision encoder.
-Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. Ctrl-C finishes the step and saves.`,
-    ['train config.yaml', 'train config.yaml --resume'],
-  )
-    .argument('<config>', 'YAML file; docs/training.md lists its keys')
-    .option('--resume', 'go on from the newest checkpoint of the run folder', false)
-    .option(
-      '--accept-changes <kinds>',
-      `resume although these have changed: ${CHANGE_KINDS.join(', ')}`,
-      changeKinds,
-    )
-    .option('--json', 'print one JSON object at the end', false)
-    .action((file: string, options: TrainCommandOptions) => runTraining(file, options, context));
+/** @throws SpatialError USAGE for a name that is none. */
+function changeKinds(names: readonly string[]): readonly ChangeKind[] {
+  const unknown = names.find((name) => !(CHANGE_KINDS as readonly string[]).includes(name));
+  if (unknown === undefined) return names as readonly ChangeKind[];
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `--accept-changes: expected ${CHANGE_KINDS.join(', ')}, found "${unknown}"`,
+    hint: 'Run the command with --help to see its options.',
+  });
 }
 
-/** Parser of `weights,data`. */
-function changeKinds(text: string): readonly ChangeKind[] {
-  const names = text.split(',').map((name) => name.trim());
-  const kinds = CHANGE_KINDS.filter((kind) => names.includes(kind));
-  if (names.every((name) => kinds.some((kind) => kind === name))) return kinds;
-  throw new InvalidArgumentError(`Expected some of ${CHANGE_KINDS.join(', ')}, with commas.`);
-}
-
-async function runTraining(
+export async function runTraining(
   file: string,
   { resume, json, acceptChanges }: TrainCommandOptions,
   context: CommandContext,
@@ -76,8 +60,9 @@ async function runTraining(
       backbone,
       source,
       findHead: plugins.resolveGeometryHead,
+      formats: plugins,
       resume,
-      ...(acceptChanges !== undefined && { acceptChanges }),
+      ...(acceptChanges !== undefined && { acceptChanges: changeKinds(acceptChanges) }),
       signal,
       versions: { spatialsv: packageVersion() },
       onStart: ({ steps, done, samples, parameters }) => {

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentProgress } from '@spatialsv/core';
 import { composePlugins } from '../composition.js';
+import { silentProgress } from '../progress.js';
 import { runForTest } from '../test-run.js';
 import { formatResults } from './results.js';
 import { runDemo } from './run-demo.js';

@@ -150,7 +150,7 @@ async function measureBefore(demo: Demo, config: TrainConfig, questions: readonl
   const taps = config.taps ?? backbone.config.defaultTaps;
   const widths = taps.map(() => backbone.config.hiddenSize);
   const { type, ...options } = config.heads;
-  const model = demo.plugins.resolveGeometryHead(type).configure(options);
+  const model = await demo.plugins.resolveGeometryHead(type).configure(options);
   const parameters = model.initialise(widths, config.seed);
   const heads = { taps, heads: model, featureChannels: 0, parameters };
   return measure(demo, 'before training', { backbone, heads }, questions);
@@ -206,6 +206,7 @@ async function runTraining(demo: Demo, config: TrainConfig): Promise<string> {
     backbone: await openSized(demo, config.model),
     source: demo.source,
     findHead: demo.plugins.resolveGeometryHead,
+    formats: demo.plugins,
     signal,
     versions: { spatialsv: packageVersion() },
     onStart: ({ steps }) => progress.start('Training with all losses', steps),

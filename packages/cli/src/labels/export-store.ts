@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { type LabelStore, SpatialError } from '@spatialsv/core';
 import { exportLabels, LABEL_FORMATS, type LabelFormat } from '@spatialsv/inspect';
-import { InvalidArgumentError } from 'commander';
 import type { CommandContext } from '../context.js';
 import { countSets } from './label-report.js';
 import { shortKey } from './store-keys.js';
@@ -52,12 +51,13 @@ async function located<Result>(key: string, work: () => Promise<Result>): Promis
   }
 }
 
-/** Parser of `--to`: a comma list, repeated. */
-export function addFormats(text: string, before: readonly LabelFormat[] = []): LabelFormat[] {
-  const names = text.split(',').map((name) => name.trim());
+/** @throws SpatialError USAGE for a name that is no format. */
+export function labelFormats(names: readonly string[]): readonly LabelFormat[] {
   const unknown = names.find((name) => !(LABEL_FORMATS as readonly string[]).includes(name));
-  if (unknown !== undefined) {
-    throw new InvalidArgumentError(`Expected ${LABEL_FORMATS.join(', ')}, found "${unknown}".`);
-  }
-  return [...new Set([...before, ...(names as LabelFormat[])])];
+  if (unknown === undefined) return names as readonly LabelFormat[];
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `--to: expected ${LABEL_FORMATS.join(', ')}, found "${unknown}"`,
+    hint: 'Run the command with --help to see its options.',
+  });
 }

@@ -1,30 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { SpatialError } from '@spatialsv/core';
-import { InvalidArgumentError } from 'commander';
 import { parse } from 'yaml';
 
 export type SourceSettings = Readonly<Record<string, unknown>>;
 
-/** Parser of `--setting key=value`, repeated; values are YAML: `true`, `0.5`, `{h: 4, w: 4}`. */
-export function addSetting(text: string, before: SourceSettings = {}): SourceSettings {
-  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  if (key === undefined) throw new InvalidArgumentError('Expected key=value.');
-  try {
-    return { ...before, [key]: parse(value!) };
-  } catch (error) {
-    throw new InvalidArgumentError(`${key}: ${(error as Error).message.split('\n')[0]}`);
-  }
-}
-
 /**
  * Settings of a source from a YAML file, with those of the command line over them.
- * @throws SpatialError FILE_MISSING | CONFIG_INVALID.
+ * @param given YAML texts by key: `true`, `0.5`, `{h: 4, w: 4}`.
+ * @throws SpatialError FILE_MISSING | CONFIG_INVALID; USAGE for a text that is no YAML.
  */
 export async function readSettings(
   file: string | undefined,
-  given: SourceSettings = {},
+  given: Readonly<Record<string, string>> = {},
 ): Promise<SourceSettings> {
-  if (file === undefined) return given;
+  const settings = parseGiven(given);
+  if (file === undefined) return settings;
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new SpatialError({
       code: 'FILE_MISSING',
@@ -33,7 +23,27 @@ export async function readSettings(
       cause,
     });
   });
-  return { ...parseFile(file, text), ...given };
+  return { ...parseFile(file, text), ...settings };
+}
+
+function parseGiven(given: Readonly<Record<string, string>>): SourceSettings {
+  const parsed = Object.entries(given).map(
+    ([key, text]) => [key, parseSetting(key, text)] as const,
+  );
+  return Object.fromEntries(parsed);
+}
+
+function parseSetting(key: string, text: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new SpatialError({
+      code: 'USAGE',
+      message: `--setting ${key}=${text}: ${(cause as Error).message.split('\n')[0]}`,
+      hint: 'Values are YAML, for example `true`, `0.5` or `{ h: 4, w: 4 }`.',
+      cause,
+    });
+  }
 }
 
 function parseFile(file: string, text: string): SourceSettings {

@@ -1,5 +1,5 @@
 import {
-  type DatasetFormat,
+  type DatasetFormats,
   readDataset,
   type Shard,
   SpatialError,
@@ -8,7 +8,6 @@ import {
   viewSetsOfImages,
   viewSetsOfSamples,
 } from '@spatialsv/core';
-import { InvalidArgumentError } from 'commander';
 import { listImages } from './image-list.js';
 
 /** Options that say what is labelled. */
@@ -16,7 +15,8 @@ export interface ViewSetOptions {
   readonly images?: readonly string[];
   readonly views?: number;
   readonly data?: string;
-  readonly format?: DatasetFormat;
+  /** Id of a data set format. */
+  readonly format?: string;
   readonly imageRoot?: string;
   readonly limit?: number;
   readonly shard?: Shard;
@@ -24,21 +24,25 @@ export interface ViewSetOptions {
 
 /**
  * The view sets that a command line asks for: the first `limit` of them, and of those the shard.
+ * @param formats where the format of --data is found.
  * @throws SpatialError USAGE for options that do not go together, and what reading the data set throws. Pictures that are
  *   not there are not looked for yet.
  */
-export async function collectViewSets(options: ViewSetOptions): Promise<ViewSet[]> {
+export async function collectViewSets(
+  options: ViewSetOptions,
+  formats: DatasetFormats,
+): Promise<ViewSet[]> {
   checkUsage(options);
   const { images, views, limit, shard = { index: 1, count: 1 } } = options;
   const all =
     images === undefined
-      ? viewSetsOfSamples(await readSamples(options))
+      ? viewSetsOfSamples(await readSamples(options, formats))
       : viewSetsOfImages(await listImages(images), views);
   return shardOf(all.slice(0, limit), shard);
 }
 
-const readSamples = ({ data, format = 'jsonl', imageRoot }: ViewSetOptions) =>
-  readDataset({ path: data!, format, imageRoot, checkImages: false });
+const readSamples = ({ data, format, imageRoot }: ViewSetOptions, formats: DatasetFormats) =>
+  readDataset({ path: data!, format, imageRoot, checkImages: false }, formats);
 
 function checkUsage({ images, data, views, format, imageRoot }: ViewSetOptions): void {
   if ((images === undefined) === (data === undefined)) {
@@ -59,12 +63,3 @@ const usage = (message: string): SpatialError =>
     message,
     hint: 'Give the pictures with --images, or a data set with --data; `spatialsv label --help` has examples.',
   });
-
-/** Parser of `--shard i/n`. */
-export function parseShard(text: string): Shard {
-  const [, index, count] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
-  if (index !== undefined && count !== undefined && index >= 1 && index <= count) {
-    return { index, count };
-  }
-  throw new InvalidArgumentError('Expected i/n with i from 1 to n, for example 2/8.');
-}

@@ -1,10 +1,22 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { builtInContributions, builtInPlugin } from '../built-in.js';
 import { SpatialError } from '../errors.js';
+import { createRegistry } from '../plugins/index.js';
+import type { DatasetFormatV1, SampleV1 } from '../spec.js';
 import { readDataset } from './dataset.js';
 
 const SHARED = resolve(__dirname, '../../../../../shared/data/benchmarks');
+const MINDCUBE_ROWS = join(SHARED, 'mindcube/tinybench_rows_official_keys.jsonl');
+const MMBENCH_ROWS = join(SHARED, 'mmbench/samples_en.jsonl');
+
+/** `it` where the file is there; skipped with a message otherwise. */
+function itWith(path: string): jest.It {
+  if (existsSync(path)) return it;
+  console.warn(`skipped, missing: ${path}`);
+  return it.skip;
+}
 
 let folder: string;
 beforeEach(() => {
@@ -122,9 +134,8 @@ describe('readDataset, mindcube', () => {
     expect((await failure(readDataset({ format: 'mindcube', path }))).code).toBe('DATA_INVALID');
   });
 
-  it('reads the real rows, whose images are not at hand', async () => {
-    const path = join(SHARED, 'mindcube/tinybench_rows_official_keys.jsonl');
-    if (!existsSync(path)) return console.warn(`not read, missing: ${path}`);
+  itWith(MINDCUBE_ROWS)('reads the real rows, whose images are not at hand', async () => {
+    const path = MINDCUBE_ROWS;
     const error = await failure(readDataset({ format: 'mindcube', path }));
     expect(error.code).toBe('FILE_MISSING');
     expect(error.message).toContain('other_all_image');
@@ -132,9 +143,8 @@ describe('readDataset, mindcube', () => {
 });
 
 describe('readDataset, mmbench', () => {
-  it('reads the real rows with their pictures', async () => {
-    const path = join(SHARED, 'mmbench/samples_en.jsonl');
-    if (!existsSync(path)) return console.warn(`not read, missing: ${path}`);
+  itWith(MMBENCH_ROWS)('reads the real rows with their pictures', async () => {
+    const path = MMBENCH_ROWS;
     const samples = await readDataset({ format: 'mmbench', path });
     expect(samples).toHaveLength(19);
     expect(samples[1]!.question).toBe(
@@ -144,4 +154,87 @@ describe('readDataset, mmbench', () => {
     );
     expect(samples[2]!.answer).toBe('B. Solution B');
   });
+});
+
+describe('readDataset, formats', () => {
+  const row = { id: 'a', images: ['x.png'] };
+
+  it.each([
+    ['jsonl', { ...row, question: 'Where?', answer: 'left' }],
+    ['mindcube', { ...row, question: 'Where? A. left B. right', gt_answer: 'A' }],
+    ['mmbench', { index: 1, image: 'x.png', question: '?', options: { A: 'x' }, answer: 'A' }],
+  ])('finds out that a file is %s', async (format, first) => {
+    const path = write('data.jsonl', JSON.stringify(first));
+    const found = await readDataset({ path, checkImages: false });
+    expect(found).toEqual(await readDataset({ path, format, checkImages: false }));
+  });
+
+  it('names the line of a file that no format knows', async () => {
+    const path = write('data.jsonl', '{"some":"thing"}');
+    expect((await failure(readDataset({ path }))).message).toContain(`${path}:1`);
+  });
+
+  it('names the data set, the known formats and the nearest for an unknown one', async () => {
+    const path = write('data.jsonl', JSON.stringify(row));
+    const error = await failure(readDataset({ path, format: 'mindcub' }));
+    expect(error).toMatchObject({ code: 'PLUGIN_UNKNOWN' });
+    expect(error.message).toMatch(/data\.jsonl: .*jsonl, mindcube, mmbench/);
+    expect(error.hint).toContain('"mindcube"');
+  });
+
+  it('refuses prompts and settings that a format does not know', async () => {
+    const path = write('data.jsonl', JSON.stringify(row));
+    const prompt = await failure(readDataset({ path, format: 'mindcube', prompt: 'plan' }));
+    expect(prompt.code).toBe('CONFIG_INVALID');
+    expect(prompt.hint).toContain('"plain"');
+    for (const options of [{ prompt: 'plain' }, { settings: { depth: 1 } }]) {
+      const error = await failure(readDataset({ path, format: 'jsonl', ...options }));
+      expect(error.code).toBe('CONFIG_INVALID');
+    }
+  });
+
+  const registryWith = (...formats: readonly DatasetFormatV1[]) =>
+    createRegistry({
+      loaded: [
+        { name: 'core', contributions: builtInPlugin.contributions() },
+        { name: 'other', contributions: formats },
+      ],
+      rejected: [],
+    });
+  const formatOf = (id: string, sample: object): DatasetFormatV1 => ({
+    specificationVersion: 'v1',
+    kind: 'dataset-format',
+    id,
+    detect: async (file) => file.endsWith('.tsv'),
+    async *read(file, { settings } = {}) {
+      yield { id: '', images: [`${file}.png`], ...settings, ...sample } satisfies SampleV1;
+    },
+  });
+
+  it('reads a format of a plugin, with its settings', async () => {
+    const path = write('data.tsv', '');
+    const registry = registryWith(formatOf('tsv', { id: '1' }));
+    const request = { path, settings: { category: 'x' }, checkImages: false };
+    const sample = { id: '1', images: [`${path}.png`], category: 'x' };
+    expect(await readDataset(request, registry)).toEqual([sample]);
+    expect(await readDataset({ ...request, format: 'tsv' }, registry)).toEqual([sample]);
+    expect(builtInContributions().ids('dataset-format')).toEqual(['jsonl', 'mindcube', 'mmbench']);
+  });
+
+  it('does not choose between two formats', async () => {
+    const path = write('data.tsv', '');
+    const registry = registryWith(formatOf('one', { id: '1' }), formatOf('two', { id: '1' }));
+    const error = await failure(readDataset({ path }, registry));
+    expect(error.message).toContain('one, two');
+  });
+
+  it.each([{ id: '' }, { id: '1', images: ['relative.png'] }])(
+    'refuses a sample of a plugin that is none: %j',
+    async (sample) => {
+      const path = write('data.tsv', '');
+      const error = await failure(readDataset({ path }, registryWith(formatOf('tsv', sample))));
+      expect(error.code).toBe('PLUGIN_INVALID');
+      expect(error.message).toContain('tsv');
+    },
+  );
 });

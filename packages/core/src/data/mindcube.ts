@@ -1,8 +1,8 @@
-import { resolve } from 'node:path';
 import { SpatialError } from '../errors.js';
 import type { SampleV1 } from '../spec.js';
 import { optionalStringField, stringField, stringListField } from './fields.js';
-import { type JsonLine, readJsonLines } from './json-lines.js';
+import type { JsonLine } from './json-lines.js';
+import { defineJsonLinesFormat } from './json-lines-format.js';
 import { splitInlineOptions } from './options.js';
 
 export type MindCubeSetting = 'around' | 'rotation' | 'translation' | 'among' | 'other';
@@ -41,30 +41,25 @@ export function mindCubeSetting(id: string): MindCubeSetting {
 
 /** `official`: the instruction block of the benchmark around the question; `plain`: the question as it stands. */
 export const MINDCUBE_PROMPTS = ['official', 'plain'] as const;
-export type MindCubePrompt = (typeof MINDCUBE_PROMPTS)[number];
-
-export interface MindCubeOptions {
-  /** Folder that image paths are relative to. */
-  readonly imageRoot: string;
-  /** `official` where absent. */
-  readonly prompt?: MindCubePrompt | undefined;
-}
 
 /**
- * Rows of an official MindCube file (`id`, `images`, `question`, `gt_answer`) as samples. `question` is the full
- * prompt, `answer` the training target.
- * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line).
+ * Official MindCube files (`id`, `images`, `question`, `gt_answer`). `question` of a sample is the full prompt, `answer` the
+ * training target.
  */
-export async function* readMindCube(
-  path: string,
-  options: MindCubeOptions,
-): AsyncGenerator<SampleV1> {
-  for await (const row of readJsonLines(path)) yield mindCubeSample(row, options);
-}
+export const mindCubeFormat = defineJsonLinesFormat({
+  id: 'mindcube',
+  prompts: MINDCUBE_PROMPTS,
+  matches: (row) => 'id' in row && 'images' in row && 'gt_answer' in row,
+  images: (row) => stringListField(row, 'images'),
+  sample: mindCubeSample,
+});
 
-function mindCubeSample(row: JsonLine, { imageRoot, prompt }: MindCubeOptions): SampleV1 {
+function mindCubeSample(
+  row: JsonLine,
+  images: readonly string[],
+  prompt: string | undefined,
+): SampleV1 {
   const id = stringField(row, 'id');
-  const images = stringListField(row, 'images').map((image) => resolve(imageRoot, image));
   const question = optionalStringField(row, 'question');
   if (question === undefined) return { id, images, category: mindCubeSetting(id) };
   const { options } = splitInlineOptions(question);

@@ -1,7 +1,7 @@
-import { resolve } from 'node:path';
 import type { SampleV1 } from '../spec.js';
 import { fieldError, optionalStringField, optionsField, stringField } from './fields.js';
-import { type JsonLine, readJsonLines } from './json-lines.js';
+import type { JsonLine } from './json-lines.js';
+import { defineJsonLinesFormat } from './json-lines-format.js';
 
 /** Parts of a multiple-choice prompt. */
 export interface MultipleChoice {
@@ -20,15 +20,17 @@ export function multipleChoicePrompt({ question, options, hint }: MultipleChoice
 }
 
 /**
- * MMBench rows kept as JSON Lines (`index`, `question`, `options`, `answer`, `category`, `image` as a path relative to
- * the file). The training target is `B. text`.
- * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line).
+ * MMBench rows kept as JSON Lines (`index`, `question`, `options`, `answer`, `category`, `image` as a path relative to the
+ * image root). The training target is `B. text`.
  */
-export async function* readMmbench(path: string, imageRoot: string): AsyncGenerator<SampleV1> {
-  for await (const row of readJsonLines(path)) yield mmbenchSample(row, imageRoot);
-}
+export const mmbenchFormat = defineJsonLinesFormat({
+  id: 'mmbench',
+  matches: (row) => 'index' in row && 'image' in row,
+  images: (row) => [stringField(row, 'image')],
+  sample: mmbenchSample,
+});
 
-function mmbenchSample(row: JsonLine, imageRoot: string): SampleV1 {
+function mmbenchSample(row: JsonLine, images: readonly string[]): SampleV1 {
   const options = optionsField(row, 'options');
   const letter = stringField(row, 'answer');
   const text = options[letter];
@@ -39,7 +41,7 @@ function mmbenchSample(row: JsonLine, imageRoot: string): SampleV1 {
   const category = optionalStringField(row, 'category');
   return {
     id: `mmbench_${indexField(row)}`,
-    images: [resolve(imageRoot, stringField(row, 'image'))],
+    images,
     question: multipleChoicePrompt({ question: stringField(row, 'question'), options, hint }),
     options,
     answer: `${letter}. ${text}`,

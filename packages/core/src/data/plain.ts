@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { SampleV1 } from '../spec.js';
 import {
   fieldError,
@@ -7,24 +6,30 @@ import {
   stringField,
   stringListField,
 } from './fields.js';
-import { type JsonLine, readJsonLines } from './json-lines.js';
+import type { JsonLine } from './json-lines.js';
+import { defineJsonLinesFormat } from './json-lines-format.js';
+
+export const PLAIN_FORMAT_ID = 'jsonl';
 
 /**
- * Our own dataset format, one sample a line: `id`, `images` and, where labelled, `question`, `options`, `answer`,
+ * Our own data set format, one sample a line: `id`, `images` and, where labelled, `question`, `options`, `answer`,
  * `category`. `answer` is the target text; a bare option letter stands for `L. text`. `target` says what the model is
  * trained to say instead, for example with reasoning before the answer. A sample without `question` trains the 3D losses
  * only.
- * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line).
  */
-export async function* readPlain(path: string, imageRoot: string): AsyncGenerator<SampleV1> {
-  for await (const row of readJsonLines(path)) yield plainSample(row, imageRoot);
-}
+export const plainFormat = defineJsonLinesFormat({
+  id: PLAIN_FORMAT_ID,
+  // MindCube's rows have the same first fields, and its own one for the answer.
+  matches: (row) => 'id' in row && 'images' in row && !('gt_answer' in row),
+  images: (row) => stringListField(row, 'images'),
+  sample: plainSample,
+});
 
-function plainSample(row: JsonLine, imageRoot: string): SampleV1 {
+function plainSample(row: JsonLine, images: readonly string[]): SampleV1 {
   const category = optionalStringField(row, 'category');
   return {
     id: stringField(row, 'id'),
-    images: stringListField(row, 'images').map((image) => resolve(imageRoot, image)),
+    images,
     ...textFields(row),
     ...(category === undefined ? {} : { category }),
   };

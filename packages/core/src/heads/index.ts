@@ -1,5 +1,5 @@
 export { convolve1x1, convolve3x3, resizeAligned } from './dense-layers.js';
-export { builtInGeometryHead, dptGeometryHead } from './dpt-geometry-head.js';
+export { dptGeometryHead } from './dpt-geometry-head.js';
 export {
   type DptContext,
   type DptOptions,

@@ -7,4 +7,10 @@ export {
 } from './load-plugins.js';
 export { type ContributionKind, PLUGIN_API_VERSION } from './manifest.js';
 export { createRegistry, type PluginRegistry } from './registry.js';
-export { BACKBONE_ADAPTER, BENCHMARK, GEOMETRY_HEAD, SUPERVISION_SOURCE } from './tokens.js';
+export {
+  BACKBONE_ADAPTER,
+  BENCHMARK,
+  DATASET_FORMAT,
+  GEOMETRY_HEAD,
+  SUPERVISION_SOURCE,
+} from './tokens.js';

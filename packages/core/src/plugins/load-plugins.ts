@@ -45,6 +45,7 @@ const REQUIRED_METHODS: Readonly<Record<ContributionKind, readonly string[]>> = 
   'backbone-adapter': ['accepts', 'open', 'writeTiny'],
   'geometry-head': ['configure'],
   'supervision-source': ['open'],
+  'dataset-format': ['read'],
   benchmark: ['samples', 'extract'],
 };
 

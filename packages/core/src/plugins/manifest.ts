@@ -16,6 +16,7 @@ export const CONTRIBUTION_KINDS = [
   'backbone-adapter',
   'geometry-head',
   'supervision-source',
+  'dataset-format',
   'benchmark',
 ] as const;
 

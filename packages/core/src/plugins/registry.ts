@@ -6,17 +6,25 @@ import type {
   BackboneAdapterV1,
   BenchmarkV1,
   ContributionV1,
+  DatasetFormatV1,
   GeometryHeadV1,
   SupervisionSourceV1,
 } from '../spec.js';
 import type { PluginSet } from './load-plugins.js';
 import type { ContributionKind } from './manifest.js';
-import { BACKBONE_ADAPTER, BENCHMARK, GEOMETRY_HEAD, SUPERVISION_SOURCE } from './tokens.js';
+import {
+  BACKBONE_ADAPTER,
+  BENCHMARK,
+  DATASET_FORMAT,
+  GEOMETRY_HEAD,
+  SUPERVISION_SOURCE,
+} from './tokens.js';
 
 const TOKENS: Readonly<Record<ContributionKind, InjectionToken<ContributionV1>>> = {
   'backbone-adapter': BACKBONE_ADAPTER as InjectionToken<ContributionV1>,
   'geometry-head': GEOMETRY_HEAD as InjectionToken<ContributionV1>,
   'supervision-source': SUPERVISION_SOURCE as InjectionToken<ContributionV1>,
+  'dataset-format': DATASET_FORMAT as InjectionToken<ContributionV1>,
   benchmark: BENCHMARK as InjectionToken<ContributionV1>,
 };
 
@@ -37,6 +45,10 @@ export interface PluginRegistry {
   resolveGeometryHead(id: string): GeometryHeadV1;
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   resolveSupervisionSource(id: string): SupervisionSourceV1;
+  /** @throws SpatialError PLUGIN_UNKNOWN. */
+  resolveDatasetFormat(id: string): DatasetFormatV1;
+  /** Every data set format, to find out which one a file is in. */
+  datasetFormats(): readonly DatasetFormatV1[];
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   resolveBenchmark(id: string): BenchmarkV1;
 }
@@ -106,6 +118,8 @@ export const createRegistry = (plugins: PluginSet): PluginRegistry => {
       typeof configOrId === 'string' ? byId('backbone-adapter', configOrId) : byConfig(configOrId),
     resolveGeometryHead: (id) => byId('geometry-head', id),
     resolveSupervisionSource: (id) => byId('supervision-source', id),
+    resolveDatasetFormat: (id) => byId('dataset-format', id),
+    datasetFormats: () => all('dataset-format'),
     resolveBenchmark: (id) => byId('benchmark', id),
   };
 };

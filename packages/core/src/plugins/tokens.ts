@@ -2,6 +2,7 @@ import type { InjectionToken } from 'tsyringe';
 import type {
   BackboneAdapterV1,
   BenchmarkV1,
+  DatasetFormatV1,
   GeometryHeadV1,
   SupervisionSourceV1,
 } from '../spec.js';
@@ -18,5 +19,9 @@ export const GEOMETRY_HEAD = Symbol.for(
 export const SUPERVISION_SOURCE = Symbol.for(
   'spatialsv.supervision-source',
 ) as InjectionToken<SupervisionSourceV1>;
+
+export const DATASET_FORMAT = Symbol.for(
+  'spatialsv.dataset-format',
+) as InjectionToken<DatasetFormatV1>;
 
 export const BENCHMARK = Symbol.for('spatialsv.benchmark') as InjectionToken<BenchmarkV1>;

@@ -111,22 +111,22 @@ const checkContribution = (head: GeometryHeadV1): void => {
   for (const task of head.predicts) assert.ok(Object.hasOwn(MAPS, task), `unknown task ${task}`);
 };
 
-const checkOptions = ({ head, model }: Configured): void => {
+const checkOptions = async ({ head, model }: Configured): Promise<void> => {
   assert.equal(model.headId, head.id);
   assert.deepEqual([...model.tasks].sort(), [...head.predicts].sort());
   const stored: unknown = JSON.parse(JSON.stringify(model.options));
   assert.deepEqual(stored, model.options, 'the options are not JSON');
-  const again = head.configure(stored);
+  const again = await head.configure(stored);
   assert.deepEqual(again.options, model.options, 'the options are not taken back as they are');
   assert.deepEqual(again.tasks, model.tasks);
   assert.ok(Number.isInteger(model.tapCount) && model.tapCount > 0, `${model.tapCount} taps`);
   assert.equal(again.tapCount, model.tapCount);
-  assert.ok(head.configure({}).tasks.length > 0, 'no task without options');
+  assert.ok((await head.configure({})).tasks.length > 0, 'no task without options');
 };
 
-const checkRefusal = (head: GeometryHeadV1): void => {
-  assert.throws(
-    () => head.configure({ 'no-such-option': 1 }),
+const checkRefusal = async (head: GeometryHeadV1): Promise<void> => {
+  await assert.rejects(
+    async () => head.configure({ 'no-such-option': 1 }),
     (error) => SpatialError.isInstance(error) && error.code === 'CONFIG_INVALID',
   );
 };
@@ -187,7 +187,7 @@ export const describeGeometryHead = (
   const { timeoutMs = 60_000, runner = globalRunner() } = options;
   const configured = once(async (): Promise<Configured> => {
     const { head, options: given = {} } = create();
-    const model = head.configure(given);
+    const model = await head.configure(given);
     return { head, model, parameters: model.initialise(widths(model), SEED) };
   });
   const nativeSize = async () => (await configured()).model.outputSize(GRID);

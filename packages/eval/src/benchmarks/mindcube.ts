@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BenchmarkV1, readDataset, type SampleV1, SpatialError } from '@spatialsv/core';
+import { readDataset } from '@spatialsv/core/host';
+import { type BenchmarkV1, type SampleV1, SpatialError } from '@spatialsv/core/spec';
 import { extractMindCubeLetter } from '../extract/mindcube-letter.js';
+import { groupBy } from '../group-by.js';
 
 /** Where the questions lie below the folder a user names: the unpacked archive, its `raw` folder, or a bare copy. */
 const CANDIDATES = [
@@ -19,6 +21,7 @@ export const mindCubeBenchmark: BenchmarkV1 = {
     yield* await readDataset({ format: 'mindcube', path: await questionFile(folder) });
   },
   extract: (_sample, text) => extractMindCubeLetter(text),
+  remarks: revisionRemarks,
 };
 
 async function questionFile(folder: string): Promise<string> {
@@ -32,23 +35,24 @@ async function questionFile(folder: string): Promise<string> {
   });
 }
 
+const SETTINGS = ['rotation', 'among', 'around'] as const;
+
 /** Row counts of the two known revisions of MindCube-Tiny. */
 const REVISIONS = [
   { name: 'public', rotation: 200, among: 600, around: 250 },
   { name: 'paper', rotation: 200, among: 600, around: 400 },
 ];
 
-/** A sentence to print when the questions are not the set of the paper's tables; undefined when they are. */
-export function mindCubeRevisionWarning(
-  counts: Readonly<Record<string, number>>,
-): string | undefined {
-  const found = REVISIONS.find(
-    (revision) =>
-      revision.rotation === counts['rotation'] &&
-      revision.among === counts['among'] &&
-      revision.around === counts['around'],
+/** A sentence when the questions are not the set of the paper's tables. */
+function revisionRemarks(samples: readonly SampleV1[]): readonly string[] {
+  const groups = groupBy(samples, ({ category }) => category ?? 'other');
+  const counts = new Map([...groups].map(([category, group]) => [category, group.length]));
+  const found = REVISIONS.find((revision) =>
+    SETTINGS.every((setting) => revision[setting] === counts.get(setting)),
   );
-  if (found?.name === 'paper') return undefined;
-  const listed = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
-  return `${found === undefined ? 'An unknown' : 'The public'} revision of MindCube-Tiny (${listed.join(', ')}): Overall is not comparable with the paper's 200/600/400.`;
+  if (found?.name === 'paper') return [];
+  const listed = [...counts].map(([name, count]) => `${name} ${count}`);
+  return [
+    `${found === undefined ? 'An unknown' : 'The public'} revision of MindCube-Tiny (${listed.join(', ')}): Overall is not comparable with the paper's 200/600/400.`,
+  ];
 }

@@ -189,7 +189,7 @@ describe('generate', () => {
 
 describe('predictGeometry', () => {
   it('equals the heads on the gathered cells, also over different grids', async () => {
-    const heads = dptGeometryHead.configure({ preset: 'tiny', outputScale: 2 });
+    const heads = await dptGeometryHead.configure({ preset: 'tiny', outputScale: 2 });
     const values = heads.initialise([16, 16, 16, 16], 3);
     const taps = [0, 2, 2, 4];
     const maps = await runner.predictGeometry(withViews, {
@@ -214,7 +214,7 @@ describe('predictGeometry', () => {
   });
 
   it('needs a view', async () => {
-    const heads = dptGeometryHead.configure({});
+    const heads = await dptGeometryHead.configure({});
     const checkpoint = { taps: [1, 2, 3, 4], heads, featureChannels: 0 };
     const none = runner.predictGeometry(textOnly, { ...checkpoint, parameters: {} });
     await expect(none).rejects.toMatchObject({ code: 'DATA_INVALID' });

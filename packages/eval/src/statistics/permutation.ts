@@ -1,5 +1,5 @@
+import { createRandom } from '@spatialsv/core';
 import { groupBy } from '../group-by.js';
-import { seededRandom, shuffle } from '../random.js';
 
 export interface GradedAnswer {
   readonly category: string;
@@ -16,7 +16,7 @@ export function permutationTest(
   answers: readonly GradedAnswer[],
   options: { readonly seed: number; readonly shuffles?: number },
 ): number {
-  const random = seededRandom(options.seed);
+  const random = createRandom(options.seed);
   const shuffles = options.shuffles ?? 10_000;
   const groups = [...groupBy(answers, (answer) => answer.category).values()].map((group) => ({
     gold: group.map((answer) => answer.gold),
@@ -25,14 +25,17 @@ export function permutationTest(
   const observed = countRight(groups);
   let reached = 0;
   for (let draw = 0; draw < shuffles; draw++) {
-    for (const group of groups) shuffle(group.gold, random);
-    if (countRight(groups) >= observed) reached += 1;
+    const shuffled = groups.map(({ gold, predicted }) => ({
+      gold: random.shuffle(gold),
+      predicted,
+    }));
+    if (countRight(shuffled) >= observed) reached += 1;
   }
   return (1 + reached) / (1 + shuffles);
 }
 
 interface Group {
-  readonly gold: string[];
+  readonly gold: readonly string[];
   readonly predicted: readonly (string | undefined)[];
 }
 

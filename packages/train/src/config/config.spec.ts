@@ -19,7 +19,7 @@ describe('parseTrainConfig', () => {
     expect(config).toMatchObject({
       model: '/x/m',
       out: '/x/runs/a',
-      data: [{ format: 'jsonl', path: '/x/train.jsonl' }],
+      data: [{ path: '/x/train.jsonl' }],
       batchSize: 16,
       losses: { weights: { text: 1, distillation: 1, depth: 1, ray: 1, point: 1 } },
       optimizer: { learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 } },

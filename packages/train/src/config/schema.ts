@@ -1,23 +1,19 @@
-import {
-  DATASET_FORMATS,
-  dptGeometryHead,
-  headsConfigSchema,
-  lossConfigSchema,
-  MINDCUBE_PROMPTS,
-} from '@spatialsv/core';
+import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
 import { z } from 'zod';
 
 const count = z.int().positive();
 const rate = z.number().min(0);
 
 const dataset = z.strictObject({
-  /** How the file is read. */
-  format: z.enum(DATASET_FORMATS).default('jsonl'),
+  /** Id of a data set format, of core or of a plugin; found out from the file where absent. */
+  format: z.string().min(1).optional(),
   path: z.string().min(1),
   /** Folder that image paths are relative to; found beside or above the file where absent. */
   imageRoot: z.string().min(1).optional(),
-  /** How MindCube's questions are put: within the benchmark's official prompt, or as they stand. */
-  prompt: z.enum(MINDCUBE_PROMPTS).default('official'),
+  /** How the questions are put, where the format knows several ways; its usual one where absent. */
+  prompt: z.string().min(1).optional(),
+  /** Settings of the format itself; its documentation lists them. */
+  settings: z.record(z.string(), z.unknown()).optional(),
   /** Keep only the first so many samples. */
   limit: count.optional(),
 });

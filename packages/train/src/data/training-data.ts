@@ -1,4 +1,10 @@
-import { type LabellerV1, readDataset, type SampleV1, SpatialError } from '@spatialsv/core';
+import {
+  type DatasetFormats,
+  type LabellerV1,
+  readDataset,
+  type SampleV1,
+  SpatialError,
+} from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
 
 /** Samples of all data sets of a run, one data set after the other. */
@@ -10,13 +16,19 @@ export interface TrainingData {
   nameOf(index: number): string;
 }
 
-/** @throws SpatialError FILE_MISSING, DATA_INVALID (file and line). */
-export async function readTrainingData(config: Pick<TrainConfig, 'data'>): Promise<TrainingData> {
+/**
+ * @param formats where the formats of the data sets are found; those of core where absent.
+ * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line), PLUGIN_UNKNOWN for a format that is not there.
+ */
+export async function readTrainingData(
+  config: Pick<TrainConfig, 'data'>,
+  formats?: DatasetFormats,
+): Promise<TrainingData> {
   const samples: SampleV1[] = [];
   const places: string[] = [];
   const counts: number[] = [];
   for (const dataset of config.data) {
-    const read = await readDataset(dataset);
+    const read = await readDataset(dataset, formats);
     for (const [index, sample] of read.entries()) {
       samples.push(sample);
       places.push(`sample ${index + 1} of ${dataset.path}`);

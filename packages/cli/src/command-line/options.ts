@@ -1,3 +1,4 @@
+import type { Shard } from '@spatialsv/core';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Adds what every command has: `--verbose` and examples. */
@@ -29,8 +30,29 @@ export function layerList(text: string): number[] {
   throw new InvalidArgumentError('Expected layer numbers separated by commas, for example 4,12.');
 }
 
-/** Parser of a list of names. */
-export const nameList = (text: string): string[] => text.split(',').map((part) => part.trim());
+/** Parser of `--shard i/n`. */
+export function parseShard(text: string): Shard {
+  const [, index, count] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
+  if (index !== undefined && count !== undefined && index >= 1 && index <= count) {
+    return { index, count };
+  }
+  throw new InvalidArgumentError('Expected i/n with i from 1 to n, for example 2/8.');
+}
+
+/** Parser of `--setting key=value`, repeated. Values are YAML, read when the command runs. */
+export function addSetting(
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (key === undefined) throw new InvalidArgumentError('Expected key=value.');
+  return { ...before, [key]: value! };
+}
+
+/** Parser of a list of names with commas, repeated. */
+export function addNames(text: string, before: readonly string[] = []): readonly string[] {
+  return [...new Set([...before, ...text.split(',').map((name) => name.trim())])];
+}
 
 export interface ModelOptions {
   readonly model: string;

@@ -1,14 +1,15 @@
 import { createProgress, formatSeconds } from './progress.js';
 
+// The display goes by the clock, which stands still unless a test moves it.
+beforeEach(() => jest.useFakeTimers());
+afterEach(() => jest.useRealTimers());
+
 function recorded(isTTY: boolean) {
   const written: string[] = [];
-  let timeMs = 0;
-  const stream = { isTTY, columns: 60, write: (text: string) => written.push(text) };
-  const progress = createProgress(stream, { now: () => timeMs });
-  const advance = (ms: number) => {
-    timeMs += ms;
-  };
-  return { progress, written, advance };
+  const write = (text: string) => written.push(text);
+  const stream = { isTTY, columns: 60, write } as unknown as NodeJS.WriteStream;
+  const advance = (ms: number) => jest.advanceTimersByTime(ms);
+  return { progress: createProgress(stream), written, advance };
 }
 
 describe('createProgress', () => {
@@ -49,18 +50,31 @@ describe('createProgress', () => {
     ]);
   });
 
-  it('redraws one line on a terminal, at most ten times a second, never wider than it', () => {
+  it('redraws one line on a terminal, never wider than it, with a bar and the time left', () => {
     const { progress, written, advance } = recorded(true);
     progress.start('Training', 1000);
     for (let step = 1; step <= 100; step++) {
       advance(10);
       progress.update(step, 'a text that is much too long for the width of this terminal');
     }
-    expect(written.length).toBe(11);
-    expect(written.every((line) => line.startsWith('\r\x1b[K') && line.length <= 64)).toBe(true);
-    expect(written.some((line) => line.includes('\n'))).toBe(false);
+    const lines = written.filter((text) => text.includes('Training'));
+    // Ten a second, the first and the last.
+    expect(lines.length).toBeGreaterThan(5);
+    expect(lines.length).toBeLessThan(15);
+    expect(lines.every((line) => line.length < 60 && !line.includes('\n'))).toBe(true);
+    expect(lines.at(-1)).toMatch(/^Training ━━╌{22} \d+\/1000 · \d+\/s · \d/);
     progress.done('Trained');
-    expect(written.at(-1)).toBe('\r\x1b[KTrained\n');
+    expect(written.at(-1)).toBe('Trained\n');
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('leaves no timer behind when work is not finished', () => {
+    const { progress, written } = recorded(true);
+    progress.start('Training', 3);
+    expect(jest.getTimerCount()).toBeGreaterThan(0);
+    progress.stop();
+    expect(jest.getTimerCount()).toBe(0);
+    expect(written.join('')).not.toContain('done');
   });
 
   it('counts without a total', () => {

@@ -12,7 +12,10 @@ import { registerTaps } from './taps.js';
 import { registerTiny } from './tiny.js';
 import { registerTrain } from './train.js';
 
-/** Every command, in the order of the help. Each file of this folder registers one. */
+/**
+ * Every command, in the order of the help. Each file of this folder registers one: its options and texts. What a command does
+ * is loaded when it runs, so that `--help` and `--version` load no model, no image and no tensor library.
+ */
 export const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[] = [
   registerDemo,
   registerDoctor,

@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import type { EvalOptions } from '../commands/eval.js';
+import type { CommandContext } from '../context.js';
+import { describeCommand, wholeNumber } from './options.js';
+
+export function registerEval(program: Command, context: CommandContext): void {
+  describeCommand(
+    program.command('eval'),
+    `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
+Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
+prompts, settings or questions are refused.`,
+    ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
+  )
+    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
+    .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
+    .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
+    .requiredOption(
+      '--out <folder>',
+      'run folder: predictions.jsonl, evaluation.json, results.json',
+    )
+    .option('--overwrite', 'forget the answers of another evaluation in --out', false)
+    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
+    .option(
+      '--seed <n>',
+      'seed of the random chance line and the permutation test',
+      wholeNumber(0),
+      0,
+    )
+    .option('--limit <n>', 'only the first n questions', wholeNumber(1))
+    .option('--max-new-tokens <n>', 'length of an answer at most', wholeNumber(1), 512)
+    .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
+    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1))
+    .option('--json', 'print the results as JSON', false)
+    .action(async (options: EvalOptions) => {
+      const { runEvaluation } = await import('../commands/eval.js');
+      await runEvaluation(options, context);
+    });
+}

@@ -1,0 +1,171 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { runForTest } from '../test-run.js';
+
+// Programs are compiled here, which takes seconds on a busy machine.
+jest.setTimeout(180_000);
+
+const root = mkdtempSync(join(tmpdir(), 'spatialsv-foreign-data-'));
+const model = join(root, 'model');
+const pictures = join(root, 'pictures');
+
+/** A package of somebody else that knows nothing of SpatialSV but its contract. */
+const PLUGIN = `
+const { readFile } = require('node:fs/promises');
+const path = require('node:path');
+
+async function* readTable(file, { settings = {} } = {}) {
+  const lines = (await readFile(file, 'utf8')).trim().split('\\n');
+  for (const [index, line] of lines.entries()) {
+    const [id, images, question, right, wrong] = line.split('\\t');
+    if (wrong === undefined) {
+      throw new Error(file + ':' + (index + 1) + ': expected 5 columns');
+    }
+    yield {
+      id,
+      images: images.split(',').map((image) => path.resolve(path.dirname(file), image)),
+      question: (settings.before ?? '') + question,
+      options: { A: right, B: wrong },
+      answer: 'A. ' + right,
+      answerLetter: 'A',
+      category: 'table',
+    };
+  }
+}
+
+const format = {
+  specificationVersion: 'v1', kind: 'dataset-format', id: 'table',
+  detect: async (file) => file.endsWith('.tsv'),
+  read: readTable,
+};
+const benchmark = {
+  specificationVersion: 'v1', kind: 'benchmark', id: 'table-bench',
+  samples: (folder) => readTable(path.join(folder, 'questions.tsv')),
+  extract: (sample, text) => /[AB]/.exec(text)?.[0],
+  remarks: (samples) => ['These are ' + samples.length + ' questions of a table.'],
+};
+module.exports = { specificationVersion: 'v1', contributions: () => [format, benchmark] };
+`;
+
+function installPlugin(): void {
+  const folder = join(root, 'node_modules/table-data');
+  mkdirSync(folder, { recursive: true });
+  const manifest = { apiVersion: 1, kinds: ['dataset-format', 'benchmark'], entry: './plugin.cjs' };
+  const packageJson = { name: 'table-data', version: '1.0.0', spatialsv: manifest };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(packageJson));
+  writeFileSync(join(folder, 'plugin.cjs'), PLUGIN);
+  writeFileSync(
+    join(root, 'package.json'),
+    JSON.stringify({ dependencies: { 'table-data': '*' } }),
+  );
+}
+
+beforeAll(async () => {
+  installPlugin();
+  const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
+  await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model, ...size]);
+  const { file } = await writeDataset({
+    folder: pictures,
+    scenes: 1,
+    seed: 1,
+    split: 'test',
+    width: 56,
+    height: 56,
+    views: 2,
+    questionsPerScene: 1,
+    preface: false,
+  });
+  const { images } = JSON.parse(readFileSync(file, 'utf8').split('\n')[0]!);
+  const paths = images.map((image: string) => `pictures/${image}`).join(',');
+  const rows = ['Is it red?', 'Is it blue?'].map((text, i) => `q${i}\t${paths}\t${text}\tyes\tno`);
+  writeFileSync(join(root, 'questions.tsv'), `${rows.join('\n')}\n`);
+  writeFileSync(join(root, 'broken.tsv'), `${rows[0]}\nq1\t${paths}\n`);
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+function writeConfig(name: string, data: string): string {
+  const lines = [
+    `model: ${model}`,
+    `out: ${name}`,
+    `data: [${data}]`,
+    'imageBudget: { maxPixels: 3136 }',
+    'batchSize: 1',
+    'schedule: { steps: 2 }',
+  ];
+  const file = join(root, `${name}.yaml`);
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+describe('a plugin with a data set format and a benchmark', () => {
+  it('is listed', async () => {
+    const { out } = await runForTest(['plugins', '--json'], { folder: root });
+    const { contributions, rejected } = JSON.parse(out);
+    expect(rejected).toEqual([]);
+    expect(contributions).toEqual(
+      expect.arrayContaining([
+        { kind: 'dataset-format', id: 'jsonl', plugin: '@spatialsv/core' },
+        { kind: 'dataset-format', id: 'table', plugin: 'table-data' },
+        { kind: 'benchmark', id: 'mindcube', plugin: '@spatialsv/eval' },
+        { kind: 'benchmark', id: 'table-bench', plugin: 'table-data' },
+      ]),
+    );
+  });
+
+  it.each([
+    '{ format: table, path: questions.tsv, settings: { before: "Say: " } }',
+    '{ path: questions.tsv }',
+  ])('is trained on: %s', async (data) => {
+    const name = data.includes('format') ? 'named' : 'detected';
+    const { exitCode, out, err } = await runForTest(['train', writeConfig(name, data)]);
+    expect([exitCode, err]).toEqual([0, expect.stringContaining('2 samples')]);
+    expect(existsSync(join(out.trim(), 'config.json'))).toBe(true);
+  });
+
+  it('says which line of its file is wrong', async () => {
+    const file = writeConfig('broken', '{ format: table, path: broken.tsv }');
+    const { exitCode, err } = await runForTest(['train', file]);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/PLUGIN_INVALID.*format table.*broken\.tsv:2/);
+  });
+
+  it('is suggested for a name that is nearly its own', async () => {
+    const file = writeConfig('misspelt', '{ format: tabel, path: questions.tsv }');
+    const { err } = await runForTest(['train', file]);
+    expect(err).toMatch(/PLUGIN_UNKNOWN.*questions\.tsv.*jsonl, mindcube, mmbench, table/);
+    expect(err).toContain('"table"');
+  });
+
+  it('is labelled', async () => {
+    const args = ['label', '--source', 'synthetic', '--data', join(root, 'questions.tsv')];
+    const { exitCode, out } = await runForTest(
+      [...args, '--format', 'table', '--out', join(root, 'labels'), '--json'],
+      { folder: root },
+    );
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ written: 1 });
+  });
+
+  it('is evaluated on', async () => {
+    const args = ['eval', '--model', model, '--benchmark', 'table-bench', '--data', root];
+    const { exitCode, out, err } = await runForTest(
+      [
+        ...args,
+        '--out',
+        join(root, 'run'),
+        '--max-pixels',
+        '3136',
+        '--max-new-tokens',
+        '2',
+        '--json',
+      ],
+      { folder: root },
+    );
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ overall: { total: 2 }, byCategory: { table: {} } });
+    expect(err).toContain('These are 2 questions of a table.');
+  });
+});

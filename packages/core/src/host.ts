@@ -1,0 +1,24 @@
+/**
+ * What a program needs before it runs a model: finding and loading plugins, and reading data sets. No tensor library is loaded
+ * by importing this part.
+ */
+
+export { BUILT_IN_PLUGIN_NAME, builtInContributions, builtInPlugin } from './built-in.js';
+export { type DatasetFormats, type DatasetRequest, readDataset } from './data/dataset.js';
+export { nearestName } from './nearest-name.js';
+export {
+  BACKBONE_ADAPTER,
+  BENCHMARK,
+  type ContributionKind,
+  createRegistry,
+  DATASET_FORMAT,
+  GEOMETRY_HEAD,
+  type LoadedPlugin,
+  loadPlugins,
+  PLUGIN_API_VERSION,
+  type PluginRegistry,
+  type PluginSearch,
+  type PluginSet,
+  type RejectedPlugin,
+  SUPERVISION_SOURCE,
+} from './plugins/index.js';
