@@ -39,6 +39,17 @@ describe('spatial checkpoint', () => {
     await expect(readSpatialCheckpoint(folder)).rejects.toMatchObject({ code: 'PLUGIN_UNKNOWN' });
   });
 
+  it.each([3, 5])('refuses %i taps for heads that take four', async (count) => {
+    const heads = dptGeometryHead.configure({ preset: 'tiny' });
+    const taps = Array.from({ length: count }, (_, i) => i);
+    const checkpoint = { taps, heads, featureChannels: 0, parameters: {} };
+    await writeSpatialCheckpoint(folder, checkpoint);
+    await expect(readSpatialCheckpoint(folder)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(`take 4 tapped layers`),
+    });
+  });
+
   it('is absent in a plain checkpoint', async () => {
     expect(await readSpatialCheckpoint(folder)).toBeUndefined();
   });

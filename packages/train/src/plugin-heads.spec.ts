@@ -65,12 +65,12 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const makeConfig = (heads: TrainConfigInput['heads']) =>
+const makeConfig = (heads: TrainConfigInput['heads'], taps = [2]) =>
   trainConfigSchema.parse({
     model: join(folder, 'model'),
     data: [{ path: join(folder, 'data.jsonl') }],
     heads,
-    taps: [2],
+    taps,
     losses: { gradientScales: 1 },
     out: join(folder, 'run'),
     batchSize: 1,
@@ -100,7 +100,7 @@ describe('heads of a plugin', () => {
     expect(JSON.parse(settings)).toMatchObject({ head: 'linear', heads: { scale: 3 } });
 
     const heads = (await readSpatialCheckpoint(checkpoint, findHead))!;
-    const fresh = heads.heads.initialise(Array(4).fill(16), config.seed)[WEIGHT]!;
+    const fresh = heads.heads.initialise([16], config.seed)[WEIGHT]!;
     expect(heads.parameters[WEIGHT]!.data).not.toEqual(fresh.data);
     const runner = new BackboneRunner(await openToyBackbone(checkpoint));
     const image = { data: new Uint8Array(8 * 8 * 3).fill(90), height: 8, width: 8 };
@@ -111,6 +111,16 @@ describe('heads of a plugin', () => {
     expect(maps.depth!.length).toBe(36);
     expect(maps.depth!.every((depth) => depth > 0)).toBe(true);
     expect(maps.rays).toBeUndefined();
+  });
+
+  it('are refused with another number of taps than they take', async () => {
+    const findHead = await findHeads();
+    const backbone = await openToyBackbone(join(folder, 'model'));
+    const config = makeConfig({ type: 'linear' }, [1, 2]);
+    await expect(train(config, { backbone, source: toySource, findHead })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('[1, 2]'),
+    });
   });
 
   it.each([

@@ -40,9 +40,11 @@ export function bindWeights(
 }
 
 function bindWeight(value: Weight) {
-  const { shape } = value;
-  if ('kind' in value)
-    return { spec: weightSpec(value), value, key: `${value.storedAs}:${shape.join('×')}` };
+  const shape = value.shape.join('×');
+  if ('kind' in value) {
+    const spec = weightSpec(value);
+    return { spec, value, key: `${spec.storedAs}:${shape}` };
+  }
   const { dtype } = value;
-  return { spec: { shape, dtype }, value, key: `${dtype}:${shape.join('×')}` };
+  return { spec: { shape: value.shape, dtype }, value, key: `${dtype}:${shape}` };
 }
