@@ -116,7 +116,8 @@ describe('heads of a plugin', () => {
   it('are refused with another number of taps than they take', async () => {
     const findHead = await findHeads();
     const backbone = await openToyBackbone(join(folder, 'model'));
-    const config = makeConfig({ type: 'linear' }, [1, 2]);
+    const made = makeConfig({ type: 'linear' }, [1, 2]);
+    const config = { ...made, out: join(folder, 'taps') };
     await expect(train(config, { backbone, source: toySource, findHead })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('[1, 2]'),
