@@ -240,7 +240,7 @@ export interface BackboneV1 {
     layout: ViewLayoutV1,
     states?: readonly number[],
   ): EncodedViewV1;
-  /** Vision-language projector of one view: (P, Cv) → (h·w, C), row-major, then rows of positions outside the grid. */
+  /** Vision-language projector of one view: (P, Cv) → a row (C) for each of the view's positions, in their order. */
   projectView(parameters: Parameters, features: Tensor, layout: ViewLayoutV1): Tensor;
   readonly decoder: DecoderV1;
 

@@ -11,7 +11,7 @@ import {
   type PreparedInputsV1,
 } from '@spatialsv/core';
 import { createTensor, type Tensor, tf } from '@spatialsv/engine';
-import { BackboneRunner } from './backbone-runner.js';
+import { BackboneRunner, gridRows } from './backbone-runner.js';
 import { END, layOut, makeTestBackbone } from './test-backbone.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-runner-'));
@@ -125,6 +125,19 @@ describe('forward', () => {
     const changed = eager(withViews, { ...parameters, [name]: value });
     expectClose(hidden.final!, changed.hidden.final!);
     await other.dispose();
+  });
+});
+
+describe('gridRows', () => {
+  it('leaves out what lies between the cells of a grid', () => {
+    // Two rows of two cells, a newline token behind each.
+    const grid = {
+      ...layOut([], [[2, 2]], []).grids[0]!,
+      tokenIndex: Int32Array.of(4, 5, 7, 8),
+      extraIndex: Int32Array.of(6, 9),
+    };
+    const rows = { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [6, 1] };
+    expect(gridRows(rows, grid)).toEqual({ data: Float32Array.of(0, 1, 3, 4), shape: [4, 1] });
   });
 });
 

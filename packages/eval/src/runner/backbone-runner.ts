@@ -11,8 +11,10 @@ import {
   roundUp,
   type SpatialCheckpoint,
   SpatialError,
+  siteIndex,
   siteOfLayer,
   type TapSite,
+  type ViewGridV1,
   type ViewInputV1,
   type ViewSite,
 } from '@spatialsv/core';
@@ -134,21 +136,24 @@ export class BackboneRunner {
     const rows: Float32Array[] = [];
     const states: Partial<Record<ViewSite, ViewStates[]>> = {};
     for (const site of sites) states[site] = [];
-    for (const view of inputs.views) {
-      const outputs = await this.#encodeView(view, sites);
-      rows.push(await take(outputs['rows'] as DeviceTensor));
+    const blocks = sites.filter((site) => site !== 'projector').map(siteIndex);
+    for (const [index, view] of inputs.views.entries()) {
+      const outputs = await this.#encodeView(view, blocks);
+      const ofView = await takeStates(outputs['rows'] as DeviceTensor);
+      rows.push(ofView.data);
+      states.projector?.push(gridRows(ofView, inputs.grids[index]!));
       const tapped = (outputs['states'] ?? {}) as Readonly<Record<string, DeviceTensor>>;
-      for (const site of sites) states[site]!.push(await takeStates(tapped[site]!));
+      for (const block of blocks) states[`vision:${block}`]!.push(await takeStates(tapped[block]!));
     }
     return { rows: concat(rows), states };
   }
 
-  #encodeView(view: ViewInputV1, sites: readonly ViewSite[]): Promise<Outputs> {
+  #encodeView(view: ViewInputV1, blocks: readonly number[]): Promise<Outputs> {
     const { layout, pixelShape, pixelValues } = view;
     const { values: parameters } = this.#context.vision;
     return this.#programs.use(
-      `vision:${layout.key}:${pixelShape.join()}:${sites.join()}`,
-      () => compileVision(this.#context, view, sites),
+      `vision:${layout.key}:${pixelShape.join()}:${blocks.join()}`,
+      () => compileVision(this.#context, view, blocks),
       async (program) => (await program.run({ parameters, pixelValues })) as Outputs,
     );
   }
@@ -233,6 +238,19 @@ async function take(tensor: DeviceTensor): Promise<Float32Array> {
 
 async function takeStates(tensor: DeviceTensor): Promise<ViewStates> {
   return { shape: tensor.shape, data: await take(tensor) };
+}
+
+/** Rows of the grid cells, row-major, of the rows (N, C) of all positions of a view. */
+export function gridRows({ data, shape }: ViewStates, grid: ViewGridV1): ViewStates {
+  const channels = shape[1]!;
+  const positions = [...grid.tokenIndex, ...grid.extraIndex].sort((a, b) => a - b);
+  const places = new Map(positions.map((position, row) => [position, row]));
+  const cells = new Float32Array(grid.tokenIndex.length * channels);
+  grid.tokenIndex.forEach((position, cell) => {
+    const row = places.get(position)!;
+    cells.set(data.subarray(row * channels, (row + 1) * channels), cell * channels);
+  });
+  return { data: cells, shape: [grid.tokenIndex.length, channels] };
 }
 
 function concat(parts: readonly Float32Array[]): Float32Array {

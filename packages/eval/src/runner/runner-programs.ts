@@ -1,13 +1,11 @@
-import {
-  type BackboneV1,
-  type GeometryHeadModelV1,
-  type Parameters,
-  siteIndex,
-  type ViewInputV1,
-  type ViewSite,
-  type WeightBinding,
+import type {
+  BackboneV1,
+  GeometryHeadModelV1,
+  Parameters,
+  ViewInputV1,
+  WeightBinding,
 } from '@spatialsv/core';
-import { type CompiledProgram, compile, float32, type Tensor, tf } from '@spatialsv/engine';
+import { type CompiledProgram, compile, float32, type Tensor } from '@spatialsv/engine';
 
 /** The backbone, and the weights of its vision encoder and projector. */
 export interface ProgramContext {
@@ -17,26 +15,21 @@ export interface ProgramContext {
 }
 
 /**
- * One view: (P, …) pixel values → its `rows` (h·w, C) for the decoder, and the asked `states` by site: (P, Cv) of the vision
- * encoder or the rows.
+ * One view: (P, …) pixel values → its `rows` (N, C) for the decoder, and the `states` (P, Cv) after the asked blocks of the
+ * vision encoder, by number.
  */
 export function compileVision(
   context: ProgramContext,
   view: ViewInputV1,
-  sites: readonly ViewSite[] = [],
+  blocks: readonly number[] = [],
 ): Promise<CompiledProgram> {
   const { backbone, device, vision } = context;
   const { layout, pixelShape } = view;
-  const blocks = sites.filter((site) => site !== 'projector').map(siteIndex);
   return compile(
     ({ parameters, pixelValues }: { parameters: Parameters; pixelValues: Tensor }) => {
       const { features, states } = backbone.encodeView(parameters, pixelValues, layout, blocks);
       const rows = backbone.projectView(parameters, features, layout);
-      const tapped = sites.map((site) => [
-        site,
-        site === 'projector' ? tf.clone(rows) : states[siteIndex(site)]!,
-      ]);
-      return { rows, states: Object.fromEntries(tapped) as Record<string, Tensor> };
+      return { rows, states: states as Record<string, Tensor> };
     },
     { parameters: vision.specs, pixelValues: float32(...pixelShape) },
     { device, name: 'vision' },
