@@ -40,7 +40,7 @@ describe('spatial checkpoint', () => {
   });
 
   it.each([3, 5])('refuses %i taps for heads that take four', async (count) => {
-    const heads = dptGeometryHead.configure({ preset: 'tiny' });
+    const heads = await dptGeometryHead.configure({ preset: 'tiny' });
     const taps = Array.from({ length: count }, (_, i) => i);
     const checkpoint = { taps, heads, featureChannels: 0, parameters: {} };
     await writeSpatialCheckpoint(folder, checkpoint);
