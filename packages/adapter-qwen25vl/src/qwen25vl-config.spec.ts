@@ -15,7 +15,11 @@ describe('parseQwen25VlConfig', () => {
     expect(decoder).toMatchObject({ layers: 36, heads: 16, kvHeads: 2, headDim: 128 });
     expect(decoder).toMatchObject({ tieHead: true, qkvBias: true, rmsNormEps: 1e-6 });
     expect(decoder.rope).toEqual({ theta: 1e6, sections: [16, 24, 24] });
-    expect(vision).toMatchObject({ depth: 32, headDim: 80, windowCells: 4, channels: 3 });
+    expect(vision.tower).toMatchObject({
+      ...{ depth: 32, width: 1280, heads: 16 },
+      patch: { size: 14, channels: 3, frames: 2, bias: false },
+      windows: { side: 4, wholeBlocks: [7, 15, 23, 31] },
+    });
     expect(imageTokenId).toBe(151655);
   });
 

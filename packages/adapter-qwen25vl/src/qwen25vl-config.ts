@@ -1,26 +1,26 @@
-import type { DecoderConfig, RopeConfig } from '@spatialsv/core';
-import { type ConfigFields, configFields, invalidField, type JsonObject } from './config-fields.js';
+import {
+  type ConfigFields,
+  configFields,
+  type DecoderConfig,
+  invalidField,
+  type JsonObject,
+  type NormConfig,
+  type RopeConfig,
+  type VisionTowerConfig,
+} from '@spatialsv/core';
 import { MODEL_TYPE } from './model-type.js';
 
-/** Vision tower of Qwen2.5-VL. RMS norm ε is 1e-6 and the rotary base 10000 in every checkpoint. */
+/** Vision tower and merger of Qwen2.5-VL. */
 export interface VisionConfig {
-  readonly depth: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly channels: number;
-  readonly patchSize: number;
-  readonly temporalPatchSize: number;
+  readonly tower: VisionTowerConfig;
   /** Side of a merged cell in patches. */
   readonly mergeSize: number;
-  /** Side of an attention window in merged cells. */
-  readonly windowCells: number;
-  /** Blocks that attend over the whole image. */
-  readonly fullAttentionBlocks: readonly number[];
   /** Width of the projector's output, the decoder's hidden size. */
   readonly outputSize: number;
 }
+
+/** Norm of blocks and merger in every checkpoint of the family. */
+export const NORM: NormConfig = { kind: 'rms', epsilon: 1e-6 };
 
 export interface Qwen25VlConfig {
   readonly decoder: DecoderConfig;
@@ -67,7 +67,7 @@ function parseDecoder(root: ConfigFields, text: ConfigFields): DecoderConfig {
   const heads = text.positive('num_attention_heads');
   const kvHeads = text.positive('num_key_value_heads', heads);
   const headDim = text.positive('head_dim', hiddenSize / heads);
-  requireMultiple(text, 'num_attention_heads', heads, kvHeads);
+  text.multiple('num_attention_heads', heads, kvHeads);
   return {
     hiddenSize,
     heads,
@@ -104,44 +104,57 @@ function parseRope(text: ConfigFields, headDim: number): RopeConfig {
 function parseVision(fields: ConfigFields): VisionConfig {
   fields.require('hidden_act', ['silu']);
   fields.child('rope_parameters')?.require('rope_theta', [10000]);
-  const hiddenSize = fields.positive('hidden_size');
+  const mergeSize = fields.positive('spatial_merge_size', 2);
+  const outputSize = fields.positive('out_hidden_size');
+  return { tower: parseTower(fields, mergeSize), mergeSize, outputSize };
+}
+
+function parseTower(fields: ConfigFields, mergeSize: number): VisionTowerConfig {
+  const width = fields.positive('hidden_size');
   const heads = fields.positive('num_heads');
   const depth = fields.positive('depth');
   const patchSize = fields.positive('patch_size', 14);
-  const mergeSize = fields.positive('spatial_merge_size', 2);
   const windowSize = fields.positive('window_size', 112);
-  requireMultiple(fields, 'window_size', windowSize, patchSize * mergeSize);
-  requireMultiple(fields, 'hidden_size', hiddenSize, 4 * heads);
-  const fullAttentionBlocks = fields.integers('fullatt_block_indexes');
-  if (fullAttentionBlocks.some((block) => block >= depth)) {
-    throw invalidField(
-      `${fields.where}.fullatt_block_indexes`,
-      `indices below ${depth}`,
-      fullAttentionBlocks,
-    );
-  }
+  fields.multiple('window_size', windowSize, patchSize * mergeSize);
+  fields.multiple('hidden_size', width, 4 * heads);
   return {
-    depth,
-    hiddenSize,
+    width,
     heads,
-    headDim: hiddenSize / heads,
-    patchSize,
-    mergeSize,
-    fullAttentionBlocks,
-    windowCells: windowSize / (patchSize * mergeSize),
-    intermediateSize: fields.positive('intermediate_size'),
-    channels: fields.positive('in_channels', fields.positive('in_chans', 3)),
-    temporalPatchSize: fields.positive('temporal_patch_size', 2),
-    outputSize: fields.positive('out_hidden_size'),
+    depth,
+    norm: NORM,
+    qkvBias: true,
+    layerScale: false,
+    mlp: { hidden: fields.positive('intermediate_size'), activation: 'silu', gated: true },
+    patch: {
+      size: patchSize,
+      channels: fields.positive('in_channels', fields.positive('in_chans', 3)),
+      frames: fields.positive('temporal_patch_size', 2),
+      bias: false,
+    },
+    cellSide: mergeSize,
+    rotary: { base: 10000, form: 'head' },
+    windows: {
+      side: windowSize / (patchSize * mergeSize),
+      wholeBlocks: parseWholeBlocks(fields, depth),
+    },
   };
 }
 
-function requireMultiple(fields: ConfigFields, key: string, value: number, factor: number): void {
-  if (value % factor === 0) return;
-  throw invalidField(`${fields.where}.${key}`, `a multiple of ${factor}`, value);
+function parseWholeBlocks(fields: ConfigFields, depth: number): readonly number[] {
+  const blocks = fields.integers('fullatt_block_indexes');
+  if (blocks.every((block) => block < depth)) return blocks;
+  throw invalidField(`${fields.where}.fullatt_block_indexes`, `indices below ${depth}`, blocks);
 }
 
 function requireEvenInteger(fields: ConfigFields, key: string, value: number): number {
   if (Number.isInteger(value) && value % 2 === 0) return value;
   throw invalidField(`${fields.where}.${key}`, 'an even whole number', value);
 }
+
+/** Ids that the tokenizer has to give to the tokens around and in place of views. */
+export const tokenIds = (config: Qwen25VlConfig): Readonly<Record<string, number>> => ({
+  '<|image_pad|>': config.imageTokenId,
+  '<|video_pad|>': config.videoTokenId,
+  '<|vision_start|>': config.visionStartTokenId,
+  '<|vision_end|>': config.visionEndTokenId,
+});

@@ -80,7 +80,7 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
 
     it('has the states of the patch embedding and of every vision block', () => {
       const config = parseQwen25VlConfig(opened.config);
-      const blocks = Array.from({ length: config.vision.depth + 1 }, (_, index) => index);
+      const blocks = Array.from({ length: config.vision.tower.depth + 1 }, (_, index) => index);
       const views = opened.inputs.views.map(({ layout }, i) => {
         const pixels = tensors.inputs[`pixels${i}`]!;
         const { states } = opened.model.encodeView(tensors.parameters, pixels, layout, blocks);

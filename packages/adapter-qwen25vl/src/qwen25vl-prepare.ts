@@ -3,7 +3,9 @@ import {
   type ConversationV1,
   type PreparedInputsV1,
   type RgbImage,
+  refusePlaceholders,
   SpatialError,
+  type TextProcessor,
   type ViewGridV1,
 } from '@spatialsv/core';
 import {
@@ -12,8 +14,7 @@ import {
   processImage,
 } from './qwen25vl-image-processor.js';
 import { type MergedGrid, mropePositions } from './qwen25vl-positions.js';
-import { IMAGE_PAD, refusePlaceholders, renderAnswer } from './qwen25vl-prompt.js';
-import type { TextProcessor } from './qwen25vl-tokenizer.js';
+import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './qwen25vl-prompt.js';
 
 /** Label of positions where no loss is taken. */
 const IGNORED = -100;
@@ -62,10 +63,10 @@ function tokenise(
 ): { inputIds: Int32Array; labels: Int32Array } {
   const { question, system, answer } = conversation;
   for (const [what, text] of Object.entries({ question, system, answer })) {
-    if (text !== undefined) refusePlaceholders(what, text);
+    if (text !== undefined) refusePlaceholders(what, text, [IMAGE_PAD, VIDEO_PAD]);
   }
   const parts = { question, images: grids.length, ...(system === undefined ? {} : { system }) };
-  const segments = context.text.render(parts).split(IMAGE_PAD);
+  const segments = context.text.render(messagesOf(parts)).split(IMAGE_PAD);
   requireSegments(segments.length - 1, grids.length);
   const prompt = segments.flatMap((segment, i) => {
     const grid = grids[i];

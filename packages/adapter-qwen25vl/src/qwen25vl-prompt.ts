@@ -1,5 +1,4 @@
-import { Template } from '@huggingface/jinja';
-import { SpatialError } from '@spatialsv/core';
+import type { ChatMessage } from '@spatialsv/core';
 
 export const DEFAULT_SYSTEM = 'You are a helpful assistant.';
 export const IMAGE_PAD = '<|image_pad|>';
@@ -28,43 +27,12 @@ export function renderPrompt(parts: PromptParts): string {
 /** What follows the prompt when the assistant has answered. */
 export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
 
-/**
- * Renders prompts with a checkpoint's own Jinja template.
- * @param source template text. @param where its file, for messages.
- * @throws SpatialError FILE_INVALID when the template cannot be parsed or rendered.
- */
-export function templateRenderer(source: string, where: string): (parts: PromptParts) => string {
-  const guard = <T>(run: () => T): T => {
-    try {
-      return run();
-    } catch (cause) {
-      throw new SpatialError({
-        code: 'FILE_INVALID',
-        message: `${where}: the chat template does not render (${(cause as Error).message})`,
-        hint: 'Restore the chat template published with the checkpoint.',
-        cause,
-      });
-    }
+/** The chat that asks a question, for the checkpoint's own template. */
+export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
+  const images = Array.from({ length: parts.images }, () => ({ type: 'image' }) as const);
+  const user: ChatMessage = {
+    role: 'user',
+    content: [...images, { type: 'text', text: parts.question }],
   };
-  const template = guard(() => new Template(source));
-  return (parts) =>
-    guard(() => template.render({ messages: messagesOf(parts), add_generation_prompt: true }));
-}
-
-function messagesOf(parts: PromptParts): unknown[] {
-  const images = Array.from({ length: parts.images }, () => ({ type: 'image' }));
-  const user = { role: 'user', content: [...images, { type: 'text', text: parts.question }] };
   return parts.system === undefined ? [user] : [{ role: 'system', content: parts.system }, user];
-}
-
-/** Refuses text that contains an image or video placeholder, which would be taken for a view. */
-export function refusePlaceholders(what: string, text: string): void {
-  for (const placeholder of [IMAGE_PAD, VIDEO_PAD]) {
-    if (!text.includes(placeholder)) continue;
-    throw new SpatialError({
-      code: 'DATA_INVALID',
-      message: `${what}: expected plain text, found the placeholder ${placeholder}`,
-      hint: 'Remove the placeholder; views are placed before the question automatically.',
-    });
-  }
 }

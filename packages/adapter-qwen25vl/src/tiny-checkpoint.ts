@@ -1,19 +1,18 @@
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import {
   float32Source,
+  type JsonObject,
+  makeTinyTokenizer,
+  QWEN_TOKENS,
   SpatialError,
-  saveWeights,
   type TinyCheckpointOptions,
-  writeFileAtomic,
+  tokenizerConfig,
+  writeCheckpointFolder,
 } from '@spatialsv/core';
-import type { JsonObject } from './config-fields.js';
 import { MODEL_TYPE } from './model-type.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { qwen25VlShapes } from './qwen25vl-names.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-import { makeTinyTokenizer, tokenizerConfig } from './tiny-tokenizer.js';
-import { tinyWeights } from './tiny-weights.js';
+import { tinyQwenWeights } from './tiny-weights.js';
 
 /** What can be chosen beside the options that all families share. */
 export interface Qwen25VlTinyOptions extends TinyCheckpointOptions {
@@ -55,28 +54,33 @@ export interface TinyVisionOptions {
  */
 export async function writeTinyQwen25Vl(options: Qwen25VlTinyOptions): Promise<void> {
   const { folder } = options;
-  const tokenizer = makeTinyTokenizer(options.corpus ?? [], options.maxMerges ?? 1500);
+  const tokenizer = makeTinyTokenizer(options.corpus ?? [], options.maxMerges ?? 1500, QWEN_TOKENS);
   const config = tinyConfig(options, tokenizer.ids);
-  const weights = tinyTensors(config, options);
-  await mkdir(folder, { recursive: true });
-  const files: Record<string, JsonObject> = {
-    'config.json': config,
-    'generation_config.json': generationConfig(tokenizer.ids),
-    'preprocessor_config.json': preprocessorConfig(options),
-    'tokenizer.json': tokenizer.json,
-    'tokenizer_config.json': tokenizerConfig(tokenizer.ids),
-  };
-  for (const [name, content] of Object.entries(files)) {
-    await writeFileAtomic(path.join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
-  }
-  await writeFileAtomic(path.join(folder, 'chat_template.jinja'), TINY_CHAT_TEMPLATE);
-  await saveWeights(folder, weights);
+  await writeCheckpointFolder(folder, {
+    files: {
+      'config.json': config,
+      'generation_config.json': generationConfig(tokenizer.ids),
+      'preprocessor_config.json': preprocessorConfig(options),
+      'tokenizer.json': tokenizer.json,
+      'tokenizer_config.json': tokenizerConfig(tokenizer, TOKENIZER),
+    },
+    texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE },
+    weights: tinyTensors(config, options),
+  });
 }
+
+/** What is this family's in tokenizer_config.json. */
+const TOKENIZER = {
+  eos_token: '<|im_end|>',
+  pad_token: '<|endoftext|>',
+  processor_class: 'Qwen2_5_VLProcessor',
+  tokenizer_class: 'Qwen2Tokenizer',
+};
 
 function tinyTensors(config: JsonObject, options: Qwen25VlTinyOptions) {
   const parsed = parseTinyConfig(config);
   const shapes = qwen25VlShapes(parsed);
-  const values = tinyWeights(parsed, options.seed, options.projectorGain);
+  const values = tinyQwenWeights(parsed, options.seed, options.projectorGain);
   return new Map(
     [...values].map(([name, data]) => [
       name,

@@ -160,10 +160,14 @@ export {
   convolve3x3,
   type DptContext,
   type DptOptions,
+  type DptSizes,
   dptFuse,
+  dptFusionShapes,
   dptHead,
   dptOutput,
+  dptOutputShapes,
   dptPyramid,
+  dptShapes,
   resizeAligned,
 } from './heads/index.js';
 export {
@@ -177,33 +181,9 @@ export {
   resizeCubic,
   writePng,
 } from './images/index.js';
+export * from './kit/index.js';
 export { matchesName } from './name-pattern.js';
 export { nearestName } from './nearest-name.js';
-export {
-  blockShapes,
-  createDecoder,
-  type DecoderConfig,
-  type DecoderNames,
-  decoderShapes,
-  groupsOfViews,
-  inverseFrequencies,
-  jointVisionBlock,
-  layerNorm,
-  linearLayer,
-  type ParameterScope,
-  type PositionResampling,
-  parameterScope,
-  patchEmbedding,
-  type RopeConfig,
-  type RopeScaling,
-  type RotaryTables,
-  resamplePositionEmbedding,
-  rotary2d,
-  rotaryTables,
-  type VisionBlockConfig,
-  viewsOfGroups,
-  visionBlock,
-} from './nn/index.js';
 export { createRandom, type Random } from './random.js';
 export { roundHalfEven } from './rounding.js';
 export {

@@ -8,28 +8,21 @@ import {
   jointVisionBlock,
   layerNorm,
   type ParameterScope,
-  patchEmbedding,
+  type PatchGrid,
   type RotaryTables,
-  resamplePositionEmbedding,
   rotary2d,
+  type Stretch,
+  stretchesFrom,
   type Tensor,
   tf,
-  type VisionBlockConfig,
   viewsOfGroups,
   visionBlock,
+  visionTower,
 } from '@spatialsv/core';
-import { type BackboneConfig, PATCH } from './da3-config.js';
+import { blockConfig, NORM_EPSILON, trunkConfig, trunkNames } from './da3-blocks.js';
+import type { BackboneConfig } from './da3-config.js';
 
-const BLOCK_EPSILON = 1e-6;
-const NORM_EPSILON = 1e-5;
-const ROPE_BASE = 100;
-const OFFSET = { kind: 'offset', offset: 0.1 } as const;
-
-/** Rows and columns of patches. */
-export interface Grid {
-  readonly h: number;
-  readonly w: number;
-}
+const ROTARY = { base: 100, form: 'halves' } as const;
 
 export type Taps = Readonly<Record<string, Tensor>>;
 
@@ -47,25 +40,21 @@ export function encodeView(
   scope: ParameterScope,
   image: Tensor,
 ): { readonly state: Tensor; readonly taps: Taps } {
-  const taps: Record<string, Tensor> = {};
-  let state = embedPatches(scope, image);
-  for (let block = 0; block < blocksBeforeMixing(config); block++) {
-    state = runBlock(config, scope, block, state);
-    const place = config.taps.indexOf(block);
-    if (place >= 0) taps[place] = tapOf(config, scope, state, state);
-  }
-  return { state, taps };
-}
-
-function embedPatches(scope: ParameterScope, image: Tensor): Tensor {
-  const [, height, width] = image.shape as [number, number, number, number];
-  const grid = { h: height / PATCH, w: width / PATCH };
-  const table = scope.get('pos_embed');
-  const channels = table.shape[2]!;
-  const patches = patchEmbedding(scope.scope('patch_embed.proj'), image);
-  const positions = resamplePositionEmbedding(table, grid, OFFSET);
-  const special = tf.add(scope.get('cls_token'), tf.slice(table, [0, 0, 0], [1, 1, channels]));
-  return tf.concat([special, tf.add(patches, tf.expandDims(positions, 0))], 1);
+  const blocks = blocksBeforeMixing(config);
+  const early = config.taps.filter((tap) => tap < blocks);
+  const request = { blocks, states: early.map((tap) => tap + 1) };
+  const tower = visionTower(
+    trunkConfig(config),
+    trunkNames(config),
+    scope,
+    { images: image },
+    request,
+  );
+  const taps = early.map((tap) => {
+    const patches = tower.states[tap + 1]!;
+    return [config.taps.indexOf(tap), tapOf(config, scope, patches, patches)] as const;
+  });
+  return { state: tower.tokens, taps: Object.fromEntries(taps) };
 }
 
 const runBlock = (
@@ -74,24 +63,22 @@ const runBlock = (
   block: number,
   x: Tensor,
   rotary?: RotaryTables,
-): Tensor => visionBlock(blockOptions(config, block), scope.scope(`blocks.${block}`), x, rotary);
-
-const blockOptions = (config: BackboneConfig, block: number): VisionBlockConfig => {
-  const { heads, mlp } = config;
-  const isNormed = config.crossViewStart !== undefined && block >= config.crossViewStart;
-  const norms = isNormed ? { qkNormEpsilon: NORM_EPSILON } : {};
-  return { heads, mlp, epsilon: BLOCK_EPSILON, ...norms };
+): Tensor => {
+  const names = trunkNames(config).block;
+  return visionBlock(blockConfig(config, block), blockScope(scope, block), x, { rotary, names });
 };
 
-/** What the heads read of a block: the final norm is applied to the state but not to the local half. */
+const blockScope = (scope: ParameterScope, block: number) => scope.scope(`blocks.${block}`);
+
+/** What the heads read of a block: the final norm is applied to the state but not to the local half. (S, N, …). */
 const tapOf = (
   config: BackboneConfig,
   scope: ParameterScope,
   local: Tensor,
   state: Tensor,
 ): Tensor => {
-  const normed = layerNorm(scope.scope('norm'), withoutSpecial(state), NORM_EPSILON);
-  return config.concatenates ? tf.concat([withoutSpecial(local), normed], 2) : normed;
+  const normed = layerNorm(scope.scope('norm'), state, NORM_EPSILON);
+  return config.concatenates ? tf.concat([local, normed], 2) : normed;
 };
 
 /** (S, 1 + N, C) → (S, N, C). */
@@ -105,21 +92,9 @@ const specialOf = (x: Tensor): Tensor => {
   return tf.slice(x, [0, 0, 0], [views, 1, channels]);
 };
 
-/** Blocks of the second part that are one program: `first` … `last`. The last one is a tap. */
-export interface Stretch {
-  readonly first: number;
-  readonly last: number;
-}
-
-export const isIn = ({ first, last }: Stretch, block: number): boolean =>
-  block >= first && block <= last;
-
-/** The second part in stretches, so that only the weights of one have to be in memory. */
-export function stretchesOf(config: BackboneConfig): readonly Stretch[] {
-  const start = blocksBeforeMixing(config);
-  const ends = config.taps.filter((tap) => tap >= start);
-  return ends.map((last, index) => ({ first: index === 0 ? start : ends[index - 1]! + 1, last }));
-}
+/** The second part in stretches that end at the taps. */
+export const stretchesOf = (config: BackboneConfig): readonly Stretch[] =>
+  stretchesFrom(blocksBeforeMixing(config), config.taps);
 
 /** Views after a stretch. */
 export interface MixedViews {
@@ -141,7 +116,7 @@ export function mixViews(
   config: BackboneConfig,
   scope: ParameterScope,
   start: Tensor,
-  grid: Grid,
+  grid: PatchGrid,
   { first, last }: Stretch,
   cameraTokens?: Tensor,
 ): MixedViews {
@@ -160,7 +135,9 @@ export function mixViews(
     if (isGlobal) groups = acrossViews(config, scope, block, groups, rotary.global);
     else local = groups = groups.map((views) => runBlock(config, scope, block, views, turned));
   }
-  const taps = groups.map((state, i) => tapOf(config, scope, local[i]!, state));
+  const taps = groups.map((state, i) =>
+    tapOf(config, scope, withoutSpecial(local[i]!), withoutSpecial(state)),
+  );
   const special = groups.map((state, i) => tf.concat([specialOf(local[i]!), specialOf(state)], 2));
   return {
     state: viewsOfGroups(groups),
@@ -176,8 +153,10 @@ const acrossViews = (
   block: number,
   groups: readonly Tensor[],
   rotary: RotaryTables,
-): readonly Tensor[] =>
-  jointVisionBlock(blockOptions(config, block), scope.scope(`blocks.${block}`), groups, rotary);
+): readonly Tensor[] => {
+  const options = { rotary, names: trunkNames(config).block };
+  return jointVisionBlock(blockConfig(config, block), blockScope(scope, block), groups, options);
+};
 
 const replaceSpecial = (state: Tensor, tokens: Tensor): Tensor =>
   tf.concat([tokens, withoutSpecial(state)], 1);
@@ -189,13 +168,13 @@ const learntTokens = (scope: ParameterScope, views: number): Tensor => {
 };
 
 /** Special tokens lie at (0, 0); patches at (row + 1, column + 1) within views, and all at (1, 1) across them. */
-const rotaryOf = ({ channels, heads }: BackboneConfig, { h, w }: Grid) => {
+const rotaryOf = ({ channels, heads }: BackboneConfig, { h, w }: PatchGrid) => {
   const local = [0, 0];
   const together = [0, 0];
   for (let patch = 0; patch < h * w; patch++) {
     local.push(Math.floor(patch / w) + 1, (patch % w) + 1);
     together.push(1, 1);
   }
-  const tables = (positions: readonly number[]) => rotary2d(positions, channels / heads, ROPE_BASE);
+  const tables = (positions: readonly number[]) => rotary2d(positions, channels / heads, ROTARY);
   return { local: tables(local), global: tables(together) };
 };

@@ -7,7 +7,6 @@ import {
   intrinsicsFromFov,
   invertRigid,
   layerNorm,
-  linearLayer,
   ops,
   type ParameterScope,
   quaternionToMatrix,
@@ -16,6 +15,7 @@ import {
   tf,
   visionBlock,
 } from '@spatialsv/core';
+import { cameraBlock } from './da3-blocks.js';
 import type { CameraEncoderConfig } from './da3-config.js';
 
 const EPSILON = 1e-5;
@@ -74,17 +74,17 @@ export const normaliseCameras = (cameras: KnownCameras): KnownCameras => {
 
 /** Tokens of known cameras. @param poses (S, 9). @returns (S, 1, C). */
 export function cameraTokens(
-  { heads, depth }: CameraEncoderConfig,
+  encoder: CameraEncoderConfig,
   scope: ParameterScope,
   poses: Tensor,
 ): Tensor {
   const branch = scope.scope('pose_branch');
-  const hidden = ops.gelu(linearLayer(branch.scope('fc1'), poses));
-  const lifted = linearLayer(branch.scope('fc2'), hidden);
+  const hidden = ops.gelu(branch.linear('fc1', poses));
+  const lifted = branch.linear('fc2', hidden);
   let tokens = tf.expandDims(layerNorm(scope.scope('token_norm'), lifted, EPSILON), 0);
-  for (let block = 0; block < depth; block++) {
-    const config = { heads, epsilon: EPSILON, mlp: 'gelu' } as const;
-    tokens = visionBlock(config, scope.scope(`trunk.${block}`), tokens);
+  const channels = tokens.shape[2]!;
+  for (let block = 0; block < encoder.depth; block++) {
+    tokens = visionBlock(cameraBlock(channels, encoder), scope.scope(`trunk.${block}`), tokens);
   }
   return tf.transpose(layerNorm(scope.scope('trunk_norm'), tokens, EPSILON), [1, 0, 2]);
 }
@@ -93,9 +93,9 @@ export function cameraTokens(
 
 /** Poses from the special tokens of the last tap. @param special (S, 2C). @returns (S, 9). */
 export function decodePoses(scope: ParameterScope, special: Tensor): Tensor {
-  const first = tf.relu(linearLayer(scope.scope('backbone.0'), special));
-  const second = tf.relu(linearLayer(scope.scope('backbone.2'), first));
-  const read = (name: string) => linearLayer(scope.scope(name), second);
+  const first = tf.relu(scope.linear('backbone.0', special));
+  const second = tf.relu(scope.linear('backbone.2', first));
+  const read = (name: string) => scope.linear(name, second);
   return tf.concat([read('fc_t'), read('fc_qvec'), tf.relu(read('fc_fov.0'))], 1);
 }
 

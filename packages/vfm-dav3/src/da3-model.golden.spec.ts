@@ -11,7 +11,7 @@ import { parseDa3Config, readDa3Config } from './da3-config.js';
 import { Da3Model } from './da3-model.js';
 import { da3Shapes } from './da3-names.js';
 import type { Da3Prediction } from './da3-prediction.js';
-import { NetworkPrograms } from './da3-programs.js';
+import { Da3Programs } from './da3-programs.js';
 import type { ReferenceView } from './da3-reference-view.js';
 import { openDa3Weights } from './da3-weights.js';
 import { waves, writeFilled } from './testing/fill.js';
@@ -89,11 +89,11 @@ const recorded =
     );
 
 /** Keeps what passes between the programs of a network. */
-class RecordingPrograms extends NetworkPrograms {
+class RecordingPrograms extends Da3Programs {
   /** Taps by place, of each view in the order of the pictures; and the tokens of known cameras. */
   readonly passed: Record<string, Float32Array[]> = {};
 
-  override head(...shape: Parameters<NetworkPrograms['head']>): ProgramUse {
+  override head(...shape: Parameters<Da3Programs['head']>): ProgramUse {
     return recorded(super.head(...shape), (program) => async (inputs, ...rest) => {
       const { taps } = inputs as unknown as { taps: Record<string, DeviceTensor> };
       for (const [place, tap] of Object.entries(taps)) await this.#keep(`tap.${place}`, tap);
@@ -122,7 +122,7 @@ async function openRecording(folder: string) {
   const network = config.anyView ? 'anyView' : 'single';
   const programs = new RecordingPrograms(config[network]!, weights[network]!, 'cpu');
   const other = config.anyView && weights.single;
-  const single = other && new NetworkPrograms(config.single!, other, 'cpu');
+  const single = other && new Da3Programs(config.single!, other, 'cpu');
   const model = config.anyView
     ? new Da3Model(config, programs, single, weights.hash)
     : new Da3Model(config, undefined, programs, weights.hash);

@@ -1,7 +1,7 @@
 import { type Da3Config, readDa3Config } from './da3-config.js';
 import { joinNested, metricDepth, skyMask } from './da3-metric.js';
 import type { Da3Prediction, Da3Views, NetworkOutputs, PredictOptions } from './da3-prediction.js';
-import { NetworkPrograms } from './da3-programs.js';
+import { Da3Programs } from './da3-programs.js';
 import { runNetwork } from './da3-run.js';
 import { openDa3Weights } from './da3-weights.js';
 
@@ -15,7 +15,7 @@ export const openDa3 = async (folder: string, device = 'cpu'): Promise<Da3Model>
   const weights = await openDa3Weights(folder, config);
   const programs = (network: 'anyView' | 'single') => {
     const tensors = weights[network];
-    return tensors && new NetworkPrograms(config[network]!, tensors, device);
+    return tensors && new Da3Programs(config[network]!, tensors, device);
   };
   return new Da3Model(config, programs('anyView'), programs('single'), weights.hash);
 };
@@ -25,13 +25,13 @@ export class Da3Model {
   readonly config: Da3Config;
   /** SHA-256 of the weights; reads all of them. */
   readonly hashWeights: () => Promise<string>;
-  readonly #anyView: NetworkPrograms | undefined;
-  readonly #single: NetworkPrograms | undefined;
+  readonly #anyView: Da3Programs | undefined;
+  readonly #single: Da3Programs | undefined;
 
   constructor(
     config: Da3Config,
-    anyView: NetworkPrograms | undefined,
-    single: NetworkPrograms | undefined,
+    anyView: Da3Programs | undefined,
+    single: Da3Programs | undefined,
     hashWeights: () => Promise<string>,
   ) {
     this.config = config;

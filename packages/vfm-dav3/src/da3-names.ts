@@ -1,15 +1,22 @@
 import {
+  dptFusionShapes,
+  dptOutputShapes,
+  dptShapes,
+  layerShapes,
+  normShapes,
+  type Shapes,
+  shapesBelow,
+  towerShapes,
+  visionBlockShapes,
+} from '@spatialsv/core';
+import { blockConfig, cameraBlock, trunkConfig, trunkNames } from './da3-blocks.js';
+import {
   type BackboneConfig,
   type Da3Config,
-  type HeadConfig,
   type NetworkConfig,
   OUTPUT_HIDDEN,
-  PATCH,
   tapChannels,
 } from './da3-config.js';
-
-type Shape = readonly number[];
-export type Shapes = Readonly<Record<string, Shape>>;
 
 /** Levels of the ray branch. Only the last one gives an output; the files hold all of them. */
 const RAY_LEVELS = 4;
@@ -24,26 +31,31 @@ export const networkPrefixes = (
 ): readonly { readonly prefix: string; readonly network: NetworkConfig }[] => {
   if (config.anyView && config.single)
     return [
-      { prefix: 'model.da3.', network: config.anyView },
-      { prefix: 'model.da3_metric.', network: config.single },
+      { prefix: 'model.da3', network: config.anyView },
+      { prefix: 'model.da3_metric', network: config.single },
     ];
-  return [{ prefix: 'model.', network: (config.anyView ?? config.single)! }];
+  return [{ prefix: 'model', network: (config.anyView ?? config.single)! }];
 };
 
 /** Every tensor of a published file with its shape, without the Gaussian branch of the giant. */
 export const da3Shapes = (config: Da3Config): Shapes =>
   merge(
-    networkPrefixes(config).map(({ prefix, network }) => below(prefix, networkShapes(network))),
+    networkPrefixes(config).map(({ prefix, network }) =>
+      shapesBelow(prefix, networkShapes(network)),
+    ),
   );
 
 /** Tensors of one network, by names without the prefix of {@link networkPrefixes}. */
 export const networkShapes = (network: NetworkConfig): Shapes => {
   const { backbone, head } = network;
-  const parts = [below(`${TRUNK}.`, trunkShapes(backbone)), below('head.', headShapes(network))];
+  const parts = [
+    shapesBelow(TRUNK, trunkShapes(backbone)),
+    shapesBelow('head', headShapes(network)),
+  ];
   if (head.kind === 'dual')
     parts.push(
-      below('cam_dec.', cameraDecoderShapes(2 * backbone.channels)),
-      below('cam_enc.', cameraEncoderShapes(network)),
+      shapesBelow('cam_dec', cameraDecoderShapes(2 * backbone.channels)),
+      shapesBelow('cam_enc', cameraEncoderShapes(network)),
     );
   return merge(parts);
 };
@@ -54,17 +66,7 @@ export const isRead = (name: string): boolean =>
 
 const merge = (parts: readonly Shapes[]): Shapes => Object.assign({}, ...parts);
 
-const below = (prefix: string, shapes: Shapes): Shapes =>
-  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
-
-/** Weight and bias. */
-const layer = (name: string, ...weight: number[]): Shapes => ({
-  [`${name}.weight`]: weight,
-  [`${name}.bias`]: [weight[0]!],
-});
-
-const convolution = (name: string, out: number, into: number, kernel: number): Shapes =>
-  layer(name, out, into, kernel, kernel);
+const LAYER = { kind: 'layer' } as const;
 
 const repeat = (count: number, shapes: (index: number) => Shapes): Shapes =>
   merge(Array.from({ length: count }, (_, index) => shapes(index)));
@@ -72,84 +74,32 @@ const repeat = (count: number, shapes: (index: number) => Shapes): Shapes =>
 // ---------------------------------------------------------------------------------------------- backbone
 
 const trunkShapes = (backbone: BackboneConfig): Shapes => {
-  const { channels, depth, baseGrid, crossViewStart = depth } = backbone;
+  const { channels, depth, crossViewStart } = backbone;
+  const names = trunkNames(backbone);
+  const tower = towerShapes(trunkConfig(backbone), names);
+  if (crossViewStart === undefined) return tower;
   return {
-    cls_token: [1, 1, channels],
-    ...(crossViewStart < depth ? { camera_token: [1, 2, channels] } : {}),
-    pos_embed: [1, baseGrid * baseGrid + 1, channels],
-    ...layer('patch_embed.proj', channels, 3, PATCH, PATCH),
-    ...repeat(depth, (i) =>
-      below(`blocks.${i}.`, {
-        ...blockShapes(channels, mlpShapes(backbone)),
-        ...(i >= crossViewStart ? normsOfHeads(channels / backbone.heads) : {}),
-      }),
-    ),
-    ...layer('norm', channels),
+    ...tower,
+    camera_token: [1, 2, channels],
+    ...repeat(depth - crossViewStart, (i) => {
+      const block = crossViewStart + i;
+      const shapes = visionBlockShapes(blockConfig(backbone, block), names.block);
+      return shapesBelow(`${names.blocks}.${block}`, shapes);
+    }),
   };
 };
-
-const blockShapes = (channels: number, mlp: Shapes): Shapes => ({
-  ...layer('norm1', channels),
-  ...layer('attn.qkv', 3 * channels, channels),
-  ...layer('attn.proj', channels, channels),
-  'ls1.gamma': [channels],
-  ...layer('norm2', channels),
-  ...mlp,
-  'ls2.gamma': [channels],
-});
-
-const normsOfHeads = (headDim: number): Shapes => ({
-  ...layer('attn.q_norm', headDim),
-  ...layer('attn.k_norm', headDim),
-});
-
-const mlpShapes = ({ channels, hidden, mlp }: BackboneConfig): Shapes =>
-  mlp === 'gelu'
-    ? { ...layer('mlp.fc1', hidden, channels), ...layer('mlp.fc2', channels, hidden) }
-    : { ...layer('mlp.w12', 2 * hidden, channels), ...layer('mlp.w3', channels, hidden) };
 
 // ---------------------------------------------------------------------------------------------- heads
 
 const headShapes = ({ backbone, head }: NetworkConfig): Shapes => {
-  const width = tapChannels(backbone);
-  const { stages, features } = head;
+  const inputs = tapChannels(backbone);
+  const sizes = { ...head, inputs, hidden: OUTPUT_HIDDEN, outputs: head.kind === 'dual' ? 2 : 1 };
+  const branch =
+    head.kind === 'dual' ? rayShapes(head.features) : dptOutputShapes('sky_output_conv2', sizes);
   return {
-    ...(head.kind === 'dual' ? layer('norm', width) : {}),
-    ...repeat(4, (i) => convolution(`projects.${i}`, stages[i]!, width, 1)),
-    ...convolution('resize_layers.0', stages[0], stages[0], 4),
-    ...convolution('resize_layers.1', stages[1], stages[1], 2),
-    ...convolution('resize_layers.3', stages[3], stages[3], 3),
-    ...repeat(4, (i) => ({
-      [`scratch.layer${i + 1}_rn.weight`]: [features, stages[i]!, 3, 3],
-    })),
-    ...below('scratch.', { ...chainShapes(features, ''), ...outputShapes(head) }),
-  };
-};
-
-const chainShapes = (features: number, ending: string): Shapes =>
-  repeat(4, (i) => {
-    const unit = (name: string): Shapes => ({
-      ...convolution(`${name}.conv1`, features, features, 3),
-      ...convolution(`${name}.conv2`, features, features, 3),
-    });
-    return below(`refinenet${i + 1}${ending}.`, {
-      ...(i < 3 ? unit('resConfUnit1') : {}),
-      ...unit('resConfUnit2'),
-      ...convolution('out_conv', features, features, 1),
-    });
-  });
-
-const outputShapes = (head: HeadConfig): Shapes => {
-  const { features, kind } = head;
-  const half = features / 2;
-  const output = (name: string, channels: number): Shapes => ({
-    ...convolution(`${name}.0`, OUTPUT_HIDDEN, half, 3),
-    ...convolution(`${name}.2`, channels, OUTPUT_HIDDEN, 1),
-  });
-  return {
-    ...convolution('output_conv1', half, features, 3),
-    ...output('output_conv2', kind === 'dual' ? 2 : 1),
-    ...(kind === 'dual' ? rayShapes(features) : output('sky_output_conv2', 1)),
+    ...(head.kind === 'dual' ? normShapes('norm', inputs, LAYER) : {}),
+    ...dptShapes(sizes),
+    ...shapesBelow('scratch', branch),
   };
 };
 
@@ -158,15 +108,15 @@ const rayShapes = (features: number): Shapes => {
   const neck = (level: number) =>
     repeat(5, (i) => {
       const [out, into] = i % 2 === 0 ? [half, features] : [features, half];
-      return convolution(`output_conv1_aux.${level}.${i}`, out, into, 3);
+      return layerShapes(`output_conv1_aux.${level}.${i}`, [out, into, 3, 3]);
     });
   return {
-    ...chainShapes(features, '_aux'),
+    ...dptFusionShapes(features, '_aux'),
     ...repeat(RAY_LEVELS, (level) => ({
       ...neck(level),
-      ...convolution(`output_conv2_aux.${level}.0`, OUTPUT_HIDDEN, half, 3),
-      ...(level === 0 ? layer('output_conv2_aux.0.2', OUTPUT_HIDDEN) : {}),
-      ...convolution(`output_conv2_aux.${level}.5`, RAY_CHANNELS, OUTPUT_HIDDEN, 1),
+      ...layerShapes(`output_conv2_aux.${level}.0`, [OUTPUT_HIDDEN, half, 3, 3]),
+      ...(level === 0 ? normShapes('output_conv2_aux.0.2', OUTPUT_HIDDEN, LAYER) : {}),
+      ...layerShapes(`output_conv2_aux.${level}.5`, [RAY_CHANNELS, OUTPUT_HIDDEN, 1, 1]),
     })),
   };
 };
@@ -174,25 +124,22 @@ const rayShapes = (features: number): Shapes => {
 // ---------------------------------------------------------------------------------------------- cameras
 
 const cameraDecoderShapes = (width: number): Shapes => ({
-  ...layer('backbone.0', width, width),
-  ...layer('backbone.2', width, width),
-  ...layer('fc_t', 3, width),
-  ...layer('fc_qvec', 4, width),
-  ...layer('fc_fov.0', 2, width),
+  ...layerShapes('backbone.0', [width, width]),
+  ...layerShapes('backbone.2', [width, width]),
+  ...layerShapes('fc_t', [3, width]),
+  ...layerShapes('fc_qvec', [4, width]),
+  ...layerShapes('fc_fov.0', [2, width]),
 });
 
 const cameraEncoderShapes = ({ backbone, cameraEncoder }: NetworkConfig): Shapes => {
   const { channels } = backbone;
-  const mlp = {
-    ...layer('mlp.fc1', 4 * channels, channels),
-    ...layer('mlp.fc2', channels, 4 * channels),
-  };
+  const block = visionBlockShapes(cameraBlock(channels, cameraEncoder!));
   return {
-    ...repeat(cameraEncoder!.depth, (i) => below(`trunk.${i}.`, blockShapes(channels, mlp))),
-    ...layer('token_norm', channels),
-    ...layer('trunk_norm', channels),
-    ...layer('pose_branch.fc1', channels / 2, 9),
-    ...layer('pose_branch.fc2', channels, channels / 2),
+    ...repeat(cameraEncoder!.depth, (i) => shapesBelow(`trunk.${i}`, block)),
+    ...normShapes('token_norm', channels, LAYER),
+    ...normShapes('trunk_norm', channels, LAYER),
+    ...layerShapes('pose_branch.fc1', [channels / 2, 9]),
+    ...layerShapes('pose_branch.fc2', [channels, channels / 2]),
   };
 };
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { RgbImage } from '@spatialsv/core';
-import { expectAllclose, type Golden, readGolden } from '@spatialsv/core/testing';
+import { expectAllclose, type Golden, readGolden, uniformOf } from '@spatialsv/core/testing';
 import {
   fitImage,
   inputIntrinsics,
@@ -9,7 +9,6 @@ import {
   type PreprocessOptions,
   prepareViews,
 } from './da3-preprocess.js';
-import { uniform } from './testing/fill.js';
 
 interface Case {
   readonly method: PreprocessMethod;
@@ -25,7 +24,7 @@ interface Case {
 
 /** Half a slope, half noise, as reference/dav3/preprocess_golden.py makes it. */
 const picture = (name: string, width: number, height: number): RgbImage => {
-  const noise = uniform(name, width * height * 3);
+  const noise = uniformOf(name, width * height * 3);
   const data = Uint8Array.from(noise, (u, i) => {
     const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
     const slope = (2 * x + 3 * y + 40 * (i % 3)) % 256;

@@ -1,12 +1,16 @@
 /** Pictures to network input. Source: Depth Anything 3, utils/io/input_processor.py. */
 import {
+  cutMiddle,
+  IMAGENET_STATISTICS,
   type ImageSize,
   type PixelWindow,
+  type PlacedImage,
   type RgbImage,
   resizeArea,
   resizeCubic,
   roundHalfEven,
   SpatialError,
+  wholeImage,
 } from '@spatialsv/core';
 import { PATCH } from './da3-config.js';
 
@@ -37,15 +41,9 @@ export interface PreparedViews {
   readonly windows: readonly PixelWindow[];
 }
 
-/** A picture that was resized, and perhaps cut. */
-interface Fitted {
-  readonly image: RgbImage;
-  readonly window: PixelWindow;
-}
-
 const { fround } = Math;
-const MEAN = [0.485, 0.456, 0.406].map(fround);
-const DEVIATION = [0.229, 0.224, 0.225].map(fround);
+const MEAN = IMAGENET_STATISTICS.mean.map(fround);
+const DEVIATION = IMAGENET_STATISTICS.std.map(fround);
 
 /**
  * Resizes every picture, cuts views of unequal size to the smallest height and width, and normalises.
@@ -86,17 +84,18 @@ export const inputIntrinsics = (
  * One picture, before views are brought to one size.
  * @throws SpatialError DATA_INVALID for a picture that is too thin to be cropped to patches.
  */
-export const fitImage = (image: RgbImage, { resolution, method }: PreprocessOptions): Fitted => {
+export const fitImage = (
+  image: RgbImage,
+  { resolution, method }: PreprocessOptions,
+): PlacedImage => {
   const bounded = resizeBound(image, resolution, method.startsWith('upper') ? Math.max : Math.min);
   const { width, height } = bounded;
-  const whole = { x0: 0, y0: 0, x1: width, y1: height };
   if (method.endsWith('crop')) {
     const [w, h] = [PATCH * Math.floor(width / PATCH), PATCH * Math.floor(height / PATCH)];
     if (w === 0 || h === 0) throw tooThin(image, resolution);
-    return cutMiddle({ image: bounded, window: whole }, w, h);
+    return cutMiddle(wholeImage(bounded), w, h);
   }
-  const resized = resize(bounded, nearestMultiple(width), nearestMultiple(height));
-  return { image: resized, window: { ...whole, x1: resized.width, y1: resized.height } };
+  return wholeImage(resize(bounded, nearestMultiple(width), nearestMultiple(height)));
 };
 
 const tooThin = ({ path, width, height }: RgbImage, resolution: number): SpatialError =>
@@ -126,32 +125,6 @@ const resize = (image: RgbImage, width: number, height: number): RgbImage => {
 /** A tie goes up; nothing becomes smaller than a patch. */
 const nearestMultiple = (length: number): number =>
   Math.max(PATCH, PATCH * Math.floor(length / PATCH + 0.5));
-
-const cutMiddle = ({ image, window }: Fitted, width: number, height: number): Fitted => {
-  const left = Math.floor((image.width - width) / 2);
-  const top = Math.floor((image.height - height) / 2);
-  const moved = {
-    x0: window.x0 - left,
-    y0: window.y0 - top,
-    x1: window.x1 - left,
-    y1: window.y1 - top,
-  };
-  return { image: crop(image, { left, top, width, height }), window: moved };
-};
-
-const crop = (
-  image: RgbImage,
-  part: { left: number; top: number; width: number; height: number },
-): RgbImage => {
-  const { left, top, width, height } = part;
-  if (width === image.width && height === image.height) return image;
-  const data = new Uint8Array(3 * width * height);
-  for (let row = 0; row < height; row++) {
-    const start = 3 * ((top + row) * image.width + left);
-    data.set(image.data.subarray(start, start + 3 * width), 3 * row * width);
-  }
-  return { ...image, data, width, height };
-};
 
 /** (H, W, 3) float32, ImageNet statistics. Every step is rounded to float32. */
 const normalise = ({ data }: RgbImage): Float32Array => {

@@ -1,22 +1,19 @@
-/** The compiled parts of a network. Each is made once per shape; dense heads and the first part of the backbone run one view at a time. */
+/** The compiled parts of a network; dense heads and the first part of the backbone run one view at a time. */
 import {
-  compile,
   float32,
-  ProgramCache,
+  isIn,
+  joinViews,
+  NetworkPrograms,
+  type PatchGrid,
   type ProgramUse,
-  parameterScope,
+  perView,
+  repeated,
+  type Stretch,
   type Tensor,
-  TensorPool,
+  type TensorPool,
   tf,
 } from '@spatialsv/core';
-import {
-  blocksBeforeMixing,
-  encodeView,
-  type Grid,
-  isIn,
-  mixViews,
-  type Stretch,
-} from './da3-backbone.js';
+import { blocksBeforeMixing, encodeView, mixViews } from './da3-backbone.js';
 import { cameraTokens, decodePoses, POSE_SIZE } from './da3-cameras.js';
 import { type NetworkConfig, PATCH, tapChannels } from './da3-config.js';
 import { dualHead } from './da3-dual-dpt.js';
@@ -28,31 +25,27 @@ const TRUNK = 'backbone.pretrained';
 const PLACES = ['0', '1', '2', '3'];
 /** Shapes of one label run: encoder, four stretches, cameras, head; twice that keeps two picture formats at hand. */
 const PROGRAMS = 14;
-/** Bytes of tensors kept for the next view set: those of eight views of a large network. */
-const KEPT_TENSORS = 2 ** 29;
-
-type Inputs = { readonly weights: Readonly<Record<string, Tensor>> };
 type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a run of the second part is made for. */
-export interface MixShape extends Grid {
+export interface MixShape extends PatchGrid {
   readonly views: number;
   readonly knownCameras: boolean;
 }
 
 /** Programs of one network on one device. */
-export class NetworkPrograms {
+export class Da3Programs {
   readonly config: NetworkConfig;
-  /** What goes from program to program. */
-  readonly tensors = new TensorPool(KEPT_TENSORS);
-  readonly #weights: NetworkWeights;
-  readonly #device: string;
-  readonly #programs = new ProgramCache(PROGRAMS);
+  readonly #programs: NetworkPrograms;
 
   constructor(config: NetworkConfig, weights: NetworkWeights, device: string) {
     this.config = config;
-    this.#weights = weights;
-    this.#device = device;
+    this.#programs = new NetworkPrograms({ name: 'dav3', weights, device, programs: PROGRAMS });
+  }
+
+  /** What goes from program to program. */
+  get tensors(): TensorPool {
+    return this.#programs.tensors;
   }
 
   /** Places of the taps that the first part gives; the second part gives the others. */
@@ -62,20 +55,19 @@ export class NetworkPrograms {
   }
 
   /** `{ image: (1, H, W, 3) }` → `{ state, taps: { place: (1, N, …) } }`. */
-  encode({ h, w }: Grid): ProgramUse {
+  encode({ h, w }: PatchGrid): ProgramUse {
     const { backbone } = this.config;
     const last = blocksBeforeMixing(backbone);
-    return this.#program(
-      `encode ${h}×${w}`,
-      ({ weights, image }: Inputs & { readonly image: Tensor }) => {
-        const scope = parameterScope(weights, TRUNK);
-        const { state, taps } = encodeView(backbone, scope, image);
+    return this.#programs.part({
+      key: `encode ${h}×${w}`,
+      specs: { image: float32(1, PATCH * h, PATCH * w, 3) },
+      reads: (name) => this.#isEncoding(name, last),
+      program: (root, { image }: { readonly image: Tensor }) => {
+        const { state, taps } = encodeView(backbone, root.scope(TRUNK), image);
         // In networks of one picture nothing reads the state.
         return last === backbone.depth ? { taps } : { state, ...given({ taps }) };
       },
-      { image: float32(1, PATCH * h, PATCH * w, 3) },
-      (name) => this.#isEncoding(name, last),
-    );
+    });
   }
 
   /**
@@ -89,79 +81,59 @@ export class NetworkPrograms {
     const isFirst = first === blocksBeforeMixing(backbone);
     const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
     const state = float32(isFirst ? 1 : views, 1 + h * w, backbone.channels);
-    return this.#program(
-      `mix ${first}–${last} of ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
-      (inputs: MixInputs) => {
-        const scope = parameterScope(inputs.weights, TRUNK);
-        const start = inputs.state ?? joinViews(inputs.states!, views);
-        const mixed = mixViews(backbone, scope, start, shape, stretch, inputs.tokens);
-        const tap = perView(mixed.tap, views);
-        if (last < backbone.depth - 1) return { tap, state: mixed.state };
-        const poses = decodePoses(parameterScope(inputs.weights, 'cam_dec'), mixed.special);
-        return { tap, poses };
-      },
-      {
+    return this.#programs.part({
+      key: `mix ${first}–${last} of ${views}×${h}×${w}${knownCameras ? ' cameras' : ''}`,
+      specs: {
         ...(isFirst ? { states: repeated(views, state) } : { state }),
         ...(takesTokens && { tokens: float32(views, 1, backbone.channels) }),
       },
-      (name) => this.#isMixing(name, stretch, knownCameras),
-    );
+      reads: (name) => this.#isMixing(name, stretch, knownCameras),
+      program: (root, inputs: MixInputs) => {
+        const start = inputs.state ?? joinViews(inputs.states!, views);
+        const trunk = root.scope(TRUNK);
+        const mixed = mixViews(backbone, trunk, start, shape, stretch, inputs.tokens);
+        const tap = perView(mixed.tap, views);
+        if (last < backbone.depth - 1) return { tap, state: mixed.state };
+        return { tap, poses: decodePoses(root.scope('cam_dec'), mixed.special) };
+      },
+    });
   }
 
   /** `{ poses: (S, 9) }` → `{ tokens: (S, 1, C) }`. */
   encodeCameras(views: number): ProgramUse {
-    return this.#program(
-      `cameras ${views}`,
-      ({ weights, poses }: Inputs & { readonly poses: Tensor }) => {
-        const scope = parameterScope(weights, 'cam_enc');
-        return { tokens: cameraTokens(this.config.cameraEncoder!, scope, poses) };
-      },
-      { poses: float32(views, POSE_SIZE) },
-      (name) => name.startsWith('cam_enc.'),
-    );
+    return this.#programs.part({
+      key: `cameras ${views}`,
+      specs: { poses: float32(views, POSE_SIZE) },
+      reads: (name) => name.startsWith('cam_enc.'),
+      program: (root, { poses }: { readonly poses: Tensor }) => ({
+        tokens: cameraTokens(this.config.cameraEncoder!, root.scope('cam_enc'), poses),
+      }),
+    });
   }
 
   /** `{ taps: { place: (1, N, …) } }` → outputs of `dualHead` or `monoHead`. */
-  head({ h, w }: Grid, withRays: boolean): ProgramUse {
+  head({ h, w }: PatchGrid, withRays: boolean): ProgramUse {
     const { backbone, head } = this.config;
     const size = { height: PATCH * h, width: PATCH * w };
     const width = tapChannels(backbone);
-    return this.#program(
-      `head ${h}×${w}${withRays ? ' rays' : ''}`,
-      ({ weights, taps }: Inputs & { readonly taps: Tensors }) => {
-        const scope = parameterScope(weights);
+    return this.#programs.part({
+      key: `head ${h}×${w}${withRays ? ' rays' : ''}`,
+      specs: { taps: repeated(PLACES.length, float32(1, h * w, width)) },
+      reads: (name) =>
+        name.startsWith('head.') && isRead(name) && (withRays || !name.includes('_aux')),
+      program: (root, { taps }: { readonly taps: Tensors }) => {
         const maps = PLACES.map((place) => tf.reshape(taps[place]!, [1, h, w, width]));
         return head.kind === 'dual'
-          ? dualHead(scope, maps, size, withRays)
-          : monoHead(scope, maps, size);
+          ? dualHead(root, maps, size, withRays)
+          : monoHead(root, maps, size);
       },
-      { taps: repeated(PLACES.length, float32(1, h * w, width)) },
-      (name) => name.startsWith('head.') && isRead(name) && (withRays || !name.includes('_aux')),
       // Convolutions are most of its work, it runs once for every view, and its weights are the smallest share.
-      { prepareWeights: true },
-    );
+      prepareWeights: true,
+    });
   }
 
   dispose(): Promise<void> {
-    this.tensors.dispose();
     return this.#programs.dispose();
-  }
-
-  #program(
-    key: string,
-    program: (inputs: never) => unknown,
-    specs: Record<string, unknown>,
-    isUsed: (name: string) => boolean,
-    options: { readonly prepareWeights?: boolean } = {},
-  ): ProgramUse {
-    const used = Object.entries(this.#weights).filter(([name]) => isUsed(name));
-    const make = () =>
-      compile(
-        program as Parameters<typeof compile>[0],
-        { ...specs, weights: Object.fromEntries(used) } as Parameters<typeof compile>[1],
-        { ...options, device: this.#device, name: `dav3 ${key}` },
-      );
-    return (work) => this.#programs.use(key, make, work);
   }
 
   #isEncoding(name: string, end: number): boolean {
@@ -183,34 +155,19 @@ export class NetworkPrograms {
 }
 
 /** First stretch: `states` by place, others: `state`. */
-interface MixInputs extends Inputs {
+interface MixInputs {
   readonly states?: Tensors;
   readonly state?: Tensor;
   readonly tokens?: Tensor;
 }
-
-const joinViews = (states: Tensors, views: number): Tensor =>
-  tf.concat(
-    Array.from({ length: views }, (_, view) => states[view]!),
-    0,
-  );
 
 const blockOf = (name: string): number | undefined => {
   const match = /^backbone\.pretrained\.blocks\.(\d+)\./.exec(name);
   return match === null ? undefined : Number(match[1]);
 };
 
-const repeated = <T>(count: number, value: T): Record<string, T> =>
-  Object.fromEntries(Array.from({ length: count }, (_, i) => [i, value]));
-
 /** Leaves empty records out: a program returns tensors only. */
 const given = <T extends Record<string, object>>(groups: T): Partial<T> =>
   Object.fromEntries(
     Object.entries(groups).filter(([, group]) => Object.keys(group).length > 0),
   ) as Partial<T>;
-
-/** (S, N, C) → (1, N, C) by view. */
-const perView = (tap: Tensor, views: number): Tensors => {
-  const parts = views === 1 ? [tap] : (tf.split(tap, views, 0) as Tensor[]);
-  return Object.fromEntries(parts.map((part, view) => [view, part]));
-};

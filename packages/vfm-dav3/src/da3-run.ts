@@ -1,16 +1,15 @@
 /** Runs the programs of a network over the views of one request. */
-import type { CompiledProgram, DeviceTensor, ProgramUse } from '@spatialsv/core';
-import { isIn, stretchesOf } from './da3-backbone.js';
+import { Collected, type DeviceTensor, isIn, TensorScope } from '@spatialsv/core';
+import { stretchesOf } from './da3-backbone.js';
 import { camerasOfPoses, POSE_SIZE, posesOf } from './da3-cameras.js';
 import { PATCH } from './da3-config.js';
 import { depthWithSky, skyMask } from './da3-metric.js';
 import type { Da3Views, FeatureMaps, NetworkOutputs, PredictOptions } from './da3-prediction.js';
-import type { NetworkPrograms } from './da3-programs.js';
+import type { Da3Programs } from './da3-programs.js';
 import { chooseReferenceView, referenceFirst } from './da3-reference-view.js';
-import { Collected, TensorScope } from './da3-tensors.js';
 
 interface Run {
-  readonly programs: NetworkPrograms;
+  readonly programs: Da3Programs;
   readonly views: Da3Views;
   readonly options: PredictOptions;
   readonly tensors: TensorScope;
@@ -24,11 +23,11 @@ type ViewTaps = Readonly<Record<string, DeviceTensor>>;
  * @returns everything that the network gives.
  */
 export const runNetwork = async (
-  programs: NetworkPrograms,
+  programs: Da3Programs,
   views: Da3Views,
   options: PredictOptions,
 ): Promise<NetworkOutputs> => {
-  const tensors = new TensorScope(programs.tensors);
+  const tensors = new TensorScope(programs.tensors, options.signal);
   const run = { programs, views, options, tensors };
   try {
     return await (programs.config.head.kind === 'dual' ? runAnyView(run) : runSingle(run));
@@ -41,20 +40,6 @@ const gridOf = ({ height, width }: Da3Views) => ({ h: height / PATCH, w: width /
 
 const allViews = ({ views }: Run): readonly number[] => [...Array(views.views).keys()];
 
-/**
- * Runs one program; what it gives is freed at the end of the run at the latest.
- * @param release whether the program is done with all views and gives its memory back: the next program needs it.
- */
-const step = async <Outputs extends object>(
-  { options, tensors }: Run,
-  use: ProgramUse,
-  inputs: Parameters<CompiledProgram['run']>[0],
-  release: boolean,
-): Promise<Outputs> => {
-  options.signal?.throwIfAborted();
-  return use((program) => tensors.run<Outputs>(program, inputs, release));
-};
-
 interface Encoded {
   readonly state?: DeviceTensor;
   readonly taps?: ViewTaps;
@@ -63,7 +48,7 @@ interface Encoded {
 const encode = async (run: Run, view: number): Promise<Encoded> => {
   const program = run.programs.encode(gridOf(run.views));
   const isLast = view === run.views.views - 1;
-  return step(run, program, { image: run.views.pixels[view]! }, isLast);
+  return run.tensors.run(program, { image: run.views.pixels[view]! }, isLast);
 };
 
 /** Maps of the dense head, view by view; taps are freed as soon as they are used. */
@@ -80,7 +65,7 @@ const decode = async (
     await features?.add(view, taps['3']!);
     const program = programs.head(gridOf(views), names.includes('rays'));
     const isLast = view === views.views - 1;
-    const outputs = await step<ViewTaps>(run, program, { taps }, isLast);
+    const outputs = await tensors.run<ViewTaps>(program, { taps }, isLast);
     for (const [i, name] of names.entries()) await collected[i]!.take(view, outputs[name]!);
     tensors.free(taps, outputs);
   }
@@ -161,7 +146,7 @@ const mix = async (run: Run, states: ViewTaps): Promise<Mixed> => {
     const program = programs.mix(shape, stretch);
     const takesTokens = knownCameras && isIn(stretch, backbone.crossViewStart!);
     const inputs = takesTokens ? { ...start, ...known } : start;
-    outputs = await step<StretchOutputs>(run, program, inputs, true);
+    outputs = await tensors.run<StretchOutputs>(program, inputs, true);
     tensors.free(start);
     taps.set(backbone.taps.indexOf(stretch.last), outputs.tap);
     start = { state: outputs.state! };
@@ -186,7 +171,7 @@ const viewOrder = async (
 const encodeCameras = async (run: Run): Promise<{ readonly tokens: DeviceTensor }> => {
   const { programs, views, options } = run;
   const program = programs.encodeCameras(views.views);
-  return step(run, program, { poses: posesOf(options.cameras!, views) }, true);
+  return run.tensors.run(program, { poses: posesOf(options.cameras!, views) }, true);
 };
 
 const inPictureOrder = async (

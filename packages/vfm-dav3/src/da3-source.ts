@@ -1,10 +1,14 @@
 import {
   type GeometryLabelsV1,
+  invalidSettings,
   type LabellerV1,
   type LabelProvenanceV1,
+  licenceSchema,
   type OpenSourceOptions,
+  parseSourceSettings,
   type RgbImage,
   readImage,
+  requireWeights,
   SpatialError,
   type SupervisionRequestV1,
 } from '@spatialsv/core';
@@ -55,20 +59,20 @@ const settingsSchema = z.strictObject({
   cameras: z.enum(['decoder', 'rays']).default('decoder'),
   features: z.union([z.enum(['last-tap', 'norm']), z.literal(false)]).default('last-tap'),
   fieldOfViewDeg: z.number().gt(0).lt(180).optional(),
-  licence: z.strictObject({ name: z.string().min(1), commercialUse: z.boolean() }).optional(),
+  licence: licenceSchema.optional(),
 });
 
 type ParsedSettings = z.output<typeof settingsSchema>;
 
+const CONTENT = 'config.json and model.safetensors of a Depth Anything 3, for example DA3-SMALL';
 /** Opens a Depth Anything 3 as the source of labels that `da3Source` contributes. */
 export async function openDa3Source({
   weights,
   device,
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
-  const parsed = parseSettings(settings ?? {});
-  if (weights === undefined) throw withoutWeights();
-  const model = await openDa3(weights, device);
+  const parsed = parseSourceSettings(da3Source.id, settingsSchema, settings);
+  const model = await openDa3(requireWeights(da3Source.id, weights, CONTENT), device);
   requireFitting(parsed, model);
   return {
     sourceId: da3Source.id,
@@ -81,25 +85,7 @@ export async function openDa3Source({
   };
 }
 
-const parseSettings = (settings: unknown): ParsedSettings => {
-  const parsed = settingsSchema.safeParse(settings);
-  if (parsed.success) return parsed.data;
-  throw invalidSettings(z.prettifyError(parsed.error));
-};
-
-const invalidSettings = (problem: string): SpatialError =>
-  new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: `settings of the source dav3: ${problem}`,
-    hint: 'It takes resolution, method, referenceView, cameras, features, fieldOfViewDeg and licence.',
-  });
-
-const withoutWeights = (): SpatialError =>
-  new SpatialError({
-    code: 'USAGE',
-    message: 'the source dav3 needs weights, found none',
-    hint: 'Name the folder that holds config.json and model.safetensors of a Depth Anything 3, for example DA3-SMALL.',
-  });
+const misfit = (problem: string) => invalidSettings(da3Source.id, settingsSchema, problem);
 
 const seesOnePicture = ({ config }: Da3Model): boolean => config.anyView === undefined;
 
@@ -107,13 +93,13 @@ const requireFitting = ({ fieldOfViewDeg, cameras }: ParsedSettings, model: Da3M
   const { modelName } = model.config;
   if (!seesOnePicture(model)) {
     if (fieldOfViewDeg === undefined) return;
-    throw invalidSettings(`fieldOfViewDeg: ${modelName} finds fields of view by itself`);
+    throw misfit(`fieldOfViewDeg: ${modelName} finds fields of view by itself`);
   }
   if (fieldOfViewDeg === undefined)
-    throw invalidSettings(
+    throw misfit(
       `fieldOfViewDeg: ${modelName} finds no camera, expected the horizontal field of view of the pictures in degrees`,
     );
-  if (cameras === 'rays') throw invalidSettings(`cameras: ${modelName} gives no rays`);
+  if (cameras === 'rays') throw misfit(`cameras: ${modelName} gives no rays`);
 };
 
 /** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */

@@ -1,12 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
-import {
-  createRandom,
-  type Random,
-  type TensorSource,
-  writeFileAtomic,
-  writeSafetensors,
-} from '@spatialsv/core';
+import { type RandomValues, randomTensors, unitGain, writeCheckpointFolder } from '@spatialsv/core';
 import { parseVggtConfig, type VggtConfig, vggtConfigFile } from './vggt-config.js';
 import { vggtTensorShapes } from './vggt-names.js';
 
@@ -40,47 +32,15 @@ export const writeTinyVggt = ({
  * view set are well formed.
  * @param folder made where it does not exist.
  */
-export async function writeRandomWeights(
+export const writeRandomWeights = (
   folder: string,
   config: VggtConfig,
   seed: number,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await writeFileAtomic(
-    path.join(folder, 'config.json'),
-    `${JSON.stringify(vggtConfigFile(config), null, 2)}\n`,
-  );
-  const sources = [...vggtTensorShapes(config)].map(
-    ([name, shape], index) => [name, randomSource(name, shape, seed, index)] as const,
-  );
-  await writeSafetensors(path.join(folder, 'model.safetensors'), new Map(sources));
-}
-
-/** Values written at a time: 4 MiB. */
-const PIECE = 1 << 20;
-
-function randomSource(
-  name: string,
-  shape: readonly number[],
-  seed: number,
-  index: number,
-): TensorSource {
-  const count = shape.reduce((a, b) => a * b, 1);
-  const value = distribution(name, shape);
-  return {
-    dtype: 'F32',
-    shape,
-    bytes: async function* () {
-      // Every tensor has a stream of its own: its values do not depend on the others.
-      const random = createRandom(seed * 2 ** 16 + index);
-      for (let start = 0; start < count; start += PIECE) {
-        const piece = new Float32Array(Math.min(PIECE, count - start));
-        for (let i = 0; i < piece.length; i++) piece[i] = value(random, start + i);
-        yield new Uint8Array(piece.buffer);
-      }
-    },
-  };
-}
+): Promise<void> =>
+  writeCheckpointFolder(folder, {
+    files: { 'config.json': vggtConfigFile(config) },
+    weights: randomTensors(vggtTensorShapes(config), seed, valuesOf),
+  });
 
 /** Four refinements add this to a pose: w of the quaternion and both fields of view grow to 1. */
 const POSE_STEP = [0, 0, 0, 0, 0, 0, 0.25, 0.25, 0.25];
@@ -89,17 +49,7 @@ const POSE_STEP = [0, 0, 0, 0, 0, 0, 0.25, 0.25, 0.25];
 const isOutput = (name: string): boolean =>
   name === 'camera_head.pose_branch.fc2.weight' || name.endsWith('output_conv2.2.weight');
 
-/** Value of element i of a tensor: norms near 1, biases near 0, other weights with unit gain. */
-function distribution(
-  name: string,
-  shape: readonly number[],
-): (random: Random, i: number) => number {
-  if (name === 'camera_head.pose_branch.fc2.bias') return (_, i) => POSE_STEP[i]!;
-  if (name.endsWith('.gamma')) return (random) => random.uniform(0.1, 0.3);
-  if (shape.length === 1 && name.endsWith('.weight')) return (random) => random.uniform(0.9, 1.1);
-  if (name.endsWith('bias')) return (random) => random.uniform(-0.05, 0.05);
-  if (!name.endsWith('weight')) return (random) => random.uniform(-0.5, 0.5);
-  const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
-  const limit = Math.sqrt(3 / inputs) * (isOutput(name) ? 0.02 : 1);
-  return (random) => random.uniform(-limit, limit);
-}
+const valuesOf = (name: string, shape: readonly number[]): RandomValues =>
+  name === 'camera_head.pose_branch.fc2.bias'
+    ? Float32Array.from(POSE_STEP)
+    : unitGain(name, shape, isOutput(name) ? 0.02 : 1);

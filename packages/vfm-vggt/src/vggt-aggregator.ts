@@ -3,33 +3,23 @@
  * Source: VGGT (arXiv:2503.11651), vggt/models/aggregator.py and vggt/layers/vision_transformer.py.
  */
 import {
+  DINO_NAMES,
+  IMAGENET_STATISTICS,
   jointVisionBlock,
-  layerNorm,
   type ParameterScope,
-  patchEmbedding,
+  type PatchGrid,
   type RotaryTables,
-  resamplePositionEmbedding,
   rotary2d,
   type Tensor,
   tf,
-  type VisionBlockConfig,
   viewsOfGroups,
   visionBlock,
+  visionTower,
 } from '@spatialsv/core';
+import { alternatingBlock, encoderConfig } from './vggt-blocks.js';
 import type { VggtConfig } from './vggt-config.js';
 
-const IMAGE_MEAN = [0.485, 0.456, 0.406];
-const IMAGE_DEVIATION = [0.229, 0.224, 0.225];
-
-const ENCODER_EPSILON = 1e-6;
-const ALTERNATING_EPSILON = 1e-5;
-const ROTARY_BASE = 100;
-
-/** Patches of a view, in rows and columns. */
-export interface PatchGrid {
-  readonly h: number;
-  readonly w: number;
-}
+const ROTARY = { base: 100, form: 'halves' } as const;
 
 /** Result of one step, by group of views; tokens of a view are camera, registers, then patches row by row. */
 export interface AggregatedStep {
@@ -53,9 +43,9 @@ export function aggregateStep(
 ): AggregatedStep {
   const block = alternatingBlock(config);
   const frame = parameters.scope(`frame_blocks.${step}`);
-  const ofFrames = groups.map((views) => visionBlock(block, frame, views, rotary));
+  const ofFrames = groups.map((views) => visionBlock(block, frame, views, { rotary }));
   const global = parameters.scope(`global_blocks.${step}`);
-  const ofAll = jointVisionBlock(block, global, ofFrames, rotary);
+  const ofAll = jointVisionBlock(block, global, ofFrames, { rotary });
   const joined = () => viewsOfGroups(ofAll.map((all, i) => tf.concat([ofFrames[i]!, all], 2)));
   return { tokens: ofAll, joined };
 }
@@ -70,36 +60,10 @@ export function encodePatches(
   parameters: ParameterScope,
   images: Tensor,
 ): Tensor {
-  const normal = tf.div(tf.sub(images, tf.tensor1d(IMAGE_MEAN)), tf.tensor1d(IMAGE_DEVIATION));
-  let tokens = withEncoderTokens(config, parameters, normal);
-  const block = { heads: config.encoder.heads, epsilon: ENCODER_EPSILON, mlp: 'gelu' } as const;
-  for (let i = 0; i < config.encoder.depth; i++) {
-    tokens = visionBlock(block, parameters.scope(`blocks.${i}`), tokens);
-  }
-  const [views, , channels] = tokens.shape as [number, number, number];
-  const patches = tf.slice(tokens, [0, 1 + config.registers, 0], [views, -1, channels]);
-  return layerNorm(parameters.scope('norm'), patches, ENCODER_EPSILON);
+  const { mean, std } = IMAGENET_STATISTICS as { mean: number[]; std: number[] };
+  const normal = tf.div(tf.sub(images, tf.tensor1d(mean)), tf.tensor1d(std));
+  return visionTower(encoderConfig(config), DINO_NAMES, parameters, { images: normal }).features();
 }
-
-/** Class token, registers and patches; registers have no position. */
-function withEncoderTokens(config: VggtConfig, parameters: ParameterScope, images: Tensor): Tensor {
-  const patches = patchEmbedding(parameters.scope('patch_embed.proj'), images);
-  const [views, , channels] = patches.shape as [number, number, number];
-  const table = parameters.get('pos_embed');
-  const grid = gridOf(config, images);
-  const positions = resamplePositionEmbedding(table, grid, { kind: 'antialiased' });
-  const first = tf.slice(table, [0, 0, 0], [1, 1, channels]);
-  const special = tf.concat(
-    [tf.add(parameters.get('cls_token'), first), parameters.get('register_tokens')],
-    1,
-  );
-  return tf.concat([tf.tile(special, [views, 1, 1]), tf.add(patches, positions)], 1);
-}
-
-const gridOf = ({ patchSize }: VggtConfig, images: Tensor): PatchGrid => ({
-  h: images.shape[1]! / patchSize,
-  w: images.shape[2]! / patchSize,
-});
 
 /** (V, 1 + registers, C). The first view has tokens of its own: that alone makes it the world frame. */
 function specialTokens(parameters: ParameterScope, views: number): Tensor {
@@ -110,17 +74,10 @@ function specialTokens(parameters: ParameterScope, views: number): Tensor {
   return views === 1 ? slot(0) : tf.concat([slot(0), tf.tile(slot(1), [views - 1, 1, 1])], 0);
 }
 
-const alternatingBlock = ({ aggregator }: VggtConfig): VisionBlockConfig => ({
-  heads: aggregator.heads,
-  epsilon: ALTERNATING_EPSILON,
-  qkNormEpsilon: ALTERNATING_EPSILON,
-  mlp: 'gelu',
-});
-
 /** Rotary positions of a view: special tokens at (0, 0), patches from (1, 1). Views are not told apart. */
 export function viewRotary(config: VggtConfig, { h, w }: PatchGrid): RotaryTables {
   const positions = new Array<number>(2 * (1 + config.registers)).fill(0);
   for (let row = 0; row < h; row++)
     for (let column = 0; column < w; column++) positions.push(row + 1, column + 1);
-  return rotary2d(positions, config.width / config.aggregator.heads, ROTARY_BASE);
+  return rotary2d(positions, config.width / config.aggregator.heads, ROTARY);
 }

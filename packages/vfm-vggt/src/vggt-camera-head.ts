@@ -2,16 +2,8 @@
  * VGGT's camera head: a pose that a small transformer over the views' camera tokens refines four times.
  * Source: VGGT (arXiv:2503.11651), vggt/heads/camera_head.py.
  */
-import {
-  layerNorm,
-  linearLayer,
-  ops,
-  type ParameterScope,
-  type Tensor,
-  tf,
-  type VisionBlockConfig,
-  visionBlock,
-} from '@spatialsv/core';
+import { layerNorm, ops, type ParameterScope, type Tensor, tf, visionBlock } from '@spatialsv/core';
+import { cameraBlock } from './vggt-blocks.js';
 import type { VggtConfig } from './vggt-config.js';
 import { POSE_VALUES } from './vggt-names.js';
 
@@ -55,20 +47,20 @@ function poseChange(
 ): Tensor {
   const modulated = modulate(parameters, tokens, given);
   let sequence = tf.reshape(modulated, [1, ...tokens.shape]);
-  const block: VisionBlockConfig = { heads: config.camera.heads, epsilon: EPSILON, mlp: 'gelu' };
+  const block = cameraBlock(config);
   for (let i = 0; i < config.camera.depth; i++) {
     sequence = visionBlock(block, parameters.scope(`trunk.${i}`), sequence);
   }
   const result = tf.reshape(sequence, tokens.shape);
   const branch = parameters.scope('pose_branch');
   const normed = layerNorm(parameters.scope('trunk_norm'), result, EPSILON);
-  return linearLayer(branch.scope('fc2'), ops.gelu(linearLayer(branch.scope('fc1'), normed)));
+  return branch.linear('fc2', ops.gelu(branch.linear('fc1', normed)));
 }
 
 /** Tokens shifted, scaled and gated by what the pose says: gate ⊙ (LN(x) ⊙ (1 + scale) + shift) + x. */
 function modulate(parameters: ParameterScope, tokens: Tensor, pose: Tensor): Tensor {
-  const embedded = ops.silu(linearLayer(parameters.scope('embed_pose'), pose));
-  const modulation = linearLayer(parameters.scope('poseLN_modulation.1'), embedded);
+  const embedded = ops.silu(parameters.linear('embed_pose', pose));
+  const modulation = parameters.linear('poseLN_modulation.1', embedded);
   const [shift, scale, gate] = tf.split(modulation, 3, 1) as [Tensor, Tensor, Tensor];
   const channels = tokens.shape[1]!;
   const normed = ops.layerNorm(

@@ -1,10 +1,4 @@
-import {
-  type CompiledProgram,
-  type DeviceTensor,
-  type ProgramUse,
-  TensorPool,
-} from '@spatialsv/core';
-import type { PatchGrid } from './vggt-aggregator.js';
+import { Collected, type DeviceTensor, type PatchGrid, TensorScope } from '@spatialsv/core';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
 import type { DenseHead } from './vggt-names.js';
@@ -66,18 +60,18 @@ interface Aggregated {
 
 type Tensors = Record<string, DeviceTensor>;
 
-/** The last run of a program on a view set gives its memory back: the next program needs it. */
-const RELEASE = { release: true };
-
-/** Bytes of tensors that go from program to program, kept for the next view set: those of eight views. */
-const KEPT_TENSORS = 2 ** 29;
+/** One view set on its way through the network. */
+interface Run {
+  readonly size: ViewSize;
+  readonly grid: PatchGrid;
+  readonly tensors: TensorScope;
+}
 
 /** A VGGT checkpoint that is ready to run. It holds compiled programs: dispose it. */
 export class VggtModel {
   readonly weights: VggtWeights;
   readonly device: string;
   readonly #programs: VggtPrograms;
-  readonly #tensors = new TensorPool(KEPT_TENSORS);
 
   constructor(weights: VggtWeights, device = 'cpu') {
     this.weights = weights;
@@ -112,135 +106,96 @@ export class VggtModel {
   ): Promise<VggtPrediction> {
     const { features = true, signal } = options;
     const heads = options.heads ?? (this.config.pointHead ? ['depth', 'point'] : ['depth']);
-    signal?.throwIfAborted();
-    const tokens = await this.#aggregate(pixels, size, signal);
+    const tensors = new TensorScope(this.#programs.tensors, signal);
+    const run = { size, grid: this.#gridOf(size), tensors };
     try {
-      const pose = await this.#pose(tokens.camera);
-      const maps = await this.#maps(size, heads, tokens, signal);
+      const tokens = await this.#aggregate(run, pixels);
+      const pose = await this.#pose(run, tokens.camera);
+      const maps = await this.#maps(run, heads, tokens);
       return {
         ...size,
         ...maps,
         pose,
         ...decodeCameras(pose, size),
-        ...(features ? { features: await this.#features(size, tokens) } : {}),
+        ...(features ? { features: await this.#features(run, tokens) } : {}),
       };
     } finally {
-      this.#tensors.give(...tokens.joined.values(), tokens.camera);
+      tensors.dispose();
     }
   }
 
-  async dispose(): Promise<void> {
-    this.#tensors.dispose();
-    await this.#programs.dispose();
+  dispose(): Promise<void> {
+    return this.#programs.dispose();
   }
 
   /** (1, N, C) patch tokens by view. */
-  async #encode(
-    pixels: Float32Array,
-    size: ViewSize,
-    signal: AbortSignal | undefined,
-  ): Promise<Tensors> {
-    const use = this.#programs.encode(this.#gridOf(size));
+  async #encode(run: Run, pixels: Float32Array): Promise<Tensors> {
+    const program = this.#programs.encode(run.grid);
+    const { views } = run.size;
     const patches: Tensors = {};
-    try {
-      for (let view = 0; view < size.views; view++) {
-        signal?.throwIfAborted();
-        const inputs = { image: part(pixels, view, size.views), weights: {} };
-        const outputs = await this.#run(use, inputs, view === size.views - 1);
-        patches[view] = tensorOf(outputs, 'patches');
-      }
-      return patches;
-    } catch (error) {
-      this.#tensors.give(...Object.values(patches));
-      throw error;
+    for (let view = 0; view < views; view++) {
+      const inputs = { image: part(pixels, view, views) };
+      const outputs = await run.tensors.run<Tensors>(program, inputs, view === views - 1);
+      patches[view] = outputs['patches']!;
     }
+    return patches;
   }
 
-  /** @param release whether the program is done with all views and gives its memory back. */
-  #run(
-    use: ProgramUse,
-    inputs: Parameters<CompiledProgram['run']>[0],
-    release: boolean,
-  ): ReturnType<CompiledProgram['run']> {
-    const options = release ? RELEASE : {};
-    return use((program) => this.#tensors.run(program, inputs, options));
-  }
-
-  async #aggregate(
-    pixels: Float32Array,
-    size: ViewSize,
-    signal: AbortSignal | undefined,
-  ): Promise<Aggregated> {
+  async #aggregate(run: Run, pixels: Float32Array): Promise<Aggregated> {
     const joined = new Map<number, DeviceTensor>();
-    let state: { patches: Tensors } | Tensors = {
-      patches: await this.#encode(pixels, size, signal),
+    let state: Record<string, DeviceTensor | Tensors> = {
+      patches: await this.#encode(run, pixels),
     };
-    try {
-      for (const stretch of stretchesOf(this.config)) {
-        signal?.throwIfAborted();
-        const use = this.#programs.aggregate(size.views, this.#gridOf(size), stretch);
-        const outputs = await this.#run(use, { ...state, weights: {} }, true);
-        this.#tensors.give(...tensorsIn(state));
-        const { joined: ofStep, ...next } = outputs as unknown as Tensors;
-        joined.set(stretch.last, ofStep!);
-        state = next;
-      }
-      return { joined, camera: tensorOf(state, 'camera') };
-    } catch (error) {
-      this.#tensors.give(...joined.values(), ...tensorsIn(state));
-      throw error;
+    for (const stretch of stretchesOf(this.config)) {
+      const program = this.#programs.aggregate(run.size.views, run.grid, stretch);
+      const { joined: ofStep, ...next } = await run.tensors.run<Tensors>(program, state, true);
+      run.tensors.free(state);
+      joined.set(stretch.last, ofStep!);
+      state = next;
     }
+    return { joined, camera: state['camera'] as DeviceTensor };
   }
 
-  async #pose(camera: DeviceTensor): Promise<Float32Array> {
-    const use = this.#programs.camera(camera.shape[0]!);
-    const outputs = await this.#run(use, { camera, weights: {} }, true);
-    return this.#takeValues(tensorOf(outputs, 'pose'));
-  }
-
-  /** Values of their own; the tensor is given back. */
-  async #takeValues(tensor: DeviceTensor): Promise<Float32Array> {
-    const values = Float32Array.from(await tensor.read());
-    this.#tensors.give(tensor);
-    return values;
+  async #pose(run: Run, camera: DeviceTensor): Promise<Float32Array> {
+    const program = this.#programs.camera(run.size.views);
+    const { pose } = await run.tensors.run<Tensors>(program, { camera }, true);
+    return Float32Array.from(await pose!.read());
   }
 
   /** Maps of all views by the name that they have in a prediction. */
   async #maps(
-    size: ViewSize,
+    run: Run,
     heads: readonly DenseHead[],
     { joined }: Aggregated,
-    signal: AbortSignal | undefined,
   ): Promise<Record<string, Float32Array>> {
-    const steps = this.config.dense.taps.map((step) => joined.get(step)!.read());
+    const { views } = run.size;
+    const steps = this.config.dense.taps.map((tap) => joined.get(tap)!.read());
     const taps = (await Promise.all(steps)) as Float32Array[];
     const maps: Record<string, Float32Array> = {};
     for (const head of heads) {
-      const use = this.#programs.head(head, this.#gridOf(size));
-      for (let view = 0; view < size.views; view++) {
-        signal?.throwIfAborted();
-        const ofView = taps.map((tap) => part(tap, view, size.views));
-        const inputs = { taps: Object.fromEntries(ofView.entries()), weights: {} };
-        const isLast = view === size.views - 1;
-        const outputs = (await this.#run(use, inputs, isLast)) as unknown as Tensors;
-        for (const [output, tensor] of Object.entries(outputs)) {
-          const name = MAP_NAMES[head][output as 'value' | 'confidence'];
-          const values = await this.#takeValues(tensor);
-          maps[name] ??= new Float32Array(size.views * values.length);
-          maps[name].set(values, view * values.length);
-        }
+      const program = this.#programs.head(head, run.grid);
+      const collected = { value: new Collected(views), confidence: new Collected(views) };
+      for (let view = 0; view < views; view++) {
+        const ofView = taps.map((tap) => part(tap, view, views));
+        const inputs = { taps: Object.fromEntries(ofView.entries()) };
+        const outputs = await run.tensors.run<Tensors>(program, inputs, view === views - 1);
+        await collected.value.take(view, outputs['value']!);
+        await collected.confidence.take(view, outputs['confidence']!);
+        run.tensors.free(outputs);
       }
+      maps[MAP_NAMES[head].value] = collected.value.values();
+      maps[MAP_NAMES[head].confidence] = collected.confidence.values();
     }
     return maps;
   }
 
   async #features(
-    size: ViewSize,
+    { grid }: Run,
     { joined }: Aggregated,
   ): Promise<NonNullable<VggtPrediction['features']>> {
     const last = joined.get(this.config.aggregator.depth - 1)!;
     const data = Float32Array.from(await last.read());
-    return { data, ...this.#gridOf(size), channels: 2 * this.config.width };
+    return { data, ...grid, channels: 2 * this.config.width };
   }
 
   #gridOf({ height, width }: ViewSize): PatchGrid {
@@ -260,8 +215,3 @@ const part = (all: Float32Array, view: number, views: number): Float32Array => {
   const length = all.length / views;
   return all.subarray(view * length, (view + 1) * length);
 };
-
-const tensorOf = (outputs: unknown, name: string): DeviceTensor => (outputs as Tensors)[name]!;
-
-const tensorsIn = (state: { patches: Tensors } | Tensors): readonly DeviceTensor[] =>
-  Object.values('patches' in state ? (state.patches as Tensors) : state);

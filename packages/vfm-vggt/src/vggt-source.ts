@@ -1,11 +1,14 @@
 import {
   type GeometryLabelsV1,
   hashWeights,
+  invalidSettings,
   type LabellerV1,
   type LabelProvenanceV1,
+  licenceSchema,
   type OpenSourceOptions,
+  parseSourceSettings,
   readImage,
-  SpatialError,
+  requireWeights,
   type SupervisionRequestV1,
 } from '@spatialsv/core';
 import { z } from 'zod';
@@ -35,9 +38,7 @@ const settingsSchema = z.strictObject({
   resolution: z.int().positive().optional(),
   features: z.boolean().default(true),
   pointHead: z.boolean().default(false),
-  licence: z
-    .strictObject({ name: z.string().min(1), commercialUse: z.boolean() })
-    .default({ name: 'CC-BY-NC-4.0', commercialUse: false }),
+  licence: licenceSchema.default({ name: 'CC-BY-NC-4.0', commercialUse: false }),
 });
 
 type ParsedSettings = z.output<typeof settingsSchema>;
@@ -48,9 +49,13 @@ export async function openVggt({
   device,
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
-  const parsed = parseSettings(settings ?? {});
-  if (weights === undefined) throw withoutWeights();
-  const opened = await openVggtWeights(weights);
+  const parsed = parseSourceSettings(vggtSource.id, settingsSchema, settings);
+  const folder = requireWeights(
+    vggtSource.id,
+    weights,
+    'model.safetensors and config.json of VGGT-1B',
+  );
+  const opened = await openVggtWeights(folder);
   const { config } = opened;
   requireFitting(parsed, config);
   const options = { ...parsed, resolution: parsed.resolution ?? config.imageSize };
@@ -64,33 +69,12 @@ export async function openVggt({
   };
 }
 
-function parseSettings(settings: unknown): ParsedSettings {
-  const parsed = settingsSchema.safeParse(settings);
-  if (parsed.success) return parsed.data;
-  throw invalidSettings(z.prettifyError(parsed.error));
-}
-
-const invalidSettings = (problem: string): SpatialError =>
-  new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: `settings of the source vggt: ${problem}`,
-    hint: 'It takes mode (crop or pad), resolution, features, pointHead and licence: { name, commercialUse }.',
-  });
-
-const withoutWeights = (): SpatialError =>
-  new SpatialError({
-    code: 'USAGE',
-    message: 'the source vggt needs weights, found none',
-    hint: 'Name the folder that holds model.safetensors and config.json of VGGT-1B.',
-  });
+const misfit = (problem: string) => invalidSettings(vggtSource.id, settingsSchema, problem);
 
 function requireFitting({ resolution, pointHead }: ParsedSettings, config: VggtConfig): void {
   if (resolution !== undefined && resolution % config.patchSize !== 0)
-    throw invalidSettings(
-      `resolution: expected a multiple of ${config.patchSize}, found ${resolution}`,
-    );
-  if (pointHead && !config.pointHead)
-    throw invalidSettings('pointHead: the weights have no point head');
+    throw misfit(`resolution: expected a multiple of ${config.patchSize}, found ${resolution}`);
+  if (pointHead && !config.pointHead) throw misfit('pointHead: the weights have no point head');
 }
 
 /** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */

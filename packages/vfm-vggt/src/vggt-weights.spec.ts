@@ -63,21 +63,21 @@ describe('openVggtWeights', () => {
         tensors.set(`${NAME}es`, tensors.get(NAME)!);
         tensors.delete(NAME);
       });
-      const error = failure('WEIGHT_MISSING', `"${NAME}"`, `"${NAME}es"`);
+      const error = failure('WEIGHT_MISSING', `${NAME}, found none`, `is ${NAME}es.`);
       await expect(openVggtWeights(folder)).rejects.toThrow(error);
     }));
 
   it('names a tensor of another shape, with both shapes', () =>
     withTiny(async (folder) => {
       await change(folder, (tensors) => tensors.set(NAME, values(33)));
-      const error = failure('SHAPE_MISMATCH', `"${NAME}": expected (32), found (33)`);
+      const error = failure('SHAPE_MISMATCH', `${NAME}: expected (32) by config.json, found (33)`);
       await expect(openVggtWeights(folder)).rejects.toThrow(error);
     }));
 
   it('names a tensor that VGGT does not have', () =>
     withTiny(async (folder) => {
       await change(folder, (tensors) => tensors.set('depth_head.scratch.sky.weight', values(2)));
-      const error = failure('WEIGHT_UNEXPECTED', '"depth_head.scratch.sky.weight"');
+      const error = failure('WEIGHT_UNEXPECTED', 'the tensor depth_head.scratch.sky.weight');
       await expect(openVggtWeights(folder)).rejects.toThrow(error);
     }));
 

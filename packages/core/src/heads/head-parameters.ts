@@ -1,71 +1,26 @@
 import { SpatialError } from '../errors.js';
+import { layerShapes, normShapes, type Shapes, shapesBelow } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import type { ParameterValues } from '../spec.js';
+import { dptShapes } from './dpt-shapes.js';
 import { type GeometryTask, type HeadsConfig, TASK_CHANNELS } from './heads-config.js';
 
-type Shapes = Record<string, readonly number[]>;
-
-/** Names and shapes (linear [out, in], convolution [out, in, kh, kw], transposed [in, out, k, k]) of one linear layer. */
-function linearShapes(name: string, inputs: number, outputs: number): Shapes {
-  return { [`${name}.weight`]: [outputs, inputs], [`${name}.bias`]: [outputs] };
-}
-
-function convolutionShapes(name: string, inputs: number, outputs: number, kernel: number): Shapes {
-  return { [`${name}.weight`]: [outputs, inputs, kernel, kernel], [`${name}.bias`]: [outputs] };
-}
-
-function transposedShapes(name: string, width: number, kernel: number): Shapes {
-  return { [`${name}.weight`]: [width, width, kernel, kernel], [`${name}.bias`]: [width] };
-}
-
-function fusionShapes(name: string, features: number, units: readonly number[]): Shapes {
-  const shapes = convolutionShapes(`${name}.out_conv`, features, features, 1);
-  for (const unit of units) {
-    for (const conv of ['conv1', 'conv2']) {
-      Object.assign(
-        shapes,
-        convolutionShapes(`${name}.resConfUnit${unit}.${conv}`, features, features, 3),
-      );
-    }
-  }
-  return shapes;
-}
-
-/** Parameters of one DPT head, named as VGGT names them. */
-function dptShapes(config: HeadsConfig, task: GeometryTask): Shapes {
-  const { stageChannels, features, hiddenChannels } = config;
-  const [first, second, , fourth] = stageChannels;
-  const name = `spatial.${task}`;
-  const shapes: Shapes = {};
-  stageChannels.forEach((width, stage) => {
-    Object.assign(
-      shapes,
-      convolutionShapes(`${name}.projects.${stage}`, config.projectorChannels, width, 1),
-    );
-    shapes[`${name}.scratch.layer${stage + 1}_rn.weight`] = [features, width, 3, 3];
+const taskShapes = (config: HeadsConfig, task: GeometryTask): Shapes =>
+  dptShapes({
+    inputs: config.projectorChannels,
+    stages: config.stageChannels,
+    features: config.features,
+    hidden: config.hiddenChannels,
+    outputs: TASK_CHANNELS[task],
   });
-  return Object.assign(
-    shapes,
-    transposedShapes(`${name}.resize_layers.0`, first, 4),
-    transposedShapes(`${name}.resize_layers.1`, second, 2),
-    convolutionShapes(`${name}.resize_layers.3`, fourth, fourth, 3),
-    ...[1, 2, 3].map((k) => fusionShapes(`${name}.scratch.refinenet${k}`, features, [1, 2])),
-    fusionShapes(`${name}.scratch.refinenet4`, features, [2]),
-    convolutionShapes(`${name}.scratch.output_conv1`, features, features / 2, 3),
-    convolutionShapes(`${name}.scratch.output_conv2.0`, features / 2, hiddenChannels, 3),
-    convolutionShapes(`${name}.scratch.output_conv2.2`, hiddenChannels, TASK_CHANNELS[task], 1),
-  );
-}
 
 function projectorShapes(config: HeadsConfig, index: number, inputs: number): Shapes {
   const name = `spatial.projectors.${index}`;
   const width = config.projectorChannels;
   return {
-    ...(config.projectorNorm
-      ? { [`${name}.norm.weight`]: [inputs], [`${name}.norm.bias`]: [inputs] }
-      : {}),
-    ...linearShapes(`${name}.fc1`, inputs, width),
-    ...linearShapes(`${name}.fc2`, width, width),
+    ...(config.projectorNorm ? normShapes(`${name}.norm`, inputs, { kind: 'layer' }) : {}),
+    ...layerShapes(`${name}.fc1`, [width, inputs]),
+    ...layerShapes(`${name}.fc2`, [width, width]),
   };
 }
 
@@ -83,7 +38,7 @@ export function headParameterShapes(
   return Object.assign(
     {},
     ...widths.map((inputs, index) => projectorShapes(config, index, inputs)),
-    ...config.tasks.map((task) => dptShapes(config, task)),
+    ...config.tasks.map((task) => shapesBelow(`spatial.${task}`, taskShapes(config, task))),
   );
 }
 
@@ -105,8 +60,8 @@ export function distillationParameterShapes(
   featureChannels: number,
 ): Readonly<Record<string, readonly number[]>> {
   return {
-    ...linearShapes('spatial.distill.fc1', hiddenSize, 2 * hiddenSize),
-    ...linearShapes('spatial.distill.fc2', 2 * hiddenSize, featureChannels),
+    ...layerShapes('spatial.distill.fc1', [2 * hiddenSize, hiddenSize]),
+    ...layerShapes('spatial.distill.fc2', [featureChannels, 2 * hiddenSize]),
   };
 }
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type Tensor, tf } from '@spatialsv/engine';
 import { distillationLoss } from '../losses/distillation-loss.js';
-import { expectAllclose, type Golden, readGolden } from '../testing/index.js';
+import { expectAllclose, filled, type Golden, readGolden } from '../testing/index.js';
 import { headParameterShapes } from './head-parameters.js';
 import { parseHeadsConfig } from './heads-config.js';
 import { predictGeometry, projectForDistillation } from './predict-geometry.js';
@@ -129,27 +129,5 @@ function gradientsOf(
 }
 
 /** The tensor that reference/heads/fill.py makes of a name. */
-function fill(name: string, shape: readonly number[]): Tensor {
-  const size = shape.reduce((product, n) => product * n, 1);
-  const isWeight = name.endsWith('weight');
-  const gain = shape.length >= 2 && isWeight ? Math.sqrt(3 / (size / shape[0]!)) : undefined;
-  let start = 2166136261;
-  for (const byte of new TextEncoder().encode(name)) start = Math.imul(start ^ byte, 16777619);
-  const data = Float32Array.from({ length: size }, (_, i) => {
-    const u = mix(start + Math.imul(i, 0x9e3779b9)) / 2 ** 31 - 1;
-    if (shape.length === 1 && isWeight) return 1 + 0.1 * u;
-    if (name.endsWith('bias')) return 0.1 * u;
-    return gain === undefined ? 0.5 * u : u * gain;
-  });
-  return tf.tensor(data, [...shape]);
-}
-
-function mix(value: number): number {
-  let x = value;
-  x ^= x >>> 16;
-  x = Math.imul(x, 0x7feb352d);
-  x ^= x >>> 15;
-  x = Math.imul(x, 0x846ca68b);
-  x ^= x >>> 16;
-  return x >>> 0;
-}
+const fill = (name: string, shape: readonly number[]): Tensor =>
+  tf.tensor(filled(name, shape), [...shape]);

@@ -8,6 +8,7 @@ export {
   dptOutput,
   dptPyramid,
 } from './dpt-head.js';
+export { type DptSizes, dptFusionShapes, dptOutputShapes, dptShapes } from './dpt-shapes.js';
 export {
   distillationParameterShapes,
   headParameterShapes,

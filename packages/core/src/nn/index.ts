@@ -7,18 +7,51 @@ export {
   type RopeConfig,
   type RopeScaling,
 } from './decoder-config.js';
-export { LOW_RANK_NAMES, type ParameterScope, parameterScope } from './parameter-scope.js';
+export {
+  LOW_RANK_NAMES,
+  type ParameterScope,
+  parameterScope,
+  type WeightRows,
+} from './parameter-scope.js';
 export { inverseFrequencies, type RotaryTables, rotaryTables } from './rope.js';
 export {
   groupsOfViews,
   jointVisionBlock,
-  layerNorm,
-  linearLayer,
-  type PositionResampling,
-  patchEmbedding,
-  resamplePositionEmbedding,
-  rotary2d,
-  type VisionBlockConfig,
+  type Segment,
+  type VisionBlockOptions,
   viewsOfGroups,
   visionBlock,
+} from './vision-block.js';
+export {
+  type Activation,
+  DINO_NAMES,
+  dinoBlock,
+  layerShapes,
+  type NormConfig,
+  normShapes,
+  type Shape,
+  type Shapes,
+  shapesBelow,
+  type TableName,
+  towerShapes,
+  type VisionBlockConfig,
+  type VisionBlockNames,
+  type VisionRotaryConfig,
+  type VisionTowerConfig,
+  type VisionTowerNames,
+  visionBlockShapes,
+} from './vision-config.js';
+export { activate, layerNorm, normalise } from './vision-layers.js';
+export { embedPatches, patchEmbedding } from './vision-patches.js';
+export {
+  type PatchGrid,
+  type PositionResampling,
+  resamplePositionEmbedding,
+  rotary2d,
+} from './vision-positions.js';
+export {
+  type VisionInput,
+  type VisionOutput,
+  type VisionRequest,
+  visionTower,
 } from './vision-transformer.js';

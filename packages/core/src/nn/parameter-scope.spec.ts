@@ -76,6 +76,13 @@ describe('parameterScope', () => {
         expectAllclose(values(gradient), values(others![i]!), { rtol: 1e-5, atol: 1e-4 });
     });
 
+    it('gives the rows of a layer that holds several, update included', () => {
+      const scope = parameterScope({ 'q.weight': weight, 'q.bias': bias, ...update });
+      const whole = scope.linear('q', x);
+      const parts = [0, 1].map((first) => scope.linear('q', x, { first, count: 2 * first + 1 }));
+      expectAllclose(values(tf.concat(parts, -1)), values(whole), { atol: 1e-5 });
+    });
+
     it.each(Object.keys(update))('misses %s of an update', (name) => {
       const rest = Object.entries(update).filter(([key]) => key !== name);
       const scope = parameterScope({ 'q.weight': weight, ...Object.fromEntries(rest) });

@@ -21,10 +21,17 @@ export interface ParameterScope {
    * The linear layer `name`: y = x · Wᵀ + b, with `name.weight` (out, in) and, where it is there, `name.bias` (out). A
    * low-rank update (arXiv:2106.09685) is added where the parameters hold one: scale · (x · Aᵀ) · Bᵀ, with
    * `name.lora_A.weight` (r, in), `name.lora_B.weight` (out, r) and `name.lora_scale` (scalar).
-   * @param x (…, in). @returns (…, out).
+   * @param x (…, in). @param rows of the weight, for layers that hold several side by side; all where absent.
+   * @returns (…, out).
    * @throws SpatialError WEIGHT_MISSING, also for a part of a low-rank update.
    */
-  linear(name: string, x: Tensor): Tensor;
+  linear(name: string, x: Tensor, rows?: WeightRows): Tensor;
+}
+
+/** `count` rows of a weight, from `first` on. */
+export interface WeightRows {
+  readonly first: number;
+  readonly count: number;
 }
 
 /**
@@ -43,23 +50,31 @@ export function parameterScope(parameters: Parameters, path = ''): ParameterScop
       if (shape !== undefined) requireShape(full(name), tensor.shape, shape);
       return tensor;
     },
-    linear: (name, x) => linearLayer(parameterScope(parameters, full(name)), x),
+    linear: (name, x, rows) => linearLayer(parameterScope(parameters, full(name)), x, rows),
   };
 }
 
-function linearLayer(layer: ParameterScope, x: Tensor): Tensor {
-  const bias = layer.has('bias') ? layer.get('bias') : undefined;
-  const y = ops.linear(x, layer.get('weight'), bias);
-  return LOW_RANK_NAMES.some((name) => layer.has(name)) ? tf.add(y, lowRankUpdate(layer, x)) : y;
+function linearLayer(layer: ParameterScope, x: Tensor, rows?: WeightRows): Tensor {
+  const part = (name: string) => rowsOf(layer.get(name), rows);
+  const y = ops.linear(x, part('weight'), layer.has('bias') ? part('bias') : undefined);
+  return LOW_RANK_NAMES.some((name) => layer.has(name))
+    ? tf.add(y, lowRankUpdate(layer, x, rows))
+    : y;
 }
 
-function lowRankUpdate(layer: ParameterScope, x: Tensor): Tensor {
+function lowRankUpdate(layer: ParameterScope, x: Tensor, rows?: WeightRows): Tensor {
   const [down, up, scale] = LOW_RANK_NAMES.map((name) => layer.get(name)) as [
     Tensor,
     Tensor,
     Tensor,
   ];
-  return tf.mul(ops.linear(ops.linear(x, down), up), scale);
+  return tf.mul(ops.linear(ops.linear(x, down), rowsOf(up, rows)), scale);
+}
+
+function rowsOf(tensor: Tensor, rows: WeightRows | undefined): Tensor {
+  if (rows === undefined) return tensor;
+  const [, ...rest] = tensor.shape;
+  return tf.slice(tensor, [rows.first, ...rest.map(() => 0)], [rows.count, ...rest]);
 }
 
 /** @throws SpatialError WEIGHT_MISSING naming the nearest parameter. */

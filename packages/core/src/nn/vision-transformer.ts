@@ -1,248 +1,234 @@
 /**
- * Vision transformer (arXiv:2010.11929) in the form of DINOv2 (arXiv:2304.07193), with the additions that geometry models
- * make to it: q/k normalisation, and rotary positions in two dimensions. Tensor names are those of published checkpoints.
+ * Vision transformer (arXiv:2010.11929) in all the forms that supported models give it; a configuration and the names of
+ * its tensors say which: DINOv2 (arXiv:2304.07193) as geometry models use it, CLIP (arXiv:2103.00020), SigLIP
+ * (arXiv:2303.15343), InternViT (arXiv:2312.14238), RICE-ViT (arXiv:2507.20025), Qwen2.5-VL (arXiv:2502.13923).
  */
-import { ops, type Tensor, tf } from '@spatialsv/engine';
+import { type Tensor, tf } from '@spatialsv/engine';
+import { SpatialError } from '../errors.js';
 import type { ParameterScope } from './parameter-scope.js';
 import type { RotaryTables } from './rope.js';
+import { visionBlock } from './vision-block.js';
+import type { VisionTowerConfig, VisionTowerNames } from './vision-config.js';
+import { normalise } from './vision-layers.js';
+import { inverseOrder, type PatchLayout, patchLayout } from './vision-layout.js';
+import { embedPatches, patchEmbedding } from './vision-patches.js';
+import { type PatchGrid, resamplePositionEmbedding, rotary2d } from './vision-positions.js';
 
-export interface VisionBlockConfig {
-  readonly heads: number;
-  /** ε of the two layer norms. */
-  readonly epsilon: number;
-  /** ε of the norms of queries and keys over a head's channels, for blocks that have them. */
-  readonly qkNormEpsilon?: number;
-  readonly mlp: 'gelu' | 'swiglu';
+/** Pictures of one size: whole, or cut into patches, cell by cell as the configuration says. */
+export type VisionInput =
+  /** (S, H, W, channels), H and W multiples of the patch. */
+  | { readonly images: Tensor }
+  /** (S, P, channels · frames · p²), the values of a patch in the order of the weight's. */
+  | { readonly patches: Tensor; readonly grid: PatchGrid };
+
+export interface VisionRequest {
+  /** States to give: 0 is what enters the first block, K the state after K blocks. None where absent. */
+  readonly states?: readonly number[];
+  /** Blocks to run; all of the checkpoint where absent. */
+  readonly blocks?: number;
+}
+
+export interface VisionOutput {
+  /** (S, special + P, C) after the last block that ran, special tokens first, patches as they stand inside the tower. */
+  readonly tokens: Tensor;
+  /** (S, P, C) after the last block that ran and the norm behind it, in the order in which patches were given. */
+  readonly features: () => Tensor;
+  /** (S, P, C) by number, patches row by row, without the norm behind the last block. */
+  readonly states: Readonly<Record<number, Tensor>>;
 }
 
 /**
- * One pre-norm block: x += γ₁ ⊙ attention(LN x), x += γ₂ ⊙ MLP(LN x). Blocks without `ls1.gamma` have γ = 1.
- * @param parameters scope that holds `norm1.weight`.
- * @param x (B, T, C): attention is within each of the B sequences.
- * @param rotary tables of {@link rotary2d} for the T tokens, for blocks with rotary positions.
- * @returns (B, T, C).
- * @throws SpatialError WEIGHT_MISSING naming the parameter.
+ * Runs a tower over S pictures of one size.
+ * @param parameters scope of the tower, for example `visual`.
+ * @throws SpatialError WEIGHT_MISSING naming the parameter; SHAPE_MISMATCH when patches and grid disagree;
+ *   TAP_UNKNOWN for a state that is not reached; CONFIG_INVALID for windows together with special tokens.
  */
-export function visionBlock(
-  config: VisionBlockConfig,
+export function visionTower(
+  config: VisionTowerConfig,
+  names: VisionTowerNames,
   parameters: ParameterScope,
-  x: Tensor,
-  rotary?: RotaryTables,
-): Tensor {
-  const { queries, keys, values } = headsOf(config, parameters, x, rotary);
-  const [heads, batch, tokens, headDim] = queries.shape as [number, number, number, number];
-  const apart = (part: Tensor) => tf.reshape(part, [heads * batch, tokens, headDim]);
-  const options = { scale: headDim ** -0.5 };
-  const mixed = ops.attention(apart(queries), apart(keys), apart(values), options);
-  return afterAttention(config, parameters, x, tf.reshape(mixed, queries.shape));
-}
-
-/**
- * The same block, with attention over the tokens of all sequences at once. What works token by token does so group by
- * group, so that what it reads and writes stays in the processor's cache.
- * @param groups (Bᵢ, T, C): together Σ Bᵢ·T tokens, in this order. @param rotary tables for the T tokens of one sequence.
- * @returns as `groups`.
- */
-export function jointVisionBlock(
-  config: VisionBlockConfig,
-  parameters: ParameterScope,
-  groups: readonly Tensor[],
-  rotary?: RotaryTables,
-): readonly Tensor[] {
-  const parts = groups.map((x) => headsOf(config, parameters, x, rotary));
-  const shapes = parts.map(({ queries }) => queries.shape as [number, number, number, number]);
-  const [heads, , , headDim] = shapes[0]!;
-  const lengths = shapes.map(([, batch, tokens]) => batch * tokens);
-  const together = (name: keyof HeadParts) =>
-    joined(
-      parts.map((part, i) => tf.reshape(part[name], [heads, lengths[i]!, headDim])),
-      1,
-    );
-  const options = { scale: headDim ** -0.5 };
-  const mixed = ops.attention(together('queries'), together('keys'), together('values'), options);
-  const ofGroups = groups.length === 1 ? [mixed] : (tf.split(mixed, lengths, 1) as Tensor[]);
-  return groups.map((x, i) =>
-    afterAttention(config, parameters, x, tf.reshape(ofGroups[i]!, shapes[i]!)),
-  );
-}
-
-const joined = (parts: readonly Tensor[], axis: number): Tensor =>
-  parts.length === 1 ? parts[0]! : tf.concat([...parts], axis);
-
-/** Tokens with which a group fills the kernels and what it reads and writes still stays in the cache. */
-const GROUP_TOKENS = 1280;
-/** More groups make larger graphs, which take longer to compile. */
-const MOST_GROUPS = 8;
-
-/** Cuts views (V, T, C) into groups for {@link visionBlock} and {@link jointVisionBlock}. @returns (Bᵢ, T, C) in order. */
-export function groupsOfViews(views: Tensor): readonly Tensor[] {
-  const [count, tokens] = views.shape as [number, number, number];
-  const perGroup = Math.max(1, Math.ceil(count / MOST_GROUPS), Math.floor(GROUP_TOKENS / tokens));
-  if (perGroup >= count) return [views];
-  const whole = Math.floor(count / perGroup);
-  const sizes = [...Array<number>(whole).fill(perGroup), count - whole * perGroup];
-  return tf.split(
-    views,
-    sizes.filter((size) => size > 0),
-    0,
-  ) as Tensor[];
-}
-
-/** (V, T, C) of groups. */
-export const viewsOfGroups = (groups: readonly Tensor[]): Tensor => joined(groups, 0);
-
-/** @param layer scope of `weight` and `bias` (C). @param x (…, C). */
-export const layerNorm = (layer: ParameterScope, x: Tensor, epsilon: number): Tensor =>
-  ops.layerNorm(x, layer.get('weight'), layer.get('bias'), epsilon);
-
-/** y = x·Wᵀ + b. @param layer scope of `weight` (out, in) and `bias` (out). @param x (…, in). */
-export const linearLayer = (layer: ParameterScope, x: Tensor): Tensor =>
-  ops.linear(x, layer.get('weight'), layer.get('bias'));
-
-const layerScale = (parameters: ParameterScope, name: string, x: Tensor): Tensor =>
-  parameters.has(`${name}.gamma`) ? tf.mul(x, parameters.get(`${name}.gamma`)) : x;
-
-/** (heads, B, T, C / heads) each. */
-interface HeadParts {
-  readonly queries: Tensor;
-  readonly keys: Tensor;
-  readonly values: Tensor;
-}
-
-/** Queries and keys, normalised and turned where the block does so, and values. */
-function headsOf(
-  { heads, epsilon, qkNormEpsilon }: VisionBlockConfig,
-  parameters: ParameterScope,
-  x: Tensor,
-  rotary: RotaryTables | undefined,
-): HeadParts {
-  const [batch, tokens, channels] = x.shape as [number, number, number];
-  const attention = parameters.scope('attn');
-  const normed = layerNorm(parameters.scope('norm1'), x, epsilon);
-  // Queries, keys and values are separate products of the rows of one weight: nothing has to be taken apart afterwards.
-  const part = (index: number) => {
-    const rows = linearRows(attention.scope('qkv'), normed, index * channels, channels);
-    const apart = tf.reshape(rows, [batch, tokens, heads, channels / heads]);
-    return tf.transpose(apart, [2, 0, 1, 3]);
+  input: VisionInput,
+  { states = [], blocks = config.depth }: VisionRequest = {},
+): VisionOutput {
+  const tower = { config, names, parameters };
+  checkTower(config, input, { states, blocks });
+  const grid = gridOf(config, input);
+  const layout = patchLayout(cellsOf(config, input), grid);
+  const rotary = towerRotary(tower, grid, layout);
+  const kept: Record<number, Tensor> = {};
+  const keep = (number: number, state: Tensor) => {
+    if (states.includes(number)) kept[number] = inRows(layout, patchesOf(config, state));
   };
-  const prepared = (index: number, name: string) => {
-    const plain = part(index);
-    const scaled =
-      qkNormEpsilon === undefined ? plain : layerNorm(attention.scope(name), plain, qkNormEpsilon);
-    return rotary === undefined ? scaled : rotate(scaled, rotary);
+  let tokens = firstTokens(tower, input, grid, layout);
+  keep(0, tokens);
+  const segments = layout.windows && repeated(layout.windows, tokens.shape[0]!);
+  for (let block = 0; block < blocks; block++) {
+    const isWhole = config.windows?.wholeBlocks.includes(block) ?? true;
+    const options = { names: names.block, rotary, segments: isWhole ? undefined : segments };
+    tokens = visionBlock(config, parameters.scope(`${names.blocks}.${block}`), tokens, options);
+    keep(block + 1, tokens);
+  }
+  const last = tokens;
+  return { tokens, states: kept, features: () => asGiven(layout, normedPatches(tower, last)) };
+}
+
+interface Tower {
+  readonly config: VisionTowerConfig;
+  readonly names: VisionTowerNames;
+  readonly parameters: ParameterScope;
+}
+
+/** Class token and registers: tokens before the patches. */
+const specialTokens = ({ classToken, registers = 0 }: VisionTowerConfig): number =>
+  (classToken ? 1 : 0) + registers;
+
+function gridOf({ patch }: VisionTowerConfig, input: VisionInput): PatchGrid {
+  if ('grid' in input) return input.grid;
+  const [, height, width] = input.images.shape as [number, number, number, number];
+  return { h: height / patch.size, w: width / patch.size };
+}
+
+/** Patches of whole pictures come row by row. */
+const cellsOf = (config: VisionTowerConfig, input: VisionInput): VisionTowerConfig =>
+  'images' in input ? { ...config, cellSide: 1 } : config;
+
+const repeated = <T>(list: readonly T[], times: number): readonly T[] =>
+  Array<readonly T[]>(times).fill(list).flat();
+
+// ---------------------------------------------------------------------------------------------- tokens
+
+/** (S, special + P, C): patches with their learnt positions behind the special tokens, normed where the tower does so. */
+function firstTokens(
+  tower: Tower,
+  input: VisionInput,
+  grid: PatchGrid,
+  layout: PatchLayout,
+): Tensor {
+  const { config, names, parameters } = tower;
+  const layer = parameters.scope(names.patch);
+  const patches =
+    'images' in input
+      ? patchEmbedding(layer, input.images)
+      : embedPatches(layer, ordered(input.patches, layout.given));
+  const special = specialRows(tower).map((rows) => tf.tile(rows, [patches.shape[0]!, 1, 1]));
+  const positioned = withPositions(tower, patches, grid, layout);
+  const tokens = special.length === 0 ? positioned : tf.concat([...special, positioned], 1);
+  const { preNorm } = config;
+  return preNorm ? normalise(preNorm, parameters.scope(names.preNorm), tokens) : tokens;
+}
+
+function withPositions(
+  { config, names, parameters }: Tower,
+  patches: Tensor,
+  grid: PatchGrid,
+  layout: PatchLayout,
+): Tensor {
+  if (!config.positions) return patches;
+  const table = parameters.get(names.positions.name);
+  const rows = resamplePositionEmbedding(table, grid, config.positions.resampling); // (P, C)
+  return tf.add(patches, ordered(tf.expandDims(rows, 0), layout.rowMajor));
+}
+
+/** (1, n, C) each: the class token, with its learnt position, then the registers. */
+function specialRows({ config, names, parameters }: Tower): readonly Tensor[] {
+  const { classToken, registers, positions, width } = config;
+  const rows = (name: string) => tf.reshape(parameters.get(name), [1, -1, width]);
+  const ofClass = () => {
+    const token = rows(names.classToken.name);
+    if (!positions) return token;
+    return tf.add(token, tf.slice(rows(names.positions.name), [0, 0, 0], [1, 1, width]));
   };
-  return { queries: prepared(0, 'q_norm'), keys: prepared(1, 'k_norm'), values: part(2) };
+  return [...(classToken ? [ofClass()] : []), ...(registers ? [rows(names.registers.name)] : [])];
 }
 
-/** The rest of the block. @param mixed (heads, B, T, C / heads). */
-function afterAttention(
-  config: VisionBlockConfig,
-  parameters: ParameterScope,
-  x: Tensor,
-  mixed: Tensor,
-): Tensor {
-  const merged = tf.reshape(tf.transpose(mixed, [1, 2, 0, 3]), x.shape);
-  const projected = linearLayer(parameters.scope('attn.proj'), merged);
-  const attended = tf.add(x, layerScale(parameters, 'ls1', projected));
-  const normed = layerNorm(parameters.scope('norm2'), attended, config.epsilon);
-  const expanded = mlp(config, parameters.scope('mlp'), normed);
-  return tf.add(attended, layerScale(parameters, 'ls2', expanded));
-}
+// ---------------------------------------------------------------------------------------------- rotary positions
 
-/** The product with `count` rows of the weight, from `first` on. */
-function linearRows(layer: ParameterScope, x: Tensor, first: number, count: number): Tensor {
-  const weight = layer.get('weight');
-  const rows = tf.slice(weight, [first, 0], [count, weight.shape[1]!]);
-  return ops.linear(x, rows, tf.slice(layer.get('bias'), [first], [count]));
-}
-
-function mlp({ mlp: kind }: VisionBlockConfig, layers: ParameterScope, x: Tensor): Tensor {
-  if (kind === 'gelu') {
-    return linearLayer(layers.scope('fc2'), ops.gelu(linearLayer(layers.scope('fc1'), x)));
+/** Tables of all tokens, special ones first; absent in towers without rotary positions. */
+function towerRotary(
+  { config, names, parameters }: Tower,
+  { h, w }: PatchGrid,
+  { rowMajor }: PatchLayout,
+): RotaryTables | undefined {
+  const { rotary, classToken, width, heads } = config;
+  if (!rotary) return undefined;
+  const hasAngles = classToken?.angles ?? false;
+  const positions = new Array<number>(2 * (specialTokens(config) - (hasAngles ? 1 : 0))).fill(0);
+  for (let place = 0; place < h * w; place++) {
+    const patch = rowMajor?.[place] ?? place;
+    positions.push(Math.floor(patch / w), patch % w);
   }
-  const [gate, value] = tf.split(linearLayer(layers.scope('w12'), x), 2, -1) as [Tensor, Tensor];
-  return linearLayer(layers.scope('w3'), tf.mul(ops.silu(gate), value));
+  const tables = rotary2d(positions, width / heads, rotary);
+  if (!hasAngles) return tables;
+  const columns = tables.cos.shape[1]!;
+  const angles = tf.reshape(parameters.get(names.classAngles.name), [-1, columns]);
+  return {
+    cos: tf.concat([tf.cos(angles), tables.cos], 0),
+    sin: tf.concat([tf.sin(angles), tables.sin], 0),
+  };
 }
 
-// ---------------------------------------------------------------------------------------------- positions
+// ---------------------------------------------------------------------------------------------- orders
 
-/**
- * Rotary tables in two dimensions: the first half of a head's channels turns by the row, the second by the column, each
- * with the frequencies base^(−2k/(D/2)), k = 0 … D/4−1.
- * @param positions (row, column) of T tokens, 2·T entries. @param headDim D, a multiple of 4.
- * @returns tables of 2·T rows and D/4 columns: row 2t turns the first half of token t, row 2t + 1 the second.
- * Source: VGGT (arXiv:2503.11651), vggt/layers/rope.py.
- */
-export function rotary2d(
-  positions: ArrayLike<number>,
-  headDim: number,
-  base: number,
-): RotaryTables {
-  const quarter = headDim / 4;
-  const rows = positions.length;
-  const cos = new Float32Array(rows * quarter);
-  const sin = new Float32Array(rows * quarter);
-  for (let row = 0; row < rows; row++) {
-    for (let k = 0; k < quarter; k++) {
-      const angle = positions[row]! * base ** (-k / quarter);
-      cos[row * quarter + k] = Math.cos(angle);
-      sin[row * quarter + k] = Math.sin(angle);
-    }
+/** @param x (S, P, …). @param order number of the row for each place; as it is where absent. */
+function ordered(x: Tensor, order: Int32Array | undefined): Tensor {
+  if (order === undefined) return x;
+  return tf.gather(x, tf.tensor1d(order, 'int32'), 1);
+}
+
+const inverse = (order: Int32Array | undefined) => order && inverseOrder(order);
+
+const asGiven = ({ given }: PatchLayout, x: Tensor): Tensor => ordered(x, inverse(given));
+
+const inRows = ({ rowMajor }: PatchLayout, x: Tensor): Tensor => ordered(x, inverse(rowMajor));
+
+function patchesOf(config: VisionTowerConfig, tokens: Tensor): Tensor {
+  const special = specialTokens(config);
+  if (special === 0) return tokens;
+  const [views, , width] = tokens.shape as [number, number, number];
+  return tf.slice(tokens, [0, special, 0], [views, -1, width]);
+}
+
+function normedPatches({ config, names, parameters }: Tower, tokens: Tensor): Tensor {
+  const patches = patchesOf(config, tokens);
+  const { postNorm } = config;
+  return postNorm ? normalise(postNorm, parameters.scope(names.postNorm), patches) : patches;
+}
+
+// ---------------------------------------------------------------------------------------------- checks
+
+function checkTower(
+  config: VisionTowerConfig,
+  input: VisionInput,
+  { states, blocks }: Required<VisionRequest>,
+): void {
+  const unknown = states.find((state) => !Number.isInteger(state) || state < 0 || state > blocks);
+  if (unknown !== undefined) {
+    throw new SpatialError({
+      code: 'TAP_UNKNOWN',
+      message: `vision state ${unknown}: expected an integer from 0 (patch embedding) to ${blocks} (after the last block)`,
+      hint: `This tower has ${config.depth} blocks; choose states among 0 … ${blocks}.`,
+    });
   }
-  return { cos: tf.tensor2d(cos, [rows, quarter]), sin: tf.tensor2d(sin, [rows, quarter]) };
+  if (config.windows && specialTokens(config) > 0) {
+    throw new SpatialError({
+      code: 'CONFIG_INVALID',
+      message: 'vision tower: expected windows or special tokens, found both',
+      hint: 'A class token or register belongs to no window: leave one of the two out of the configuration.',
+    });
+  }
+  if ('grid' in input) checkGrid(config, input.patches, input.grid);
 }
 
-/** Each half of a head's channels is a row of its own, so that plain rotation serves both axes. @param x (…, T, hd). */
-function rotate(x: Tensor, { cos, sin }: RotaryTables): Tensor {
-  const [tokens, headDim] = x.shape.slice(-2) as [number, number];
-  const halves = tf.reshape(x, [-1, 2 * tokens, headDim / 2]);
-  return tf.reshape(ops.rotary(halves, cos, sin), x.shape);
-}
-
-/** How a learnt position grid is brought to another size. */
-export type PositionResampling =
-  /** Antialiased bicubic, a = −0.5, to exactly the asked size. */
-  | { readonly kind: 'antialiased' }
-  /** Bicubic without antialiasing, a = −0.75, at the scale (size + offset) / grid. */
-  | { readonly kind: 'offset'; readonly offset: number };
-
-/**
- * Position embedding of h × w patches from a learnt square grid.
- * @param table (1, 1 + n², C): the class token's row, then the grid row by row.
- * @returns (h·w, C), without the class token; the table's own rows when the grid is n × n.
- */
-export function resamplePositionEmbedding(
-  table: Tensor,
-  { h, w }: { readonly h: number; readonly w: number },
-  method: PositionResampling,
-): Tensor {
-  const [, entries, channels] = table.shape as [number, number, number];
-  const side = Math.round(Math.sqrt(entries - 1));
-  const grid = tf.slice(table, [0, 1, 0], [1, side * side, channels]);
-  if (h === side && w === side) return tf.reshape(grid, [h * w, channels]);
-  const options =
-    method.kind === 'antialiased'
-      ? { antialias: true }
-      : { scaleFactors: [(h + method.offset) / side, (w + method.offset) / side] as const };
-  const sized = ops.resizeBicubic(tf.reshape(grid, [1, side, side, channels]), [h, w], options);
-  return tf.reshape(sized, [h * w, channels]);
-}
-
-// ---------------------------------------------------------------------------------------------- patches
-
-/**
- * Patch embedding: a convolution whose stride is its kernel, as one matrix product.
- * @param layer scope of `weight` (C, 3, p, p) and `bias` (C).
- * @param images (S, H, W, 3), H and W multiples of p. @returns (S, N, C), patches row by row.
- */
-export function patchEmbedding(layer: ParameterScope, images: Tensor): Tensor {
-  const weight = layer.get('weight');
-  const [channels, colours, patch] = weight.shape as [number, number, number, number];
-  const [views, height, width] = images.shape as [number, number, number, number];
-  const [h, w] = [height / patch, width / patch];
-  const cells = tf.reshape(images, [views, h, patch, w, patch * colours]);
-  const perPatch = tf.transpose(cells, [0, 1, 3, 2, 4]); // (S, h, w, p, p·3)
-  const patches = tf.reshape(perPatch, [views, h * w, patch * patch * colours]);
-  const matrix = tf.reshape(tf.transpose(weight, [0, 2, 3, 1]), [channels, -1]);
-  return ops.linear(patches, matrix, layer.get('bias'));
+function checkGrid({ patch, cellSide = 1 }: VisionTowerConfig, patches: Tensor, grid: PatchGrid) {
+  const values = patch.channels * (patch.frames ?? 1) * patch.size ** 2;
+  const isWhole = grid.h % cellSide === 0 && grid.w % cellSide === 0;
+  const [, count, width] = patches.shape;
+  if (patches.rank === 3 && isWhole && count === grid.h * grid.w && width === values) return;
+  throw new SpatialError({
+    code: 'SHAPE_MISMATCH',
+    message:
+      `patches of grid ${grid.h}×${grid.w}: expected sides divisible by ${cellSide} and ` +
+      `(S, ${grid.h * grid.w}, ${values}) values, found (${patches.shape.join(', ')})`,
+    hint: 'Pass the pixel values and the layout that prepare() returned for the same view.',
+  });
 }

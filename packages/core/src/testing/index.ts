@@ -5,6 +5,7 @@ export {
   describeSupervisionSource,
   type SupervisionConformance,
 } from './describe-supervision-source.js';
+export { filled, uniformOf } from './filled.js';
 export { type Golden, readGolden } from './golden.js';
 export { type SampleLabelsSize, sampleLabels, sampleStoredLabels } from './sample-labels.js';
 export { withTemporaryFolder } from './temporary-folder.js';

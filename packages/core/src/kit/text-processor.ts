@@ -1,36 +1,45 @@
-import { readFile } from 'node:fs/promises';
+/** Text side of a checkpoint: tokenizer and chat template. */
 import path from 'node:path';
+import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { readCheckpointJson, SpatialError } from '@spatialsv/core';
-import { isJsonObject, type JsonObject } from './config-fields.js';
-import type { Qwen25VlConfig } from './qwen25vl-config.js';
-import { IMAGE_PAD, type PromptParts, templateRenderer, VIDEO_PAD } from './qwen25vl-prompt.js';
+import { readCheckpointJson } from '../checkpoint-folder.js';
+import { SpatialError } from '../errors.js';
+import { readTextIfThere } from '../files.js';
+import { isJsonObject, type JsonObject } from '../json.js';
 
-/** Text side of a checkpoint. */
+/** One message of a chat, as chat templates take it. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string | readonly ChatPart[];
+}
+
+/** A text, or the place of a picture or video. */
+export type ChatPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' | 'video' };
+
 export interface TextProcessor {
   /** Ids of a text whose special tokens are written out, nothing added. */
   encode(text: string): readonly number[];
   /** Text of ids, special tokens and unused vocabulary rows left out. */
   decode(ids: readonly number[]): string;
-  /** The prompt of one question by the checkpoint's own template. */
-  render(parts: PromptParts): string;
+  /** The prompt of a chat by the checkpoint's own template, up to the place where the assistant speaks. */
+  render(messages: readonly ChatMessage[]): string;
 }
 
 /**
  * Opens tokenizer.json, tokenizer_config.json and the chat template of a checkpoint folder.
- * @throws SpatialError FILE_MISSING | FILE_INVALID; CONFIG_INVALID when token ids differ from config.json.
+ * @param tokens ids that the configuration gives to tokens, by token.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID; CONFIG_INVALID when a token has another id.
  */
 export async function openTextProcessor(
   folder: string,
-  config: Qwen25VlConfig,
+  tokens: Readonly<Record<string, number>>,
 ): Promise<TextProcessor> {
   const settings = await readCheckpointJson(folder, 'tokenizer_config.json');
-  const tokenizer = makeTokenizer(
-    folder,
-    await readCheckpointJson(folder, 'tokenizer.json'),
-    settings,
-  );
-  checkTokenIds(folder, tokenizer, config);
+  const content = await readCheckpointJson(folder, 'tokenizer.json');
+  const tokenizer = makeTokenizer(folder, content, settings);
+  checkTokenIds(folder, tokenizer, tokens);
   const template = await findTemplate(folder, settings);
   return {
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
@@ -61,14 +70,12 @@ function makeTokenizer(folder: string, tokenizer: JsonObject, settings: JsonObje
   }
 }
 
-function checkTokenIds(folder: string, tokenizer: Tokenizer, config: Qwen25VlConfig): void {
-  const expected = {
-    [IMAGE_PAD]: config.imageTokenId,
-    [VIDEO_PAD]: config.videoTokenId,
-    '<|vision_start|>': config.visionStartTokenId,
-    '<|vision_end|>': config.visionEndTokenId,
-  };
-  for (const [token, id] of Object.entries(expected)) {
+function checkTokenIds(
+  folder: string,
+  tokenizer: Tokenizer,
+  tokens: Readonly<Record<string, number>>,
+): void {
+  for (const [token, id] of Object.entries(tokens)) {
     const found = tokenizer.token_to_id(token);
     if (found === id) continue;
     throw new SpatialError({
@@ -79,6 +86,8 @@ function checkTokenIds(folder: string, tokenizer: Tokenizer, config: Qwen25VlCon
   }
 }
 
+// ---------------------------------------------------------------------------------------------- chat template
+
 interface FoundTemplate {
   readonly source: string;
   readonly file: string;
@@ -87,30 +96,15 @@ interface FoundTemplate {
 /** Template of a folder: chat_template.json (legacy, wins), chat_template.jinja, then tokenizer_config.json. */
 async function findTemplate(folder: string, settings: JsonObject): Promise<FoundTemplate> {
   const legacy = path.join(folder, 'chat_template.json');
-  const legacyText = await readOptional(legacy);
-  if (legacyText !== undefined) {
+  if ((await readTextIfThere(legacy)) !== undefined) {
     const parsed = await readCheckpointJson(folder, 'chat_template.json');
     return { source: requireTemplate(parsed['chat_template'], legacy), file: legacy };
   }
   const jinja = path.join(folder, 'chat_template.jinja');
-  const text = await readOptional(jinja);
+  const text = await readTextIfThere(jinja);
   if (text !== undefined) return { source: text, file: jinja };
   const file = path.join(folder, 'tokenizer_config.json');
   return { source: requireTemplate(settings['chat_template'], file), file };
-}
-
-async function readOptional(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new SpatialError({
-      code: 'FILE_INVALID',
-      message: `${file}: cannot be read (${(cause as Error).message})`,
-      hint: 'Check the permissions of the file.',
-      cause,
-    });
-  }
 }
 
 /** A template is a string, or a list of named ones of which `default` is meant. */
@@ -123,5 +117,48 @@ function requireTemplate(value: unknown, file: string): string {
     code: 'FILE_MISSING',
     message: `${file}: expected a chat template, found none here, in chat_template.json or in chat_template.jinja`,
     hint: 'Copy chat_template.json or chat_template.jinja from the published checkpoint.',
+  });
+}
+
+/**
+ * Renders chats with a Jinja template.
+ * @param source template text. @param where its file, for messages.
+ * @throws SpatialError FILE_INVALID when the template cannot be parsed or rendered.
+ */
+export function templateRenderer(
+  source: string,
+  where: string,
+): (messages: readonly ChatMessage[]) => string {
+  const guard = <T>(run: () => T): T => {
+    try {
+      return run();
+    } catch (cause) {
+      throw new SpatialError({
+        code: 'FILE_INVALID',
+        message: `${where}: the chat template does not render (${(cause as Error).message})`,
+        hint: 'Restore the chat template published with the checkpoint.',
+        cause,
+      });
+    }
+  };
+  const template = guard(() => new Template(source));
+  return (messages) => guard(() => template.render({ messages, add_generation_prompt: true }));
+}
+
+/**
+ * Refuses text that contains a placeholder, which would be taken for a view.
+ * @param what the text is, for messages. @throws SpatialError DATA_INVALID.
+ */
+export function refusePlaceholders(
+  what: string,
+  text: string,
+  placeholders: readonly string[],
+): void {
+  const found = placeholders.find((placeholder) => text.includes(placeholder));
+  if (found === undefined) return;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${what}: expected plain text, found the placeholder ${found}`,
+    hint: 'Remove the placeholder; views are placed before the question automatically.',
   });
 }

@@ -1,9 +1,5 @@
-import { SpatialError } from '@spatialsv/core';
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+import { SpatialError } from '../errors.js';
+import { isJsonObject, type JsonObject } from '../json.js';
 
 /** Error about one field of a configuration file. */
 export const invalidField = (where: string, expected: string, found: unknown): SpatialError =>
@@ -27,8 +23,11 @@ export interface ConfigFields {
   child(key: string): ConfigFields | undefined;
   /** Refuses every value but the listed ones; absent counts as the first. */
   require(key: string, allowed: readonly unknown[]): void;
+  /** Refuses a value of the field that is no multiple of `factor`. @returns the value. */
+  multiple(key: string, value: number, factor: number): number;
 }
 
+/** @param where path of the file and of the object in it, for messages. */
 export function configFields(object: JsonObject, where: string): ConfigFields {
   const at = (key: string) => `${where}.${key}`;
   const value = (key: string) => object[key] ?? undefined;
@@ -72,6 +71,10 @@ export function configFields(object: JsonObject, where: string): ConfigFields {
       const found = value(key) ?? allowed[0];
       if (allowed.includes(found)) return;
       throw invalidField(at(key), allowed.map((v) => JSON.stringify(v)).join(' or '), found);
+    },
+    multiple: (key, number, factor) => {
+      if (number % factor === 0) return number;
+      throw invalidField(at(key), `a multiple of ${factor}`, number);
     },
   };
 }

@@ -1,5 +1,10 @@
-import { type CompiledProgram, type DeviceTensor, TensorPool } from '@spatialsv/core';
-import { Collected, TensorScope } from './da3-tensors.js';
+import {
+  type CompiledProgram,
+  type DeviceTensor,
+  type ProgramUse,
+  TensorPool,
+} from '@spatialsv/engine';
+import { Collected, TensorScope } from './tensor-scope.js';
 
 const tensor = (...values: number[]) => ({
   shape: [values.length],
@@ -10,7 +15,10 @@ const tensor = (...values: number[]) => ({
 });
 
 /** A program that gives the same outputs at every run. */
-const programOf = (outputs: object) => ({ run: async () => outputs }) as unknown as CompiledProgram;
+const programOf =
+  (outputs: object): ProgramUse =>
+  (work) =>
+    work({ run: async () => outputs } as unknown as CompiledProgram);
 
 /** A pool that remembers what it was given. */
 class RecordingPool extends TensorPool {
@@ -36,6 +44,11 @@ describe('a scope of tensors', () => {
     scope.dispose();
     scope.dispose();
     expect(pool.given).toEqual([deeper.b, deeper.c, a]);
+  });
+
+  it('runs nothing once its signal is aborted', async () => {
+    const scope = new TensorScope(new RecordingPool(0), AbortSignal.abort('enough'));
+    await expect(scope.run(programOf({ a: tensor(1) }), {}, false)).rejects.toBe('enough');
   });
 
   it('leaves alone what it does not own', () => {

@@ -1,4 +1,4 @@
-import type { CompiledProgram, DeviceTensor, TensorPool } from '@spatialsv/core';
+import type { CompiledProgram, DeviceTensor, ProgramUse, TensorPool } from '@spatialsv/engine';
 
 const isTensor = (node: object): node is DeviceTensor => 'dispose' in node;
 
@@ -9,19 +9,27 @@ const leavesOf = (node: object): DeviceTensor[] =>
 /** Tensors of one run: what was not given back to the pool on the way is given back at its end, also when it fails. */
 export class TensorScope {
   readonly #pool: TensorPool;
+  readonly #signal: AbortSignal | undefined;
   readonly #tensors = new Set<DeviceTensor>();
 
-  constructor(pool: TensorPool) {
+  /** @param signal looked at before every program. */
+  constructor(pool: TensorPool, signal?: AbortSignal) {
     this.#pool = pool;
+    this.#signal = signal;
   }
 
-  /** As `program.run`; takes charge of the outputs. */
+  /**
+   * Runs one program; takes charge of its outputs.
+   * @param release whether the program is done with all views and gives its memory back: the next program needs it.
+   * @throws the reason of an aborted signal.
+   */
   async run<Outputs extends object>(
-    program: CompiledProgram,
+    use: ProgramUse,
     inputs: Parameters<CompiledProgram['run']>[0],
     release: boolean,
   ): Promise<Outputs> {
-    const outputs = await this.#pool.run(program, inputs, { release });
+    this.#signal?.throwIfAborted();
+    const outputs = await use((program) => this.#pool.run(program, inputs, { release }));
     for (const tensor of leavesOf(outputs)) this.#tensors.add(tensor);
     return outputs as Outputs;
   }

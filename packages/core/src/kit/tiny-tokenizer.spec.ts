@@ -1,11 +1,12 @@
 import { Tokenizer } from '@huggingface/tokenizers';
-import { makeTinyTokenizer, SPECIAL_TOKENS, tokenizerConfig } from './tiny-tokenizer.js';
+import { makeTinyTokenizer, QWEN_TOKENS, tokenizerConfig } from './tiny-tokenizer.js';
 
 const corpus = ['Which object is nearest to the red chair?', 'A. the lamp', "it's the blue sofa\n"];
 
 const open = (texts: readonly string[], maxMerges = 1000) => {
-  const { json, ids } = makeTinyTokenizer(texts, maxMerges);
-  return { ids, tokenizer: new Tokenizer(json, tokenizerConfig(ids)) };
+  const made = makeTinyTokenizer(texts, maxMerges, QWEN_TOKENS);
+  const family = { tokenizer_class: 'Qwen2Tokenizer' };
+  return { ids: made.ids, tokenizer: new Tokenizer(made.json, tokenizerConfig(made, family)) };
 };
 
 describe('makeTinyTokenizer', () => {
@@ -27,11 +28,11 @@ describe('makeTinyTokenizer', () => {
   it('keeps special tokens whole, after the ordinary vocabulary', () => {
     expect(encode('<|im_start|>user')[0]).toBe(ids.get('<|im_start|>'));
     expect(ids.size).toBe(Math.max(...ids.values()) + 1);
-    expect(ids.get(SPECIAL_TOKENS[0])).toBe(ids.size - SPECIAL_TOKENS.length);
+    expect(ids.get(QWEN_TOKENS[0])).toBe(ids.size - QWEN_TOKENS.length);
   });
 
   it('stops at the limit and works without a corpus', () => {
-    expect(open(corpus, 7).ids.size).toBe(256 + 7 + SPECIAL_TOKENS.length);
+    expect(open(corpus, 7).ids.size).toBe(256 + 7 + QWEN_TOKENS.length);
     expect(open([]).tokenizer.encode('ab', { add_special_tokens: false }).ids).toHaveLength(2);
   });
 });

@@ -1,7 +1,7 @@
-import type { JsonObject } from './config-fields.js';
+import type { JsonObject } from '../json.js';
 
 /** Special tokens of the Qwen2.5 family, in the order of their ids, which follow the ordinary vocabulary. */
-export const SPECIAL_TOKENS = [
+export const QWEN_TOKENS = [
   '<|endoftext|>',
   '<|im_start|>',
   '<|im_end|>',
@@ -27,6 +27,8 @@ const SPLIT =
   /'[sStTmMdD]|'[rRvV][eE]|'[lL][lL]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
 
 export interface TinyTokenizer {
+  /** Special tokens, in the order of their ids. */
+  readonly special: readonly string[];
   /** Content of tokenizer.json. */
   readonly json: JsonObject;
   /** Ids by token, special ones included. */
@@ -38,14 +40,19 @@ export interface TinyTokenizer {
  * pair first) until every word is one token or the limit is reached, then the special tokens.
  * @param corpus texts whose words should become tokens.
  * @param maxMerges upper bound on learnt tokens.
+ * @param special tokens of the family, in the order of their ids.
  */
-export function makeTinyTokenizer(corpus: readonly string[], maxMerges: number): TinyTokenizer {
+export function makeTinyTokenizer(
+  corpus: readonly string[],
+  maxMerges: number,
+  special: readonly string[],
+): TinyTokenizer {
   const bytes = byteCharacters();
   const merges = learnMerges(wordCounts(corpus, bytes), maxMerges);
   const ordinary = [...[...bytes].sort(), ...merges.map(([left, right]) => left + right)];
-  const tokens = [...ordinary, ...SPECIAL_TOKENS];
+  const tokens = [...ordinary, ...special];
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  return { ids, json: tokenizerJson(ordinary, merges) };
+  return { ids, special, json: tokenizerJson(ordinary, merges, special) };
 }
 
 /** Visible character of each byte in byte-level BPE: printable Latin-1 as itself, the rest from U+0100 on. */
@@ -122,7 +129,11 @@ function joinPair(pieces: readonly string[], [left, right]: Merge): readonly str
   return joined;
 }
 
-function tokenizerJson(ordinary: readonly string[], merges: readonly Merge[]): JsonObject {
+function tokenizerJson(
+  ordinary: readonly string[],
+  merges: readonly Merge[],
+  special: readonly string[],
+): JsonObject {
   const byteLevel = {
     type: 'ByteLevel',
     add_prefix_space: false,
@@ -139,7 +150,7 @@ function tokenizerJson(ordinary: readonly string[], merges: readonly Merge[]): J
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS.map((content, i) => ({
+    added_tokens: special.map((content, i) => ({
       id: ordinary.length + i,
       content,
       ...ADDED_TOKEN_FLAGS,
@@ -171,26 +182,24 @@ const ADDED_TOKEN_FLAGS = {
   special: true,
 };
 
-/** Content of tokenizer_config.json. */
-export function tokenizerConfig(ids: ReadonlyMap<string, number>): JsonObject {
-  const added = SPECIAL_TOKENS.map((content) => [
+/** Content of tokenizer_config.json. @param family keys that depend on the family, for example `eos_token`. */
+export function tokenizerConfig({ ids, special }: TinyTokenizer, family: JsonObject): JsonObject {
+  const added = special.map((content) => [
     String(ids.get(content)),
     { content, ...ADDED_TOKEN_FLAGS },
   ]);
-  return {
+  const settings: JsonObject = {
     add_bos_token: false,
     add_prefix_space: false,
     added_tokens_decoder: Object.fromEntries(added),
-    additional_special_tokens: SPECIAL_TOKENS.slice(1),
+    additional_special_tokens: special.slice(1),
     bos_token: null,
     clean_up_tokenization_spaces: false,
-    eos_token: '<|im_end|>',
     errors: 'replace',
     model_max_length: 131072,
-    pad_token: '<|endoftext|>',
-    processor_class: 'Qwen2_5_VLProcessor',
     split_special_tokens: false,
-    tokenizer_class: 'Qwen2Tokenizer',
     unk_token: null,
+    ...family,
   };
+  return Object.fromEntries(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

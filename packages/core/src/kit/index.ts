@@ -1,0 +1,67 @@
+/** What plugin authors build models with. */
+
+export { isJsonObject, type JsonObject } from '../json.js';
+export * from '../nn/index.js';
+export {
+  type CheckpointContent,
+  checkpointFolder,
+  type OpenedCheckpoint,
+  openCheckpoint,
+  renamed,
+  type TiedTensor,
+} from './checkpoint.js';
+export { type ConfigFields, configFields, invalidField } from './config-fields.js';
+export { defaultTaps } from './default-taps.js';
+export { readEndIds } from './generation-config.js';
+export {
+  type CellLimits,
+  CLIP_STATISTICS,
+  cutPatches,
+  fitToCells,
+  HALF_STATISTICS,
+  IMAGENET_STATISTICS,
+  normalisedLevels,
+  type PatchOptions,
+  type PixelStatistics,
+} from './image-processor.js';
+export {
+  joinViews,
+  type NetworkOptions,
+  type NetworkPart,
+  NetworkPrograms,
+  perView,
+  repeated,
+} from './network-programs.js';
+export { readOptionalJson } from './optional-file.js';
+export { cutMiddle, type PlacedImage, padWhite, wholeImage } from './placed-image.js';
+export { type RandomValues, randomTensors, unitGain } from './random-weights.js';
+export {
+  invalidSettings,
+  licenceSchema,
+  parseSourceSettings,
+  requireWeights,
+} from './source-settings.js';
+export { isIn, type Stretch, stretchesFrom } from './stretches.js';
+export { Collected, TensorScope } from './tensor-scope.js';
+export {
+  type ChatMessage,
+  type ChatPart,
+  openTextProcessor,
+  refusePlaceholders,
+  type TextProcessor,
+  templateRenderer,
+} from './text-processor.js';
+export {
+  makeTinyTokenizer,
+  QWEN_TOKENS,
+  type TinyTokenizer,
+  tokenizerConfig,
+} from './tiny-tokenizer.js';
+export {
+  type TinyValues,
+  tinyDecoderValues,
+  tinyPatchFilters,
+  tinyTowerValues,
+  tinyWeights,
+} from './tiny-weights.js';
+export { type CheckpointFiles, writeCheckpointFolder } from './write-checkpoint.js';

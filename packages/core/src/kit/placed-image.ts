@@ -1,0 +1,62 @@
+/** Pictures on their way to the input of a network, with the place of the whole picture. */
+import type { PixelWindow } from '../geometry/index.js';
+import type { RgbImage } from '../spec.js';
+
+export interface PlacedImage {
+  readonly image: RgbImage;
+  /**
+   * Rectangle of the whole picture in edges of the image's pixels: it reaches outside where something was cut off, and is
+   * smaller than the image where a border was added.
+   */
+  readonly window: PixelWindow;
+}
+
+export const wholeImage = (image: RgbImage): PlacedImage => ({
+  image,
+  window: { x0: 0, y0: 0, x1: image.width, y1: image.height },
+});
+
+const CHANNELS = 3;
+
+/** Keeps the middle; the smaller half of an odd remainder is cut off first. @param width, height at most the image's. */
+export function cutMiddle(
+  { image, window }: PlacedImage,
+  width: number,
+  height: number,
+): PlacedImage {
+  if (width === image.width && height === image.height) return { image, window };
+  const left = Math.floor((image.width - width) / 2);
+  const top = Math.floor((image.height - height) / 2);
+  const data = new Uint8Array(CHANNELS * width * height);
+  for (let row = 0; row < height; row++) {
+    const start = CHANNELS * ((top + row) * image.width + left);
+    const line = image.data.subarray(start, start + CHANNELS * width);
+    data.set(line, CHANNELS * row * width);
+  }
+  return { image: { ...image, data, width, height }, window: moved(window, -left, -top) };
+}
+
+/** Centres a picture on white; the smaller half of an odd remainder comes first. */
+export function padWhite(
+  { image, window }: PlacedImage,
+  width: number,
+  height: number,
+): PlacedImage {
+  if (width === image.width && height === image.height) return { image, window };
+  const left = Math.floor((width - image.width) / 2);
+  const top = Math.floor((height - image.height) / 2);
+  const data = new Uint8Array(width * height * CHANNELS).fill(255);
+  const stride = image.width * CHANNELS;
+  for (let row = 0; row < image.height; row++) {
+    const line = image.data.subarray(row * stride, (row + 1) * stride);
+    data.set(line, ((top + row) * width + left) * CHANNELS);
+  }
+  return { image: { ...image, data, width, height }, window: moved(window, left, top) };
+}
+
+const moved = ({ x0, y0, x1, y1 }: PixelWindow, right: number, down: number): PixelWindow => ({
+  x0: x0 + right,
+  y0: y0 + down,
+  x1: x1 + right,
+  y1: y1 + down,
+});
