@@ -1,5 +1,9 @@
 export { expectAllclose, type NumberArray, type Tolerance, toBeAllclose } from './allclose.js';
 export { describeBackboneAdapter } from './describe-backbone-adapter.js';
+export {
+  type DatasetFormatConformance,
+  describeDatasetFormat,
+} from './describe-dataset-format.js';
 export { describeGeometryHead, type GeometryHeadConformance } from './describe-geometry-head.js';
 export {
   describeSupervisionSource,
