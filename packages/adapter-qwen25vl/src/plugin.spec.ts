@@ -1,4 +1,4 @@
-import type { BackboneAdapterV1 } from '@spatialsv/core';
+import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
 import plugin, { qwen25Vl } from './plugin.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';

@@ -1,16 +1,14 @@
 import path from 'node:path';
 import {
-  type BackboneConfigV1,
-  type BackboneV1,
   createDecoder,
   defaultTaps,
-  type OpenBackboneOptions,
   openCheckpoint,
   openTextProcessor,
   readCheckpointConfig,
   readCheckpointJson,
   readEndIds,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { BackboneConfigV1, BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
 import { qwen25Vl } from './plugin.js';
 import { parseQwen25VlConfig, type Qwen25VlConfig, tokenIds } from './qwen25vl-config.js';
 import { parseImageProcessorConfig } from './qwen25vl-image-processor.js';

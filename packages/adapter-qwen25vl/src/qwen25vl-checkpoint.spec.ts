@@ -9,7 +9,7 @@ import {
   type Tensor,
   type TensorSource,
   tf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { expectAllclose, readGolden, withTemporaryFolder } from '@spatialsv/core/testing';
 import { GOLDEN } from './__fixtures__/golden.js';
 import { qwen25Vl } from './plugin.js';

@@ -7,7 +7,7 @@ import {
   type NormConfig,
   type RopeConfig,
   type VisionTowerConfig,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { MODEL_TYPE } from './model-type.js';
 
 /** Vision tower and merger of Qwen2.5-VL. */

@@ -1,4 +1,4 @@
-import type { RgbImage } from '@spatialsv/core';
+import type { RgbImage } from '@spatialsv/core/spec';
 import {
   parseImageProcessorConfig,
   processImage,

@@ -5,11 +5,9 @@ import {
   fitToCells,
   type JsonObject,
   type PixelStatistics,
-  type RgbImage,
   resizeBicubic,
-  type ViewInputV1,
-  type ViewLayoutV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '@spatialsv/core/spec';
 
 export interface ImageProcessorConfig extends PixelStatistics {
   readonly patchSize: number;

@@ -1,16 +1,18 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { decodeSequence, type LayerCacheV1, type Parameters, type Tensor } from '@spatialsv/core';
-import { expectAllclose, readGolden } from '@spatialsv/core/testing';
 import {
   type CompiledProgram,
   compile,
   createTensor,
   type DeviceTensor,
+  decodeSequence,
   float32,
   int32,
   ops,
-} from '@spatialsv/engine';
+  type Tensor,
+} from '@spatialsv/core/kit';
+import type { LayerCacheV1, Parameters } from '@spatialsv/core/spec';
+import { expectAllclose, readGolden } from '@spatialsv/core/testing';
 import {
   GOLDEN,
   type GoldenCase,

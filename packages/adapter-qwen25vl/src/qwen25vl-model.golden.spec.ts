@@ -1,12 +1,6 @@
 import { rm } from 'node:fs/promises';
-import {
-  decodeSequence,
-  type LayerCacheV1,
-  ops,
-  type Parameters,
-  type Tensor,
-  tf,
-} from '@spatialsv/core';
+import { decodeSequence, ops, type Tensor, tf } from '@spatialsv/core/kit';
+import type { LayerCacheV1, Parameters } from '@spatialsv/core/spec';
 import { expectAllclose } from '@spatialsv/core/testing';
 import {
   type GoldenCase,

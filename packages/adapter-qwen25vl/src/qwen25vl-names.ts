@@ -2,10 +2,10 @@ import {
   type CheckpointContent,
   type DecoderNames,
   decoderShapes,
-  type ParameterGroup,
   renamed,
   type Shapes,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { ParameterGroup } from '@spatialsv/core/spec';
 import type { Qwen25VlConfig } from './qwen25vl-config.js';
 import { MERGER, visionShapes } from './qwen25vl-vision.js';
 

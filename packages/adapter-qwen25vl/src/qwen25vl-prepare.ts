@@ -1,13 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
+import { refusePlaceholders, type TextProcessor } from '@spatialsv/core/kit';
 import {
   type ConversationV1,
   type PreparedInputsV1,
   type RgbImage,
-  refusePlaceholders,
   SpatialError,
-  type TextProcessor,
   type ViewGridV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import {
   type ImageProcessorConfig,
   type PatchedView,

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { readImage, tf } from '@spatialsv/core';
+import { readImage, tf } from '@spatialsv/core/kit';
 import { expectAllclose, type Golden, readGolden } from '@spatialsv/core/testing';
 import { GOLDEN, type GoldenCase, openGoldenCase, sampled } from './__fixtures__/golden.js';
 import { parseImageProcessorConfig, processImage } from './qwen25vl-image-processor.js';

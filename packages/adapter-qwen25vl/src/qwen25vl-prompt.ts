@@ -1,4 +1,4 @@
-import type { ChatMessage } from '@spatialsv/core';
+import type { ChatMessage } from '@spatialsv/core/kit';
 
 export const DEFAULT_SYSTEM = 'You are a helpful assistant.';
 export const IMAGE_PAD = '<|image_pad|>';

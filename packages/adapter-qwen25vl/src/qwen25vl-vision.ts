@@ -1,21 +1,19 @@
 import {
   DINO_NAMES,
-  type EncodedViewV1,
   layerShapes,
   normalise,
   normShapes,
   ops,
-  type Parameters,
   parameterScope,
   type Shapes,
   shapesBelow,
   type Tensor,
   tf,
   towerShapes,
-  type ViewLayoutV1,
   type VisionTowerNames,
   visionTower,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { EncodedViewV1, Parameters, ViewLayoutV1 } from '@spatialsv/core/spec';
 import { NORM, type VisionConfig } from './qwen25vl-config.js';
 import type { PatchLayout } from './qwen25vl-image-processor.js';
 

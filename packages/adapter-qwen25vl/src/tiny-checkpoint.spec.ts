@@ -2,16 +2,18 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
-  type BackboneV1,
+  compile,
   createRandom,
+  type DeviceTensor,
   defaultTaps,
+  float32,
+  int32,
   openWeights,
   ops,
-  type RgbImage,
   type Tensor,
   tf,
-} from '@spatialsv/core';
-import { compile, type DeviceTensor, float32, int32 } from '@spatialsv/engine';
+} from '@spatialsv/core/kit';
+import type { BackboneV1, RgbImage } from '@spatialsv/core/spec';
 import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
 import { qwen25Vl } from './plugin.js';
 import { PUBLISHED_TAPS } from './qwen25vl-backbone.js';

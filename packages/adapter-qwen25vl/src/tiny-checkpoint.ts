@@ -3,11 +3,10 @@ import {
   type JsonObject,
   makeTinyTokenizer,
   QWEN_TOKENS,
-  SpatialError,
-  type TinyCheckpointOptions,
   tokenizerConfig,
   writeCheckpointFolder,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import { SpatialError, type TinyCheckpointOptions } from '@spatialsv/core/spec';
 import { MODEL_TYPE } from './model-type.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { qwen25VlShapes } from './qwen25vl-names.js';

@@ -4,7 +4,7 @@ import {
   tinyPatchFilters,
   tinyTowerValues,
   tinyWeights,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import type { Qwen25VlConfig } from './qwen25vl-config.js';
 import { qwen25VlShapes } from './qwen25vl-names.js';
 

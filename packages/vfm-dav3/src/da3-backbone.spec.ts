@@ -1,11 +1,11 @@
-import { createRandom, groupsOfViews, parameterScope, type Tensor, tf } from '@spatialsv/core';
+import { createRandom, groupsOfViews, parameterScope, type Tensor, tf } from '@spatialsv/core/kit';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { mixViews } from './da3-backbone.js';
 import { type BackboneConfig, variantConfig } from './da3-config.js';
 import { networkShapes } from './da3-names.js';
 
-jest.mock('@spatialsv/core', () => ({
-  ...jest.requireActual('@spatialsv/core'),
+jest.mock('@spatialsv/core/kit', () => ({
+  ...jest.requireActual('@spatialsv/core/kit'),
   groupsOfViews: jest.fn(),
 }));
 

@@ -18,7 +18,7 @@ import {
   viewsOfGroups,
   visionBlock,
   visionTower,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { blockConfig, NORM_EPSILON, trunkConfig, trunkNames } from './da3-blocks.js';
 import type { BackboneConfig } from './da3-config.js';
 

@@ -5,7 +5,7 @@ import {
   type VisionBlockConfig,
   type VisionTowerConfig,
   type VisionTowerNames,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { type BackboneConfig, type CameraEncoderConfig, PATCH } from './da3-config.js';
 
 const BLOCK_EPSILON = 1e-6;

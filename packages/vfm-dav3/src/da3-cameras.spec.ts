@@ -1,4 +1,4 @@
-import { cameraCentre, rigidFrom, rotationAbout } from '@spatialsv/core';
+import { cameraCentre, rigidFrom, rotationAbout } from '@spatialsv/core/kit';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { camerasOfPoses, normaliseCameras, posesOf } from './da3-cameras.js';
 import { chooseReferenceView, referenceFirst } from './da3-reference-view.js';

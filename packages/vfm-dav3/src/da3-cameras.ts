@@ -14,7 +14,7 @@ import {
   type Tensor,
   tf,
   visionBlock,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { cameraBlock } from './da3-blocks.js';
 import type { CameraEncoderConfig } from './da3-config.js';
 

@@ -1,4 +1,5 @@
-import { type LabelLicenceV1, readCheckpointConfig, SpatialError } from '@spatialsv/core';
+import { readCheckpointConfig } from '@spatialsv/core/kit';
+import { type LabelLicenceV1, SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { DA3_VARIANTS, VITS, variantOf } from './da3-variants.js';
 

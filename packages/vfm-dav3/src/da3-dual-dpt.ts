@@ -11,7 +11,7 @@ import {
   type ParameterScope,
   type Tensor,
   tf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { RAY_NORM } from './da3-names.js';
 
 const NORM_EPSILON = 1e-5;

@@ -5,7 +5,7 @@ import {
   rayMap,
   rigidFrom,
   rotationAbout,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { da3Labels, decoderCameras, rayCameras } from './da3-labels.js';
 import type { Da3Prediction } from './da3-prediction.js';

@@ -1,13 +1,15 @@
 import {
-  type GeometryConventionsV1,
-  type GeometryLabelsV1,
   type ImageSize,
   poseFromRays,
   relativeToFirst,
   resampleFeatures,
   resampleLabels,
+} from '@spatialsv/core/kit';
+import {
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
   SpatialError,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import { POSE_SIZE } from './da3-cameras.js';
 import { skyMask } from './da3-metric.js';
 import type { Da3Prediction } from './da3-prediction.js';

@@ -1,5 +1,5 @@
 /** Sky, metric scale, and the joining of two networks. Source: Depth Anything 3, model/da3.py, utils/alignment.py. */
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '@spatialsv/core/spec';
 
 /** Sky predictions from here on are sky. */
 const SKY_THRESHOLD = 0.3;

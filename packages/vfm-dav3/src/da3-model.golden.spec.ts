@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { CompiledProgram, DeviceTensor, ProgramUse } from '@spatialsv/core';
+import type { CompiledProgram, DeviceTensor, ProgramUse } from '@spatialsv/core/kit';
 import {
   expectAllclose,
   type Golden,

@@ -8,7 +8,7 @@ import {
   resizeAligned,
   type Tensor,
   tf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { type PixelSize, withoutChannel } from './da3-dual-dpt.js';
 
 const OPTIONS = { residualRelu: false, positionEmbedding: false };

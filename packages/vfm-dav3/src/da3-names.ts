@@ -8,7 +8,7 @@ import {
   shapesBelow,
   towerShapes,
   visionBlockShapes,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { blockConfig, cameraBlock, trunkConfig, trunkNames } from './da3-blocks.js';
 import {
   type BackboneConfig,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import type { RgbImage } from '@spatialsv/core';
+import type { RgbImage } from '@spatialsv/core/spec';
 import { expectAllclose, type Golden, readGolden, uniformOf } from '@spatialsv/core/testing';
 import {
   fitImage,

@@ -5,13 +5,12 @@ import {
   type ImageSize,
   type PixelWindow,
   type PlacedImage,
-  type RgbImage,
   resizeArea,
   resizeCubic,
   roundHalfEven,
-  SpatialError,
   wholeImage,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import { type RgbImage, SpatialError } from '@spatialsv/core/spec';
 import { PATCH } from './da3-config.js';
 
 export const PREPROCESS_METHODS = [

@@ -12,7 +12,7 @@ import {
   type Tensor,
   type TensorPool,
   tf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { blocksBeforeMixing, encodeView, mixViews } from './da3-backbone.js';
 import { cameraTokens, decodePoses, POSE_SIZE } from './da3-cameras.js';
 import { type NetworkConfig, PATCH, tapChannels } from './da3-config.js';

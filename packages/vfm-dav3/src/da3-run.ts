@@ -1,5 +1,5 @@
 /** Runs the programs of a network over the views of one request. */
-import { Collected, type DeviceTensor, isIn, TensorScope } from '@spatialsv/core';
+import { Collected, type DeviceTensor, isIn, TensorScope } from '@spatialsv/core/kit';
 import { stretchesOf } from './da3-backbone.js';
 import { camerasOfPoses, POSE_SIZE, posesOf } from './da3-cameras.js';
 import { PATCH } from './da3-config.js';

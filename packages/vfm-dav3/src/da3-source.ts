@@ -1,17 +1,19 @@
 import {
-  type GeometryLabelsV1,
   invalidSettings,
-  type LabellerV1,
-  type LabelProvenanceV1,
   licenceSchema,
-  type OpenSourceOptions,
   parseSourceSettings,
-  type RgbImage,
   readImage,
   requireWeights,
+} from '@spatialsv/core/kit';
+import {
+  type GeometryLabelsV1,
+  type LabellerV1,
+  type LabelProvenanceV1,
+  type OpenSourceOptions,
+  type RgbImage,
   SpatialError,
   type SupervisionRequestV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { PATCH } from './da3-config.js';
 import {

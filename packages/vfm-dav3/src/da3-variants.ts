@@ -1,4 +1,4 @@
-import type { LabelLicenceV1 } from '@spatialsv/core';
+import type { LabelLicenceV1 } from '@spatialsv/core/spec';
 import type { Four } from './da3-config.js';
 
 /** Sizes of the released vision transformers by the names that config.json has for them. */

@@ -1,6 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { copySource, openWeights, saveWeights, type TensorSource } from '@spatialsv/core';
+import { copySource, openWeights, saveWeights, type TensorSource } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { parseDa3Config, readDa3Config, variantConfig } from './da3-config.js';
 import { da3ConfigFile } from './da3-config-file.js';

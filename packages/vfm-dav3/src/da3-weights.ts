@@ -1,4 +1,4 @@
-import { type MappedTensor, openCheckpoint } from '@spatialsv/core';
+import { type MappedTensor, openCheckpoint } from '@spatialsv/core/kit';
 import type { Da3Config } from './da3-config.js';
 import { da3Shapes, networkPrefixes, publishedNames } from './da3-names.js';
 

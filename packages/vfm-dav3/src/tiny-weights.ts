@@ -1,4 +1,9 @@
-import { type RandomValues, randomTensors, unitGain, writeCheckpointFolder } from '@spatialsv/core';
+import {
+  type RandomValues,
+  randomTensors,
+  unitGain,
+  writeCheckpointFolder,
+} from '@spatialsv/core/kit';
 import { type Da3Config, parseDa3Config } from './da3-config.js';
 import { da3ConfigFile } from './da3-config-file.js';
 import { da3Shapes } from './da3-names.js';

@@ -5,7 +5,7 @@ import {
   type ImageSize,
   invertRigid,
   rotationOf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { type NetworkPicture, seenWindow } from './pictures.js';
 import type { Plan } from './plan.js';
 import { reject } from './reject.js';

@@ -1,4 +1,4 @@
-import type { GraphFile, GraphResult } from '@spatialsv/core';
+import type { GraphFile, GraphResult } from '@spatialsv/core/kit';
 import { readFeatures } from './features.js';
 
 const GRAPH = { path: 'model.onnx', inputs: [], outputs: [] } as unknown as GraphFile;

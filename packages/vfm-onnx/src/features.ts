@@ -1,4 +1,5 @@
-import type { GeometryLabelsV1, ImageSize } from '@spatialsv/core';
+import type { ImageSize } from '@spatialsv/core/kit';
+import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import type { OutputsPlan } from './plan-outputs.js';
 import { reject } from './reject.js';
 import type { Outputs } from './run-graph.js';

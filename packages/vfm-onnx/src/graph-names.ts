@@ -1,4 +1,5 @@
-import { type GraphFile, type GraphValueInfo, nearestName, SpatialError } from '@spatialsv/core';
+import { type GraphFile, type GraphValueInfo, nearestName } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 
 /** Names that exporters of VGGT and Depth Anything 3 are known to give to their values. */
 export const INPUT_NAMES = ['images', 'image', 'pixel_values', 'input', 'x'] as const;

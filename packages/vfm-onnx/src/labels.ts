@@ -1,12 +1,12 @@
 import {
   checkLabels,
   depthFromPoints,
-  type GeometryLabelsV1,
   type ImageSize,
   relativeToFirst,
   resampleFeatures,
   resampleLabels,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { type Cameras, readCameras } from './cameras.js';
 import { readFeatures } from './features.js';
 import { type NetworkPicture, wholeWindow } from './pictures.js';

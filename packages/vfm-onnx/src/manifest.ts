@@ -1,4 +1,5 @@
-import { nearestName, SpatialError } from '@spatialsv/core';
+import { nearestName } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 
 /** Name of the description beside a graph. */

@@ -1,6 +1,6 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '@spatialsv/core/spec';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.js';
 
 /** Where a graph lies, and what is written about it. */

@@ -1,4 +1,5 @@
-import { type RgbImage, resizeArea, resizeBicubic, resizeCubic } from '@spatialsv/core';
+import { resizeArea, resizeBicubic, resizeCubic } from '@spatialsv/core/kit';
+import type { RgbImage } from '@spatialsv/core/spec';
 import { networkSize, preparePictures, seenWindow, wholeWindow } from './pictures.js';
 import type { InputPlan } from './plan.js';
 

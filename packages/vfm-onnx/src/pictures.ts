@@ -1,13 +1,12 @@
 import {
   type ImageSize,
   type PixelWindow,
-  type RgbImage,
   resizeArea,
   resizeBicubic,
   resizeCubic,
   roundHalfEven,
-  SpatialError,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import { type RgbImage, SpatialError } from '@spatialsv/core/spec';
 import type { ResizeMethod } from './manifest.js';
 import type { InputPlan } from './plan.js';
 

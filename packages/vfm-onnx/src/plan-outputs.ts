@@ -1,4 +1,5 @@
-import { type GraphFile, type GraphValueInfo, SpatialError } from '@spatialsv/core';
+import type { GraphFile, GraphValueInfo } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import {
   describeGraph,
   findOutput,

@@ -1,4 +1,4 @@
-import type { GraphValueInfo } from '@spatialsv/core';
+import type { GraphValueInfo } from '@spatialsv/core/kit';
 import { type ManifestInput, parseManifest } from './manifest.js';
 import { makePlan, type Plan } from './plan.js';
 

@@ -1,4 +1,5 @@
-import { type GraphFile, type GraphValueInfo, SpatialError } from '@spatialsv/core';
+import type { GraphFile, GraphValueInfo } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { describeGraph, findInput, OUTPUT_NAMES, unclear } from './graph-names.js';
 import type { Manifest, ResizeMethod } from './manifest.js';
 import { type OutputsPlan, planOutputs } from './plan-outputs.js';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { GraphFile } from '@spatialsv/core';
+import type { GraphFile } from '@spatialsv/core/kit';
 import { parseManifest } from './manifest.js';
 import { makePlan } from './plan.js';
 

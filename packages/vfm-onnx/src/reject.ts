@@ -1,4 +1,5 @@
-import { type GraphFile, SpatialError } from '@spatialsv/core';
+import type { GraphFile } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 
 /** Results that cannot be labels. They are refused, never repaired. */
 export const reject = (graph: Pick<GraphFile, 'path'>, problem: string): SpatialError =>

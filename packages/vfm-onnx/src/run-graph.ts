@@ -1,4 +1,5 @@
-import { type GraphFile, type GraphResult, SpatialError } from '@spatialsv/core';
+import type { GraphFile, GraphResult } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { describeGraph } from './graph-names.js';
 import type { NetworkPicture } from './pictures.js';
 import type { Plan } from './plan.js';

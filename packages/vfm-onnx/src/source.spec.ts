@@ -4,12 +4,12 @@ import path from 'node:path';
 import {
   composeRigid,
   encodePose,
-  type GeometryLabelsV1,
   intrinsicsFromFov,
   invertRigid,
   quaternionToMatrix,
   rigidFrom,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
 import { MANIFEST_FILE, type ManifestInput } from './manifest.js';
 import { onnxSource } from './plugin.js';

@@ -1,16 +1,13 @@
 import path from 'node:path';
+import { type GraphFile, hashFiles, openGraph, readImage } from '@spatialsv/core/kit';
 import {
   type GeometryLabelsV1,
-  type GraphFile,
-  hashFiles,
   type LabellerV1,
   type LabelProvenanceV1,
   type OpenSourceOptions,
-  openGraph,
-  readImage,
   SpatialError,
   type SupervisionRequestV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
 import { locate } from './open-files.js';

@@ -1,4 +1,5 @@
-import { type Random, SpatialError } from '@spatialsv/core';
+import type { Random } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { degrees, radians } from './camera.js';
 import { round } from './round.js';
 import type { Motion, SceneCamera } from './scene.js';

@@ -6,7 +6,6 @@ import {
   decodePose,
   depthFromPoints,
   encodePose,
-  type GeometryLabelsV1,
   inFirstCamera,
   invertRigid,
   labelMaps,
@@ -15,7 +14,8 @@ import {
   projectPoints,
   rayMap,
   resampleLabels,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { createScene } from './create-scene.js';
 import { renderLabels } from './labels.js';
 import { MOTIONS } from './scene.js';

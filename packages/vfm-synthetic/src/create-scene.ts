@@ -1,4 +1,5 @@
-import { createRandom, type Random, SpatialError } from '@spatialsv/core';
+import { createRandom, type Random } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { type CameraPath, defaultViews, drawCameraPath } from './camera-path.js';
 import { furnish } from './furnish.js';
 import { drawRoom, type RoomSize } from './room-style.js';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { readImage } from '@spatialsv/core';
+import { readImage } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { type DatasetOptions, type MindCubeRow, writeDataset } from './dataset.js';
 

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createRandom, encodePng, SpatialError, writeFileAtomic } from '@spatialsv/core';
+import { createRandom, encodePng, writeFileAtomic } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { createScene, type SceneOptions } from './create-scene.js';
 import {
   AnswerBalance,

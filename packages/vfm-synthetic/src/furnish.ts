@@ -1,4 +1,4 @@
-import type { Random } from '@spatialsv/core';
+import type { Random } from '@spatialsv/core/kit';
 import { radians } from './camera.js';
 import { type CameraPath, type FloorPoint, headingVector, type KeepOut } from './camera-path.js';
 import { CATALOGUE, type CatalogueEntry, COLOUR_WORDS } from './catalogue.js';

@@ -1,4 +1,4 @@
-import { checkLabels, labelMaps } from '@spatialsv/core';
+import { checkLabels, labelMaps } from '@spatialsv/core/kit';
 import { createScene } from './create-scene.js';
 import { renderLabels, SYNTHETIC_CONVENTIONS } from './labels.js';
 import { renderGeometry } from './render-view.js';

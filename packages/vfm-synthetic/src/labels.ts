@@ -1,8 +1,5 @@
-import {
-  type GeometryConventionsV1,
-  type GeometryLabelsV1,
-  relativeToFirst,
-} from '@spatialsv/core';
+import { relativeToFirst } from '@spatialsv/core/kit';
+import type { GeometryConventionsV1, GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { roomToCamera } from './camera.js';
 import { FEATURE_CHANNELS, renderFeatures } from './features.js';
 import { type PictureSize, renderGeometry } from './render-view.js';

@@ -1,4 +1,4 @@
-import { createRandom } from '@spatialsv/core';
+import { createRandom } from '@spatialsv/core/kit';
 import { createScene } from './create-scene.js';
 import { CATEGORIES } from './question-categories.js';
 import { AnswerBalance, drawQuestions, type Question, type QuestionOptions } from './questions.js';

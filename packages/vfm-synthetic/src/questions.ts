@@ -1,4 +1,5 @@
-import { nearestName, type Random, SpatialError } from '@spatialsv/core';
+import { nearestName, type Random } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { ASKERS, CATEGORIES, type Candidate, type Category } from './question-categories.js';
 import type { Scene } from './scene.js';
 import type { Appearances } from './visibility.js';

@@ -1,4 +1,5 @@
-import { type RgbImage, scaleIntrinsics } from '@spatialsv/core';
+import { scaleIntrinsics } from '@spatialsv/core/kit';
+import type { RgbImage } from '@spatialsv/core/spec';
 import { intrinsicsOf, roomToCamera } from './camera.js';
 import { type CompiledScene, compileScene } from './compiled-scene.js';
 import { paint } from './paint.js';

@@ -1,4 +1,4 @@
-import type { Random } from '@spatialsv/core';
+import type { Random } from '@spatialsv/core/kit';
 import { round } from './round.js';
 import type { Material, Room, TextureKind, Vector3, WallDecor } from './scene.js';
 

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { SpatialError } from '@spatialsv/core';
+import { SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { MOTIONS, OBJECT_KINDS, type Scene, SURFACES, TEXTURE_KINDS } from './scene.js';
 

@@ -1,6 +1,6 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { SpatialError } from '@spatialsv/core';
+import type { SpatialError } from '@spatialsv/core/spec';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
 import { createScene } from './create-scene.js';
 import { writeDataset } from './dataset.js';

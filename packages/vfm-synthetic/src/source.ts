@@ -5,7 +5,7 @@ import {
   type OpenSourceOptions,
   SpatialError,
   type SupervisionRequestV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { renderLabels } from './labels.js';
 import { syntheticSource } from './plugin.js';

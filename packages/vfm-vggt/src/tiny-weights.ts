@@ -1,4 +1,9 @@
-import { type RandomValues, randomTensors, unitGain, writeCheckpointFolder } from '@spatialsv/core';
+import {
+  type RandomValues,
+  randomTensors,
+  unitGain,
+  writeCheckpointFolder,
+} from '@spatialsv/core/kit';
 import { parseVggtConfig, type VggtConfig, vggtConfigFile } from './vggt-config.js';
 import { vggtTensorShapes } from './vggt-names.js';
 

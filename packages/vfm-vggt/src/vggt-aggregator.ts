@@ -15,7 +15,7 @@ import {
   viewsOfGroups,
   visionBlock,
   visionTower,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { alternatingBlock, encoderConfig } from './vggt-blocks.js';
 import type { VggtConfig } from './vggt-config.js';
 

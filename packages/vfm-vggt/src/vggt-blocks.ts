@@ -1,5 +1,5 @@
 /** VGGT's transformers as configurations. Source: VGGT (arXiv:2503.11651), vggt/models/aggregator.py. */
-import { dinoBlock, type VisionBlockConfig, type VisionTowerConfig } from '@spatialsv/core';
+import { dinoBlock, type VisionBlockConfig, type VisionTowerConfig } from '@spatialsv/core/kit';
 import type { VggtConfig } from './vggt-config.js';
 
 const ENCODER_EPSILON = 1e-6;

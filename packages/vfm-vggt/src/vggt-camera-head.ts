@@ -2,7 +2,14 @@
  * VGGT's camera head: a pose that a small transformer over the views' camera tokens refines four times.
  * Source: VGGT (arXiv:2503.11651), vggt/heads/camera_head.py.
  */
-import { layerNorm, ops, type ParameterScope, type Tensor, tf, visionBlock } from '@spatialsv/core';
+import {
+  layerNorm,
+  ops,
+  type ParameterScope,
+  type Tensor,
+  tf,
+  visionBlock,
+} from '@spatialsv/core/kit';
 import { cameraBlock } from './vggt-blocks.js';
 import type { VggtConfig } from './vggt-config.js';
 import { POSE_VALUES } from './vggt-names.js';

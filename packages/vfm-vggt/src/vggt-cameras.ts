@@ -1,4 +1,4 @@
-import { decodePose } from '@spatialsv/core';
+import { decodePose } from '@spatialsv/core/kit';
 import { POSE_VALUES } from './vggt-names.js';
 
 /**

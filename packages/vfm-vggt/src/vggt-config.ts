@@ -1,4 +1,5 @@
-import { readCheckpointConfig, SpatialError } from '@spatialsv/core';
+import { readCheckpointConfig } from '@spatialsv/core/kit';
+import { SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 
 /** Sizes of a VGGT. The released model's are those of {@link RELEASED_VGGT}. */

@@ -2,7 +2,7 @@
  * VGGT's dense heads: depth and points of a view from four steps of the aggregator.
  * Source: VGGT (arXiv:2503.11651), vggt/heads/dpt_head.py and vggt/heads/head_act.py.
  */
-import { dptHead, layerNorm, type ParameterScope, type Tensor, tf } from '@spatialsv/core';
+import { dptHead, layerNorm, type ParameterScope, type Tensor, tf } from '@spatialsv/core/kit';
 import type { VggtConfig } from './vggt-config.js';
 import type { DenseHead } from './vggt-names.js';
 

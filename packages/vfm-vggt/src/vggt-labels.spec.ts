@@ -4,7 +4,7 @@ import {
   type PixelWindow,
   projectPoints,
   resampleFeatures,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { vggtLabels } from './vggt-labels.js';
 import type { VggtPrediction } from './vggt-model.js';

@@ -1,12 +1,14 @@
 import {
   depthFromPoints,
-  type GeometryConventionsV1,
-  type GeometryLabelsV1,
   relativeToFirst,
   resampleFeatures,
   resampleLabels,
+} from '@spatialsv/core/kit';
+import {
+  type GeometryConventionsV1,
+  type GeometryLabelsV1,
   SpatialError,
-} from '@spatialsv/core';
+} from '@spatialsv/core/spec';
 import type { VggtPrediction } from './vggt-model.js';
 import { POSE_VALUES } from './vggt-names.js';
 import type { PreparedImages } from './vggt-preprocess.js';

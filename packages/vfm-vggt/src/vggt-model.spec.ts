@@ -6,7 +6,7 @@ import {
   openWeights,
   type SafetensorsDType,
   writeSafetensors,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
 import { goldenPixels } from './__fixtures__/filled-model.js';
 import { writeTinyVggt } from './tiny-weights.js';

@@ -1,4 +1,4 @@
-import { Collected, type DeviceTensor, type PatchGrid, TensorScope } from '@spatialsv/core';
+import { Collected, type DeviceTensor, type PatchGrid, TensorScope } from '@spatialsv/core/kit';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
 import type { DenseHead } from './vggt-names.js';

@@ -7,7 +7,7 @@ import {
   towerShapes,
   type VisionBlockConfig,
   visionBlockShapes,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { alternatingBlock, cameraBlock, encoderConfig } from './vggt-blocks.js';
 import type { VggtConfig } from './vggt-config.js';
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type RgbImage, readImage } from '@spatialsv/core';
+import { readImage } from '@spatialsv/core/kit';
+import type { RgbImage } from '@spatialsv/core/spec';
 import { type PreparedImages, type PrepareMode, prepareImages } from './vggt-preprocess.js';
 
 const folder = path.join(__dirname, '__golden__/preparation');

@@ -7,12 +7,11 @@ import {
   type PixelWindow,
   type PlacedImage,
   padWhite,
-  type RgbImage,
   resizeBicubic,
   roundHalfEven,
-  SpatialError,
   wholeImage,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import { type RgbImage, SpatialError } from '@spatialsv/core/spec';
 
 /** `crop`: the width fills the side, tall pictures lose top and bottom. `pad`: the longer side fills it, the rest is white. */
 export type PrepareMode = 'crop' | 'pad';

@@ -15,7 +15,7 @@ import {
   type TensorPool,
   tf,
   viewsOfGroups,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { aggregateStep, encodePatches, viewRotary, withSpecialTokens } from './vggt-aggregator.js';
 import { cameraHead } from './vggt-camera-head.js';
 import type { VggtConfig } from './vggt-config.js';

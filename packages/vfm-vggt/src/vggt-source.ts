@@ -1,16 +1,18 @@
 import {
-  type GeometryLabelsV1,
   hashWeights,
   invalidSettings,
-  type LabellerV1,
-  type LabelProvenanceV1,
   licenceSchema,
-  type OpenSourceOptions,
   parseSourceSettings,
   readImage,
   requireWeights,
-  type SupervisionRequestV1,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type {
+  GeometryLabelsV1,
+  LabellerV1,
+  LabelProvenanceV1,
+  OpenSourceOptions,
+  SupervisionRequestV1,
+} from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { vggtSource } from './plugin.js';
 import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';

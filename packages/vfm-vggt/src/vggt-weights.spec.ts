@@ -9,7 +9,7 @@ import {
   openWeights,
   type TensorSource,
   writeSafetensors,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { writeTinyVggt } from './tiny-weights.js';
 import { vggtConfigFile } from './vggt-config.js';

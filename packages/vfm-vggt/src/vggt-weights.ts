@@ -1,4 +1,4 @@
-import { checkpointFolder, type MappedTensor, openCheckpoint } from '@spatialsv/core';
+import { checkpointFolder, type MappedTensor, openCheckpoint } from '@spatialsv/core/kit';
 import { readVggtConfig, type VggtConfig } from './vggt-config.js';
 import { isIgnoredTensor, vggtTensorShapes } from './vggt-names.js';
 

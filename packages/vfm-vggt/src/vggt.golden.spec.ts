@@ -5,12 +5,12 @@ import {
   compile,
   type DeviceTensor,
   float32,
-  type Parameters,
   parameterScope,
   resamplePositionEmbedding,
   type Tensor,
   tf,
-} from '@spatialsv/core';
+} from '@spatialsv/core/kit';
+import type { Parameters } from '@spatialsv/core/spec';
 import { type Golden, readGolden } from '@spatialsv/core/testing';
 import { goldenPixels, writeFilled } from './__fixtures__/filled-model.js';
 import { aggregateStep, encodePatches, viewRotary, withSpecialTokens } from './vggt-aggregator.js';

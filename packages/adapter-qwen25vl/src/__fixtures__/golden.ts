@@ -2,20 +2,8 @@ import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type BackboneV1,
-  decodeSequence,
-  embedSequence,
-  float32Source,
-  type LayerCacheV1,
-  type Parameters,
-  type PreparedInputsV1,
-  readImage,
-  saveWeights,
-  siteOfLayer,
-  type Tensor,
-  tf,
-} from '@spatialsv/core';
+import { decodeSequence, embedSequence, float32Source, readImage, saveWeights, siteOfLayer, type Tensor, tf } from '@spatialsv/core/kit';
+import type { BackboneV1, LayerCacheV1, Parameters, PreparedInputsV1 } from '@spatialsv/core/spec';
 import { type Golden, readGolden } from '@spatialsv/core/testing';
 import { qwen25Vl } from '../plugin.js';
 import { parseQwen25VlConfig } from '../qwen25vl-config.js';

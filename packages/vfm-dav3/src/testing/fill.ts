@@ -1,5 +1,10 @@
 /** Tensors made from their names, as reference/dav3/tiny_models.py makes them, so that neither side stores weights. */
-import { float32Source, IMAGENET_STATISTICS, type Shapes, writeSafetensors } from '@spatialsv/core';
+import {
+  float32Source,
+  IMAGENET_STATISTICS,
+  type Shapes,
+  writeSafetensors,
+} from '@spatialsv/core/kit';
 import { filled } from '@spatialsv/core/testing';
 
 /**

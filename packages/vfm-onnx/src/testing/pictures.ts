@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { writePng } from '@spatialsv/core';
+import { writePng } from '@spatialsv/core/kit';
 
 /** Pictures of smooth colours that differ from view to view, written as PNG. */
 export const writePictures = async (

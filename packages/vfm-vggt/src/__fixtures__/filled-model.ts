@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { float32Source, writeSafetensors } from '@spatialsv/core';
+import { float32Source, writeSafetensors } from '@spatialsv/core/kit';
 import { filled } from '@spatialsv/core/testing';
 import { parseVggtConfig } from '../vggt-config.js';
 import { vggtTensorShapes } from '../vggt-names.js';
