@@ -1,3 +1,6 @@
+// No test depends on what this machine runs fastest: all go through the blocked layout where it has one.
+process.env.SPATIALSV_KERNELS ??= 'blocked';
+
 /** Shared Jest settings: ESM sources compiled to CommonJS by swc, workspace packages read from their sources. */
 module.exports = {
   testMatch: ['<rootDir>/src/**/*.spec.ts'],

@@ -21,6 +21,7 @@ export {
   type RunValue,
   registerDevice,
 } from './devices/index.js';
+export { type KernelReport, kernelReport } from './devices/kernel-choice/index.js';
 export { type Differentiated, differentiate } from './differentiate.js';
 export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {

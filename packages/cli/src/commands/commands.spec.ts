@@ -69,6 +69,11 @@ describe('doctor and plugins', () => {
     expect(report.devices).toContainEqual({ device: 'cpu', works: true });
     expect(report.onnxRuntime.providers).toContain('CPUExecutionProvider');
     expect(report.node.supported).toBe(true);
+    expect(report.kernels).toMatchObject({ override: 'blocked', source: 'override' });
+    const equal = report.kernels.tried.filter((tried: { equal: boolean }) => tried.equal);
+    expect(equal.map(({ block }: { block: number }) => block)).toEqual(
+      report.kernels.block === null ? [] : [report.kernels.block],
+    );
     for (const device of report.devices) {
       if (!device.works) expect(device).toMatchObject({ reason: /./, hint: /./ });
     }

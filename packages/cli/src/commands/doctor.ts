@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
-import { deviceNames, executorInfo } from '@spatialsv/engine';
+import { deviceNames, executorInfo, type KernelReport, kernelReport } from '@spatialsv/engine';
 import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
@@ -22,6 +22,8 @@ export interface DoctorReport {
   readonly onnxRuntime:
     | { readonly version: string; readonly providers: readonly string[]; readonly library: string }
     | { readonly error: string; readonly hint: string };
+  /** How operations are written on this processor, and why. */
+  readonly kernels: KernelReport | { readonly error: string; readonly hint: string };
   readonly sharp: string;
   readonly devices: readonly DeviceReport[];
   readonly plugins: PluginReport;
@@ -46,6 +48,7 @@ async function examine(context: CommandContext): Promise<DoctorReport> {
     node: nodeReport(),
     machine: machineReport(),
     onnxRuntime: runtimeReport(),
+    kernels: await kernelsReport(),
     sharp: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})`,
     devices,
     plugins: pluginReport(plugins),
@@ -76,9 +79,39 @@ function runtimeReport(): DoctorReport['onnxRuntime'] {
   try {
     return executorInfo();
   } catch (error) {
-    const { message, hint = '' } = error as { message: string; hint?: string };
-    return { error: message, hint };
+    return failureOf(error);
   }
+}
+
+const kernelsReport = (): Promise<DoctorReport['kernels']> => kernelReport().catch(failureOf);
+
+function failureOf(error: unknown): { error: string; hint: string } {
+  const { message, hint = '' } = error as { message: string; hint?: string };
+  return { error: message, hint };
+}
+
+const KERNEL_SOURCES: Readonly<Record<KernelReport['source'], string>> = {
+  measured: 'measured now',
+  cache: 'measured earlier',
+  override: 'not measured',
+};
+
+/** How operations are written here, one line per kind and size. */
+function formatKernels(kernels: DoctorReport['kernels']): string {
+  if ('error' in kernels) return `  unknown: ${kernels.error}\n`;
+  const { source, file, block, override } = kernels;
+  const layout = block === null ? 'no blocked layout' : `blocks of ${block} channels, checked`;
+  const kept = file === null ? '' : `, kept in ${file}`;
+  const forced = override === undefined ? '' : `, SPATIALSV_KERNELS=${override}`;
+  const rows = kernels.kernels.map(({ kind, size, chosen, ms }) => [
+    kind,
+    `${size.rows} × ${size.channels}`,
+    chosen,
+    Object.entries(ms)
+      .map(([way, time]) => `${way} ${time.toFixed(2)} ms`)
+      .join(', '),
+  ]);
+  return `${indent(`${layout}; ${KERNEL_SOURCES[source]}${kept}${forced}\n`)}${indent(formatTable(rows))}`;
 }
 
 /** ONNX Runtime quotes its source before it says what is wrong. */
@@ -108,7 +141,7 @@ export function formatDoctor(report: DoctorReport): string {
     .filter(({ hint }) => hint !== undefined)
     .map(({ device, hint }) => `  ${device}: ${hint}\n`);
   const advice = hints.length === 0 ? '' : `\nTo get a device:\n${hints.join('')}`;
-  return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${advice}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
+  return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${advice}\nKernels (rows or pixels × channels)\n${formatKernels(report.kernels)}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
 }
 
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
 import { DeviceValue, type ExecutorDevice, Session } from '../executor/index.js';
+import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { sizeOf } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -8,18 +9,15 @@ import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
 import { widensWeights } from '../weights/stored-values.js';
-import { channelBlock } from './channel-block.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
 import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
+import { kernelChoice } from './kernel-choice/index.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
-
-/** What the blocked layout of this CPU may make faster. */
-const BLOCKED_OPERATORS = new Set(['Conv', 'Gemm']);
 
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
@@ -48,7 +46,7 @@ export class ExecutorBackedDevice implements Device {
     const widens = !prepares && widensWeights(this.name);
     const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
     const unblocked = plain(widens);
-    const traced = await this.inBlockedLayout(unblocked, full, specs);
+    const traced = await this.asChosen(unblocked, full, specs);
     const plans = planOutputs(traced, options, this.name === 'cpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
@@ -76,12 +74,13 @@ export class ExecutorBackedDevice implements Device {
     });
   }
 
-  /** The program with its convolutions and large products in the layout that suits this CPU, where it has any. */
-  private async inBlockedLayout(plain: Traced, program: Program, specs: SpecTree): Promise<Traced> {
-    const gains = plain.graph.nodes.some(({ operator }) => BLOCKED_OPERATORS.has(operator));
-    if (this.name !== 'cpu' || !gains) return plain;
-    const block = await channelBlock();
-    return block === undefined ? plain : trace(program, specs, false, block);
+  /** The program with each operation written as this processor runs it fastest. */
+  private async asChosen(plain: Traced, program: Program, specs: SpecTree): Promise<Traced> {
+    const { alternatives } = plain.graph;
+    if (this.name !== 'cpu' || alternatives.length === 0) return plain;
+    const choice = await kernelChoice();
+    const gains = alternatives.some(({ kind, size }) => (choice.of(kind, size) ?? PLAIN) !== PLAIN);
+    return gains ? trace(program, specs, false, choice) : plain;
   }
 }
 

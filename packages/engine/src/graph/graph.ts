@@ -4,6 +4,7 @@ import {
   STORED_TYPE,
 } from '../onnx/element-type.js';
 import type { DType, MappedTensor, StoredType, WeightSpec } from '../specs.js';
+import type { Alternative, KernelChoice } from './choice.js';
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators need. */
 export type ElementType = Extract<OnnxElementType, DType | 'int64' | 'float16' | 'bfloat16'>;
@@ -93,13 +94,20 @@ export class Graph {
   readonly portable: boolean;
   /** Whether weights of 16 bits come as float32, for devices that lack their types. */
   readonly widensWeights: boolean;
-  /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
-  readonly channelBlock: number | undefined;
+  /** How operations are to be written on this processor; absent: plainly. */
+  readonly choice: KernelChoice | undefined;
+  /** Operations that a choice could have written in another way; collected where there is none. */
+  readonly alternatives: Alternative[] = [];
 
-  constructor(portable: boolean = false, channelBlock?: number, widensWeights: boolean = false) {
+  constructor(portable: boolean = false, choice?: KernelChoice, widensWeights: boolean = false) {
     this.portable = portable;
-    this.channelBlock = channelBlock;
+    this.choice = choice;
     this.widensWeights = widensWeights;
+  }
+
+  /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
+  get channelBlock(): number | undefined {
+    return this.choice?.block;
   }
 
   private fresh(prefix: string): string {

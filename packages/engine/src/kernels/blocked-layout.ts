@@ -2,6 +2,7 @@
  * ONNX Runtime's blocked layout (NCHWc): an image (N, h, w, C) as [N][C/b][h·w][b], which its graph writes as (N, C, h, w).
  * Convolutions in this layout run at one and a half times the speed of its matrix products.
  */
+import { BLOCK_SIZES, BLOCKED, type KernelSize } from '../graph/choice.js';
 import { type Graph, type Node, sizeOf, type Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 
@@ -124,6 +125,24 @@ const ascending = (from: number, to: number): number[] =>
 /** So many channels, or with zeros behind them as many as fill their last block: `ReorderInput` adds the zeros. */
 export const wholeBlocks = (graph: Graph, channels: number): number =>
   Math.ceil(channels / graph.channelBlock!) * graph.channelBlock!;
+
+/**
+ * Whether an operation is to be written in the layout: this processor has it, and runs this kind faster in it.
+ * @param fits whether blocks of a size suit the operation.
+ */
+export function prefersBlocked(
+  graph: Graph,
+  kind: string,
+  size: KernelSize,
+  fits: (block: number) => boolean,
+): boolean {
+  const { choice } = graph;
+  if (choice === undefined) {
+    if (!graph.portable && BLOCK_SIZES.some(fits)) graph.alternatives.push({ kind, size });
+    return false;
+  }
+  return choice.block !== undefined && fits(choice.block) && choice.of(kind, size) === BLOCKED;
+}
 
 /** Whether so many channels are whole blocks of this machine's layout, if it has one. */
 export const fillsBlocks = (graph: Graph, channels: number): boolean =>

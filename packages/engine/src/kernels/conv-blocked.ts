@@ -1,10 +1,17 @@
 /**
- * Convolutions in ONNX Runtime's blocked layout (NCHWc), its fastest on x86: twice the speed of its plain convolution,
- * which for weights that are inputs of a graph it does not choose by itself.
+ * Convolutions in ONNX Runtime's blocked layout (NCHWc), which for weights that are inputs of a graph it does not choose by
+ * itself. Where it is the faster one is measured.
  */
 import type { Graph, Value } from '../graph/graph.js';
-import { BLOCKED_DOMAIN, fromBlocked, toBlocked, wholeBlocks } from './blocked-layout.js';
+import {
+  BLOCKED_DOMAIN,
+  fromBlocked,
+  prefersBlocked,
+  toBlocked,
+  wholeBlocks,
+} from './blocked-layout.js';
 import { type ConvInfo, sharedTable } from './conv-columns.js';
+import { isDifferentiating } from './differentiating.js';
 
 export interface Padding {
   readonly top: number;
@@ -18,12 +25,28 @@ const CHANNEL_UNIT = 4;
 /** Work that zeros in half-filled blocks may add: the plain convolution takes longer than so many times the work. */
 const MOST_PADDED_WORK = 2;
 
-/** Whether the channels fill the blocks of this machine, or enough of them. */
-export function isBlockable(graph: Graph, { inChannels, outChannels }: ConvInfo): boolean {
-  if (graph.channelBlock === undefined) return false;
-  if (inChannels % CHANNEL_UNIT !== 0 || outChannels % CHANNEL_UNIT !== 0) return false;
-  const padded = wholeBlocks(graph, inChannels) * wholeBlocks(graph, outChannels);
-  return padded <= MOST_PADDED_WORK * inChannels * outChannels;
+/** Whether the channels fill the blocks of this machine, or enough of them, and it convolves faster in its layout. */
+export function isBlockable(graph: Graph, info: ConvInfo): boolean {
+  const { inChannels, outChannels } = info;
+  const size = {
+    rows: info.batchSize * info.outHeight * info.outWidth,
+    channels: Math.sqrt(inChannels * outChannels),
+  };
+  return prefersBlocked(graph, kindOf(info), size, (block) =>
+    fillEnough(block, inChannels, outChannels),
+  );
+}
+
+function fillEnough(block: number, inputs: number, outputs: number): boolean {
+  if (inputs % CHANNEL_UNIT !== 0 || outputs % CHANNEL_UNIT !== 0) return false;
+  const whole = (channels: number) => Math.ceil(channels / block) * block;
+  return whole(inputs) * whole(outputs) <= MOST_PADDED_WORK * inputs * outputs;
+}
+
+/** A layer with a backward pass is measured with it: its values leave the layout between the two. */
+function kindOf({ filterHeight, filterWidth }: ConvInfo): string {
+  if (isDifferentiating()) return 'convolution-gradient';
+  return filterHeight * filterWidth === 1 ? 'convolution1x1' : 'convolution3x3';
 }
 
 /**

@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { channelBlock, isBlockOfThisMachine, trialGraph } from '../devices/channel-block.js';
+import { findBlock } from '../devices/kernel-choice/measure.js';
 import { DeviceValue, Session } from '../executor/index.js';
+import { alwaysBlocked } from '../graph/choice.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { compile, float32, ops, type Tensor, tf } from '../index.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -52,35 +53,13 @@ function worstOf(found: Float32Array, expected: Float32Array): number {
   return worst / scale;
 }
 
+/** Plainly where this processor has no such layout. */
+const inLayout = (block: number | undefined) =>
+  block === undefined ? undefined : alwaysBlocked(block);
+
 const domains = (graph: Graph) => new Set(graph.nodes.map((node) => node.domain));
 
 describe('the blocked layout', () => {
-  it('has blocks that the processor offers, found once', async () => {
-    const block = await channelBlock();
-    expect([4, 8, 16, undefined]).toContain(block);
-    expect(channelBlock()).toBe(channelBlock());
-  });
-
-  it('is tried through its own operators, against plain ones', () => {
-    for (const block of [16, 8, 4]) {
-      const { nodes } = trialGraph(block);
-      const blocked = nodes.filter(({ domain }) => domain === BLOCKED);
-      expect(blocked.map(({ operator }) => operator)).toContain('Conv');
-    }
-    const { nodes } = trialGraph(undefined);
-    expect(domains(trialGraph(undefined))).toEqual(new Set(['']));
-    expect(nodes.some(({ operator }) => operator === 'Conv')).toBe(true);
-  });
-
-  it('rejects every block size but that of this processor', async () => {
-    const block = await channelBlock();
-    const agreeing = [];
-    for (const candidate of [16, 8, 4]) {
-      if (await isBlockOfThisMachine(candidate)) agreeing.push(candidate);
-    }
-    expect(agreeing).toEqual(block === undefined ? [] : [block]);
-  });
-
   it.each([
     [[2, 12, 13, 32], [16, 32, 3, 3], 1, 1],
     [[1, 37, 7, 16], [48, 16, 3, 3], 1, 1],
@@ -95,8 +74,8 @@ describe('the blocked layout', () => {
     const data = Object.fromEntries(
       Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
     );
-    const block = await channelBlock();
-    const blocked = trace(layer(stride, padding), specs, false, block).graph;
+    const { block } = await findBlock();
+    const blocked = trace(layer(stride, padding), specs, false, inLayout(block)).graph;
     const plain = trace(layer(stride, padding), specs, true).graph;
     expect(domains(blocked).has(BLOCKED)).toBe(block !== undefined);
     expect([...domains(plain)]).toEqual(['']);
@@ -125,8 +104,8 @@ describe('the blocked layout', () => {
     const data = Object.fromEntries(
       Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
     );
-    const block = await channelBlock();
-    const blocked = trace(resize, specs, false, block).graph;
+    const { block } = await findBlock();
+    const blocked = trace(resize, specs, false, inLayout(block)).graph;
     expect(blocked.nodes.some(({ operator }) => operator === 'Resize')).toBe(block !== undefined);
     const plain = trace(resize, specs, true).graph;
     const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
@@ -140,7 +119,7 @@ describe('the blocked layout', () => {
         tf.sum(tf.square(tf.image.resizeBilinear(image as tf.Tensor4D, [40, 40], true))),
       )(x),
     })) as unknown as Program;
-    const { graph } = trace(sized, { x: float32(1, 20, 20, 16) }, false, 16);
+    const { graph } = trace(sized, { x: float32(1, 20, 20, 16) }, false, alwaysBlocked(16));
     expect(graph.nodes.some(({ operator }) => operator === 'Resize')).toBe(false);
   });
 
@@ -149,7 +128,7 @@ describe('the blocked layout', () => {
     ['are not whole fours', 30, 32],
   ])('is not used for channels that %s', (_case, outputs, inputs) => {
     const specs = specsOf([1, 20, 20, inputs], [outputs, inputs, 3, 3]);
-    const { graph } = trace(layer(1, 1), specs, false, 16);
+    const { graph } = trace(layer(1, 1), specs, false, alwaysBlocked(16));
     expect(domains(graph).has(BLOCKED)).toBe(false);
   });
 
@@ -160,14 +139,24 @@ describe('the blocked layout', () => {
         y: ops.convolution(inner, tf.transpose(weight, [1, 0, 2, 3]), undefined, { padding: 1 }),
       };
     }) as unknown as Program;
-    const { graph } = trace(twice, specsOf([1, 20, 20, 16], [8, 16, 3, 3]), false, 16);
+    const { graph } = trace(
+      twice,
+      specsOf([1, 20, 20, 16], [8, 16, 3, 3]),
+      false,
+      alwaysBlocked(16),
+    );
     const operators = graph.nodes.map(({ operator }) => operator);
     expect(operators.filter((operator) => operator === 'Conv')).toHaveLength(2);
     expect(operators.filter((operator) => operator.startsWith('Reorder'))).toHaveLength(2);
   });
 
   it('is not used for few pixels, where one product is faster', () => {
-    const { graph } = trace(layer(1, 1), specsOf([1, 16, 16, 16], [16, 16, 3, 3]), false, 16);
+    const { graph } = trace(
+      layer(1, 1),
+      specsOf([1, 16, 16, 16], [16, 16, 3, 3]),
+      false,
+      alwaysBlocked(16),
+    );
     expect(graph.nodes.some(({ operator }) => operator === 'Conv')).toBe(false);
   });
 

@@ -1,19 +1,21 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
-import { BLOCKED_DOMAIN, fromBlocked, toBlocked } from './blocked-layout.js';
+import { BLOCKED_DOMAIN, fromBlocked, prefersBlocked, toBlocked } from './blocked-layout.js';
 import { isDifferentiating } from './differentiating.js';
 
 /** Rows of a product from which rearranging the weight costs less than it saves. */
 const MANY_ROWS = 256;
 
 /**
- * Whether x·Wᵀ is written as a convolution of one pixel, which ONNX Runtime's blocked kernels run faster than its matrix
- * product. Products with a backward pass stay products: gradients accumulate into them.
+ * Whether x·Wᵀ is written as a convolution of one pixel, which on some processors ONNX Runtime's blocked kernels run faster
+ * than its matrix product. Products with a backward pass stay products: gradients accumulate into them.
  */
 export function isBlockableProduct(graph: Graph, x: Value, weight: Value): boolean {
-  const block = graph.channelBlock;
   const [outputs, inputs] = weight.shape as [number, number];
-  const divides = block !== undefined && inputs % block === 0 && outputs % block === 0;
-  return divides && !isDifferentiating() && sizeOf(x.shape) / inputs >= MANY_ROWS;
+  const rows = sizeOf(x.shape) / inputs;
+  if (isDifferentiating() || rows < MANY_ROWS) return false;
+  const divides = (block: number) => inputs % block === 0 && outputs % block === 0;
+  const size = { rows, channels: Math.sqrt(inputs * outputs) };
+  return prefersBlocked(graph, 'product', size, divides);
 }
 
 /** @param x (rows, in). @param weight (out, in). @param bias (out). @returns (rows, out). */

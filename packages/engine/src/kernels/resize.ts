@@ -1,6 +1,6 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { type Corners, interpolationMatrix } from '../interpolation.js';
-import { fillsBlocks, fromBlocked, toBlocked } from './blocked-layout.js';
+import { fromBlocked, prefersBlocked, toBlocked } from './blocked-layout.js';
 import { isDifferentiating } from './differentiating.js';
 import { matMul } from './matmul.js';
 import { defineKernel } from './registry.js';
@@ -8,10 +8,18 @@ import { defineKernel } from './registry.js';
 type Size = readonly [height: number, width: number];
 
 defineKernel('ResizeBilinear', ['images'], (graph, [x], { size, ...corners }) =>
-  fillsBlocks(graph, x!.shape[3]!) && !isDifferentiating()
+  isBlockableResize(graph, x!, size as Size)
     ? resizeBlocked(graph, x!, size as Size, corners)
     : resizeByProducts(graph, x!, size as Size, corners),
 );
+
+/** A resize lies between convolutions and stays where they are. */
+function isBlockableResize(graph: Graph, x: Value, [height, width]: Size): boolean {
+  if (isDifferentiating()) return false;
+  const [batch, , , channels] = x.shape as [number, number, number, number];
+  const size = { rows: batch * height * width, channels };
+  return prefersBlocked(graph, 'convolution3x3', size, (block) => channels % block === 0);
+}
 
 /**
  * ONNX Runtime's own resize, in the blocked layout: to it a block of channels is an image. It reads each pixel once, and the

@@ -1,5 +1,6 @@
 import '../kernels/index.js';
 import { EngineError } from '../errors.js';
+import type { KernelChoice } from '../graph/choice.js';
 import { fuseAddedProducts } from '../graph/fuse.js';
 import { Graph } from '../graph/graph.js';
 import type { MappedTensor, Program, SpecTree, TensorSpec, Tree, WeightSpec } from '../specs.js';
@@ -25,10 +26,10 @@ export function trace(
   program: Program,
   specs: SpecTree,
   portable = false,
-  channelBlock?: number,
+  choice?: KernelChoice,
   widensWeights = false,
 ): Traced {
-  const graph = new Graph(portable, channelBlock, widensWeights);
+  const graph = new Graph(portable, choice, widensWeights);
   const inputs = new Map<string, TensorSpec>();
   const weights = new Map<string, WeightSpec>();
   const outputs = onTraceBackend(graph, () => {

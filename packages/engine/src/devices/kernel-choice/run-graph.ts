@@ -1,0 +1,69 @@
+import { DeviceValue, Session } from '../../executor/index.js';
+import type { ElementType } from '../../graph/graph.js';
+import { type Graph, sizeOf } from '../../graph/graph.js';
+import { encodeModel } from '../../onnx/encode.js';
+
+/** A graph that is ready to run on numbers of its own. */
+export interface PreparedGraph {
+  /** @returns the time of the run, ms. */
+  run(): Promise<number>;
+  /** What the last run gave, output by output. */
+  readonly results: readonly Float32Array[];
+  dispose(): void;
+}
+
+/** @throws EngineError where this build of ONNX Runtime refuses the graph. */
+export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
+  const session = await Session.create(encodeModel(graph), { device: 'cpu', name: 'kernel trial' });
+  const binding = session.createBinding();
+  for (const { name, shape, dtype } of graph.inputs) {
+    binding.bindInput(name, DeviceValue.fromHost(numbers(shape, dtype), dtype, shape));
+  }
+  const results = graph.outputs.map(({ value }) => {
+    const result = new Float32Array(sizeOf(value.shape));
+    binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
+    return result;
+  });
+  const run = async () => {
+    const started = performance.now();
+    await binding.run();
+    return performance.now() - started;
+  };
+  return { run, results, dispose: () => session.dispose() };
+}
+
+/** Numbers of both signs; a prime count of them, so that no block meets the same ones as the next. */
+const PERIOD = Float32Array.from({ length: 4093 }, (_, i) => Math.sin(1 + 0.7 * i) / 8);
+/** Bits of float32 that the 16-bit types drop from the same numbers. */
+const BFLOAT16_SHIFT = 16;
+
+function numbers(shape: readonly number[], dtype: ElementType): Float32Array | Uint16Array {
+  const data = new Float32Array(sizeOf(shape));
+  for (let start = 0; start < data.length; start += PERIOD.length) {
+    data.set(PERIOD.subarray(0, Math.min(PERIOD.length, data.length - start)), start);
+  }
+  if (dtype === 'float32') return data;
+  if (dtype !== 'bfloat16')
+    throw new Error(`a kernel trial takes float32 and bfloat16, not ${dtype}`);
+  return Uint16Array.from(new Uint32Array(data.buffer), (bits) => bits >>> BFLOAT16_SHIFT);
+}
+
+/** Largest difference that other orders of summation explain, in units of the largest expected number. */
+const TOLERANCE = 1e-4;
+
+/** Whether two graphs gave the same numbers, all finite and not all zero. */
+export function areEqual(
+  found: readonly Float32Array[],
+  expected: readonly Float32Array[],
+): boolean {
+  return expected.every((values, output) => {
+    const others = found[output]!;
+    let scale = 0;
+    let worst = 0;
+    for (let i = 0; i < values.length; i += 1) {
+      scale = Math.max(scale, Math.abs(values[i]!));
+      worst = Math.max(worst, Math.abs(values[i]! - others[i]!));
+    }
+    return Number.isFinite(scale) && scale > 0 && worst <= TOLERANCE * scale;
+  });
+}

@@ -1,0 +1,155 @@
+import '../../gradients.js';
+import { alwaysBlocked, BLOCKED, type KernelSize, PLAIN } from '../../graph/choice.js';
+import type { Graph } from '../../graph/graph.js';
+import { BLOCKED_DOMAIN } from '../../kernels/blocked-layout.js';
+import * as ops from '../../ops/index.js';
+import { float32, type Program, type SpecTree } from '../../specs.js';
+import { type Tensor, tf } from '../../tfjs.js';
+import { trace } from '../../trace/trace.js';
+
+/** An operation that can be written in several ways, and how they are compared. */
+export interface KernelTrial {
+  /** Name under which graphs ask for it. */
+  readonly kind: string;
+  /** Ways of writing it; the first is the reference that the others must equal. */
+  readonly candidates: readonly string[];
+  /** Sizes to measure, the most telling first: others take what the nearest one took. */
+  readonly sizes: readonly KernelSize[];
+  /** The operation in one way. @param block channels per block of this processor's layout; absent where it has none. */
+  write(candidate: string, size: KernelSize, block: number | undefined): Graph;
+}
+
+const trials = new Map<string, KernelTrial>();
+
+/** Adds a kind of operation to those that are measured. Has to happen before the first program is compiled. */
+export const defineKernelTrial = (trial: KernelTrial): void => {
+  trials.set(trial.kind, trial);
+};
+
+export const kernelTrials = (): readonly KernelTrial[] => [...trials.values()];
+
+const plainGraph = ({ program, specs }: Written): Graph => trace(program as Program, specs).graph;
+
+/** @throws Error when the layout is not used: a trial must not compare the plain operators with themselves. */
+function blockedGraph({ program, specs }: Written, block: number): Graph {
+  const { graph } = trace(program as Program, specs, false, alwaysBlocked(block));
+  const convolves = graph.nodes.some(
+    ({ operator, domain }) => operator === 'Conv' && domain === BLOCKED_DOMAIN,
+  );
+  if (!convolves) throw new Error('a trial of the blocked layout does not use it');
+  return graph;
+}
+
+interface Written {
+  readonly program: (inputs: never) => unknown;
+  readonly specs: SpecTree;
+}
+
+/** Two layers, one after the other, as networks have them: between them values stay in the layout. */
+const defineBlockedTrial = (
+  kind: string,
+  sizes: readonly (readonly [rows: number, channels: number])[],
+  layers: (size: KernelSize) => Written,
+): void =>
+  defineKernelTrial({
+    kind,
+    candidates: [PLAIN, BLOCKED],
+    sizes: sizes.map(([rows, channels]) => ({ rows, channels })),
+    write: (candidate, size, block) =>
+      candidate === PLAIN ? plainGraph(layers(size)) : blockedGraph(layers(size), block!),
+  });
+
+type Inputs = Record<'x' | 'first' | 'second', Tensor>;
+
+const convolve = (x: Tensor, weight: Tensor): Tensor =>
+  ops.convolution(x, weight, undefined, { padding: (weight.shape[2]! - 1) / 2 });
+
+const convolutions = ({ x, first, second }: Inputs) => ({
+  y: convolve(tf.relu(convolve(x, first)), second),
+});
+
+const convolutionGradients = ({ x, first, second }: Inputs) => {
+  const loss = (...inputs: Tensor[]) =>
+    tf.sum(tf.square(convolve(tf.relu(convolve(inputs[0]!, inputs[1]!)), second))) as tf.Scalar;
+  const [dx, dFirst] = tf.grads(loss)([x, first]) as [Tensor, Tensor];
+  return { dx, dFirst };
+};
+
+const products = ({ x, first, second }: Inputs) => ({
+  y: ops.linear(ops.gelu(ops.linear(x, first)), second),
+});
+
+/** Images as square as they can be. */
+const convolutionSpecs = ({ rows, channels }: KernelSize, width: number): SpecTree => {
+  const side = Math.round(Math.sqrt(rows));
+  const weight = float32(channels, channels, width, width);
+  return { x: float32(1, side, side, channels), first: weight, second: weight };
+};
+
+const productSpecs = ({ rows, channels }: KernelSize): SpecTree => ({
+  x: float32(rows, channels),
+  first: float32(channels, channels),
+  second: float32(channels, channels),
+});
+
+/** Pixels or rows, and channels. Where one way is twice as fast as another on some processor, few sizes tell it. */
+const MEASURED = {
+  convolution3x3: [
+    [17 ** 2, 128],
+    [74 ** 2, 64],
+    [17 ** 2, 32],
+    [37 ** 2, 64],
+  ],
+  convolution1x1: [
+    [17 ** 2, 128],
+    [74 ** 2, 64],
+  ],
+  'convolution-gradient': [
+    [17 ** 2, 64],
+    [37 ** 2, 64],
+  ],
+  product: [
+    [256, 384],
+    [512, 1024],
+  ],
+} as const;
+
+defineBlockedTrial('convolution3x3', MEASURED.convolution3x3, (size) => ({
+  program: convolutions,
+  specs: convolutionSpecs(size, 3),
+}));
+defineBlockedTrial('convolution1x1', MEASURED.convolution1x1, (size) => ({
+  program: convolutions,
+  specs: convolutionSpecs(size, 1),
+}));
+defineBlockedTrial('convolution-gradient', MEASURED['convolution-gradient'], (size) => ({
+  program: convolutionGradients,
+  specs: convolutionSpecs(size, 3),
+}));
+defineBlockedTrial('product', MEASURED.product, (size) => ({
+  program: products,
+  specs: productSpecs(size),
+}));
+
+/** Smallest image and product that use the layout, with more channels than the largest block, so that their order matters. */
+const WITNESS: KernelSize = { rows: 17 ** 2, channels: 32 };
+
+/**
+ * Every kind that uses the layout, small: what tells the block size of this processor from others.
+ * @param block undefined: plain operators.
+ */
+export function witnessGraph(block: number | undefined): Graph {
+  const specs = {
+    wide: convolutionSpecs(WITNESS, 3),
+    narrow: convolutionSpecs(WITNESS, 1),
+    product: productSpecs(WITNESS),
+  };
+  const program = ({ wide, narrow, product }: Record<keyof typeof specs, Inputs>) => ({
+    wide: convolutions(wide),
+    gradient: convolutionGradients(wide),
+    narrow: convolutions(narrow),
+    product: products(product),
+  });
+  const written = { program, specs };
+  return block === undefined ? plainGraph(written) : blockedGraph(written, block);
+}
