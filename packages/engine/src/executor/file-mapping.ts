@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import koffi from 'koffi';
 import { EngineError } from '../errors.js';
 import type { Pointer } from './api.js';
+import { loadForeign } from './library.js';
 
 const PROT_READ = 1;
 const MAP_PRIVATE = 2;
@@ -31,7 +31,7 @@ function systemCalls(): SystemCalls | undefined {
 }
 
 function loadSystemCalls(): SystemCalls {
-  const library = koffi.load(null);
+  const library = loadForeign(null);
   return {
     map: library.func('void *mmap(void *address, size_t length, int, int, int, int64_t offset)'),
     unmap: library.func('int munmap(void *address, size_t length)'),

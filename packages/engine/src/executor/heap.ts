@@ -1,4 +1,4 @@
-import koffi from 'koffi';
+import { loadForeign } from './library.js';
 
 /** Only the GNU C library has it. */
 type Trim = (pad: number) => number;
@@ -15,7 +15,7 @@ function load(): Trim {
   const nothing = () => 0;
   if (process.platform !== 'linux') return nothing;
   try {
-    return koffi.load(null).func('int malloc_trim(size_t pad)');
+    return loadForeign(null).func('int malloc_trim(size_t pad)');
   } catch {
     return nothing;
   }

@@ -38,6 +38,16 @@ export function locateLibrary(
 /** koffi unloads a library that nothing refers to, and function pointers read from its memory do not count. */
 const kept = new Set<object>();
 
+/**
+ * Loads a library for the foreign-function layer, `null` for the symbols of the process. Every part of the engine comes here:
+ * whichever library is the first, the stacks are those that ONNX Runtime needs.
+ * @throws EngineError LIBRARY_MISSING when another user of koffi was earlier, with stacks that are too small.
+ */
+export function loadForeign(path: string | null): LibraryHandle {
+  ensureStack();
+  return koffi.load(path);
+}
+
 /** Loads the library once per call; the operating system shares one image between calls. */
 export function openLibrary(path: string): LibraryHandle {
   ensureStack();
