@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.js';
+import { Lane } from '../executor/index.js';
 import { sizeOf } from '../graph/graph.js';
 import {
   type HostArray,
@@ -26,19 +27,29 @@ import { hostArray, mismatch, newHostArray } from './host.js';
 /** A tensor of a tfjs backend. */
 class EagerTensor implements DeviceTensor {
   private readonly backend: string;
-  value: Tensor;
+  private current: Tensor;
 
   constructor(backend: string, value: Tensor) {
     this.backend = backend;
-    this.value = value;
+    this.current = value;
   }
 
   get shape(): readonly number[] {
-    return this.value.shape;
+    return this.current.shape;
   }
 
   get dtype(): TensorSpec['dtype'] {
-    return this.value.dtype as TensorSpec['dtype'];
+    return this.current.dtype as TensorSpec['dtype'];
+  }
+
+  /** @throws EngineError DISPOSED. */
+  get value(): Tensor {
+    if (!this.current.isDisposed) return this.current;
+    throw new EngineError({
+      code: 'DISPOSED',
+      message: `A tensor ${this.dtype} (${this.shape.join(', ')}) is used after it was disposed.`,
+      hint: 'Dispose a tensor after the last run and the last read that need it.',
+    });
   }
 
   async read(): Promise<HostArray> {
@@ -52,26 +63,46 @@ class EagerTensor implements DeviceTensor {
 
   /** Takes over a new value and releases the old one. */
   replace(value: Tensor): void {
-    this.value.dispose();
-    this.value = value;
+    const isDisposed = this.current.isDisposed;
+    this.current.dispose();
+    this.current = value;
+    // Disposed while the value was made: nobody will do it again.
+    if (isDisposed) value.dispose();
   }
 
   dispose(): void {
-    this.value.dispose();
+    this.current.dispose();
   }
 }
 
 const toTensor = (data: HostArray, spec: TensorSpec): Tensor =>
   tf.keep(tf.tensor(data.slice(), [...spec.shape], spec.dtype));
 
-/** Runs a function with another tfjs backend selected. */
+/** Backends that have been started; starting one may take a while. */
+const started = new Map<string, Promise<void>>();
+
+/** Runs a function with another tfjs backend selected, which is started before where it was not. */
 async function onBackend<Result>(name: string, body: () => Result): Promise<Result> {
+  const start = started.get(name) ?? startBackend(name);
+  started.set(name, start);
+  await start;
+  return selecting(name, body);
+}
+
+async function startBackend(name: string): Promise<void> {
   const previous = tf.getBackend();
   await tf.setBackend(name);
+  void tf.setBackend(previous || name);
+}
+
+/** Without a pause between: two runs on two backends would take each other's. */
+function selecting<Result>(name: string, body: () => Result): Result {
+  const previous = tf.getBackend();
+  void tf.setBackend(name); // Synchronous in effect: the backend is started.
   try {
     return body();
   } finally {
-    await tf.setBackend(previous || name);
+    void tf.setBackend(previous || name);
   }
 }
 
@@ -90,13 +121,7 @@ export class EagerDevice implements Device {
       data === undefined
         ? newHostArray(spec.dtype, sizeOf(spec.shape))
         : hostArray('tensor', spec, data);
-    const previous = tf.getBackend();
-    void tf.setBackend(this.backend);
-    try {
-      return new EagerTensor(this.backend, toTensor(array, spec));
-    } finally {
-      void tf.setBackend(previous || this.backend);
-    }
+    return selecting(this.backend, () => new EagerTensor(this.backend, toTensor(array, spec)));
   }
 
   async compile(
@@ -117,12 +142,18 @@ export class EagerDevice implements Device {
 class EagerWeights {
   private readonly backend: string;
   private readonly loaded = new Map<string, Tensor>();
+  /** One at a time: of two first uses the second finds what the first has read. */
+  private readonly loads = new Lane();
 
   constructor(backend: string) {
     this.backend = backend;
   }
 
-  async load(tensors: readonly MappedTensor[]): Promise<void> {
+  load(tensors: readonly MappedTensor[]): Promise<void> {
+    return this.loads.run(() => this.loadMissing(tensors));
+  }
+
+  private async loadMissing(tensors: readonly MappedTensor[]): Promise<void> {
     const missing = tensors.filter((tensor) => !this.loaded.has(keyOf(tensor)));
     if (missing.length === 0) return;
     const data = await readMapped(missing);
@@ -154,7 +185,9 @@ async function readMapped(tensors: readonly MappedTensor[]): Promise<HostArray[]
   const reader = await openDevice('cpu').compile(copy, tree, { name: 'weights' });
   try {
     const values = (await reader.run({})) as Record<string, DeviceTensor>;
-    return await Promise.all(tensors.map((_, i) => values[String(i)]!.read()));
+    const data = await Promise.all(tensors.map((_, i) => values[String(i)]!.read()));
+    for (const value of Object.values(values)) value.dispose();
+    return data;
   } finally {
     await reader.dispose();
   }
@@ -169,6 +202,7 @@ class EagerProgram implements CompiledProgram {
   private readonly specs: SpecTree;
   private readonly options: CompileOptions;
   private readonly weights: EagerWeights;
+  private isDisposed = false;
 
   constructor(
     backend: string,
@@ -185,8 +219,10 @@ class EagerProgram implements CompiledProgram {
   }
 
   async run(inputs: Tree<RunValue>, into: Tree<DeviceTensor> = {}): Promise<Tree<DeviceTensor>> {
+    if (this.isDisposed) throw this.disposed();
     const targets = new Map(flatten<EagerTensor>(into as Tree<EagerTensor>, isEagerTensor));
     const given = new Map(flatten(inputs, isRunValue));
+    this.assertState(given);
     await this.weights.load([...given.values()].filter(isMapped));
     return onBackend(this.backend, () => {
       const result = tf.tidy(() => {
@@ -237,6 +273,26 @@ class EagerProgram implements CompiledProgram {
     return nest(returned);
   }
 
+  private assertState(given: ReadonlyMap<string, RunValue>): void {
+    const states = new Set(this.options.state ?? []);
+    for (const [name, value] of given) {
+      if (!states.has(name.split('/')[0]!) || value instanceof EagerTensor) continue;
+      throw new EngineError({
+        code: 'INPUT_INVALID',
+        message: `State "${name}" was given as host data, expected a device tensor.`,
+        hint: 'Make it with createTensor(spec, data, device) and pass the same tensor to every run.',
+      });
+    }
+  }
+
+  private disposed(): EngineError {
+    return new EngineError({
+      code: 'DISPOSED',
+      message: `${this.options.name ?? 'program'}: the program was run after it was disposed.`,
+      hint: 'Dispose a program after its last run.',
+    });
+  }
+
   async save(): Promise<void> {
     throw new EngineError({
       code: 'PROGRAM_INVALID',
@@ -246,6 +302,7 @@ class EagerProgram implements CompiledProgram {
   }
 
   async dispose(): Promise<void> {
+    this.isDisposed = true;
     this.weights.dispose();
   }
 }

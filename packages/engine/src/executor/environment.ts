@@ -141,7 +141,7 @@ function availableProviders(): string[] {
 const CPU_FOLDER = '/sys/devices/system/cpu';
 
 /** Physical cores in reach of this process: two hyper-threads of a core only disturb each other in matrix products. */
-export function physicalCores(): number {
+function physicalCores(): number {
   return Math.min(availableParallelism(), coresOfLinux() ?? availableParallelism());
 }
 

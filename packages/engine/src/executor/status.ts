@@ -49,7 +49,7 @@ export function callAsync<Name extends StatusFunctionName>(
 }
 
 /** Turns an owned status into an error and releases it. */
-export function toError(status: Pointer, failure: Failure): EngineError {
+function toError(status: Pointer, failure: Failure): EngineError {
   const { GetErrorMessage, ReleaseStatus } = api();
   const message = GetErrorMessage(status);
   ReleaseStatus(status);

@@ -24,7 +24,7 @@ defineKernel('GatherNd', ['params', 'indices'], (graph, [params, indices]) => {
 });
 
 /** target with `updates` added (or written) at `indices` (…, depth). */
-export function scatterNd(
+function scatterNd(
   graph: Graph,
   target: Value,
   indices: Value,

@@ -96,7 +96,7 @@ defineKernel('Cumsum', ['x'], (graph, [x], { axis, exclusive, reverse }) => {
   return graph.add('CumSum', [x, axisValue], { shape: x!.shape, dtype: x!.dtype }, { attributes });
 });
 
-export function softmaxAlong(graph: Graph, operator: string, x: Value, axis: number): Value {
+function softmaxAlong(graph: Graph, operator: string, x: Value, axis: number): Value {
   return graph.add(operator, [x], { shape: x.shape, dtype: x.dtype }, { attributes: { axis } });
 }
 
