@@ -52,6 +52,8 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
   EPERM: 'Check the permissions of the path.',
   EROFS: 'The disk is read-only: choose another path.',
   ENOSPC: 'The disk is full: free some space or choose another path.',
+  EDQUOT: 'Your share of the disk is used up: free some space or choose another path.',
+  EFBIG: 'A file may not grow so large here: lift the limit (`ulimit -f`) or choose another path.',
   ENOENT: 'Check the path.',
   EEXIST: 'Choose a path that does not exist yet.',
   ENOTDIR: 'A part of the path is a file: choose another path.',

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ import {
   readTextIfThere,
   recoverFolders,
   removeFolderAtomic,
+  removeTemporaries,
   writeFileAtomic,
   writeFolderAtomic,
 } from './files.js';
@@ -173,6 +175,17 @@ describe('recoverFolders', () => {
     writeFileSync(join(folder, '.hidden'), 'mine');
     await recoverFolders(folder);
     expect(readdirSync(folder).sort()).toEqual(['.hidden', 'a', 'b', 'notes']);
+  });
+});
+
+describe('removeTemporaries', () => {
+  it('removes what nobody has written for a while, and no other file', async () => {
+    const [old, now] = ['.a.1.0123456789ab.tmp', '.b.2.0123456789ab.tmp'] as const;
+    for (const name of [old, now, 'a']) writeFileSync(join(folder, name), '');
+    for (const name of [old, 'a']) utimesSync(join(folder, name), 1, 1);
+    await removeTemporaries(folder, 1000);
+    expect(readdirSync(folder).sort()).toEqual([now, 'a']);
+    await removeTemporaries(join(folder, 'no'), 1000);
   });
 });
 

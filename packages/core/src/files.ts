@@ -257,6 +257,18 @@ export const recoverFolders = async (parent: string): Promise<void> => {
   }
 };
 
+/**
+ * Removes temporary files of {@link writeFileAtomic} that a crash has left in a folder which several processes use.
+ * @param ageMs of those that nobody writes any more.
+ */
+export const removeTemporaries = async (folder: string, ageMs: number): Promise<void> => {
+  for (const name of (await listIfThere(folder)).filter((each) => TEMPORARY.test(each))) {
+    const file = path.join(folder, name);
+    const found = await stat(file).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > ageMs) await rm(file, { force: true });
+  }
+};
+
 /** Adds a line to a log. A crash may leave a part of it: read logs with {@link readLines}. */
 export const appendLine = (file: string, line: string): Promise<void> =>
   appendFile(file, `${line}\n`);

@@ -82,6 +82,7 @@ export {
   readTextIfThere,
   recoverFolders,
   removeFolderAtomic,
+  removeTemporaries,
   syncFile,
   writeFileAtomic,
   writeFolderAtomic,

@@ -212,15 +212,18 @@ describe('resuming', () => {
     expect(await readManifest(config.out)).toMatchObject({ acceptedChanges: [] });
   });
 
-  it.each<['weights' | 'data' | 'labels' | 'versions', RegExp]>([
+  it.each<['weights' | 'configuration' | 'data' | 'labels' | 'versions', RegExp]>([
     ['weights', /weights \('sha256' was "[0-9a-f]{64}", is "[0-9a-f]{64}"\)/],
+    ['configuration', /weights \('configuration' was "[0-9a-f]{64}", is "[0-9a-f]{64}"\)/],
     ['data', /data \('1: .*data\.jsonl' was .*"samples":6.*, is .*"samples":7/],
     ['labels', /labels \('source' was .*"settings":\{\}.*, is .*"settings":\{"scale":2\}/],
     ['versions', /versions \('spatialsv' was "1", is "2"\)/],
-  ])('with other %s is refused until it is accepted, and noted', async (kind, message) => {
+  ])('with other %s is refused until it is accepted, and noted', async (name, message) => {
+    const kind = name === 'configuration' ? 'weights' : name;
     const { config, options } = await stopped();
     let changed: Partial<TrainOptions> = options;
-    if (kind === 'weights') await writeToyCheckpoint(config.model, 2);
+    if (name === 'weights') await writeToyCheckpoint(config.model, 2);
+    if (name === 'configuration') writeFileSync(join(config.model, 'config.json'), '{"theta":2}');
     if (kind === 'data') {
       const file = config.data[0]!.path;
       const [line] = readFileSync(file, 'utf8').split('\n');

@@ -6,6 +6,7 @@ import {
   type GeometryHeadV1,
   type LabellerV1,
   lockFolder,
+  removeTemporaries,
   requireCommercialUse,
   withCleanup,
 } from '@spatialsv/core';
@@ -79,6 +80,9 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
   );
 }
 
+/** Age of a half-written file in the feature cache, which runs share, from which on nobody writes it any more. */
+const DAY_MS = 24 * 3600_000;
+
 interface LockedRun {
   readonly config: TrainConfig;
   readonly options: TrainOptions;
@@ -89,12 +93,13 @@ interface LockedRun {
 
 async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
   const { backbone, source } = options;
-  const { resumeFrom, weightsHash } = await openRunFolder(config, options, data.counts);
+  const { resumeFrom, modelHash } = await openRunFolder(config, options, data.counts);
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
   const state = await createModelState(config, backbone, heads, labels);
   const { device, losses, featureCache: folder } = config;
-  const features = new VisionFeatures(backbone, { device, weightsHash, folder });
+  if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
+  const features = new VisionFeatures(backbone, { device, modelHash, folder });
   const builder = new SampleInputsBuilder({
     ...{ backbone, features, source, labelSize },
     heads: heads.model,

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BackboneV1, type SampleV1, writePng } from '@spatialsv/core';
+import { type BackboneV1, readImage, type SampleV1, writePng } from '@spatialsv/core';
 import { openToyBackbone, writeToyCheckpoint } from '../testing/toy-backbone.js';
 import { toySource } from '../testing/toy-data.js';
 import { SampleInputsBuilder } from './sample-inputs.js';
@@ -24,7 +24,7 @@ beforeAll(async () => {
   await writeToyCheckpoint(folder, 1);
   backbone = await openToyBackbone(folder);
   const cache = join(folder, 'features');
-  features = new VisionFeatures(backbone, { device: 'cpu', weightsHash: '', folder: cache });
+  features = new VisionFeatures(backbone, { device: 'cpu', modelHash: '', folder: cache });
 });
 beforeEach(async () => {
   labelled.length = 0;
@@ -115,5 +115,20 @@ describe('a picture that is replaced under its path', () => {
     expect(prepare).toHaveBeenCalledTimes(1);
     expect(labelled.length).toBe(1);
     prepare.mockRestore();
+  });
+});
+
+describe('features on the disk', () => {
+  it('are those of one model', async () => {
+    const cache = join(folder, 'cache');
+    const { images } = sample();
+    const image = await readImage(images[0]!);
+    const { views } = await backbone.prepare({ images: [image], question: 'where' });
+    for (const modelHash of ['a', 'b', 'a']) {
+      const ofModel = new VisionFeatures(backbone, { device: 'cpu', modelHash, folder: cache });
+      await ofModel.of(views[0]!);
+      await ofModel.dispose();
+    }
+    expect(readdirSync(cache)).toHaveLength(2);
   });
 });

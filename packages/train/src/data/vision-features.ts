@@ -18,10 +18,13 @@ export interface Features {
   readonly shape: readonly [number, number];
 }
 
+/** Changes when the same view has to get other features. */
+const CACHE_VERSION = 1;
+
 export interface VisionFeaturesOptions {
   readonly device: string;
-  /** Identifies the weights in the cache folder. */
-  readonly weightsHash: string;
+  /** Identifies weights, configuration and adapter in the cache folder. */
+  readonly modelHash: string;
   /** Folder that keeps features between runs. */
   readonly folder?: string | undefined;
 }
@@ -56,7 +59,8 @@ export class VisionFeatures {
       pixelValues.byteOffset,
       pixelValues.byteLength,
     );
-    return sha256(this.#options.weightsHash, layout.key, bytes);
+    const { modelHash } = this.#options;
+    return sha256(JSON.stringify([CACHE_VERSION, modelHash, layout.key]), bytes);
   }
 
   async #encode(view: ViewInputV1): Promise<Features> {

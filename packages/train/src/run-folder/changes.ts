@@ -36,6 +36,7 @@ export function changedSources(before: RunManifest, now: RunManifest): readonly 
   const weights = (manifest: RunManifest) => ({
     adapter: manifest.model.adapter,
     sha256: manifest.model.weightsHash,
+    configuration: manifest.model.configurationHash,
   });
   const data = (manifest: RunManifest) =>
     Object.fromEntries(

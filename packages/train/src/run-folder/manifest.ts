@@ -23,6 +23,8 @@ export interface RunManifest {
     readonly adapter: string;
     /** SHA-256 of the weight files, see `hashWeights` of core. */
     readonly weightsHash: string;
+    /** SHA-256 of configuration, tokenizer and chat template, see `hashPromptFiles` of core. */
+    readonly configurationHash: string;
   };
   /** Who made the labels, under which licence. */
   readonly source: LabelProvenanceV1 | 'none';
@@ -43,7 +45,11 @@ const manifestSchema = z.looseObject({
   createdAt: z.string(),
   resumedAt: z.array(z.string()),
   versions: z.record(z.string(), z.string()),
-  model: z.looseObject({ adapter: z.string(), weightsHash: z.string() }),
+  model: z.looseObject({
+    adapter: z.string(),
+    weightsHash: z.string(),
+    configurationHash: z.string(),
+  }),
   source: z.union([z.literal('none'), z.looseObject({ source: z.string(), model: z.string() })]),
   data: z.array(z.looseObject({ path: z.string(), sha256: z.string(), samples: z.int() })),
   acceptedChanges: z.array(z.looseObject({})).default([]),

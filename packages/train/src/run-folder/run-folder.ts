@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  hashPromptFiles,
   hashWeights,
   readTextIfThere,
   recoverFolders,
@@ -20,7 +21,8 @@ const CONFIG_FILE = 'config.yaml';
 export interface OpenedRun {
   /** Step of the checkpoint to go on from; undefined to start at the beginning. */
   readonly resumeFrom: number | undefined;
-  readonly weightsHash: string;
+  /** Identifies what computes the features of a view. */
+  readonly modelHash: string;
 }
 
 /**
@@ -49,7 +51,8 @@ export async function openRunFolder(
   requireAccepted(out, changes, options.acceptChanges ?? []);
   await record(config, manifest, changes);
   if (resumeFrom === undefined) await truncateMetrics(out, 0);
-  return { resumeFrom, weightsHash: manifest.model.weightsHash };
+  const { adapter, weightsHash, configurationHash } = manifest.model;
+  return { resumeFrom, modelHash: [adapter, weightsHash, configurationHash].join(' ') };
 }
 
 async function record(config: TrainConfig, manifest: RunManifest, changes: readonly Change[]) {
@@ -99,6 +102,7 @@ async function newManifest(
       folder: backbone.folder,
       adapter: backbone.adapterId,
       weightsHash: await hashWeights(backbone.weights),
+      configurationHash: await hashPromptFiles(backbone.folder),
     },
     source: source?.provenance ?? 'none',
     data: await describeData(config, counts),
