@@ -1,5 +1,6 @@
 import { allOrNone, Disposables } from './disposables.js';
 import { EngineError } from './errors.js';
+import { environment } from './executor/environment.js';
 import { type Binding, DeviceValue, Session } from './executor/index.js';
 import { writesInPlace } from './graph/in-place.js';
 import { encodeModel } from './onnx/encode.js';
@@ -22,16 +23,13 @@ export interface BlockedUpdateOptions {
 }
 
 /**
- * Elements of one array that are worked on at a time. A handful of such blocks fit into a core's second-level cache, and the
- * cost of starting an operation is spread over enough of them.
+ * Elements of one array that are worked on at a time, so that the cost of starting an operation is spread over enough of them
+ * and what lies between two operations stays in the cache. Half or a quarter of it takes as long, an eighth of it longer.
  */
 const BLOCK = 65536;
 /** Blocks in one graph, which bounds how often control returns to JavaScript. */
 const BLOCKS_PER_RUN = 16;
 const RUN = BLOCK * BLOCKS_PER_RUN;
-/** Runs at work at the same time; each stays on one core. */
-const WORKERS = 2;
-
 /** Length that arrays of a blocked update must be a multiple of. */
 export const BLOCKED_UPDATE_MULTIPLE = BLOCK;
 
@@ -42,7 +40,7 @@ export const BLOCKED_UPDATE_MULTIPLE = BLOCK;
  */
 export class BlockedUpdate {
   private readonly options: BlockedUpdateOptions;
-  /** One session a worker, for many blocks and for one. */
+  /** One session for each thread that the machine has for us, on which it stays; for many blocks and for one. */
   private readonly long: readonly Session[];
   private readonly short: readonly Session[];
   private readonly scalars: ReadonlyMap<string, Float32Array>;
@@ -63,11 +61,12 @@ export class BlockedUpdate {
     program: ElementwiseProgram,
     options: BlockedUpdateOptions,
   ): Promise<BlockedUpdate> {
+    const workers = environment().threads;
     const models = [BLOCKS_PER_RUN, 1].map((blocks) => blockedModel(program, options, blocks));
     const sessions = await allOrNone(
-      models.flatMap((model) => Array.from({ length: WORKERS }, () => openWorker(model))),
+      models.flatMap((model) => Array.from({ length: workers }, () => openWorker(model))),
     );
-    const [long, short] = [sessions.slice(0, WORKERS), sessions.slice(WORKERS)];
+    const [long, short] = [sessions.slice(0, workers), sessions.slice(workers)];
     return new BlockedUpdate(options, { long, short });
   }
 
@@ -99,10 +98,11 @@ export class BlockedUpdate {
     length: number,
     owned: Disposables,
   ): Binding[][] {
-    const turns: Binding[][] = Array.from({ length: WORKERS }, () => []);
+    const workers = this.long.length;
+    const turns: Binding[][] = Array.from({ length: workers }, () => []);
     for (let start = 0, turn = 0; start < length; turn += 1) {
       const blocks = start + RUN <= length ? BLOCKS_PER_RUN : 1;
-      const worker = turn % WORKERS;
+      const worker = turn % workers;
       const session = (blocks === 1 ? this.short : this.long)[worker]!;
       turns[worker]!.push(this.bindRun(session, arrays, { start, blocks }, owned));
       start += blocks * BLOCK;
