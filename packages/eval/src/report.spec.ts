@@ -9,9 +9,11 @@ const INDEX = resolve(
   '../../../../shared/data/benchmarks/mindcube/tinybench_index_1050.csv',
 );
 
+const itWithIndex = existsSync(INDEX) ? it : it.skip;
+if (!existsSync(INDEX)) console.warn(`skipped, missing: ${INDEX}`);
+
 describe('chanceLines', () => {
-  it('counts the public MindCube-Tiny as published', () => {
-    if (!existsSync(INDEX)) return console.warn(`not read, missing: ${INDEX}`);
+  itWithIndex('counts the public MindCube-Tiny as published', () => {
     const rows = readFileSync(INDEX, 'utf8').trim().split('\n').slice(1);
     const questions = rows.map((row) => {
       const [, category, , letters, gold] = row.split(',') as [
