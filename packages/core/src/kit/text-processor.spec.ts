@@ -1,0 +1,94 @@
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { withTemporaryFolder } from '../testing/temporary-folder.js';
+import { type ChatMessage, openTextProcessor, refusePlaceholders } from './text-processor.js';
+import { makeTinyTokenizer, QWEN_TOKENS, tokenizerConfig } from './tiny-tokenizer.js';
+
+const tokenizer = makeTinyTokenizer(['the red chair'], 50, QWEN_TOKENS);
+const settings = tokenizerConfig(tokenizer, { tokenizer_class: 'Qwen2Tokenizer' });
+const messages: readonly ChatMessage[] = [
+  { role: 'system', content: 'Be brief.' },
+  { role: 'user', content: [{ type: 'image' }, { type: 'text', text: 'Where?' }] },
+];
+const named = (name: string) =>
+  `${name} {{ messages | length }}{% if add_generation_prompt %}!{% endif %}`;
+
+/** A folder with a tokenizer and these files, JSON unless they are templates. */
+const withFiles = (
+  files: Readonly<Record<string, unknown>>,
+  use: (folder: string) => Promise<void>,
+) =>
+  withTemporaryFolder(async (folder) => {
+    const all = { 'tokenizer.json': tokenizer.json, 'tokenizer_config.json': settings, ...files };
+    for (const [name, content] of Object.entries(all)) {
+      const text = typeof content === 'string' ? content : JSON.stringify(content);
+      await writeFile(path.join(folder, name), text);
+    }
+    await use(folder);
+  });
+
+describe('openTextProcessor', () => {
+  it('finds the chat template in its three places, the oldest first', () =>
+    withFiles(
+      {
+        'chat_template.json': { chat_template: named('legacy') },
+        'chat_template.jinja': named('jinja'),
+        'tokenizer_config.json': {
+          ...settings,
+          chat_template: [
+            { name: 'tool_use', template: 'no' },
+            { name: 'default', template: named('config') },
+          ],
+        },
+      },
+      async (folder) => {
+        for (const [name, file] of [
+          ['legacy', 'chat_template.json'],
+          ['jinja', 'chat_template.jinja'],
+          ['config', undefined],
+        ] as const) {
+          const text = await openTextProcessor(folder, {});
+          expect(text.render(messages)).toBe(`${name} 2!`);
+          if (file) await rm(path.join(folder, file));
+        }
+      },
+    ));
+
+  it('encodes special tokens whole and leaves them out when it decodes', () =>
+    withFiles({ 'chat_template.jinja': named('a') }, async (folder) => {
+      const text = await openTextProcessor(folder, {});
+      const ids = text.encode('<|im_start|>the red chair<|im_end|>');
+      expect(ids[0]).toBe(tokenizer.ids.get('<|im_start|>'));
+      expect(text.decode([...ids, 100_000])).toBe('the red chair');
+      expect(text.decode([])).toBe('');
+    }));
+
+  it('compares ids with the configuration', () =>
+    withFiles({ 'chat_template.jinja': named('a') }, async (folder) => {
+      const id = tokenizer.ids.get('<|image_pad|>')!;
+      await openTextProcessor(folder, { '<|image_pad|>': id });
+      for (const wrong of [{ '<|image_pad|>': id + 1 }, { '<|other|>': 1 }]) {
+        await expect(openTextProcessor(folder, wrong)).rejects.toMatchObject({
+          code: 'CONFIG_INVALID',
+        });
+      }
+    }));
+
+  it('says what is wrong with a template', async () => {
+    await withFiles({}, (folder) =>
+      expect(openTextProcessor(folder, {})).rejects.toMatchObject({ code: 'FILE_MISSING' }),
+    );
+    await withFiles({ 'chat_template.jinja': '{% if %}' }, (folder) =>
+      expect(openTextProcessor(folder, {})).rejects.toMatchObject({ code: 'FILE_INVALID' }),
+    );
+  });
+});
+
+describe('refusePlaceholders', () => {
+  it('names the text and the placeholder', () => {
+    expect(() => refusePlaceholders('question', 'a <v> b', ['<i>', '<v>'])).toThrow(
+      expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringContaining('<v>') }),
+    );
+    refusePlaceholders('question', 'plain', ['<i>', '<v>']);
+  });
+});
