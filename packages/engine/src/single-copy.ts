@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from './errors.js';
 
@@ -37,7 +37,10 @@ export function claimProcess(own: PackageCopy): void {
  */
 export function requireOneTfjs(before: object | undefined, own: object | undefined): void {
   if (before === undefined || before === own) return;
-  throw duplicate('@tensorflow/tfjs', loadedCopies('@tensorflow/tfjs'));
+  const [whole, core] = ['@tensorflow/tfjs', '@tensorflow/tfjs-core'];
+  const copies = loadedCopies(whole);
+  // Somebody may have imported the core of tfjs alone.
+  throw duplicate(whole, copies.length > 1 ? copies : [...copies, ...loadedCopies(core)]);
 }
 
 /** The package that a module of this package belongs to. */
@@ -47,7 +50,7 @@ export function ownCopy(moduleUrl: string): PackageCopy {
 
 /** Copies of a CommonJS package among the modules that Node has loaded. */
 function loadedCopies(name: string): readonly PackageCopy[] {
-  const part = join('node_modules', ...name.split('/'));
+  const part = join('node_modules', ...name.split('/'), sep);
   const files = Object.keys(createRequire(import.meta.url).cache).filter((file) =>
     file.includes(part),
   );
