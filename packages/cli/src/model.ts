@@ -8,6 +8,7 @@ import {
   SpatialError,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
+import type { WeightReport } from '@spatialsv/engine';
 
 /**
  * Opens a checkpoint folder with the adapter that accepts its config.json.
@@ -58,4 +59,10 @@ export async function readImages(paths: readonly string[]): Promise<RgbImage[]> 
   const images: RgbImage[] = [];
   for (const path of paths) images.push(await readImage(path));
   return images;
+}
+
+/** A line on how weights are read. */
+export function describeWeights({ policy, reason, copiedBytes }: WeightReport): string {
+  const copy = copiedBytes === 0 ? '' : ` (${(copiedBytes / 1e9).toFixed(1)} GB)`;
+  return `weights: ${policy}${copy}, ${reason}`;
 }

@@ -98,9 +98,29 @@ describe('BlockedUpdate', () => {
 
 describe('createFlatTensors', () => {
   it('lays tensors into one padded array', async () => {
-    const { tensors, memory } = createFlatTensors({ a: float32(3), b: float32(2, 2) });
+    const { tensors, arrays } = createFlatTensors({ a: float32(3), b: float32(2, 2) });
     await tensors['b']!.write(Float32Array.of(1, 2, 3, 4));
-    expect(memory.length % BLOCKED_UPDATE_MULTIPLE).toBe(0);
-    expect(Array.from(memory.subarray(14, 21))).toEqual([0, 0, 1, 2, 3, 4, 0]);
+    const [memory, ...others] = arrays;
+    expect(others).toEqual([]);
+    expect(memory!.length % BLOCKED_UPDATE_MULTIPLE).toBe(0);
+    expect(Array.from(memory!.subarray(14, 21))).toEqual([0, 0, 1, 2, 3, 4, 0]);
+  });
+
+  it('takes another array where one is full, and one of its own for a larger tensor', async () => {
+    const block = BLOCKED_UPDATE_MULTIPLE;
+    const sizes = { a: block, b: block - 16, c: 16, d: 1, e: 5 * block + 1, f: 7 };
+    const specs = Object.fromEntries(Object.entries(sizes).map(([k, n]) => [k, float32(n)]));
+    const { tensors, arrays } = createFlatTensors(specs, 2 * block);
+    expect(arrays.map(({ length }) => length / block)).toEqual([2, 1, 6, 1]);
+    for (const [i, name] of Object.keys(sizes).entries()) {
+      await tensors[name]!.write(new Float32Array(sizes[name as 'a']).fill(i + 1));
+    }
+    const ends = arrays.map((memory) => [memory[0], memory[block - 1], memory.at(-1)]);
+    expect(ends).toEqual([
+      [1, 1, 3],
+      [4, 0, 0],
+      [5, 5, 0],
+      [6, 0, 0],
+    ]);
   });
 });

@@ -60,6 +60,7 @@ export { type Tensor, type TensorInfo, tf } from './tfjs.js';
 export { flatten, mapTree, nest } from './tree.js';
 export { availableMemory } from './weights/available-memory.js';
 export {
+  largestWeightCopy,
   WEIGHT_POLICIES,
   type WeightPolicy,
   type WeightReport,

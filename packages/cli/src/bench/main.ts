@@ -2,12 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { nearestName } from '@spatialsv/core';
 import { ENGINE_CASES } from './engine-bench.js';
 import { LABEL_CASES } from './labels-bench.js';
+import { LARGE_CASES } from './large-bench.js';
 import { STORE_CASES } from './store-bench.js';
 
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
 const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<void>>>>> = {
   engine: ENGINE_CASES,
   labels: LABEL_CASES,
+  large: LARGE_CASES,
   store: STORE_CASES,
 };
 

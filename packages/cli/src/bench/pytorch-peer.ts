@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { python } from './python.js';
 
 /** `reference/bench_step.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_step.py', import.meta.url));
@@ -19,7 +20,7 @@ export interface PytorchStep {
 /** @returns undefined when there is no Python, no torch or no script. */
 export async function openPytorchStep(size: object): Promise<PytorchStep | undefined> {
   if (!existsSync(SCRIPT)) return undefined;
-  const child = spawn('python3', [path.normalize(SCRIPT), JSON.stringify(size)], {
+  const child = spawn(python(), [path.normalize(SCRIPT), JSON.stringify(size)], {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const answers = answersOf(child);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { python } from './python.js';
 
 /** `reference/bench_vfm.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_vfm.py', import.meta.url));
@@ -48,7 +49,7 @@ export async function openVfmPeer(settings: PeerSettings): Promise<VfmPeer | und
     return undefined;
   }
   const content = JSON.stringify({ ...settings, reference: path.resolve(reference) });
-  const child = spawn('python3', [path.normalize(SCRIPT), content], {
+  const child = spawn(python(), [path.normalize(SCRIPT), content], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));

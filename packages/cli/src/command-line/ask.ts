@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { AskOptions } from '../commands/ask.js';
 import type { CommandContext } from '../context.js';
-import { addModelOptions, describeCommand, wholeNumber } from './options.js';
+import { addModelOptions, addWeightPolicy, describeCommand, wholeNumber } from './options.js';
 
 export function registerAsk(program: Command, context: CommandContext): void {
   const command = describeCommand(
@@ -9,7 +9,7 @@ export function registerAsk(program: Command, context: CommandContext): void {
     'Ask a model about pictures. The answer is greedy and printed as it comes.',
     ['ask --model ./model --images a.jpg b.jpg --question "What is left of the table?"'],
   );
-  addModelOptions(command)
+  addWeightPolicy(addModelOptions(command))
     .requiredOption('--question <text>', 'what is asked about the pictures')
     .option('--system <text>', 'system prompt instead of the family’s own')
     .option('--max-new-tokens <n>', 'length of the answer at most', wholeNumber(1), 128)

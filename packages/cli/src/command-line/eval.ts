@@ -1,16 +1,17 @@
 import type { Command } from 'commander';
 import type { EvalOptions } from '../commands/eval.js';
 import type { CommandContext } from '../context.js';
-import { describeCommand, wholeNumber } from './options.js';
+import { addWeightPolicy, describeCommand, wholeNumber } from './options.js';
 
 export function registerEval(program: Command, context: CommandContext): void {
-  describeCommand(
+  const command = describeCommand(
     program.command('eval'),
     `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
 Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
 prompts, settings or questions are refused.`,
     ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
-  )
+  );
+  addWeightPolicy(command)
     .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
     .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
     .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')

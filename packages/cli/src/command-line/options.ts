@@ -1,5 +1,5 @@
 import type { Shard } from '@spatialsv/core';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Adds what every command has: `--verbose` and examples. */
 export function describeCommand(
@@ -70,4 +70,20 @@ export function addModelOptions(command: Command): Command {
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
     .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
     .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1));
+}
+
+/** What is read of weights in 16 bits. The engine names the same; it is not loaded to print a help text. */
+const WEIGHT_POLICIES = ['auto', 'mapped', 'float32'] as const;
+
+export interface WeightOptions {
+  readonly weightPolicy: (typeof WEIGHT_POLICIES)[number];
+}
+
+/** Adds the option of commands that generate text. */
+export function addWeightPolicy(command: Command): Command {
+  const option = new Option(
+    '--weight-policy <policy>',
+    'how 16-bit weights are read: mapped from the file (least memory), float32 (one copy), auto by free memory',
+  );
+  return command.addOption(option.choices(WEIGHT_POLICIES).default('auto'));
 }

@@ -1,10 +1,10 @@
 import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
-import type { ModelOptions } from '../command-line/options.js';
+import type { ModelOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
-import { openModel, readImages } from '../model.js';
+import { describeWeights, openModel, readImages } from '../model.js';
 
-export interface AskOptions extends ModelOptions {
+export interface AskOptions extends ModelOptions, WeightOptions {
   readonly question: string;
   readonly system?: string;
   readonly maxNewTokens: number;
@@ -22,7 +22,12 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     question,
     ...(system !== undefined && { system }),
   });
-  const runner = new BackboneRunner(backbone, { device: options.device });
+  const runner = new BackboneRunner(backbone, {
+    device: options.device,
+    weights: options.weightPolicy,
+  });
+  context.err(`${describeWeights(runner.weights)}\n`);
+  await runner.load();
   const startedMs = performance.now();
   const label = `Reading ${images.length} pictures, ${inputs.inputIds.length} tokens`;
   progress.start(label);
@@ -46,7 +51,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   if (json) progress.done();
   out(
     json
-      ? `${JSON.stringify(summarise(result, inputs.inputIds.length, startedMs, firstMs))}\n`
+      ? `${JSON.stringify({ ...summarise(result, inputs.inputIds.length, startedMs, firstMs), weights: runner.weights })}\n`
       : '\n',
   );
   signal.throwIfAborted();

@@ -1,6 +1,13 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
-import { deviceNames, executorInfo, type KernelReport, kernelReport } from '@spatialsv/engine';
+import {
+  availableMemory,
+  deviceNames,
+  executorInfo,
+  type KernelReport,
+  kernelReport,
+  largestWeightCopy,
+} from '@spatialsv/engine';
 import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
@@ -17,8 +24,11 @@ export interface DoctorReport {
     readonly cpu: string;
     readonly threads: number;
     readonly memoryGib: number;
+    /** What a process can still take, limits of containers included. */
     readonly freeMemoryGib: number;
   };
+  /** Weights in 16 bits whose float32 copy is not larger than this are copied, unless a policy is asked for. */
+  readonly weights: { readonly policy: 'auto'; readonly largestCopyGib: number };
   readonly onnxRuntime:
     | { readonly version: string; readonly providers: readonly string[]; readonly library: string }
     | { readonly error: string; readonly hint: string };
@@ -47,6 +57,7 @@ async function examine(context: CommandContext): Promise<DoctorReport> {
     spatialsv: packageVersion(),
     node: nodeReport(),
     machine: machineReport(),
+    weights: { policy: 'auto', largestCopyGib: gib(largestWeightCopy(availableMemory())) },
     onnxRuntime: runtimeReport(),
     kernels: await kernelsReport(),
     sharp: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})`,
@@ -71,7 +82,7 @@ function machineReport(): DoctorReport['machine'] {
     cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
     threads: os.availableParallelism(),
     memoryGib: gib(os.totalmem()),
-    freeMemoryGib: gib(os.freemem()),
+    freeMemoryGib: gib(availableMemory()),
   };
 }
 
@@ -130,6 +141,10 @@ export function formatDoctor(report: DoctorReport): string {
     ['Node.js', `${node.version}${nodeNote}`],
     ['machine', `${machine.platform}, ${machine.threads} threads, ${machine.cpu}`],
     ['memory', `${machine.memoryGib} GiB, ${machine.freeMemoryGib} GiB free`],
+    [
+      'weights',
+      `mapped from their file where a float32 copy takes over ${report.weights.largestCopyGib} GiB`,
+    ],
     ['ONNX Runtime', engine],
     ['sharp', report.sharp],
   ];

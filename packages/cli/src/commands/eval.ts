@@ -19,12 +19,13 @@ import {
   RESULTS_FILE,
   tablePercentage,
 } from '@spatialsv/eval';
+import type { WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
-import { openModel, readImages } from '../model.js';
+import { describeWeights, openModel, readImages } from '../model.js';
 import { packageVersion } from '../version.js';
 
-export interface EvalOptions {
+export interface EvalOptions extends WeightOptions {
   readonly model: string;
   readonly benchmark: string;
   readonly data: string;
@@ -53,7 +54,11 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   const backbone = await openModel(options.model, plugins, options);
   const samples = await readSamples(benchmark, options);
   const identity = await identify(backbone, options);
-  const runner = new BackboneRunner(backbone, { device: options.device });
+  const runner = new BackboneRunner(backbone, {
+    device: options.device,
+    weights: options.weightPolicy,
+  });
+  context.err(`${describeWeights(runner.weights)}\n`);
   progress.start('Answering', samples.length);
   const work = () =>
     evaluate({
@@ -69,9 +74,13 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   progress.done(`${report.overall.correct} of ${report.overall.total} right`);
   await writeFileAtomic(
     join(options.out, RESULTS_FILE),
-    `${JSON.stringify({ ...settingsOf(options), identity, seed: options.seed, ...report }, null, 2)}\n`,
+    `${JSON.stringify({ ...settingsOf(options), identity, seed: options.seed, weights: runner.weights, ...report }, null, 2)}\n`,
   );
-  context.out(options.json ? `${JSON.stringify(report)}\n` : formatReport(report));
+  context.out(
+    options.json
+      ? `${JSON.stringify({ ...report, weights: runner.weights })}\n`
+      : formatReport(report),
+  );
   for (const remark of benchmark.remarks?.(samples) ?? []) context.err(`${remark}\n`);
 }
 

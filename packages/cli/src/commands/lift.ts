@@ -90,7 +90,7 @@ async function look(
   { device, question, maxNewTokens }: LiftOptions,
   { progress, signal }: CommandContext,
 ): Promise<{ maps: GeometryMaps; answer?: string }> {
-  const runner = new BackboneRunner(backbone, { device });
+  const runner = new BackboneRunner(backbone, { device, weights: 'mapped' });
   const work = async () => {
     progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
     const maps = await runner.predictGeometry(inputs, heads);

@@ -33,7 +33,7 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
   const images = await readImages(options.images);
   const inputs = await backbone.prepare({ images, question: options.question });
   const sites = tapSites(options, backbone.config);
-  const runner = new BackboneRunner(backbone, { device: options.device });
+  const runner = new BackboneRunner(backbone, { device: options.device, weights: 'mapped' });
   progress.start(`Running ${inputs.inputIds.length} tokens`);
   const result = await runner.forward(inputs, { sites, logits: true });
   await runner.dispose();

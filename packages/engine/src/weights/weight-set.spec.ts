@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -78,6 +79,14 @@ describe('a set of weights', () => {
     const expected = (await productsOf(weights))[2];
     expect(await y!.read()).toEqual(expected);
     await compiled.dispose();
+  });
+
+  it('may be the first that a process does with the engine', () => {
+    const fixture = path.join(__dirname, '__fixtures__/load-first.cjs');
+    const register = path.join(__dirname, '../executor/__fixtures__/register.cjs');
+    const parameters = ['-r', register, fixture, JSON.stringify([tensors.a])];
+    const child = spawnSync(process.execPath, parameters, { encoding: 'utf8' });
+    expect({ out: child.stdout, errors: child.stderr }).toEqual({ out: 'loaded', errors: '' });
   });
 
   it('says which of its weights is unknown', () => {

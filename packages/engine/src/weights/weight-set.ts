@@ -77,6 +77,11 @@ export class WeightSet {
     });
   }
 
+  /** {@link value} of every name. */
+  values(): Readonly<Record<string, MappedTensor>> {
+    return Object.fromEntries(this.#tensors);
+  }
+
   /**
    * Makes the float32 copies now, off the event loop, instead of each at its first use, and holds them until the set is
    * disposed. Pages of the files are given back on the way.
@@ -101,6 +106,10 @@ const asFloat32 = (tensor: MappedTensor): MappedTensor =>
 const RESERVED_BYTES = 2 ** 31;
 /** A copy takes at most this share of what is available. */
 const LARGEST_SHARE = 0.75;
+
+/** Bytes of the largest float32 copy that `auto` makes where so many bytes are available. */
+export const largestWeightCopy = (availableBytes: number): number =>
+  Math.max(0, Math.min(availableBytes * LARGEST_SHARE, availableBytes - RESERVED_BYTES));
 
 function decide(
   tensors: readonly MappedTensor[],
@@ -127,7 +136,7 @@ function decide(
   if (copiedBytes === 0) return mapped('the weights are stored as float32');
   if (policy !== 'auto') return (policy === 'mapped' ? mapped : float32)('as asked for');
   const available = availableBytes ?? availableMemory();
-  const room = Math.min(available * LARGEST_SHARE, available - RESERVED_BYTES);
+  const room = largestWeightCopy(available);
   const words = `a float32 copy takes ${gigabytes(copiedBytes)}, ${gigabytes(available)} are available`;
   return copiedBytes <= room ? float32(words) : mapped(words);
 }

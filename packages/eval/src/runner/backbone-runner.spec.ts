@@ -128,6 +128,28 @@ describe('forward', () => {
   });
 });
 
+describe('weights in 16 bits', () => {
+  it('give the same from their file and from a float32 copy', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'spatialsv-runner-'));
+    const narrow = await makeTestBackbone(other, 'BF16');
+    const results = [];
+    for (const weights of ['mapped', 'float32'] as const) {
+      const runner16 = new BackboneRunner(narrow, { weights });
+      expect(runner16.weights).toMatchObject({ policy: weights, reason: 'as asked for' });
+      await runner16.load();
+      const { logits } = await runner16.forward(withViews, { sites: [], logits: true });
+      const { ids } = await runner16.generate(withViews, { maxNewTokens: 8 });
+      results.push({ logits, ids });
+      await runner16.dispose();
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(new BackboneRunner(narrow).weights.copiedBytes).toBeGreaterThan(0);
+    // Stored as float32 there is nothing to copy.
+    expect(runner.weights).toMatchObject({ policy: 'mapped', copiedBytes: 0 });
+    rmSync(other, { recursive: true });
+  });
+});
+
 describe('gridRows', () => {
   it('leaves out what lies between the cells of a grid', () => {
     // Two rows of two cells, a newline token behind each.

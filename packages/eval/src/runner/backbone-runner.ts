@@ -18,7 +18,14 @@ import {
   type ViewInputV1,
   type ViewSite,
 } from '@spatialsv/core';
-import { type DeviceTensor, ProgramCache, type Tree } from '@spatialsv/engine';
+import {
+  type DeviceTensor,
+  ProgramCache,
+  type Tree,
+  type WeightPolicy,
+  type WeightReport,
+  WeightSet,
+} from '@spatialsv/engine';
 import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
 import { TokenText } from './token-text.js';
@@ -30,6 +37,8 @@ export interface RunnerOptions {
   readonly programs?: number;
   /** Values that replace weights of the checkpoint by name, for example those of a running training. */
   readonly parameters?: Readonly<Record<string, DeviceTensor>>;
+  /** What is read of the decoder's weights, `auto` by default. */
+  readonly weights?: WeightPolicy;
 }
 
 export interface ForwardRequest {
@@ -86,12 +95,14 @@ export class BackboneRunner {
   readonly #context: ProgramContext;
   readonly #programs: ProgramCache;
   readonly #decoder: CompiledDecoder;
+  readonly #weights: WeightSet;
 
   constructor(backbone: BackboneV1, options: RunnerOptions = {}) {
     this.backbone = backbone;
     const programs = new ProgramCache(options.programs ?? 24);
     const { device = 'cpu', parameters: given = {} } = options;
-    const weights = { ...backbone.weights, ...given };
+    this.#weights = decoderWeights(backbone, given, options);
+    const weights = { ...backbone.weights, ...this.#weights.values(), ...given };
     const vision = Object.keys(weights).filter(
       (name) => backbone.parameterGroup(name) !== 'language-model',
     );
@@ -108,6 +119,16 @@ export class BackboneRunner {
       programs,
       device,
     });
+  }
+
+  /** What is read of the decoder's weights, and why. */
+  get weights(): WeightReport {
+    return this.#weights.report;
+  }
+
+  /** Makes float32 copies of weights now instead of at their first use, where there are to be any. */
+  load(): Promise<void> {
+    return this.#weights.load();
   }
 
   /** (N, C) rows of all views in order, as the prompt places them. */
@@ -185,9 +206,10 @@ export class BackboneRunner {
     return geometry.predict(inputs.grids, hidden);
   }
 
-  /** Releases every compiled program. */
-  dispose(): Promise<void> {
-    return this.#programs.dispose();
+  /** Releases every compiled program, and copies of weights. */
+  async dispose(): Promise<void> {
+    await this.#programs.dispose();
+    await this.#weights.dispose();
   }
 
   async #continue(
@@ -227,6 +249,24 @@ export class BackboneRunner {
       slot: inputs.inputIds.length + place,
     });
   }
+}
+
+/** Weights that the blocks and the head read; of a table that only gives embeddings a few rows are read, from the file. */
+function decoderWeights(
+  backbone: BackboneV1,
+  given: Readonly<Record<string, DeviceTensor>>,
+  { device, weights: policy }: RunnerOptions,
+): WeightSet {
+  const { embed, logits } = backbone.decoder.names;
+  const isRead = ([name]: readonly [string, unknown]) =>
+    backbone.parameterGroup(name) === 'language-model' &&
+    !Object.hasOwn(given, name) &&
+    (logits.includes(name) || !embed.includes(name));
+  const tensors = Object.fromEntries(Object.entries(backbone.weights).filter(isRead));
+  return new WeightSet(tensors, {
+    ...(device !== undefined && { device }),
+    ...(policy !== undefined && { policy }),
+  });
 }
 
 /** Values of a result that nobody else needs. */

@@ -35,7 +35,10 @@ const PATCH_VALUES = 6;
 const IMAGE = 39;
 export const END = 38;
 
-export async function makeTestBackbone(folder: string): Promise<BackboneV1> {
+export async function makeTestBackbone(
+  folder: string,
+  storedAs: 'F32' | 'BF16' = 'F32',
+): Promise<BackboneV1> {
   const shapes = {
     ...decoderShapes(CONFIG, NAMES),
     'visual.weight': [8, PATCH_VALUES],
@@ -45,7 +48,7 @@ export async function makeTestBackbone(folder: string): Promise<BackboneV1> {
   const tensors = Object.entries(shapes).map(([name, shape]) => {
     const size = shape.reduce((product, n) => product * n, 1);
     const data = Float32Array.from({ length: size }, () => random.uniform(-0.6, 0.6));
-    return [name, float32Source(data, shape)] as const;
+    return [name, float32Source(data, shape, storedAs)] as const;
   });
   await writeSafetensors(join(folder, 'model.safetensors'), new Map(tensors));
   const reader = await openWeights(folder);

@@ -15,24 +15,34 @@ import {
   type UpdateScalars,
 } from './group-update.js';
 
-/** AdamW of a group on the CPU: its tensors lie in four long arrays, which are updated block by block. */
+/**
+ * AdamW of a group on the CPU: tensors of each kind lie in long arrays, as many as it takes, which are updated block by
+ * block.
+ */
 export class BlockedAdamw implements GroupUpdate {
   readonly tensors: OptimizerTensors;
   readonly #update: BlockedUpdate;
-  readonly #bound: BoundUpdate;
+  readonly #bound: readonly BoundUpdate[];
 
-  private constructor(tensors: OptimizerTensors, update: BlockedUpdate, bound: BoundUpdate) {
+  private constructor(
+    tensors: OptimizerTensors,
+    update: BlockedUpdate,
+    bound: readonly BoundUpdate[],
+  ) {
     this.tensors = tensors;
     this.#update = update;
     this.#bound = bound;
   }
 
+  /** @param largestArray elements of one array at most, for tests. */
   static async create(
     specs: Readonly<Record<string, TensorSpec>>,
     settings: AdamwSettings,
+    _device?: string,
+    largestArray?: number,
   ): Promise<BlockedAdamw> {
     const flat = Object.fromEntries(
-      OPTIMIZER_KINDS.map((name) => [name, createFlatTensors(specs)]),
+      OPTIMIZER_KINDS.map((name) => [name, createFlatTensors(specs, largestArray)]),
     );
     const update = await BlockedUpdate.create(
       (arrays, scalars) => blockProgram(settings, arrays as never, scalars as never),
@@ -42,13 +52,15 @@ export class BlockedAdamw implements GroupUpdate {
         scalars: ['gradientScale', 'secondScale', 'stepSize', 'decay'],
       },
     );
-    const bound = update.bind(mapValues(flat, ({ memory }) => memory));
+    const parts = flat['parameters']!.arrays.map((_, i) =>
+      update.bind(mapValues(flat, ({ arrays }) => arrays[i]!)),
+    );
     const tensors = mapValues(flat, (group) => group.tensors) as unknown as OptimizerTensors;
-    return new BlockedAdamw(tensors, update, bound);
+    return new BlockedAdamw(tensors, update, parts);
   }
 
-  run(scalars: UpdateScalars): Promise<void> {
-    return this.#bound.run(scalars);
+  async run(scalars: UpdateScalars): Promise<void> {
+    for (const part of this.#bound) await part.run(scalars);
   }
 
   async dispose(): Promise<void> {
