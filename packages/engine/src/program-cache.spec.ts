@@ -55,6 +55,24 @@ describe('ProgramCache', () => {
     expect(cache.size).toBe(0);
   });
 
+  it('has a program compiled once, before it is used', async () => {
+    const { made, disposed, make } = recorder();
+    const cache = new ProgramCache(2);
+    cache.prepare('a', make('a'));
+    expect(made).toEqual(['a']);
+    await cache.use('a', make('a'), nothing);
+    expect(made).toEqual(['a']);
+    cache.prepare('b', () => Promise.reject(new Error('no')));
+    await expect(
+      cache.use('b', () => Promise.reject(new Error('again')), nothing),
+    ).rejects.toThrow();
+    await cache.use('b', make('b'), nothing);
+    await cache.dispose();
+    expect(disposed).toEqual(['a', 'b']);
+    cache.prepare('c', make('c'));
+    expect(made).toEqual(['a', 'b']);
+  });
+
   it('gives a program back when the work fails', async () => {
     const { disposed, make } = recorder();
     const cache = new ProgramCache(0);

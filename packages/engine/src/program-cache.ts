@@ -71,6 +71,14 @@ export class ProgramCache {
     }
   }
 
+  /**
+   * Has the program of a key compiled while something else runs, for a {@link use} to come. Nothing is thrown: a failure shows
+   * at that use.
+   */
+  prepare(key: string, make: () => Promise<CompiledProgram>): void {
+    this.useAhead(key, make, async () => undefined).catch(() => undefined);
+  }
+
   /** Disposes all programs; one that is in use, when its last user has ended. Resolves when none is left. */
   async dispose(): Promise<void> {
     this.#disposed = true;

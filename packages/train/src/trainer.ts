@@ -183,14 +183,14 @@ export class Trainer {
     await this.#report({ batch, norm, rates, seconds });
   }
 
-  /** Forward and backward passes of one batch; the next sample is read while one is computed. */
+  /** Forward and backward passes of one batch; the next sample is read, and its program compiled, while one is computed. */
   async #accumulate(): Promise<readonly BatchEntry[]> {
     const { config, runner } = this.#parts;
     const batch: BatchEntry[] = [];
     for (let index = 0; index < config.batchSize; index++) {
       const current = await (this.#next ?? this.#fetch(this.#position + index));
       this.#next = this.#fetch(this.#position + index + 1);
-      this.#next.catch(() => undefined);
+      this.#next.then(({ inputs }) => runner.prepare(inputs)).catch(() => undefined);
       const losses = await runner.run(current.inputs);
       requireFiniteLosses(losses, current.id, this.#step + 1);
       batch.push({ ...current, losses });

@@ -106,10 +106,15 @@ describe('CompiledDecoder', () => {
     const row = (i: number) => tf.slice(expected, [i, 0], [1, testSizes.vocabularySize]);
     const { logits, cache } = await compiled.prefill(padSequence(testPrompt), testRows, 40);
     close(logits, row(tokens - 1));
+    const memory = () =>
+      Promise.all(cache.layers.flatMap(({ keys, values }) => [keys.read(), values.read()]));
+    const before = await memory();
     for (const [i, id] of more.entries()) {
       const positions = new Int32Array(3).fill(testPrompt.nextPosition + i);
       close(await compiled.step(cache, { id, positions, slot: tokens + i }), row(tokens + i));
     }
+    // Written in place: no second copy of the cache.
+    for (const [i, array] of (await memory()).entries()) expect(array).toBe(before[i]);
     cache.dispose();
   });
 
@@ -158,6 +163,25 @@ describe('CompiledDecoder', () => {
     const { cache } = await fresh.prefill(padSequence(testPrompt), testRows, 40);
     await fresh.step(cache, { id: 1, positions: new Int32Array(3).fill(7), slot: 9 });
     expect(own.size).toBe(6); // embedding, block and head, for the prompt and for one token
+    cache.dispose();
+    await own.dispose();
+  });
+
+  it('prepares just the programs that prefill, steps and forward use', async () => {
+    const own = new ProgramCache(32);
+    const options = { decoder: testDecoder, sizes: testSizes, weights, programs: own };
+    const fresh = new CompiledDecoder(options);
+    const sequence = padSequence(testPrompt);
+    await fresh.prepareGeneration(sequence, 4, 40);
+    expect(own.size).toBe(6);
+    const { cache } = await fresh.prefill(sequence, testRows, 40);
+    await fresh.step(cache, { id: 1, positions: new Int32Array(3).fill(7), slot: 9 });
+    expect(own.size).toBe(6);
+    const request = { taps: ['layer:2', 'final'], logits: true } as const;
+    await fresh.prepareForward(sequence, 4, request);
+    expect(own.size).toBe(8); // block and head; the embedding is there
+    await fresh.forward(sequence, testRows, request);
+    expect(own.size).toBe(8);
     cache.dispose();
     await own.dispose();
   });

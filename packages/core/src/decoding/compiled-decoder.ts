@@ -57,6 +57,12 @@ export interface NextToken {
   readonly slot: number;
 }
 
+/** A program of the cache, and how it is made where it is not there. */
+interface ProgramSource {
+  readonly key: string;
+  readonly make: () => Promise<CompiledProgram>;
+}
+
 /** Visual rows are padded to a multiple of this. */
 const VISUAL_BUCKET = 64;
 
@@ -96,11 +102,7 @@ export class CompiledDecoder {
       }
       const reached = siteOfLayer(depth, this.#context.sizes.layers);
       if (reached !== 'final' && taps.has(reached)) hidden[reached] = await this.#copy(x, sequence);
-      const wanted = {
-        states: taps.has('final'),
-        logits: request.logits ? 'all' : 'none',
-      } as const;
-      const outputs = await this.#runHead(x, wanted);
+      const outputs = await this.#runHead(x, headRequest(request));
       if (outputs.states !== undefined) hidden.final = await take(outputs.states, sequence);
       if (outputs.logits === undefined) return { hidden };
       return { hidden, logits: await take(outputs.logits, sequence) };
@@ -128,18 +130,53 @@ export class CompiledDecoder {
     }
   }
 
+  /**
+   * Has the programs of {@link forward} compiled while something else runs, the vision encoder for example.
+   * @param visualRows how many there will be.
+   */
+  async prepareForward(
+    { length }: PaddedSequence,
+    visualRows: number,
+    request: { readonly taps: readonly DecoderSite[]; readonly logits: boolean },
+  ): Promise<void> {
+    const depth = this.#depth({ taps: request.taps, last: request.logits });
+    const head = headRequest(request);
+    this.#prepare([
+      this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
+      ...Array.from({ length: depth }, (_, index) => this.#blockProgram(index, length)),
+      ...(isEmpty(head) ? [] : [this.#headProgram(length, head)]),
+    ]);
+  }
+
+  /** As {@link prepareForward}, for {@link prefill} and the steps after it. */
+  async prepareGeneration(
+    { length }: PaddedSequence,
+    visualRows: number,
+    capacity: number,
+  ): Promise<void> {
+    const layers = this.#context.decoder.layers.map((_, index) => index);
+    this.#prepare([
+      this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
+      ...layers.map((index) => this.#blockProgram(index, length, capacity)),
+      this.#headProgram(length, ONE_ROW),
+      this.#embedProgram(1, 0),
+      ...layers.map((index) => this.#stepProgram(index, capacity)),
+      this.#headProgram(1, ONE_ROW),
+    ]);
+  }
+
+  #prepare(sources: readonly ProgramSource[]): void {
+    for (const { key, make } of sources) this.#options.programs.prepare(key, make);
+  }
+
   /** One token more, written into the cache. @returns its logits (K). */
   async step(cache: DecoderCache, { id, positions, slot }: NextToken): Promise<Float32Array> {
     const x = await this.#embed({ inputIds: Int32Array.of(id) }, 1, 0);
     try {
       for (const [index, rows] of cache.layers.entries()) {
-        const layer = this.#layer(index);
-        const { kind, binding } = layer;
-        await this.#run(
-          `step:${kind}:${cache.capacity}:${binding.key}`,
-          () => compileBlockStep(this.#context, kind, binding.specs, cache.capacity),
-          { parameters: binding.values, x, positions, slot, cache: rows },
-        );
+        const parameters = this.#layer(index).binding.values;
+        const program = this.#stepProgram(index, cache.capacity);
+        await this.#run(program, { parameters, x, positions, slot, cache: rows });
       }
       const outputs = await this.#runHead(x, ONE_ROW, 0);
       return await take(outputs.logits!);
@@ -175,13 +212,22 @@ export class CompiledDecoder {
   }
 
   async #embed(inputs: Record<string, RunValue>, length: number, visualRows: number) {
-    const binding = this.#bind('embed', this.#context.decoder.names.embed);
-    const { x } = await this.#run(
-      `embed:${length}:${visualRows}:${binding.key}`,
-      () => compileEmbed(this.#context, binding.specs, { length, visualRows }),
-      { parameters: binding.values, ...inputs },
-    );
+    const parameters = this.#embedBinding().values;
+    const program = this.#embedProgram(length, visualRows);
+    const { x } = await this.#run(program, { parameters, ...inputs });
     return x!;
+  }
+
+  #embedProgram(length: number, visualRows: number): ProgramSource {
+    const { specs, key } = this.#embedBinding();
+    return {
+      key: `embed:${length}:${visualRows}:${key}`,
+      make: () => compileEmbed(this.#context, specs, { length, visualRows }),
+    };
+  }
+
+  #embedBinding(): WeightBinding {
+    return this.#bind('embed', this.#context.decoder.names.embed);
   }
 
   /** Turns `x` into the output of a block. @param rows take the keys and values. */
@@ -192,33 +238,53 @@ export class CompiledDecoder {
     length: number,
     rows?: DecoderCache['layers'][number],
   ): Promise<void> {
-    const { kind, binding } = this.#layer(index);
-    const capacity = rows?.keys.shape[1];
+    const parameters = this.#layer(index).binding.values;
     await this.#run(
-      `block:${kind}:${length}:${capacity}:${binding.key}`,
-      () => compileBlock(this.#context, kind, binding.specs, length, capacity),
-      { parameters: binding.values, x, positions },
+      this.#blockProgram(index, length, rows?.keys.shape[1]),
+      { parameters, x, positions },
       rows === undefined ? {} : { keys: rows.keys, values: rows.values },
     );
   }
 
+  #blockProgram(index: number, length: number, capacity?: number): ProgramSource {
+    const { kind, binding } = this.#layer(index);
+    return {
+      key: `block:${kind}:${length}:${capacity}:${binding.key}`,
+      make: () => compileBlock(this.#context, kind, binding.specs, length, capacity),
+    };
+  }
+
+  #stepProgram(index: number, capacity: number): ProgramSource {
+    const { kind, binding } = this.#layer(index);
+    return {
+      key: `step:${kind}:${capacity}:${binding.key}`,
+      make: () => compileBlockStep(this.#context, kind, binding.specs, capacity),
+    };
+  }
+
   /** @param row the row whose logits are wanted, where it is one. */
   async #runHead(x: DeviceTensor, request: HeadRequest, row?: number) {
-    if (!request.states && request.logits === 'none') return {};
+    if (isEmpty(request)) return {};
+    const parameters = this.#headBinding(request).values;
+    const rows = row !== undefined && { row: Int32Array.of(row) };
+    return this.#run(this.#headProgram(x.shape[0]!, request), { parameters, x, ...rows });
+  }
+
+  #headProgram(length: number, request: HeadRequest): ProgramSource {
+    const { specs, key } = this.#headBinding(request);
+    return {
+      key: `head:${length}:${request.states}:${request.logits}:${key}`,
+      make: () => compileHead(this.#context, specs, length, request),
+    };
+  }
+
+  #headBinding({ logits: wanted }: HeadRequest): WeightBinding {
     const { finalNorm, logits } = this.#context.decoder.names;
-    const names = request.logits === 'none' ? finalNorm : [...finalNorm, ...logits];
-    const binding = this.#bind(`head:${request.logits}`, names);
-    const length = x.shape[0]!;
-    return this.#run(
-      `head:${length}:${request.states}:${request.logits}:${binding.key}`,
-      () => compileHead(this.#context, binding.specs, length, request),
-      { parameters: binding.values, x, ...(row !== undefined && { row: Int32Array.of(row) }) },
-    );
+    return this.#bind(`head:${wanted}`, wanted === 'none' ? finalNorm : [...finalNorm, ...logits]);
   }
 
   #run(
-    key: string,
-    make: () => Promise<CompiledProgram>,
+    { key, make }: ProgramSource,
     inputs: Tree<RunValue>,
     into: Tree<DeviceTensor> = {},
   ): Promise<Readonly<Record<string, DeviceTensor | undefined>>> {
@@ -268,6 +334,16 @@ export class CompiledDecoder {
 }
 
 const ONE_ROW: HeadRequest = { states: false, logits: 'one' };
+
+const headRequest = (request: {
+  readonly taps: readonly DecoderSite[];
+  readonly logits: boolean;
+}): HeadRequest => ({
+  states: request.taps.includes('final'),
+  logits: request.logits ? 'all' : 'none',
+});
+
+const isEmpty = ({ states, logits }: HeadRequest): boolean => !states && logits === 'none';
 
 /** Values of a result that nobody else needs, padding left out. */
 async function take(tensor: DeviceTensor, sequence?: PaddedSequence): Promise<Float32Array> {

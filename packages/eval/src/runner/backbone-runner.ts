@@ -143,12 +143,16 @@ export class BackboneRunner {
   async forward(inputs: PreparedInputsV1, request: ForwardRequest): Promise<ForwardResult> {
     const { config } = this.backbone;
     const asked = [...new Set(request.sites)].map((site) => parseTapSite(site, config));
-    const encoded = await this.#encode(inputs, asked.filter(isViewSite));
     const sites = asked.filter((site): site is DecoderSite => !isViewSite(site));
-    const logits = request.logits === true;
-    if (sites.length === 0 && !logits) return { hidden: {}, views: encoded.states };
-    const wanted = { taps: sites, logits };
-    const decoded = await this.#decoder.forward(padSequence(inputs), encoded.rows, wanted);
+    const wanted = { taps: sites, logits: request.logits === true };
+    const isDecoded = sites.length > 0 || wanted.logits;
+    const sequence = padSequence(inputs);
+    const [encoded] = await Promise.all([
+      this.#encode(inputs, asked.filter(isViewSite)),
+      isDecoded && this.#decoder.prepareForward(sequence, countRows(inputs), wanted),
+    ]);
+    if (!isDecoded) return { hidden: {}, views: encoded.states };
+    const decoded = await this.#decoder.forward(sequence, encoded.rows, wanted);
     return { views: encoded.states, ...decoded };
   }
 
@@ -159,6 +163,8 @@ export class BackboneRunner {
     for (const site of sites) states[site] = [];
     const blocks = sites.filter((site) => site !== 'projector').map(siteIndex);
     for (const [index, view] of inputs.views.entries()) {
+      const next = inputs.views[index + 1];
+      if (next !== undefined) this.#prepareView(next, blocks);
       const outputs = await this.#encodeView(view, blocks);
       const ofView = await takeStates(outputs['rows'] as DeviceTensor);
       rows.push(ofView.data);
@@ -170,13 +176,17 @@ export class BackboneRunner {
   }
 
   #encodeView(view: ViewInputV1, blocks: readonly number[]): Promise<Outputs> {
-    const { layout, pixelShape, pixelValues } = view;
+    const { pixelValues } = view;
     const { values: parameters } = this.#context.vision;
     return this.#programs.use(
-      `vision:${layout.key}:${pixelShape.join()}:${blocks.join()}`,
+      viewKey(view, blocks),
       () => compileVision(this.#context, view, blocks),
       async (program) => (await program.run({ parameters, pixelValues })) as Outputs,
     );
+  }
+
+  #prepareView(view: ViewInputV1, blocks: readonly number[]): void {
+    this.#programs.prepare(viewKey(view, blocks), () => compileVision(this.#context, view, blocks));
   }
 
   /** Greedy answer: always the most probable token, until the turn ends. */
@@ -184,7 +194,10 @@ export class BackboneRunner {
     const limit = options.maxNewTokens ?? 128;
     const sequence = padSequence(inputs);
     const capacity = roundUp(Math.max(sequence.length, sequence.tokens + limit), CACHE_BUCKET);
-    const rows = await this.encodeViews(inputs);
+    const [rows] = await Promise.all([
+      this.encodeViews(inputs),
+      this.#decoder.prepareGeneration(sequence, countRows(inputs), capacity),
+    ]);
     const { logits, cache } = await this.#decoder.prefill(sequence, rows, capacity);
     try {
       return await this.#continue(inputs, { logits, cache, limit }, options);
@@ -201,8 +214,11 @@ export class BackboneRunner {
     requireViews(inputs);
     const { layers } = this.backbone.config;
     const sites = heads.taps.map((layer) => siteOfLayer(layer, layers));
-    const { hidden } = await this.forward(inputs, { sites });
     const geometry = new GeometryRunner(this.#context, this.#programs, heads);
+    const [{ hidden }] = await Promise.all([
+      this.forward(inputs, { sites }),
+      geometry.prepare(inputs.grids),
+    ]);
     return geometry.predict(inputs.grids, hidden);
   }
 
@@ -268,6 +284,12 @@ function decoderWeights(
     ...(policy !== undefined && { policy }),
   });
 }
+const viewKey = ({ layout, pixelShape }: ViewInputV1, blocks: readonly number[]): string =>
+  `vision:${layout.key}:${pixelShape.join()}:${blocks.join()}`;
+
+/** Visual rows of all views. */
+const countRows = ({ grids }: PreparedInputsV1): number =>
+  grids.reduce((sum, { tokenIndex, extraIndex }) => sum + tokenIndex.length + extraIndex.length, 0);
 
 /** Values of a result that nobody else needs. */
 async function take(tensor: DeviceTensor): Promise<Float32Array> {

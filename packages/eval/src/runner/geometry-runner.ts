@@ -50,6 +50,16 @@ export class GeometryRunner {
     this.#heads = heads;
   }
 
+  /** Has the programs for these grids compiled while something else runs. */
+  async prepare(grids: readonly ViewGridV1[]): Promise<void> {
+    const size = this.#heads.heads.outputSize(grids[0]!);
+    for (const views of groupByGrid(grids)) {
+      const { h, w } = grids[views[0]!]!;
+      const { key, make } = this.#program({ views: views.length, h, w, ...size });
+      this.#programs.prepare(key, make);
+    }
+  }
+
   /**
    * @param hidden must hold the taps of the heads.
    * @returns maps of all views in order, at the output size of the first view's grid.
@@ -81,13 +91,10 @@ export class GeometryRunner {
     grids: readonly ViewGridV1[],
     hidden: HiddenStates,
   ): Promise<Partial<Record<MapName, Float32Array>>> {
-    const { heads, taps, parameters } = this.#heads;
-    const own = Object.entries(parameters).filter(([name]) => !name.startsWith('spatial.distill.'));
-    const shapes = Object.fromEntries(own.map(([name, value]) => [name, value.shape]));
-    const key = `heads:${Object.values(shape).join()}:${heads.headId}:${JSON.stringify(heads.options)}`;
+    const { taps } = this.#heads;
     const { hiddenSize: channels, layers } = this.#context.backbone.config;
     const inputs = {
-      parameters: Object.fromEntries(own.map(([name, value]) => [name, value.data])),
+      parameters: Object.fromEntries(this.#parameters().map(([name, value]) => [name, value.data])),
       taps: Object.fromEntries(
         taps.map((layer, i) => {
           const states = hidden[siteOfLayer(layer, layers)]!;
@@ -95,9 +102,10 @@ export class GeometryRunner {
         }),
       ),
     };
+    const { key, make } = this.#program(shape);
     const outputs = await this.#programs.use(
       key,
-      () => compileHeads(this.#context, heads, shapes, shape),
+      make,
       async (program) => (await program.run(inputs)) as Record<string, DeviceTensor>,
     );
     const maps: Record<string, Float32Array> = {};
@@ -106,6 +114,23 @@ export class GeometryRunner {
       tensor.dispose();
     }
     return maps;
+  }
+
+  #program(shape: HeadsShape) {
+    const { heads } = this.#heads;
+    const shapes = Object.fromEntries(
+      this.#parameters().map(([name, value]) => [name, value.shape]),
+    );
+    return {
+      key: `heads:${Object.values(shape).join()}:${heads.headId}:${JSON.stringify(heads.options)}`,
+      make: () => compileHeads(this.#context, heads, shapes, shape),
+    };
+  }
+
+  /** Those of the maps. */
+  #parameters() {
+    const all = Object.entries(this.#heads.parameters);
+    return all.filter(([name]) => !name.startsWith('spatial.distill.'));
   }
 }
 

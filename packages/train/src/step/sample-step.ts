@@ -25,6 +25,11 @@ export class SampleStep {
     this.#device = device;
   }
 
+  /** Has the program of a sample compiled, for a {@link run} to come. */
+  prepare({ shape }: SampleInputs): void {
+    this.#programs.prepare(stepKey(shape), () => this.#compile(shape));
+  }
+
   /** Adds the gradients of a sample to the accumulators. */
   async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
     const { optimizer, frozenTensors } = this.#state;
