@@ -59,6 +59,7 @@ export {
   type NextToken,
   type PaddedSequence,
   padSequence,
+  parseLayer,
   parseTapSite,
   roundUp,
   type SequenceTensors,

@@ -7,7 +7,6 @@ import {
   type MappedTensor,
   type ParameterValues,
   readSpatialCheckpoint,
-  requireTapCount,
   type SpatialSettings,
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
@@ -33,6 +32,8 @@ export interface ModelState {
 export interface RunHeads {
   /** Those that are trained. */
   readonly model: GeometryHeadModelV1;
+  /** Tapped layers that feed them: 0 = embeddings … L = after the final norm. */
+  readonly taps: readonly number[];
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   readonly find: (id: string) => GeometryHeadV1;
 }
@@ -117,20 +118,17 @@ async function spatialParameters(
 ): Promise<{ spatial: SpatialSettings | undefined; values: ParameterValues }> {
   const stored = await readSpatialCheckpoint(config.model, heads.find);
   if (labels === undefined) return { spatial: stored, values: stored?.parameters ?? {} };
-  const spatial = spatialSettings(config, backbone, heads.model, labels);
+  const spatial = spatialSettings(config, heads, labels);
   const fits = stored !== undefined && settingsKey(stored) === settingsKey(spatial);
   return { spatial, values: fits ? stored.parameters : freshHeads(config, backbone, spatial) };
 }
 
 function spatialSettings(
   config: TrainConfig,
-  backbone: BackboneV1,
-  heads: GeometryHeadModelV1,
+  { model: heads, taps }: RunHeads,
   labels: GeometryLabelsV1,
 ): SpatialSettings {
   const distils = config.losses.weights.distillation > 0;
-  const taps = config.taps ?? backbone.config.defaultTaps;
-  requireTapCount(heads, taps, config.taps === undefined ? 'taps of the model' : 'taps');
   return {
     taps,
     heads,

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -65,7 +65,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const makeConfig = (heads: TrainConfigInput['heads'], taps = [2]) =>
+const makeConfig = (heads: TrainConfigInput['heads'], taps: TrainConfigInput['taps'] = [2]) =>
   trainConfigSchema.parse({
     model: join(folder, 'model'),
     data: [{ path: join(folder, 'data.jsonl') }],
@@ -113,15 +113,31 @@ describe('heads of a plugin', () => {
     expect(maps.rays).toBeUndefined();
   });
 
-  it('are refused with another number of taps than they take', async () => {
+  it.each([
+    ['CONFIG_INVALID', '[1, 2]', [1, 2]],
+    ['TAP_UNKNOWN', 'projector', ['projector']],
+  ])('are refused with %s, before anything is recorded, for taps %s', async (code, told, taps) => {
     const findHead = await findHeads();
     const backbone = await openToyBackbone(join(folder, 'model'));
-    const made = makeConfig({ type: 'linear' }, [1, 2]);
-    const config = { ...made, out: join(folder, 'taps') };
+    const config = { ...makeConfig({ type: 'linear' }, taps), out: join(folder, 'taps') };
     await expect(train(config, { backbone, source: toySource, findHead })).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-      message: expect.stringContaining('[1, 2]'),
+      code,
+      message: expect.stringContaining(told),
     });
+    expect(existsSync(config.out)).toBe(false);
+  });
+
+  it.each([
+    [0, 0],
+    ['embedding', 0],
+    ['final', 2],
+  ])('read layer %p', async (tap, layer) => {
+    const findHead = await findHeads();
+    const backbone = await openToyBackbone(join(folder, 'model'));
+    const out = join(folder, `tap-${tap}`);
+    const config = { ...makeConfig({ type: 'linear' }, [tap]), out };
+    const { checkpoint } = await train(config, { backbone, source: toySource, findHead });
+    expect((await readSpatialCheckpoint(checkpoint, findHead))!.taps).toEqual([layer]);
   });
 
   it.each([

@@ -6,8 +6,10 @@ import {
   type GeometryHeadV1,
   type LabellerV1,
   lockFolder,
+  parseLayer,
   removeTemporaries,
   requireCommercialUse,
+  requireTapCount,
   withCleanup,
 } from '@spatialsv/core';
 import { checkpointFolder, restoreCheckpoint } from './checkpoint/checkpoint.js';
@@ -62,18 +64,18 @@ export interface TrainResult {
  * Trains as configured: total loss of equation 6 over a frozen vision encoder, AdamW with three learning rates.
  * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`; one process at a time.
  * @throws SpatialError USAGE when the folder holds another run or another process writes to it, CONFIG_INVALID when a
- *   resumed run is not made from what it was begun with or the heads do not take their options, PLUGIN_UNKNOWN for heads
- *   that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
+ *   resumed run is not made from what it was begun with or the heads do not take their options or that many taps, TAP_UNKNOWN for
+ *   taps that the model does not have, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
  *   FILE_INVALID, NON_FINITE.
  */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const { source, findHead: find = builtInContributions().resolveGeometryHead } = options;
-  const heads = await configureHeads(config, find);
+  const { source } = options;
+  const heads = await openHeads(config, options);
   const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const lock = await lockFolder(config.out, 'train');
-  const run = { config, options, data, heads: { model: heads, find }, lock };
+  const run = { config, options, data, heads, lock };
   return withCleanup(
     () => trainLocked(run),
     () => lock.release(),
@@ -124,9 +126,16 @@ async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
   );
 }
 
-function configureHeads({ heads }: TrainConfig, find: (id: string) => GeometryHeadV1) {
-  const { type, ...options } = heads;
-  return find(type).configure(options);
+/** The heads to train. Those of a run without labels are not trained, whatever they take. */
+async function openHeads(config: TrainConfig, options: TrainOptions): Promise<RunHeads> {
+  const { backbone, source, findHead: find = builtInContributions().resolveGeometryHead } = options;
+  const { type, ...settings } = config.heads;
+  const model = await find(type).configure(settings);
+  const asked = config.taps ?? backbone.config.defaultTaps;
+  const taps = asked.map((tap) => parseLayer(tap, backbone.config));
+  const where = config.taps === undefined ? 'taps of the model' : 'taps';
+  if (source !== undefined) requireTapCount(model, taps, where);
+  return { model, taps, find };
 }
 
 function requestedSize({ source: { height, width } }: TrainConfig) {

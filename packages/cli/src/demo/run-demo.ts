@@ -5,6 +5,7 @@ import {
   type BackboneV1,
   type LabellerV1,
   type PluginRegistry,
+  parseLayer,
   readSpatialCheckpoint,
   resampleLabels,
   type SampleV1,
@@ -147,7 +148,8 @@ const readHeads = ({ plugins }: Demo, folder: string) =>
 /** The model as it was made, with the heads from which training starts. */
 async function measureBefore(demo: Demo, config: TrainConfig, questions: readonly SampleV1[]) {
   const backbone = await openSized(demo, config.model);
-  const taps = config.taps ?? backbone.config.defaultTaps;
+  const asked = config.taps ?? backbone.config.defaultTaps;
+  const taps = asked.map((tap) => parseLayer(tap, backbone.config));
   const widths = taps.map(() => backbone.config.hiddenSize);
   const { type, ...options } = config.heads;
   const model = await demo.plugins.resolveGeometryHead(type).configure(options);

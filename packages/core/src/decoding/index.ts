@@ -18,5 +18,12 @@ export {
 export { layerNames, layerParameters } from './layer-parameters.js';
 export type { DecoderSizes, LayerProgramContext } from './layer-programs.js';
 export { type PaddedSequence, padSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
-export { isViewSite, layerOfSite, parseTapSite, siteIndex, siteOfLayer } from './tap-sites.js';
+export {
+  isViewSite,
+  layerOfSite,
+  parseLayer,
+  parseTapSite,
+  siteIndex,
+  siteOfLayer,
+} from './tap-sites.js';
 export { bindWeights, type Weight, type WeightBinding, type Weights } from './weight-binding.js';

@@ -1,4 +1,4 @@
-import { layerOfSite, parseTapSite, siteOfLayer } from './tap-sites.js';
+import { layerOfSite, parseLayer, parseTapSite, siteOfLayer } from './tap-sites.js';
 
 const depths = { layers: 4, visionBlocks: 2 };
 
@@ -33,4 +33,23 @@ describe('parseTapSite', () => {
       );
     },
   );
+});
+
+describe('parseLayer', () => {
+  it('takes numbers and names of sites of the decoder', () => {
+    const taps = [0, 'embedding', 3, 'layer:3', 'final', 4];
+    expect(taps.map((tap) => parseLayer(tap, depths))).toEqual([0, 0, 3, 3, 4, 4]);
+  });
+
+  it.each([
+    [5, '0 (embeddings) to 4'],
+    [-1, '0 (embeddings) to 4'],
+    ['layer:4', 'layer:1 … layer:3'],
+    ['vision:1', 'found a site of views'],
+    ['projector', 'found a site of views'],
+  ])('refuses %p: %s', (tap, told) => {
+    expect(() => parseLayer(tap, depths)).toThrow(
+      expect.objectContaining({ code: 'TAP_UNKNOWN', message: expect.stringContaining(told) }),
+    );
+  });
 });

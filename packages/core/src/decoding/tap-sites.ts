@@ -45,14 +45,33 @@ export function parseTapSite(text: string, depths: Depths): TapSite {
   throw unknownSite(text, depths);
 }
 
-function unknownSite(text: string, { layers, visionBlocks }: Depths): SpatialError {
-  const inner = layers > 1 ? `layer:1 … layer:${layers - 1}, ` : '';
+/**
+ * The layer that a number in the paper's numbering, or the name of a site of the decoder, stands for.
+ * @throws SpatialError TAP_UNKNOWN for what this decoder does not have, sites of views among it.
+ */
+export function parseLayer(tap: number | string, depths: Depths): number {
+  const { layers } = depths;
+  if (typeof tap === 'number') return layerOfSite(siteOfLayer(tap, layers), layers);
+  const site = parseTapSite(tap, depths);
+  if (!isViewSite(site)) return layerOfSite(site, layers);
+  throw new SpatialError({
+    code: 'TAP_UNKNOWN',
+    message: `tap "${tap}": expected a layer of the decoder (0 … ${layers}, ${decoderSites(depths)}), found a site of views`,
+    hint: 'Heads read the decoder; `spatialsv taps` writes the states of views.',
+  });
+}
+
+function unknownSite(text: string, depths: Depths): SpatialError {
+  const { layers, visionBlocks } = depths;
   return new SpatialError({
     code: 'TAP_UNKNOWN',
-    message: `tap "${text}": expected embedding, ${inner}final, vision:0 … vision:${visionBlocks} or projector`,
+    message: `tap "${text}": expected ${decoderSites(depths)}, vision:0 … vision:${visionBlocks} or projector`,
     hint: `This model has ${layers} decoder layers and ${visionBlocks} vision blocks.`,
   });
 }
+
+const decoderSites = ({ layers }: Depths): string =>
+  `embedding, ${layers > 1 ? `layer:1 … layer:${layers - 1}, ` : ''}final`;
 
 const unknownLayer = (layer: number, layers: number): SpatialError =>
   new SpatialError({

@@ -100,8 +100,14 @@ export const trainConfigSchema = z.strictObject({
   source: source.prefault({}),
   heads: heads.prefault({}),
   losses: lossConfigSchema.prefault({}),
-  /** Layers whose hidden states feed the heads, as many as they take; the backbone's own where absent. */
-  taps: z.array(count).min(1).optional(),
+  /**
+   * Layers whose hidden states feed the heads, as many as they take: numbers (0 = embeddings) or names of sites; the backbone's
+   * own where absent.
+   */
+  taps: z
+    .array(z.union([z.int().min(0), z.string().min(1)]))
+    .min(1)
+    .optional(),
   /**
    * Names of the parameters that are trained, with `*` for anything within a dotted part and `**` for any number of parts;
    * all of the groups whose rate is above 0 where absent.
