@@ -3,6 +3,7 @@ import { nearestName } from '@spatialsv/core';
 import { ENGINE_CASES } from './engine-bench.js';
 import { LABEL_CASES } from './labels-bench.js';
 import { LARGE_CASES } from './large-bench.js';
+import { SIZE_CASES } from './sizes-bench.js';
 import { STORE_CASES } from './store-bench.js';
 
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
@@ -10,6 +11,7 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<voi
   engine: ENGINE_CASES,
   labels: LABEL_CASES,
   large: LARGE_CASES,
+  sizes: SIZE_CASES,
   store: STORE_CASES,
 };
 
