@@ -1,6 +1,6 @@
 """The peer of `npm run bench -- large`: transformers in float32 on the CPU with all of its cores.
 
-usage: python bench_large.py '{"folder":"…","picture":"….ppm","ids":[…],"tokens":9}'
+usage: python bench_large.py '{"folder":"…","image":"….ppm","ids":[…],"tokens":9}'
 Prints one JSON object: seconds to load, milliseconds until the first token and (median) for each further one, peak resident
 memory in MiB, and the greedy tokens.
 """
@@ -32,8 +32,8 @@ def main(settings):
     started = time.perf_counter()
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(settings["folder"], dtype=torch.float32).eval()
     load = time.perf_counter() - started
-    picture = Image.open(settings["picture"]).convert("RGB")
-    images = Qwen2VLImageProcessorPil.from_pretrained(settings["folder"])(images=[picture], return_tensors="pt")
+    image = Image.open(settings["image"]).convert("RGB")
+    images = Qwen2VLImageProcessorPil.from_pretrained(settings["folder"])(images=[image], return_tensors="pt")
     ids = torch.tensor([settings["ids"]])
     types = (ids == model.config.image_token_id).to(torch.int32)
     clock = Clock()

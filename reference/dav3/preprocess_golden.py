@@ -37,7 +37,7 @@ CASES = [
 ]
 
 
-def picture(name, width, height):
+def image(name, width, height):
     """(height, width, 3) 8-bit: half a slope, half noise."""
     noise = uniform(name, width * height * 3).reshape(height, width, 3)
     y, x, c = np.ogrid[0:height, 0:width, 0:3]
@@ -69,7 +69,7 @@ def exact_resize(image, size, interpolation):
 def run(index, method, resolution, sizes):
     from depth_anything_3.utils.io.input_processor import InputProcessor
     processor = InputProcessor()
-    arrays = [picture(f"image.{index}.{i}", w, h) for i, (w, h) in enumerate(sizes)]
+    arrays = [image(f"image.{index}.{i}", w, h) for i, (w, h) in enumerate(sizes)]
     kept = []
     normalise = processor._normalize_image
     processor._normalize_image = lambda image: (kept.append(np.asarray(image)), normalise(image))[1]

@@ -32,8 +32,8 @@ def make_inputs(folder: str, config, ids: np.ndarray, images: list[str]) -> dict
     input_ids = torch.from_numpy(ids.astype(np.int64))[None]
     inputs = {"input_ids": input_ids, "mm_token_type_ids": (input_ids == config.image_token_id).int()}
     if images:
-        pictures = [ImageOps.exif_transpose(Image.open(path)).convert("RGB") for path in images]
-        inputs |= Qwen2VLImageProcessorPil.from_pretrained(folder)(images=pictures, return_tensors="pt")
+        decoded = [ImageOps.exif_transpose(Image.open(path)).convert("RGB") for path in images]
+        inputs |= Qwen2VLImageProcessorPil.from_pretrained(folder)(images=decoded, return_tensors="pt")
     return inputs
 
 

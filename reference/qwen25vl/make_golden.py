@@ -89,7 +89,7 @@ def make_processor() -> StillImageProcessor:
 
 
 def draw(width: int, height: int, seed: int) -> Image.Image:
-    """A picture with gradients, sharp edges and some noise."""
+    """An image with gradients, sharp edges and some noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     channels = [(x * 255) // width, (y * 255) // height, ((x + y) * 255) // (width + height)]
@@ -163,8 +163,8 @@ def make_processor_case(processor) -> dict[str, Image.Image]:
     for system in (None, "Be brief."):
         for names in ([], ["wide.png"], ["wide.png", "tall.jpg"]):
             text = processor.apply_chat_template(messages(len(names), system), add_generation_prompt=True, tokenize=False)
-            pictures = [images[n] for n in names] or None
-            ids = processor(text=[text], images=pictures, return_tensors="np")["input_ids"][0]
+            shown = [images[n] for n in names] or None
+            ids = processor(text=[text], images=shown, return_tensors="np")["input_ids"][0]
             prompts.append({"system": system, "images": names, "text": text, "ids": ids.tolist()})
     encoded = [{"text": t, "ids": processor.tokenizer(t)["input_ids"]} for t in TEXTS]
     case = provenance(
@@ -304,7 +304,7 @@ def make_saved_case() -> None:
 if __name__ == "__main__":
     torch.manual_seed(0)
     stock = make_processor()
-    pictures = make_processor_case(stock)
+    images = make_processor_case(stock)
     for is_tied in (True, False):
-        make_model_case(stock, pictures, is_tied)
+        make_model_case(stock, images, is_tied)
     make_saved_case()

@@ -116,7 +116,7 @@ def write(folder, info, vectors=None):
         save_file(vectors, folder / "vectors.safetensors")
 
 
-def picture(width, height, view):
+def image(width, height, view):
     y, x, c = np.meshgrid(range(height), range(width), range(3), indexing="ij")
     return ((23 * x + 31 * y + 57 * c + 11 * (x * y % 5) + 7 * view) % 256).astype(np.uint8)
 
@@ -137,7 +137,7 @@ def described(array):
 def preparation_case(folder):
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
-    rgba = np.dstack([picture(31, 22, 0), rng.integers(0, 256, (22, 31), np.uint8)])
+    rgba = np.dstack([image(31, 22, 0), rng.integers(0, 256, (22, 31), np.uint8)])
     rgba[:2, :, 3] = 0
     rgba[2:4, :, 3] = 255
     Image.fromarray(rgba).save(folder / "rgba.png", optimize=True)
@@ -145,7 +145,7 @@ def preparation_case(folder):
         for case in WIDTHS_AND_HEIGHTS:
             paths = [Path(temporary) / f"{view}.png" for view in range(len(case["sizes"]))]
             for view, (path, (width, height)) in enumerate(zip(paths, case["sizes"])):
-                Image.fromarray(picture(width, height, view)).save(path)
+                Image.fromarray(image(width, height, view)).save(path)
             case["prepared"] = described(prepared(paths, case["mode"], case.get("resolution", 518)))
     transparent = described(prepared([folder / "rgba.png"], "crop", 140))
     write(folder, provenance() | {

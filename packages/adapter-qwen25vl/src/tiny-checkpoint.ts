@@ -27,8 +27,8 @@ export interface Qwen25VlTinyOptions extends TinyCheckpointOptions {
   readonly maxPixels?: number;
   readonly vision?: TinyVisionOptions;
   /**
-   * Base of the rotary positions, 1000000 (the published one) by default. Rows and columns of a picture turn by the lowest
-   * frequencies only: with the published base, the few cells of a small picture all stand at nearly the same angle.
+   * Base of the rotary positions, 1000000 (the published one) by default. Rows and columns of an image turn by the lowest
+   * frequencies only: with the published base, the few cells of a small image all stand at nearly the same angle.
    */
   readonly ropeTheta?: number;
   /** Size of the projector's output weights, 0.2 by default; 1 lets a model that is trained from scratch see sooner. */

@@ -6,22 +6,22 @@ import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { EVALUATION_FILE, type EvaluationIdentity, PREDICTIONS_FILE } from './evaluation-folder.js';
 
 let root: string;
-let picture: string;
+let image: string;
 let out: string;
 const asked: string[] = [];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'evaluate-'));
-  picture = join(root, 'a.png');
+  image = join(root, 'a.png');
   out = join(root, 'out');
-  writeFileSync(picture, 'picture');
+  writeFileSync(image, 'image');
   asked.length = 0;
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
 const question = (index: number, change: Partial<SampleV1> = {}): SampleV1 => ({
   id: `q${index}`,
-  images: [picture],
+  images: [image],
   question: `where ${index}`,
   options: { A: 'x', B: 'y' },
   answer: 'A',
@@ -145,10 +145,10 @@ describe('a folder with answers of another evaluation', () => {
     expect(asked).toHaveLength(3);
   });
 
-  it('is refused when a picture was replaced under its name', async () => {
+  it('is refused when an image was replaced under its name', async () => {
     await run(samples());
-    writeFileSync(picture, 'another picture');
-    await expect(run(samples())).rejects.toThrow(/question 1 \('q0'\).*pictures/);
+    writeFileSync(image, 'another image');
+    await expect(run(samples())).rejects.toThrow(/question 1 \('q0'\).*images/);
   });
 
   it('is refused when nothing says whose answers they are', async () => {
@@ -160,7 +160,7 @@ describe('a folder with answers of another evaluation', () => {
   it('is taken when only the place of the questions is another one', async () => {
     await run(samples());
     const moved = join(root, 'moved.png');
-    writeFileSync(moved, 'picture');
+    writeFileSync(moved, 'image');
     await run(samples().map((sample) => ({ ...sample, images: [moved] })));
     expect(asked).toHaveLength(3);
   });

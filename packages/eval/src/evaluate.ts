@@ -76,9 +76,9 @@ async function askAll(
 }
 
 /**
- * What each question is: SHA-256 of its id, text, options, right letter, category and pictures. Equal for equal content in
+ * What each question is: SHA-256 of its id, text, options, right letter, category and images. Equal for equal content in
  * any folder.
- * @throws SpatialError FILE_MISSING | FILE_INVALID for a picture.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID for an image.
  */
 export async function questionKeys(samples: readonly SampleV1[]): Promise<readonly string[]> {
   // Views are shared by questions: each file is read once.
@@ -86,8 +86,8 @@ export async function questionKeys(samples: readonly SampleV1[]): Promise<readon
   for (const path of samples.flatMap(({ images }) => images))
     if (!hashes.has(path)) hashes.set(path, await hashFile(path));
   return samples.map(({ images, id, question, options, answerLetter, category }) => {
-    const pictures = images.map((path) => hashes.get(path)!);
-    const content = { id, question, options, answerLetter, category, pictures };
+    const imageHashes = images.map((path) => hashes.get(path)!);
+    const content = { id, question, options, answerLetter, category, imageHashes };
     return createHash('sha256').update(canonicalJson(content)).digest('hex');
   });
 }

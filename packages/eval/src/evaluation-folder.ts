@@ -155,7 +155,7 @@ function requireSameQuestions(
   const [was, is] = [known[changed]!.id, samples[changed]!.id];
   const what =
     was === is
-      ? `question ${changed + 1} ('${is}') has another text, other options or other pictures`
+      ? `question ${changed + 1} ('${is}') has another text, other options or other images`
       : `question ${changed + 1} was '${was}', is '${is}'`;
   throw otherEvaluation(folder, what);
 }

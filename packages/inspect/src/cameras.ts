@@ -2,7 +2,7 @@ import type { GeometryConventionsV1 } from '@spatialsv/core';
 
 /** One camera of a view set: pinhole, OpenCV axes (x right, y down, z forward). */
 export interface ViewCamera {
-  /** (3, 3) row-major pixels of a picture of `width` × `height`. */
+  /** (3, 3) row-major pixels of an image of `width` × `height`. */
   readonly intrinsics: Float32Array;
   /** (3, 4) row-major [R | t]. */
   readonly extrinsicsWorldToCamera: Float32Array;

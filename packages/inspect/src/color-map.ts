@@ -45,7 +45,7 @@ export interface ValueRange {
 }
 
 /**
- * Interval between two quantiles of the finite, unmasked values, so that a few outliers do not flatten a picture.
+ * Interval between two quantiles of the finite, unmasked values, so that a few outliers do not flatten an image.
  * @param mask 1 where a value counts; all where absent.
  * @returns `{ min: 0, max: 1 }` when nothing is valid; never an empty interval.
  */
@@ -81,7 +81,7 @@ const INVALID_GREY = 127;
 /**
  * Paints a scalar map.
  * @param values (H, W) float32.
- * @returns RGB picture of the same size.
+ * @returns RGB image of the same size.
  */
 export function colorize(
   values: Float32Array,

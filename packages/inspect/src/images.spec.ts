@@ -24,7 +24,7 @@ describe('encodeDepthPng16', () => {
 });
 
 describe('placeSideBySide', () => {
-  it('puts pictures in order with a gap', () => {
+  it('puts images in order with a gap', () => {
     const both = placeSideBySide([grey(2, 1, 10), grey(2, 2, 20)], 1);
     expect([both.height, both.width]).toEqual([2, 4]);
     const row = [10, 255, 20, 20].flatMap((value) => [value, value, value]);

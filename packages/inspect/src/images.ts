@@ -1,11 +1,11 @@
 import { encodePng, type RgbImage, SpatialError } from '@spatialsv/core';
 import sharp from 'sharp';
 
-/** PNG bytes of an RGB picture. */
+/** PNG bytes of an RGB image. */
 export const rgbPng = (image: RgbImage): Promise<Uint8Array> =>
   encodePng(image.data, { width: image.width, height: image.height, channels: 3 });
 
-/** JPEG bytes of an RGB picture, scaled down so that its longer side is at most `maxSidePx`. */
+/** JPEG bytes of an RGB image, scaled down so that its longer side is at most `maxSidePx`. */
 export async function encodeJpeg(image: RgbImage, maxSidePx: number): Promise<Buffer> {
   return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
     .resize({ width: maxSidePx, height: maxSidePx, fit: 'inside', withoutEnlargement: true })
@@ -35,7 +35,7 @@ export async function encodeDepthPng16(
 }
 
 /**
- * Places pictures of equal height next to each other, for a label beside its prediction.
+ * Places images of equal height next to each other, for a label beside its prediction.
  * @param gapPx white columns between neighbours.
  * @throws SpatialError SHAPE_MISMATCH when the heights differ.
  */
@@ -45,8 +45,8 @@ export function placeSideBySide(images: readonly RgbImage[], gapPx = 8): RgbImag
   if (other !== undefined) {
     throw new SpatialError({
       code: 'SHAPE_MISMATCH',
-      message: `placeSideBySide: expected every picture to be ${height} pixels high, found ${other.height}`,
-      hint: 'Resize the pictures to one height first.',
+      message: `placeSideBySide: expected every image to be ${height} pixels high, found ${other.height}`,
+      hint: 'Resize the images to one height first.',
     });
   }
   const width = images.reduce((sum, image) => sum + image.width + gapPx, -gapPx);

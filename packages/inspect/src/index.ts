@@ -27,7 +27,7 @@ export {
   type LabelFile,
   type LabelFormat,
 } from './labels/export-labels.js';
-export type { LabelPicture, LabelSet } from './labels/label-set.js';
+export type { LabelImage, LabelSet } from './labels/label-set.js';
 export {
   type LiftInput,
   type LiftOptions,

@@ -53,9 +53,9 @@ export interface LiftInput {
   /** Shown on top of the page, for example that the heads are untrained. */
   readonly notice?: string;
   readonly predictions: LiftPredictions;
-  /** One picture per view. */
+  /** One image per view. */
   readonly images: readonly RgbImage[];
-  /** Part of each picture that the maps cover; the whole picture where absent. */
+  /** Part of each image that the maps cover; the whole image where absent. */
   readonly covered?: readonly CoveredRectangle[];
   /** One camera per view at the resolution of the maps; solved from the ray map where absent. */
   readonly cameras?: readonly (ViewCamera | undefined)[];
@@ -99,7 +99,7 @@ interface OutputFile {
 /**
  * Writes what a model sees into a folder: coloured and 16-bit depth PNGs, `points.ply`, `scene.glb` (points, frusta,
  * cameras), `cameras.json`, and `index.html` that shows all of it without a network.
- * @throws SpatialError SHAPE_MISMATCH when arrays, pictures or labels do not fit; CONVENTION_MISMATCH when labels are in
+ * @throws SpatialError SHAPE_MISMATCH when arrays, images or labels do not fit; CONVENTION_MISMATCH when labels are in
  *   another scale or frame; DATA_INVALID when nothing gives points.
  */
 export async function liftGeometry(
@@ -152,14 +152,14 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
     throw new SpatialError({
       code: 'DATA_INVALID',
       message: `lift: expected at least one view with pixels, found (${predictions.views}, ${predictions.height}, ${predictions.width})`,
-      hint: 'Give one picture or more.',
+      hint: 'Give one image or more.',
     });
   }
   if (predictions.depth.length !== pixels || images.length !== predictions.views) {
     throw new SpatialError({
       code: 'SHAPE_MISMATCH',
-      message: `lift: expected ${pixels} depths and ${predictions.views} pictures for (${predictions.views}, ${predictions.height}, ${predictions.width}), found ${predictions.depth.length} and ${images.length}`,
-      hint: 'Give depth (V, H, W) and one picture per view.',
+      message: `lift: expected ${pixels} depths and ${predictions.views} images for (${predictions.views}, ${predictions.height}, ${predictions.width}), found ${predictions.depth.length} and ${images.length}`,
+      hint: 'Give depth (V, H, W) and one image per view.',
     });
   }
   if (labels === undefined) return;

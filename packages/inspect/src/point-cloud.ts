@@ -17,9 +17,9 @@ export interface PointCloudInput {
   readonly views: number;
   readonly height: number;
   readonly width: number;
-  /** One picture per view, of any size: colours are sampled at the same place of the unit square. */
+  /** One image per view, of any size: colours are sampled at the same place of the unit square. */
   readonly images: readonly RgbImage[];
-  /** Part of each picture that the map covers, in pixels of the picture; the whole picture where absent. */
+  /** Part of each image that the map covers, in pixels of the image; the whole image where absent. */
   readonly covered?: readonly CoveredRectangle[] | undefined;
   /** (V, H, W) > 0. */
   readonly confidence?: Float32Array | undefined;
@@ -46,7 +46,7 @@ export interface PointCloudOptions {
 }
 
 /**
- * Collects the valid points of all views and colours them from the pictures.
+ * Collects the valid points of all views and colours them from the images.
  * @throws SpatialError SHAPE_MISMATCH when the arrays do not fit (V, H, W).
  */
 export function buildPointCloud(
@@ -113,7 +113,7 @@ function checkShapes(input: PointCloudInput): void {
     throw new SpatialError({
       code: 'SHAPE_MISMATCH',
       message: `point cloud: ${name}: expected ${expected} elements for ${input.views} views of ${input.height}×${input.width}, found ${actual}`,
-      hint: 'Give every map at the same resolution and one picture per view.',
+      hint: 'Give every map at the same resolution and one image per view.',
     });
   }
 }

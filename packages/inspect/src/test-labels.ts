@@ -4,11 +4,11 @@ import { type GeometryConventionsV1, type RgbImage, writePng } from '@spatialsv/
 import type { LabelSet } from './labels/label-set.js';
 import { type TestScene, testScene } from './test-scene.js';
 
-/** Side of a pixel of the labels in pixels of the pictures, across and down. */
+/** Side of a pixel of the labels in pixels of the images, across and down. */
 const ZOOM = { x: 4, y: 3 };
 
 /**
- * Labels of the {@link testScene}, and its pictures on disk, larger than the labels. One pixel of view 0 is not valid.
+ * Labels of the {@link testScene}, and its images on disk, larger than the labels. One pixel of view 0 is not valid.
  * @param pixelCentre convention in which the intrinsics are given; the geometry is the same.
  */
 export async function testLabels(
@@ -22,7 +22,7 @@ export async function testLabels(
   const { views, height, width, depth, confidence, cameras } = scene;
   return {
     key: 'ab'.repeat(32),
-    images: await writePictures(scene, folder),
+    images: await writeImages(scene, folder),
     provenance: {
       source: 'test',
       model: 'box',
@@ -54,16 +54,16 @@ export async function testLabels(
   };
 }
 
-async function writePictures({ images }: TestScene, folder: string) {
-  const pictures: { path: string; width: number; height: number }[] = [];
+async function writeImages({ images }: TestScene, folder: string) {
+  const written: { path: string; width: number; height: number }[] = [];
   for (const [view, image] of images.entries()) {
     const { data, height, width } = enlarged(image);
     const path = join(folder, `room-${view % 2}`, `${view}.png`);
     mkdirSync(join(folder, `room-${view % 2}`), { recursive: true });
     await writePng(path, data, { height, width, channels: 3 });
-    pictures.push({ path, width, height });
+    written.push({ path, width, height });
   }
-  return pictures;
+  return written;
 }
 
 function enlarged({ data, height, width }: RgbImage): RgbImage {

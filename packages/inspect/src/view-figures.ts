@@ -7,7 +7,7 @@ import type { CoveredRectangle } from './point-cloud.js';
 import type { ReportFigure, ReportLegend, ReportProbe, ReportView } from './report/page.js';
 import { base64 } from './report/scene-data.js';
 
-/** Pictures of one view: files of the folder, and its row of the page. */
+/** Images of one view: files of the folder, and its row of the page. */
 export interface ViewFiles {
   readonly files: readonly { name: string; what: string; data: Uint8Array }[];
   readonly report: ReportView;
@@ -15,7 +15,7 @@ export interface ViewFiles {
 
 const PHOTO_SIDE_PX = 640;
 
-/** Range of depths that every depth picture of a view set shares. */
+/** Range of depths that every depth image of a view set shares. */
 export function depthRange(input: LiftInput): ValueRange {
   const { labels, predictions } = input;
   const own = valueRange(predictions.depth);
@@ -47,7 +47,7 @@ export function depthLegends(
   return legends;
 }
 
-/** Depth, label and confidence pictures of every view. */
+/** Depth, label and confidence images of every view. */
 export async function viewFiles(input: LiftInput): Promise<ViewFiles[]> {
   const range = depthRange(input);
   const { views, depthConfidence } = input.predictions;
@@ -105,7 +105,7 @@ async function oneView(
   };
 }
 
-interface ViewPictures {
+interface ViewImages {
   readonly depth: RgbImage;
   readonly label?: RgbImage | undefined;
   readonly confidence?: RgbImage | undefined;
@@ -116,7 +116,7 @@ async function depthFiles(
   maps: ViewMaps,
   height: number,
   width: number,
-  { depth, label, confidence }: ViewPictures,
+  { depth, label, confidence }: ViewImages,
 ): Promise<ViewFiles['files']> {
   const name = `depth/view-${view + 1}`;
   const files = [
@@ -144,9 +144,9 @@ async function depthFiles(
 
 async function figures(
   photo: RgbImage,
-  { depth, label, confidence }: ViewPictures,
+  { depth, label, confidence }: ViewImages,
 ): Promise<ReportFigure[]> {
-  const picture = async (image: RgbImage, caption: string, probed?: string) => ({
+  const figure = async (image: RgbImage, caption: string, probed?: string) => ({
     caption,
     alt: caption,
     image: dataUri('png', await rgbPng(image)),
@@ -155,10 +155,10 @@ async function figures(
   const jpeg = await encodeJpeg(photo, PHOTO_SIDE_PX);
   const rows: ReportFigure[] = [
     { caption: 'Photo', alt: 'Photo', image: dataUri('jpeg', jpeg) },
-    await picture(depth, 'Predicted depth', 'depth'),
+    await figure(depth, 'Predicted depth', 'depth'),
   ];
-  if (label) rows.push(await picture(label, 'Label depth', 'label'));
-  if (confidence) rows.push(await picture(confidence, 'Confidence', 'confidence'));
+  if (label) rows.push(await figure(label, 'Label depth', 'label'));
+  if (confidence) rows.push(await figure(confidence, 'Confidence', 'confidence'));
   return rows;
 }
 
@@ -185,7 +185,7 @@ function codes(values: Float32Array, mask?: Uint8Array) {
   return { min, step, codes: base64(coded) };
 }
 
-/** The part of a picture that its maps cover. */
+/** The part of an image that its maps cover. */
 function cropped(image: RgbImage, area: CoveredRectangle | undefined): RgbImage {
   if (area === undefined) return image;
   const [x0, y0] = [Math.round(area.x0), Math.round(area.y0)];

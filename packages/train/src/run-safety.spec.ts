@@ -145,7 +145,7 @@ describe('a run that diverges', () => {
       batchSize: 1,
       schedule: { steps: 6, warmupRatio: 0 },
     });
-    // The first question is for the width of the features, then one for each picture set: step 4 fails.
+    // The first question is for the width of the features, then one for each image set: step 4 fails.
     const error = await failure(config, { source: brokenAfter(4) });
     expect(error.message).toContain(`is saved: ${checkpointFolder(config.out, 3)}`);
     expect(await listCheckpoints(config.out)).toEqual([2, 3]);

@@ -26,7 +26,7 @@ const ROTARY = { base: 100, form: 'halves' } as const;
 
 export type Taps = Readonly<Record<string, Tensor>>;
 
-/** Blocks that run before the reference view is chosen: all of them in networks that look at one picture. */
+/** Blocks that run before the reference view is chosen: all of them in networks that look at one image. */
 export const blocksBeforeMixing = ({ depth, crossViewStart }: BackboneConfig): number =>
   crossViewStart === undefined ? depth : Math.max(crossViewStart - 1, 0);
 

@@ -13,7 +13,7 @@ const BLOCK_EPSILON = 1e-6;
 export const NORM_EPSILON = 1e-5;
 const CAMERA_EPSILON = 1e-5;
 
-/** DINOv2 as far as it looks at one picture; blocks from `crossViewStart` on differ, see {@link blockConfig}. */
+/** DINOv2 as far as it looks at one image; blocks from `crossViewStart` on differ, see {@link blockConfig}. */
 export const trunkConfig = (config: BackboneConfig): VisionTowerConfig => ({
   ...dinoBlock(config.channels, config.heads, BLOCK_EPSILON),
   mlp: mlpOf(config),

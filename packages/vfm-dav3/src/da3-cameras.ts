@@ -99,11 +99,11 @@ export function decodePoses(scope: ParameterScope, special: Tensor): Tensor {
   return tf.concat([read('fc_t'), read('fc_qvec'), tf.relu(read('fc_fov.0'))], 1);
 }
 
-/** Largest focal length, in half sizes of the picture: the field of view of an untrained network may be 0. */
+/** Largest focal length, in half sizes of the image: the field of view of an untrained network may be 0. */
 const MAX_FOCAL = 1e6;
 
 /**
- * Cameras of decoded poses. The principal point is the middle of the picture.
+ * Cameras of decoded poses. The principal point is the middle of the image.
  * @param poses (V, 9). @param size pixels of the network's input.
  */
 export const camerasOfPoses = (

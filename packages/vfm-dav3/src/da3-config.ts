@@ -20,7 +20,7 @@ export interface BackboneConfig {
   readonly taps: Four;
   /**
    * First block with normalised queries and keys and rotary positions. From it on, blocks of odd number attend over all
-   * views. Absent in networks that look at one picture.
+   * views. Absent in networks that look at one image.
    */
   readonly crossViewStart?: number;
   /** A tap holds the state after the latest block within views beside the state itself: 2C channels. */

@@ -94,7 +94,7 @@ describe('labels', () => {
     expect([...make({ ...given, sky }).mask.subarray(0, 5)]).toEqual([0, 0, 0, 0, 1]);
   });
 
-  it('show whole pictures where the network saw a part', () => {
+  it('show whole images where the network saw a part', () => {
     const cut = { x0: -14, y0: 0, x1: 70, y1: 42 };
     const { width, height, mask, intrinsics } = make(prediction(), {
       ...VIEWS,

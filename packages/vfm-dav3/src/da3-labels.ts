@@ -41,13 +41,13 @@ export interface LabelCameras {
 export interface LabelOptions {
   readonly cameras: LabelCameras;
   readonly scale: GeometryConventionsV1['scale'];
-  /** Size of the labels; that of the first picture in the network's input where absent. */
+  /** Size of the labels; that of the first image in the network's input where absent. */
   readonly height?: number;
   readonly width?: number;
 }
 
 /**
- * Labels of the whole pictures: what was cut off, sky, and what is no measurement are masked. The world is the frame of
+ * Labels of the whole images: what was cut off, sky, and what is no measurement are masked. The world is the frame of
  * view 0, whichever view the network took for its reference.
  */
 export const da3Labels = (
@@ -129,7 +129,7 @@ export const rayCameras = (prediction: Da3Prediction): LabelCameras => {
   return { extrinsics, intrinsics };
 };
 
-/** Intrinsics of a picture whose horizontal field of view is known. @returns (3, 3) pixels of the picture. */
+/** Intrinsics of an image whose horizontal field of view is known. @returns (3, 3) pixels of the image. */
 export const assumedIntrinsics = ({ width, height }: ImageSize, fieldOfViewDeg: number) => {
   const focal = width / 2 / Math.tan((fieldOfViewDeg * Math.PI) / 360);
   return [focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1];

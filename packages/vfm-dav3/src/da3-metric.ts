@@ -91,7 +91,7 @@ const metricScale = ({ depth, depthConfidence, metric, sky }: NestedDepths): num
   if (confidences.length < MIN_PIXELS)
     throw new SpatialError({
       code: 'DATA_INVALID',
-      message: `the pictures show ${confidences.length} pixels that are not sky: too few for a metric scale`,
+      message: `the images show ${confidences.length} pixels that are not sky: too few for a metric scale`,
       hint: 'Leave the sample out, or label it with a variant of Depth Anything 3 that is not nested.',
     });
   const median = quantile(confidences, 0.5);

@@ -90,7 +90,7 @@ const recorded =
 
 /** Keeps what passes between the programs of a network. */
 class RecordingPrograms extends Da3Programs {
-  /** Taps by place, of each view in the order of the pictures; and the tokens of known cameras. */
+  /** Taps by place, of each view in the order of the images; and the tokens of known cameras. */
   readonly passed: Record<string, Float32Array[]> = {};
 
   override head(...shape: Parameters<Da3Programs['head']>): ProgramUse {

@@ -3,7 +3,7 @@ import type { KnownCameras } from './da3-cameras.js';
 import type { ReferenceView } from './da3-reference-view.js';
 
 export interface PredictOptions {
-  /** Known cameras, as `normaliseCameras` gives them. Networks of one picture ignore them. */
+  /** Known cameras, as `normaliseCameras` gives them. Networks of one image ignore them. */
   readonly cameras?: KnownCameras;
   /** Choice of the reference view, for three views or more without known cameras; `saddle_balanced` where absent. */
   readonly referenceView?: ReferenceView;

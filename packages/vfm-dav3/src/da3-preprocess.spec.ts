@@ -23,7 +23,7 @@ interface Case {
 }
 
 /** Half a slope, half noise, as reference/dav3/preprocess_golden.py makes it. */
-const picture = (name: string, width: number, height: number): RgbImage => {
+const image = (name: string, width: number, height: number): RgbImage => {
   const noise = uniformOf(name, width * height * 3);
   const data = Uint8Array.from(noise, (u, i) => {
     const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
@@ -64,7 +64,7 @@ describe('equals the official input processor', () => {
   it.each([...Array(12).keys()])('case %i', (index) => {
     const { method, resolution, sizes, shape, resized, ...expected } = cases[index]!;
     const options: PreprocessOptions = { method, resolution };
-    const images = sizes.map(([w, h], i) => picture(`image.${index}.${i}`, w, h));
+    const images = sizes.map(([w, h], i) => image(`image.${index}.${i}`, w, h));
     images.forEach((image, i) => {
       const fitted = fitImage(image, options).image;
       expect([fitted.width, fitted.height]).toEqual(resized[i]);
@@ -108,7 +108,7 @@ it.each([
   expect([image.width, image.height]).toEqual(size);
 });
 
-it('tells which part of each picture the input shows', () => {
+it('tells which part of each image the input shows', () => {
   const options = { resolution: 112, method: 'upper_bound_resize' } as const;
   const { width, height, windows } = prepareViews([flat(224, 168), flat(168, 224)], options);
   expect([width, height]).toEqual([84, 84]);
@@ -118,7 +118,7 @@ it('tells which part of each picture the input shows', () => {
   ]);
 });
 
-it('refuses to crop a picture that holds no whole patch', () => {
+it('refuses to crop an image that holds no whole patch', () => {
   const options = { resolution: 112, method: 'upper_bound_crop' } as const;
   expect(() => fitImage(flat(500, 30), options)).toThrow(
     expect.objectContaining({ code: 'DATA_INVALID' }),

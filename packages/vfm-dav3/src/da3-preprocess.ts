@@ -1,4 +1,4 @@
-/** Pictures to network input. Source: Depth Anything 3, utils/io/input_processor.py. */
+/** Images to network input. Source: Depth Anything 3, utils/io/input_processor.py. */
 import {
   cutMiddle,
   IMAGENET_STATISTICS,
@@ -36,7 +36,7 @@ export interface PreparedViews {
   readonly width: number;
   /** (H, W, 3) of each view. */
   readonly pixels: readonly Float32Array[];
-  /** Whole picture of each view in pixels of the input: larger than the input where something was cut off. */
+  /** Whole image of each view in pixels of the input: larger than the input where something was cut off. */
   readonly windows: readonly PixelWindow[];
 }
 
@@ -45,8 +45,8 @@ const MEAN = IMAGENET_STATISTICS.mean.map(fround);
 const DEVIATION = IMAGENET_STATISTICS.std.map(fround);
 
 /**
- * Resizes every picture, cuts views of unequal size to the smallest height and width, and normalises.
- * @throws SpatialError DATA_INVALID for a picture that is too thin to be cropped to patches.
+ * Resizes every image, cuts views of unequal size to the smallest height and width, and normalises.
+ * @throws SpatialError DATA_INVALID for an image that is too thin to be cropped to patches.
  */
 export const prepareViews = (
   images: readonly RgbImage[],
@@ -66,8 +66,8 @@ export const prepareViews = (
 };
 
 /**
- * Intrinsics of a picture in pixels of the network's input, pixel centres at half numbers.
- * @param intrinsics (3, 3) pixels of the picture. @param window of the view. @param size of the picture.
+ * Intrinsics of an image in pixels of the network's input, pixel centres at half numbers.
+ * @param intrinsics (3, 3) pixels of the image. @param window of the view. @param size of the image.
  */
 export const inputIntrinsics = (
   intrinsics: ArrayLike<number>,
@@ -80,8 +80,8 @@ export const inputIntrinsics = (
 };
 
 /**
- * One picture, before views are brought to one size.
- * @throws SpatialError DATA_INVALID for a picture that is too thin to be cropped to patches.
+ * One image, before views are brought to one size.
+ * @throws SpatialError DATA_INVALID for an image that is too thin to be cropped to patches.
  */
 export const fitImage = (
   image: RgbImage,

@@ -23,7 +23,7 @@ import type { NetworkWeights } from './da3-weights.js';
 
 const TRUNK = 'backbone.pretrained';
 const PLACES = ['0', '1', '2', '3'];
-/** Shapes of one label run: encoder, four stretches, cameras, head; twice that keeps two picture formats at hand. */
+/** Shapes of one label run: encoder, four stretches, cameras, head; twice that keeps two image formats at hand. */
 const PROGRAMS = 14;
 type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -64,7 +64,7 @@ export class Da3Programs {
       reads: (name) => this.#isEncoding(name, last),
       program: (root, { image }: { readonly image: Tensor }) => {
         const { state, taps } = encodeView(backbone, root.scope(TRUNK), image);
-        // In networks of one picture nothing reads the state.
+        // In networks of one image nothing reads the state.
         return last === backbone.depth ? { taps } : { state, ...given({ taps }) };
       },
     });

@@ -73,7 +73,7 @@ const decode = async (
   return { maps, ...(features ? { features: features.maps() } : {}) };
 };
 
-// ---------------------------------------------------------------------------------------------- one picture at a time
+// ---------------------------------------------------------------------------------------------- one image at a time
 
 const runSingle = async (run: Run): Promise<NetworkOutputs> => {
   const encoded = async (view: number) => (await encode(run, view)).taps!;
@@ -105,7 +105,7 @@ const runAnyView = async (run: Run): Promise<NetworkOutputs> => {
 };
 
 interface Backbone {
-  /** Of each picture. */
+  /** Of each image. */
   readonly taps: readonly ViewTaps[];
   /** (V, 9). */
   readonly pose: Float32Array;
@@ -116,7 +116,7 @@ const runBackbone = async (run: Run): Promise<Backbone> => {
   for (const view of allViews(run)) encoded.push(await encode(run, view));
   const order = await viewOrder(run, encoded);
   const states = Object.fromEntries(order.map((view, place) => [place, encoded[view]!.state!]));
-  return inPictureOrder(encoded, order, await mix(run, states));
+  return inImageOrder(encoded, order, await mix(run, states));
 };
 
 /** Results of all stretches. */
@@ -155,7 +155,7 @@ const mix = async (run: Run, states: ViewTaps): Promise<Mixed> => {
   return { taps, poses: outputs!.poses! };
 };
 
-/** Numbers of the pictures in the order in which the network takes them. */
+/** Numbers of the images in the order in which the network takes them. */
 const viewOrder = async (
   { programs, options }: Run,
   encoded: readonly Encoded[],
@@ -174,7 +174,7 @@ const encodeCameras = async (run: Run): Promise<{ readonly tokens: DeviceTensor 
   return run.tensors.run(program, { poses: posesOf(options.cameras!, views) }, true);
 };
 
-const inPictureOrder = async (
+const inImageOrder = async (
   encoded: readonly Encoded[],
   order: readonly number[],
   { poses, taps }: Mixed,

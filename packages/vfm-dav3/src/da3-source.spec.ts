@@ -39,7 +39,7 @@ const prepare = async (): Promise<void> => {
   weights = path.join(root, 'tiny');
   await writeTiny({ folder: weights, seed: 7 });
   const random = createRandom(1);
-  const pictures = [
+  const written = [
     [80, 60],
     [80, 60],
     [50, 90],
@@ -49,7 +49,7 @@ const prepare = async (): Promise<void> => {
     await writePng(file, data, { width: width!, height: height!, channels: 3 });
     return file;
   });
-  images = await Promise.all(pictures);
+  images = await Promise.all(written);
 };
 
 const prepared = prepare();
@@ -134,7 +134,7 @@ describe('the source dav3', () => {
     }));
 
   it.each(['upper_bound_resize', 'lower_bound_crop'])(
-    'labels wide and tall pictures together by %s, and masks what was cut off',
+    'labels wide and tall images together by %s, and masks what was cut off',
     (method) =>
       withLabeller({ method, resolution: 70 }, async (labeller) => {
         const labels = await labeller.doSupervise({ images, height: 45, width: 50 });
@@ -176,7 +176,7 @@ describe('the source dav3', () => {
     );
   });
 
-  it('labels single pictures with metric weights and a known field of view', async () => {
+  it('labels single images with metric weights and a known field of view', async () => {
     const folder = await writeKind('da3metric-tiny', SINGLE);
     const settings = { resolution: 56, fieldOfViewDeg: 60 };
     await withLabeller(
@@ -227,10 +227,10 @@ describe('the source dav3', () => {
     });
   });
 
-  it('refuses a file that is no picture', async () => {
+  it('refuses a file that is no image', async () => {
     await withLabeller({}, async (labeller) => {
       const file = path.join(root, 'text.png');
-      await writeFile(file, 'no picture');
+      await writeFile(file, 'no image');
       await expect(labeller.doSupervise({ images: [file] })).rejects.toMatchObject({
         code: 'IMAGE_INVALID',
       });

@@ -48,7 +48,7 @@ export interface Da3Settings {
   readonly cameras?: 'decoder' | 'rays';
   /** Features for distillation: tokens of the last tap, unless given, their normalised half, or none. */
   readonly features?: 'last-tap' | 'norm' | false;
-  /** Horizontal field of view of every picture; the mono and metric variants need it, the others find their own. */
+  /** Horizontal field of view of every image; the mono and metric variants need it, the others find their own. */
   readonly fieldOfViewDeg?: number;
   /** Licence of the weights; that of the released variant unless given. */
   readonly licence?: { readonly name: string; readonly commercialUse: boolean };
@@ -89,17 +89,17 @@ export async function openDa3Source({
 
 const misfit = (problem: string) => invalidSettings(da3Source.id, settingsSchema, problem);
 
-const seesOnePicture = ({ config }: Da3Model): boolean => config.anyView === undefined;
+const seesOneImage = ({ config }: Da3Model): boolean => config.anyView === undefined;
 
 const requireFitting = ({ fieldOfViewDeg, cameras }: ParsedSettings, model: Da3Model): void => {
   const { modelName } = model.config;
-  if (!seesOnePicture(model)) {
+  if (!seesOneImage(model)) {
     if (fieldOfViewDeg === undefined) return;
     throw misfit(`fieldOfViewDeg: ${modelName} finds fields of view by itself`);
   }
   if (fieldOfViewDeg === undefined)
     throw misfit(
-      `fieldOfViewDeg: ${modelName} finds no camera, expected the horizontal field of view of the pictures in degrees`,
+      `fieldOfViewDeg: ${modelName} finds no camera, expected the horizontal field of view of the images in degrees`,
     );
   if (cameras === 'rays') throw misfit(`cameras: ${modelName} gives no rays`);
 };
@@ -123,9 +123,9 @@ const supervise = async (
   { images, height, width, signal }: SupervisionRequestV1,
 ): Promise<GeometryLabelsV1> => {
   signal?.throwIfAborted();
-  if (seesOnePicture(model) && images.length > 1) throw severalPictures(model, images.length);
-  const pictures = await Promise.all(images.map((file) => readImage(file)));
-  const views = prepareViews(pictures, settings);
+  if (seesOneImage(model) && images.length > 1) throw severalImages(model, images.length);
+  const decoded = await Promise.all(images.map((file) => readImage(file)));
+  const views = prepareViews(decoded, settings);
   const { referenceView, features, cameras } = settings;
   const prediction = await model.predict(views, {
     referenceView,
@@ -137,18 +137,18 @@ const supervise = async (
     ...(height === undefined ? {} : { height }),
     ...(width === undefined ? {} : { width }),
   };
-  return toLabels(model, settings, { pictures, views, prediction }, size);
+  return toLabels(model, settings, { decoded, views, prediction }, size);
 };
 
-const severalPictures = ({ config }: Da3Model, count: number): SpatialError =>
+const severalImages = ({ config }: Da3Model, count: number): SpatialError =>
   new SpatialError({
     code: 'DATA_INVALID',
-    message: `${config.modelName} finds no cameras between pictures: expected 1 picture, found ${count}`,
+    message: `${config.modelName} finds no cameras between images: expected 1 image, found ${count}`,
     hint: 'Label several views with da3-small, -base, -large, -giant or the nested variant.',
   });
 
 interface Run {
-  readonly pictures: readonly RgbImage[];
+  readonly decoded: readonly RgbImage[];
   readonly views: PreparedViews;
   readonly prediction: Da3Prediction;
 }
@@ -156,29 +156,29 @@ interface Run {
 const toLabels = (
   model: Da3Model,
   settings: ParsedSettings,
-  { pictures, views, prediction }: Run,
+  { decoded, views, prediction }: Run,
   size: { readonly height?: number; readonly width?: number },
 ): GeometryLabelsV1 => {
   const { kind } = model.config;
   const scale = kind === 'metric' || kind === 'nested' ? 'metric-metres' : 'relative';
-  if (!seesOnePicture(model)) {
+  if (!seesOneImage(model)) {
     const find = settings.cameras === 'rays' ? rayCameras : decoderCameras;
     return da3Labels(prediction, views, { cameras: find(prediction), scale, ...size });
   }
-  const cameras = assumedCameras(pictures[0]!, views, settings.fieldOfViewDeg!);
+  const cameras = assumedCameras(decoded[0]!, views, settings.fieldOfViewDeg!);
   const depth =
     kind === 'metric' ? metricDepth(prediction.depth, cameras.intrinsics) : prediction.depth;
   return da3Labels({ ...prediction, depth }, views, { cameras, scale, ...size });
 };
 
 const assumedCameras = (
-  picture: RgbImage,
+  image: RgbImage,
   { windows }: PreparedViews,
   fieldOfViewDeg: number,
 ): LabelCameras => {
-  const intrinsics = assumedIntrinsics(picture, fieldOfViewDeg);
+  const intrinsics = assumedIntrinsics(image, fieldOfViewDeg);
   return {
     extrinsics: Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0),
-    intrinsics: Float32Array.from(inputIntrinsics(intrinsics, windows[0]!, picture)),
+    intrinsics: Float32Array.from(inputIntrinsics(intrinsics, windows[0]!, image)),
   };
 };

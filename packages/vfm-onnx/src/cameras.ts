@@ -6,7 +6,7 @@ import {
   invertRigid,
   rotationOf,
 } from '@spatialsv/core/kit';
-import { type NetworkPicture, seenWindow } from './pictures.js';
+import { type NetworkImage, seenWindow } from './network-images.js';
 import type { Plan } from './plan.js';
 import { reject } from './reject.js';
 import { type Outputs, readOutput } from './run-graph.js';
@@ -27,16 +27,16 @@ const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] as const;
  */
 export function readCameras(
   plan: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
 ): Cameras {
   const cameras = plan.outputs.pose
-    ? decodePoses(plan.outputs.pose, pictures, outputs)
+    ? decodePoses(plan.outputs.pose, images, outputs)
     : {
-        intrinsics: readIntrinsics(plan, pictures, outputs),
-        worldToCamera: readExtrinsics(plan, pictures, outputs),
+        intrinsics: readIntrinsics(plan, images, outputs),
+        worldToCamera: readExtrinsics(plan, images, outputs),
       };
-  pictures.forEach((size, view) => {
+  images.forEach((size, view) => {
     const rigid = cameras.worldToCamera.subarray(12 * view, 12 * view + 12);
     assertRigid(outputs.graph, rigid, view);
     assertPinhole(outputs.graph, cameras.intrinsics.subarray(9 * view, 9 * view + 9), size, view);
@@ -46,11 +46,11 @@ export function readCameras(
 
 function decodePoses(
   pose: NonNullable<Plan['outputs']['pose']>,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
 ): Cameras {
   const encodings = readOutput(outputs, pose.name, [9]);
-  const cameras = pictures.map((size, view) =>
+  const cameras = images.map((size, view) =>
     decodePose(encodings.subarray(9 * view, 9 * view + 9), size),
   );
   const toCamera = (rigid: ArrayLike<number>) =>
@@ -65,31 +65,31 @@ function decodePoses(
 
 function readIntrinsics(
   { outputs: { intrinsics }, fieldOfViewDegrees, pixelCentre }: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
 ): Float32Array {
   if (intrinsics !== undefined) return readOutput(outputs, intrinsics, [3, 3]);
   const fovRad = (fieldOfViewDegrees! * Math.PI) / 180;
-  const matrices = pictures.map((picture) => {
-    const { width, height } = picture.picture;
+  const matrices = images.map((image) => {
+    const { width, height } = image.original;
     const focal = width / 2 / Math.tan(fovRad / 2);
-    // The principal point is the middle of the picture, whichever pixel coordinates are counted.
+    // The principal point is the middle of the image, whichever pixel coordinates are counted.
     const shift = pixelCentre === 'half' ? 0 : 0.5;
     const whole = [focal, 0, width / 2 - shift, 0, focal, height / 2 - shift, 0, 0, 1];
-    return cropIntrinsics(whole, seenWindow(picture), picture, pixelCentre);
+    return cropIntrinsics(whole, seenWindow(image), image, pixelCentre);
   });
   return Float32Array.from(matrices.flat());
 }
 
 function readExtrinsics(
   { outputs: { extrinsics } }: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
 ): Float32Array {
-  if (extrinsics === undefined) return Float32Array.from(pictures.flatMap(() => [...IDENTITY]));
+  if (extrinsics === undefined) return Float32Array.from(images.flatMap(() => [...IDENTITY]));
   const rows = outputs.results[extrinsics.name]!.shape.at(-2) === 4 ? 4 : 3;
   const stored = readOutput(outputs, extrinsics.name, [rows, 4]);
-  const matrices = pictures.map((_, view) => {
+  const matrices = images.map((_, view) => {
     const matrix = stored.subarray(view * rows * 4, (view + 1) * rows * 4);
     assertLastRow(outputs.graph, matrix.subarray(12), view);
     const rigid = matrix.subarray(0, 12);
@@ -132,7 +132,7 @@ const determinant = (r: readonly number[]): number =>
 
 const MAX_FOV_DEGREES = 178;
 
-/** Finite, without skew, principal point in the picture, and a field of view that a lens can have. */
+/** Finite, without skew, principal point in the image, and a field of view that a lens can have. */
 function assertPinhole(graph: GraphFile, k: Float32Array, size: ImageSize, view: number): void {
   const fov = (side: number, focal: number) => (2 * Math.atan(side / 2 / focal) * 180) / Math.PI;
   const isInside = (value: number, side: number) => value >= 0 && value <= side;

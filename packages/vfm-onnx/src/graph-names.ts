@@ -51,7 +51,7 @@ export function findOutput(
 }
 
 /**
- * The picture input: the one that was named, the only one of rank 4 or 5, or the only one of those with a known name.
+ * The image input: the one that was named, the only one of rank 4 or 5, or the only one of those with a known name.
  * @throws SpatialError CONFIG_INVALID when there is none or more than one, or when the graph needs other inputs too.
  */
 export function findInput(graph: Ports, named: string | undefined): GraphValueInfo {
@@ -61,22 +61,22 @@ export function findInput(graph: Ports, named: string | undefined): GraphValueIn
   if (others.length === 0) return found;
   throw unclear(
     graph,
-    `besides pictures it needs ${others.map(({ name }) => name).join(', ')}`,
-    'This source feeds pictures alone: export the graph without further inputs.',
+    `besides images it needs ${others.map(({ name }) => name).join(', ')}`,
+    'This source feeds images alone: export the graph without further inputs.',
   );
 }
 
 function guessInput(graph: Ports): GraphValueInfo {
-  const pictures = graph.inputs.filter(
+  const shaped = graph.inputs.filter(
     ({ dtype, shape }) => dtype.startsWith('float') && [4, 5].includes(shape.length),
   );
   const aliases: readonly string[] = INPUT_NAMES;
   const known = graph.inputs.filter(({ name }) => aliases.includes(name));
-  const candidates = pictures.length === 1 ? pictures : known;
+  const candidates = shaped.length === 1 ? shaped : known;
   if (candidates.length === 1) return candidates[0]!;
   throw unclear(
     graph,
-    `${candidates.length} inputs could be the pictures, expected one`,
+    `${candidates.length} inputs could be the images, expected one`,
     'Write "input": { "name": … } in the description of the graph.',
   );
 }

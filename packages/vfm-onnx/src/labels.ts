@@ -9,7 +9,7 @@ import {
 import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { type Cameras, readCameras } from './cameras.js';
 import { readFeatures } from './features.js';
-import { type NetworkPicture, wholeWindow } from './pictures.js';
+import { type NetworkImage, wholeWindow } from './network-images.js';
 import type { Plan } from './plan.js';
 import { reject } from './reject.js';
 import { type Outputs, readOutput } from './run-graph.js';
@@ -19,20 +19,20 @@ const MIN_DEPTH = 1e-6;
 const MIN_VALID = 0.5;
 
 /**
- * Labels of the whole pictures, from what the graph gave for the part that it saw.
+ * Labels of the whole images, from what the graph gave for the part that it saw.
  * @param to size of the labels; the scale of the network's input where absent.
  * @throws SpatialError DATA_INVALID for results that cannot be labels.
  */
 export function makeLabels(
   plan: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
   to: Partial<ImageSize>,
 ): GeometryLabelsV1 {
-  const seen = seenLabels(plan, pictures, outputs);
+  const seen = seenLabels(plan, images, outputs);
   checkLabels(seen, outputs.graph.path);
-  const { scaled } = pictures[0]!;
-  const windows = pictures.map(wholeWindow);
+  const { scaled } = images[0]!;
+  const windows = images.map(wholeWindow);
   const { height = scaled.height, width = scaled.width } = to;
   const whole = resampleLabels(seen, { height, width, windows });
   if (seen.features === undefined) return whole;
@@ -43,12 +43,12 @@ export function makeLabels(
 /** Labels of what the network saw, in the size of its input. */
 function seenLabels(
   plan: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   outputs: Outputs,
 ): GeometryLabelsV1 {
-  const { height, width } = pictures[0]!;
+  const { height, width } = images[0]!;
   const size = { height, width };
-  const cameras = readCameras(plan, pictures, outputs);
+  const cameras = readCameras(plan, images, outputs);
   const surface = readSurface(plan, size, cameras, outputs);
   const features = plan.outputs.features && readFeatures(plan.outputs.features, size, outputs);
   return {
@@ -60,7 +60,7 @@ function seenLabels(
       scale: plan.scale,
       world: 'first-camera',
     },
-    views: pictures.length,
+    views: images.length,
     ...size,
     ...surface,
     intrinsics: cameras.intrinsics,

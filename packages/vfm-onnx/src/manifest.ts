@@ -6,7 +6,7 @@ import { z } from 'zod';
 export const MANIFEST_FILE = 'spatialsv-onnx.json';
 
 /**
- * How pictures are brought to the size of the network. `pillow-bicubic`: Pillow's antialiased bicubic, as VGGT does.
+ * How images are brought to the size of the network. `pillow-bicubic`: Pillow's antialiased bicubic, as VGGT does.
  * `opencv`: OpenCV's area where nothing grows and cubic otherwise, first to the longest side, then to whole patches, as
  * Depth Anything 3 does.
  */
@@ -15,7 +15,7 @@ export type ResizeMethod = (typeof RESIZE_METHODS)[number];
 
 const size = z.int().positive();
 
-/** `{ "height", "width" }`, or `{ "multipleOf", "longestSide" }`: the picture's own shape, rounded to whole patches. */
+/** `{ "height", "width" }`, or `{ "multipleOf", "longestSide" }`: the image's own shape, rounded to whole patches. */
 const sizeSchema = z
   .strictObject({
     height: size.optional(),
@@ -44,7 +44,7 @@ const inputSchema = z.strictObject({
   normalisation: z.enum(['unit', 'imagenet']).optional(),
   size: sizeSchema.optional(),
   resize: z.enum(RESIZE_METHODS).optional(),
-  /** `stretch` shows the whole picture; `centre-crop` keeps its proportions and masks what is cut off. */
+  /** `stretch` shows the whole image; `centre-crop` keeps its proportions and masks what is cut off. */
   fit: z.enum(['stretch', 'centre-crop']).optional(),
   /** Transparency is left out, or blended over white. */
   alpha: z.enum(['drop', 'white']).optional(),
@@ -94,7 +94,7 @@ export const manifestSchema = z.strictObject({
   /** Views that the graph was traced for, or `any`. */
   views: z.union([size, z.literal('any')]).optional(),
   outputs: outputsSchema.optional(),
-  /** Horizontal, of the whole picture, for graphs that give no intrinsics. */
+  /** Horizontal, of the whole image, for graphs that give no intrinsics. */
   fieldOfViewDegrees: z.number().positive().lt(180).optional(),
   /** Coordinate of the first pixel's centre: ½ or 0. */
   pixelCentre: z.enum(['half', 'integer']).optional(),

@@ -77,7 +77,7 @@ describe('the plan of a graph', () => {
     expect(plan(ports({ images: [3, 3, -1, -1] }), outputs).views).toBe(3);
   });
 
-  it('labels one picture at a time where a graph of rank 4 gives no cameras', () => {
+  it('labels one image at a time where a graph of rank 4 gives no cameras', () => {
     const manifest: ManifestInput = {
       input: { normalisation: 'imagenet', size: { multipleOf: 14, longestSide: 504 } },
       fieldOfViewDegrees: 65,
@@ -87,10 +87,10 @@ describe('the plan of a graph', () => {
     refused(...mono, { ...manifest, views: 'any' }, { hint: '"views": 1' });
   });
 
-  it('finds the pictures among several inputs by a known name, but feeds nothing else', () => {
+  it('finds the images among several inputs by a known name, but feeds nothing else', () => {
     const outputs = ports({ depth: ANY, extrinsics_out: ANY, intrinsics_out: ANY });
     const inputs = ports({ image: [1, -1, 3, -1, -1], extrinsics_in: [1, -1, 4, 4] });
-    refused(inputs, outputs, {}, { message: 'besides pictures it needs extrinsics_in' });
+    refused(inputs, outputs, {}, { message: 'besides images it needs extrinsics_in' });
     refused(ports({ a: [1, 3, -1, -1], b: [1, 3, -1, -1] }), outputs, {}, { message: '0 inputs' });
   });
 });
@@ -233,7 +233,7 @@ describe('a plan says what is missing, with the names of the graph', () => {
       [images, vggt, { input: { rank: 4 } }, { code: 'SHAPE_MISMATCH', message: 'of rank 4' }],
     ],
     [
-      'half-precision pictures',
+      'half-precision images',
       [
         [port('images', [1, 2, 3, 518, 518], 'float16')],
         vggt,

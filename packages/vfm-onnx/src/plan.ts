@@ -4,7 +4,7 @@ import { describeGraph, findInput, OUTPUT_NAMES, unclear } from './graph-names.j
 import type { Manifest, ResizeMethod } from './manifest.js';
 import { type OutputsPlan, planOutputs } from './plan-outputs.js';
 
-/** Size of the network's input: given, or the shape of the picture in whole patches. */
+/** Size of the network's input: given, or the shape of the image in whole patches. */
 export type NetworkSize =
   | { readonly height: number; readonly width: number }
   | { readonly multipleOf: number; readonly longestSide: number };
@@ -22,7 +22,7 @@ export interface InputPlan {
 /** Everything that decides how a graph is fed and read, nothing left open. */
 export interface Plan {
   readonly input: InputPlan;
-  /** Pictures of a request. */
+  /** Images of a request. */
   readonly views: number | 'any';
   readonly outputs: OutputsPlan;
   readonly fieldOfViewDegrees?: number;
@@ -34,7 +34,7 @@ type Ports = Pick<GraphFile, 'path' | 'inputs' | 'outputs'>;
 
 type Family = Pick<InputPlan, 'normalisation' | 'size' | 'resize' | 'alpha'>;
 
-/** How the authors of a network prepare pictures; both networks take patches of 14 pixels. */
+/** How the authors of a network prepare images; both networks take patches of 14 pixels. */
 const FAMILIES = {
   vggt: {
     normalisation: 'unit',
@@ -53,12 +53,12 @@ const FAMILIES = {
 /**
  * Completes what the user says by the names and the fixed dimensions of the graph.
  * @throws SpatialError CONFIG_INVALID for whatever neither of them tells, and where they disagree; DTYPE_UNSUPPORTED for
- *   pictures or results that are not float32; SHAPE_MISMATCH for an input that is no stack of RGB pictures.
+ *   images or results that are not float32; SHAPE_MISMATCH for an input that is no stack of RGB images.
  */
 export function makePlan(graph: Ports, manifest: Manifest): Plan {
   const port = findInput(graph, manifest.input?.name);
   const outputs = planOutputs(graph, manifest.outputs);
-  const shape = pictureShape(graph, port, manifest.input?.rank);
+  const shape = imageShape(graph, port, manifest.input?.rank);
   const views = planViews(graph, shape, outputs, manifest.views);
   assertCameras(graph, views, outputs, manifest);
   const family = familyOf(port, outputs);
@@ -85,8 +85,8 @@ export function makePlan(graph: Ports, manifest: Manifest): Plan {
 const usualPixelCentre = ({ pose }: OutputsPlan): Plan['pixelCentre'] =>
   pose?.encoding === 'vggt-w2c' ? 'integer' : 'half';
 
-/** Dimensions of the picture input; undefined where the graph leaves them open. */
-interface PictureShape {
+/** Dimensions of the image input; undefined where the graph leaves them open. */
+interface ImageShape {
   readonly rank: 4 | 5;
   /** The first dimension of rank 4, the second of rank 5. */
   readonly views: number | undefined;
@@ -94,14 +94,14 @@ interface PictureShape {
   readonly width: number | undefined;
 }
 
-function pictureShape(graph: Ports, port: GraphValueInfo, rank: 4 | 5 | undefined): PictureShape {
+function imageShape(graph: Ports, port: GraphValueInfo, rank: 4 | 5 | undefined): ImageShape {
   if (port.dtype !== 'float32') throw notFloat(graph, port);
   const declared = port.shape.length === 0 && rank ? Array<number>(rank).fill(-1) : port.shape;
   const [channels, height, width] = declared.slice(-3) as [number, number, number];
   const batch = declared.length === 5 ? declared[0]! : 1;
-  const isPicture = [4, 5].includes(declared.length) && [3, -1].includes(channels);
-  if (!isPicture || ![1, -1].includes(batch) || (rank && rank !== declared.length)) {
-    throw notPictures(graph, port, rank);
+  const isImage = [4, 5].includes(declared.length) && [3, -1].includes(channels);
+  if (!isImage || ![1, -1].includes(batch) || (rank && rank !== declared.length)) {
+    throw notImages(graph, port, rank);
   }
   const open = (size: number) => (size < 0 ? undefined : size);
   return {
@@ -115,20 +115,20 @@ function pictureShape(graph: Ports, port: GraphValueInfo, rank: 4 | 5 | undefine
 const notFloat = (graph: Ports, { name, dtype }: GraphValueInfo): SpatialError =>
   new SpatialError({
     code: 'DTYPE_UNSUPPORTED',
-    message: `${graph.path}: the pictures "${name}" are ${dtype}, expected float32. ${describeGraph(graph)}`,
+    message: `${graph.path}: the images "${name}" are ${dtype}, expected float32. ${describeGraph(graph)}`,
     hint: 'Export the graph with float32 inputs and outputs; its weights may have 16 bits.',
   });
 
-const notPictures = (graph: Ports, { name }: GraphValueInfo, rank?: number): SpatialError =>
+const notImages = (graph: Ports, { name }: GraphValueInfo, rank?: number): SpatialError =>
   new SpatialError({
     code: 'SHAPE_MISMATCH',
     message: `${graph.path}: expected "${name}" to be (1, views, 3, H, W) or (views, 3, H, W)${rank ? ` and of rank ${rank}` : ''}. ${describeGraph(graph)}`,
-    hint: 'Pictures go in with their channels first. Where the graph does not say its rank, write "input": { "rank": 4 or 5 }.',
+    hint: 'Images go in with their channels first. Where the graph does not say its rank, write "input": { "rank": 4 or 5 }.',
   });
 
 function planViews(
   graph: Ports,
-  shape: PictureShape,
+  shape: ImageShape,
   outputs: OutputsPlan,
   said: Plan['views'] | undefined,
 ): Plan['views'] {
@@ -138,11 +138,11 @@ function planViews(
   throw unclear(
     graph,
     `"views" says ${said}, but the graph takes ${shape.views}`,
-    'Leave "views" out: the graph itself tells how many pictures it was traced for.',
+    'Leave "views" out: the graph itself tells how many images it was traced for.',
   );
 }
 
-/** Labels need the cameras of their views: from the graph, or, of a picture alone, from the field of view. */
+/** Labels need the cameras of their views: from the graph, or, of an image alone, from the field of view. */
 function assertCameras(
   graph: Ports,
   views: Plan['views'],
@@ -154,7 +154,7 @@ function assertCameras(
       graph,
       'no output is known to say where the cameras are',
       'Write "outputs": { "extrinsics": { "name": …, "direction": "w2c" or "c2w" } }; or "views": 1 to label one ' +
-        'picture at a time.',
+        'image at a time.',
     );
   }
   const known = pose?.name ?? intrinsics;
@@ -169,7 +169,7 @@ function assertCameras(
   throw unclear(
     graph,
     'no output is known to give intrinsics, which labels need',
-    'Write "fieldOfViewDegrees": the horizontal field of view of your pictures (about 65 for a phone), or name the ' +
+    'Write "fieldOfViewDegrees": the horizontal field of view of your images (about 65 for a phone), or name the ' +
       'output: "outputs": { "intrinsics": … }.',
   );
 }
@@ -190,7 +190,7 @@ function planNormalisation(
   if (normalisation !== undefined) return normalisation;
   throw unclear(
     graph,
-    'nothing says how its pictures are normalised',
+    'nothing says how its images are normalised',
     'Write "input": { "normalisation": "unit" } (0 to 1, as VGGT) or "imagenet" (minus mean, by deviation, as Depth ' +
       'Anything 3).',
   );
@@ -198,7 +198,7 @@ function planNormalisation(
 
 function planSize(
   graph: Ports,
-  { height, width }: PictureShape,
+  { height, width }: ImageShape,
   { input }: Manifest,
   usual: NetworkSize | undefined,
 ): NetworkSize {
@@ -208,7 +208,7 @@ function planSize(
   if (size === undefined) {
     throw unclear(
       graph,
-      'nothing says which size its pictures have',
+      'nothing says which size its images have',
       'Write "input": { "size": { "multipleOf": 14, "longestSide": 504 } }, or { "height": …, "width": … }.',
     );
   }

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describeSupervisionSource } from '@spatialsv/core/testing';
 import plugin, { onnxSource } from './plugin.js';
+import { writeImages } from './testing/images.js';
 import { writeOnnx } from './testing/onnx-file.js';
-import { writePictures } from './testing/pictures.js';
 import { da3Graph } from './testing/tiny-graphs.js';
 
 describe('the plugin', () => {
@@ -20,7 +20,7 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true });
 });
 
-/** Cameras that move along a wall two units away, by the brightness of their pictures. */
+/** Cameras that move along a wall two units away, by the brightness of their images. */
 const beforeWall = da3Graph({
   depth: [2, 0],
   motion: [0, 0, 0, 0.5, 0, 0, 0, -0.25, 0, 0, 0, 0],
@@ -37,7 +37,7 @@ describeSupervisionSource(async () => {
       weights: folder,
       settings: { input: { size: { multipleOf: 14, longestSide: 28 } } },
     },
-    images: await writePictures(folder, 3, { width: 28, height: 14 }),
+    images: await writeImages(folder, 3, { width: 28, height: 14 }),
     reprojectionTolerance: 1e-5,
   };
 });

@@ -8,5 +8,5 @@ export const reject = (graph: Pick<GraphFile, 'path'>, problem: string): Spatial
     message: `${graph.path}: ${problem}`,
     hint:
       'Check "input.normalisation", "input.size", "views" and the conventions of the outputs in the description of the graph; ' +
-      'where they are right, the graph does not know these pictures: leave them out.',
+      'where they are right, the graph does not know these images: leave them out.',
   });

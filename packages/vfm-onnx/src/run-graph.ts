@@ -1,7 +1,7 @@
 import type { GraphFile, GraphResult } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { describeGraph } from './graph-names.js';
-import type { NetworkPicture } from './pictures.js';
+import type { NetworkImage } from './network-images.js';
 import type { Plan } from './plan.js';
 
 /** What a run gave, by name. */
@@ -11,25 +11,25 @@ export interface Outputs {
   readonly results: Readonly<Record<string, GraphResult>>;
 }
 
-/** Runs the graph on the pictures of a request, all at once. */
+/** Runs the graph on the images of a request, all at once. */
 export async function runGraph(
   graph: GraphFile,
   plan: Plan,
-  pictures: readonly NetworkPicture[],
+  images: readonly NetworkImage[],
   signal: AbortSignal | undefined,
 ): Promise<Outputs> {
   signal?.throwIfAborted();
-  const inputs = { [plan.input.name]: stack(pictures, plan) };
+  const inputs = { [plan.input.name]: stack(images, plan) };
   const results = await graph.run(inputs, wantedOutputs(plan));
   signal?.throwIfAborted();
-  return { graph, views: pictures.length, results };
+  return { graph, views: images.length, results };
 }
 
-function stack(pictures: readonly NetworkPicture[], { input }: Plan) {
-  const { height, width, pixels } = pictures[0]!;
-  const data = new Float32Array(pictures.length * pixels.length);
-  for (const [view, picture] of pictures.entries()) data.set(picture.pixels, view * pixels.length);
-  const shape = [pictures.length, 3, height, width];
+function stack(images: readonly NetworkImage[], { input }: Plan) {
+  const { height, width, pixels } = images[0]!;
+  const data = new Float32Array(images.length * pixels.length);
+  for (const [view, image] of images.entries()) data.set(image.pixels, view * pixels.length);
+  const shape = [images.length, 3, height, width];
   return { data, shape: input.rank === 5 ? [1, ...shape] : shape };
 }
 
@@ -68,5 +68,5 @@ const misshapen = (
   new SpatialError({
     code: 'DATA_INVALID',
     message: `${graph.path}: expected "${name}" to have (views, …) = (${expected.join(', ')}), found (${found.join(', ')}). ${describeGraph(graph)}`,
-    hint: 'A graph that was traced for another number or size of pictures gives such results: write the right "views" and "input.size".',
+    hint: 'A graph that was traced for another number or size of images gives such results: write the right "views" and "input.size".',
   });

@@ -13,8 +13,8 @@ import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
 import { MANIFEST_FILE, type ManifestInput } from './manifest.js';
 import { onnxSource } from './plugin.js';
+import { colourOf, writeImages } from './testing/images.js';
 import { type OnnxGraph, writeOnnx } from './testing/onnx-file.js';
-import { colourOf, writePictures } from './testing/pictures.js';
 import { da3Graph, IDENTITY, monoGraph, vggtGraph } from './testing/tiny-graphs.js';
 
 const SIZE = { width: 28, height: 14 };
@@ -22,7 +22,7 @@ const PIXELS = SIZE.width * SIZE.height;
 const MEAN = [0.485, 0.456, 0.406];
 const DEVIATION = [0.229, 0.224, 0.225];
 const K = [30, 0, 14, 0, 31, 7, 0, 0, 1];
-/** The tiny Depth Anything graph, with pictures of their own size. */
+/** The tiny Depth Anything graph, with images of their own size. */
 const DA3_SIZE = { input: { size: { multipleOf: 14, longestSide: 28 } } };
 
 /** Mean of the channels of a pixel, normalised. */
@@ -51,7 +51,7 @@ interface Setting {
   readonly request?: { readonly height?: number; readonly width?: number };
 }
 
-/** Labels that a graph gives for pictures of a size. */
+/** Labels that a graph gives for images of a size. */
 const label = async ({
   graph,
   manifest,
@@ -65,7 +65,7 @@ const label = async ({
     if (manifest) await writeFile(path.join(folder, MANIFEST_FILE), JSON.stringify(manifest));
     const labeller = await onnxSource.open({ weights: folder });
     try {
-      const images = await writePictures(folder, views, size);
+      const images = await writeImages(folder, views, size);
       labels = await labeller.doSupervise({ images, ...request });
     } finally {
       await labeller.dispose();
@@ -155,14 +155,14 @@ describe('an export of Depth Anything 3', () => {
     expectAllclose(labels.depth, expected, TOLERANCE);
   });
 
-  it('labels one picture alone where it was traced for one', async () => {
+  it('labels one image alone where it was traced for one', async () => {
     const graph = da3Graph({ intrinsics: K, input: [1, 1, 3, 14, 28] });
     const labels = await label({ graph, views: 1 });
     expectAllclose(labels.depth, greyMap(1, 'imagenet', 3), TOLERANCE);
     expect([...labels.extrinsicsWorldToCamera]).toEqual([...IDENTITY]);
     await expect(label({ graph })).rejects.toMatchObject({
       code: 'DATA_INVALID',
-      hint: expect.stringContaining('one picture at a time'),
+      hint: expect.stringContaining('one image at a time'),
     });
   });
 });
@@ -208,14 +208,12 @@ describe('an export of VGGT', () => {
     const graph = vggtGraph({ poses: POSES, ...SIZE });
     await expect(label({ graph, views: 4 })).rejects.toMatchObject({
       code: 'DATA_INVALID',
-      message: expect.stringContaining(
-        'expected 2 pictures, as many as it was traced for, found 4',
-      ),
+      message: expect.stringContaining('expected 2 images, as many as it was traced for, found 4'),
     });
     await expect(label({ graph, views: 1 })).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });
 
-  it('takes the middle of pictures of another shape, and masks the rest', async () => {
+  it('takes the middle of images of another shape, and masks the rest', async () => {
     const size = { width: 40, height: 14 };
     const labels = await label({ graph: vggtGraph({ poses: POSES, ...SIZE }), size });
     expect(labels).toMatchObject(size);
@@ -228,7 +226,7 @@ describe('an export of VGGT', () => {
     expectAllclose(labels.intrinsics.slice(0, 3), [fx!, 0, cx! + 6], TOLERANCE);
   });
 
-  it('sees whole pictures stretched where the description says so', async () => {
+  it('sees whole images stretched where the description says so', async () => {
     const labels = await label({
       graph: vggtGraph({ poses: POSES, ...SIZE }),
       manifest: { input: { fit: 'stretch' } },
@@ -282,10 +280,10 @@ describe('a graph of a single view', () => {
     }
   });
 
-  it('labels one picture at a time', async () => {
+  it('labels one image at a time', async () => {
     await expect(label({ graph: monoGraph(), manifest })).rejects.toMatchObject({
       code: 'DATA_INVALID',
-      message: expect.stringContaining('expected 1 picture'),
+      message: expect.stringContaining('expected 1 image'),
     });
   });
 
@@ -376,7 +374,7 @@ describe('a graph that gives features', () => {
     expectAllclose(features!.data, expected, TOLERANCE);
   });
 
-  it('has them on a grid over the whole picture where it saw the middle', async () => {
+  it('has them on a grid over the whole image where it saw the middle', async () => {
     const size = { width: 56, height: 14 };
     const { features } = await label({ graph: withTokens(), manifest, size });
     expect(features).toMatchObject({ h: 1, w: 4, channels: 3 });
@@ -458,14 +456,14 @@ describe('requests', () => {
       await body(labeller, folder).finally(() => labeller.dispose());
     });
 
-  it('of no pictures, or of pictures that differ in shape, are refused', () =>
+  it('of no images, or of images that differ in shape, are refused', () =>
     withLabeller(async (labeller, folder) => {
       await expect(labeller.doSupervise({ images: [] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
       });
-      const [first] = await writePictures(folder, 1, SIZE);
+      const [first] = await writeImages(folder, 1, SIZE);
       await mkdir(path.join(folder, 'tall'));
-      const [tall] = await writePictures(path.join(folder, 'tall'), 1, { width: 14, height: 28 });
+      const [tall] = await writeImages(path.join(folder, 'tall'), 1, { width: 14, height: 28 });
       await expect(labeller.doSupervise({ images: [first!, tall!] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
         message: expect.stringContaining('14×28'),
@@ -474,7 +472,7 @@ describe('requests', () => {
 
   it('stop at an aborted signal, and after the end', () =>
     withLabeller(async (labeller, folder) => {
-      const images = await writePictures(folder, 2, SIZE);
+      const images = await writeImages(folder, 2, SIZE);
       const signal = AbortSignal.abort(new Error('enough'));
       await expect(labeller.doSupervise({ images, signal })).rejects.toThrow('enough');
       await labeller.dispose();
@@ -546,7 +544,7 @@ describe('the record of a graph', () => {
       );
       expect(path.basename(graph)).toBe('model.onnx');
       expect(labeller.provenance.weightsSha256).toBe(sha256(hashes.join('')));
-      const images = await writePictures(folder, 2, SIZE);
+      const images = await writeImages(folder, 2, SIZE);
       const labels = await labeller.doSupervise({ images });
       expectAllclose(labels.depth, greyMap(2, 'imagenet', 3), TOLERANCE);
       await labeller.dispose();

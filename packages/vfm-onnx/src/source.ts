@@ -10,8 +10,8 @@ import {
 } from '@spatialsv/core/spec';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
+import { prepareImages } from './network-images.js';
 import { locate } from './open-files.js';
-import { preparePictures } from './pictures.js';
 import { makePlan, type Plan } from './plan.js';
 import { onnxSource } from './plugin.js';
 import { runGraph } from './run-graph.js';
@@ -77,9 +77,9 @@ async function supervise(
     images.map((image) => readImage(image, { alpha: plan.input.alpha })),
   );
   signal?.throwIfAborted();
-  const pictures = preparePictures(read, plan.input);
-  const outputs = await runGraph(graph, plan, pictures, signal);
-  return makeLabels(plan, pictures, outputs, {
+  const prepared = prepareImages(read, plan.input);
+  const outputs = await runGraph(graph, plan, prepared, signal);
+  return makeLabels(plan, prepared, outputs, {
     ...(height === undefined ? {} : { height }),
     ...(width === undefined ? {} : { width }),
   });
@@ -90,14 +90,14 @@ function assertViews({ path: file }: GraphFile, { views }: Plan, given: number):
   if (views === 'any' ? given > 0 : given === views) return;
   const expected =
     views === 'any'
-      ? 'pictures'
-      : `${views} picture${views === 1 ? '' : 's'}, as many as it was traced for`;
+      ? 'images'
+      : `${views} image${views === 1 ? '' : 's'}, as many as it was traced for`;
   throw new SpatialError({
     code: 'DATA_INVALID',
     message: `${file}: expected ${expected}, found ${given}`,
     hint:
       views === 1
-        ? 'This graph knows of no cameras between pictures: label one picture at a time.'
-        : 'Give as many pictures as the graph was traced for, or export it for this number of views.',
+        ? 'This graph knows of no cameras between images: label one image at a time.'
+        : 'Give as many images as the graph was traced for, or export it for this number of views.',
   });
 }

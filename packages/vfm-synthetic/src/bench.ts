@@ -5,7 +5,7 @@ import { MOTIONS, type Scene } from './scene.js';
 export interface RenderBenchmark {
   readonly width: number;
   readonly height: number;
-  /** Pictures with depth and instances, one core, without PNG encoding. */
+  /** Images with depth and instances, one core, without PNG encoding. */
   readonly viewsPerSecond: number;
   /** Depth and instances alone. */
   readonly labelsPerSecond: number;

@@ -10,8 +10,8 @@ export const wrapDegrees = (angle: number): number => {
 };
 
 /**
- * Pinhole intrinsics of a picture of this size, pixel centres at half integers (u = j + ½).
- * The field of view is given for the camera's own aspect ratio `width : height` of the picture.
+ * Pinhole intrinsics of an image of this size, pixel centres at half integers (u = j + ½).
+ * The field of view is given for the camera's own aspect ratio `width : height` of the image.
  * @returns (3, 3) row-major, pixels.
  */
 export const intrinsicsOf = (camera: SceneCamera, width: number, height: number): Float64Array => {

@@ -5,7 +5,7 @@ import { readImage } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { type DatasetOptions, type MindCubeRow, writeDataset } from './dataset.js';
 
-// Pictures are compressed and written to disk: a busy machine may take its time.
+// Images are compressed and written to disk: a busy machine may take its time.
 jest.setTimeout(60_000);
 
 const small = (folder: string, more: Partial<DatasetOptions> = {}): DatasetOptions => ({
@@ -32,7 +32,7 @@ const official = path.resolve(
 );
 
 describe('writeDataset', () => {
-  it("writes MindCube's layout with rows that name existing pictures", () =>
+  it("writes MindCube's layout with rows that name existing images", () =>
     withTemporaryFolder(async (folder) => {
       const progress: number[] = [];
       const summary = await writeDataset(
@@ -52,8 +52,8 @@ describe('writeDataset', () => {
         expect(row.question).toContain(` ${row.gt_answer}. `);
       }
       expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
-      const picture = await readImage(path.join(folder, rows[0]!.images[0]!));
-      expect([picture.width, picture.height]).toEqual([64, 48]);
+      const image = await readImage(path.join(folder, rows[0]!.images[0]!));
+      expect([image.width, image.height]).toEqual([64, 48]);
     }));
 
   it('tells the setting by the first motion that the id contains', () =>
@@ -72,8 +72,8 @@ describe('writeDataset', () => {
       const first = await writeDataset(small(a));
       const second = await writeDataset(small(b));
       expect(await readFile(first.file)).toEqual(await readFile(second.file));
-      const picture = 'other_all_image/around/train_000002/1.png';
-      expect(await readFile(path.join(a, picture))).toEqual(await readFile(path.join(b, picture)));
+      const image = 'other_all_image/around/train_000002/1.png';
+      expect(await readFile(path.join(a, image))).toEqual(await readFile(path.join(b, image)));
       const held = await writeDataset(small(a, { split: 'tinybench' }));
       expect(path.basename(held.file)).toBe('MindCube_tinybench.jsonl');
       const rooms = await readdir(path.join(a, 'other_all_image/around'));

@@ -25,7 +25,7 @@ export interface DatasetOptions extends Omit<SceneOptions, 'motion'>, QuestionOp
   readonly seed: number;
   /** Names the question file; rooms of different splits are different. Lower-case letters and digits. */
   readonly split: string;
-  /** Size of the pictures, pixels. Default 224 × 224. */
+  /** Size of the images, pixels. Default 224 × 224. */
   readonly width?: number;
   readonly height?: number;
   /** Default 8. */
@@ -63,7 +63,7 @@ export interface MindCubeRow {
 }
 
 /**
- * Renders rooms and writes them in MindCube's layout: `raw/MindCube_<split>.jsonl`, pictures in
+ * Renders rooms and writes them in MindCube's layout: `raw/MindCube_<split>.jsonl`, images in
  * `other_all_image/<motion>/<scene>/<n>.png` and beside them `scene.json`, from which the source `synthetic` renders
  * exact labels. A pure function of its options; several splits may share a folder.
  * @throws SpatialError CONFIG_INVALID for options out of range; the signal's reason when it is aborted.
@@ -124,7 +124,7 @@ const writeScene = async (
   return { rows, images: views.length };
 };
 
-/** Renders a view while the picture before it is being compressed; every view gives the event loop a turn. */
+/** Renders a view while the image before it is being compressed; every view gives the event loop a turn. */
 const writeViews = async (
   folder: string,
   scene: Scene,
@@ -138,15 +138,15 @@ const writeViews = async (
     const view = renderView(scene, camera, size);
     await writing;
     signal?.throwIfAborted();
-    writing = writePicture(path.join(folder, `${k + 1}.png`), view);
+    writing = writeImage(path.join(folder, `${k + 1}.png`), view);
     views.push(view);
   }
   await writing;
   return views;
 };
 
-/** Not flushed to disk one by one: the question file is written last, whole, and names only finished pictures. */
-const writePicture = async (file: string, { image }: RenderedView): Promise<void> => {
+/** Not flushed to disk one by one: the question file is written last, whole, and names only finished images. */
+const writeImage = async (file: string, { image }: RenderedView): Promise<void> => {
   const { data, width, height } = image;
   await writeFile(file, await encodePng(data, { width, height, channels: 3 }));
 };

@@ -6,12 +6,12 @@ import { FIRST_OBJECT_ID, OBJECT_KINDS } from './scene.js';
 import { ballAt, levelCamera, plainScene } from './testing/plain-scene.js';
 
 const grid = { h: 6, w: 8 };
-const PICTURE = { width: 112, height: 84 };
+const IMAGE = { width: 112, height: 84 };
 
 const featuresOf = (scene: Parameters<typeof renderLabels>[0], views = scene.cameras.length) =>
   renderLabels(scene, {
     cameras: scene.cameras.slice(0, views),
-    ...PICTURE,
+    ...IMAGE,
     featureGrid: grid,
   }).features!;
 
@@ -58,7 +58,7 @@ describe('feature maps', () => {
     const { instances } = renderGeometry(scene, scene.cameras[0]!, {
       width: grid.w * 4,
       height: grid.h * 4,
-      picture: PICTURE,
+      imageSize: IMAGE,
     });
     const share = new Float64Array(grid.h * grid.w);
     instances.forEach((id, k) => {

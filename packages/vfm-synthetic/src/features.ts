@@ -1,6 +1,7 @@
+import type { ImageSize } from '@spatialsv/core/kit';
 import { compileScene } from './compiled-scene.js';
 import type { RayCaster } from './ray-caster.js';
-import { castView, type PictureSize } from './render-view.js';
+import { castView } from './render-view.js';
 import { FIRST_OBJECT_ID, OBJECT_KINDS, type Scene, type SceneCamera } from './scene.js';
 import { Shader } from './shading.js';
 
@@ -32,7 +33,7 @@ const RAYS = 4;
 export interface FeatureRequest {
   /** Cells. */
   readonly grid: { readonly h: number; readonly w: number };
-  readonly picture: PictureSize;
+  readonly imageSize: ImageSize;
   /** (3, 4) room frame → first camera. */
   readonly roomToWorld: Float64Array;
 }
@@ -44,9 +45,9 @@ export interface FeatureRequest {
 export const renderFeatures = (
   scene: Scene,
   camera: SceneCamera,
-  { grid, picture, roomToWorld }: FeatureRequest,
+  { grid, imageSize, roomToWorld }: FeatureRequest,
 ): Float32Array => {
-  const size = { width: grid.w * RAYS, height: grid.h * RAYS, picture };
+  const size = { width: grid.w * RAYS, height: grid.h * RAYS, imageSize };
   const caster = castView(compileScene(scene), camera, size);
   const shader = new Shader(caster);
   const features = new Float32Array(grid.h * grid.w * FEATURE_CHANNELS);

@@ -21,7 +21,6 @@ export {
 } from './questions.js';
 export {
   type GeometrySize,
-  type PictureSize,
   type RenderedView,
   renderGeometry,
   renderView,

@@ -1,6 +1,6 @@
 /**
  * The questions that can be asked about a scene. Every asker returns only questions whose answer has a clear margin:
- * objects are seen in the pictures that come with the question, directions lie well inside their sector, distances
+ * objects are seen in the images that come with the question, directions lie well inside their sector, distances
  * differ by more than the objects' own extent. Wrong options lie well outside.
  */
 import { CATALOGUE } from './catalogue.js';
@@ -42,7 +42,7 @@ export interface Candidate {
   readonly category: Category;
   /** View indices in prompt order. */
   readonly views: readonly number[];
-  /** Sentence in front of the question that says how the pictures were taken. */
+  /** Sentence in front of the question that says how the images were taken. */
   readonly preface: 'pair' | 'path';
   readonly text: string;
   readonly answer: string;
@@ -60,7 +60,7 @@ const RIGHT = 'Right';
 const range = (count: number): number[] => Array.from({ length: count }, (_, k) => k);
 const nameOf = ({ objects }: Scene, object: number): string => objects[object]!.name;
 const objectsOf = (scene: Scene): number[] => range(scene.objects.length);
-/** Number that the picture of a view has in the question. */
+/** Number that the image of a view has in the question. */
 const imageNumber = (views: readonly number[], view: number): number => views.indexOf(view) + 1;
 
 /** Ordered pairs of different views. */
@@ -118,7 +118,7 @@ const moveCandidate = (
   };
 };
 
-/** Degrees of the field of view that both pictures of a turn share at least. */
+/** Degrees of the field of view that both images of a turn share at least. */
 const TURN_OVERLAP = 20;
 
 const askTurn: Asker = ({ scene }) => {
@@ -200,7 +200,7 @@ function wallFaced({ room, cameras }: Scene, view: number): number | undefined {
   return Math.abs(right + ahead * offAxis) < half - CORNER_METRES ? wall : undefined;
 }
 
-/** Every view as first or second picture of a pair: [pair, asked view]. */
+/** Every view as first or second image of a pair: [pair, asked view]. */
 const askedPairs = (scene: Scene): { views: [number, number]; view: number }[] =>
   viewPairs(scene).flatMap((views) => views.map((view) => ({ views, view })));
 

@@ -263,7 +263,7 @@ describe('questions', () => {
     expect(shareOf('object-viewpoint', 'Behind me')).toBeCloseTo(1 / 3, 1);
   });
 
-  it('name only objects that are seen in their pictures', () => {
+  it('name only objects that are seen in their images', () => {
     for (const { scene, appearances, questions } of asked) {
       for (const { text, views } of questions) {
         const { stem } = splitQuestion(text);
@@ -301,7 +301,7 @@ describe('question options', () => {
     );
   });
 
-  it('leave the preface out and show fewer pictures', () => {
+  it('leave the preface out and show fewer images', () => {
     const options = { preface: false, maxImages: 2, categories: { 'self-approach': 1 } };
     const { questions } = ask('rotation', 3, new AnswerBalance(), options);
     expect(questions.length).toBeGreaterThan(2);

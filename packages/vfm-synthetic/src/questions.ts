@@ -10,9 +10,9 @@ export type CategoryWeights = Readonly<Partial<Record<Category, number>>>;
 export interface QuestionOptions {
   /** All ten with equal weight where absent. */
   readonly categories?: CategoryWeights;
-  /** Pictures of a question that needs several views, at most; 4 where absent, as in MindCube. */
+  /** Images of a question that needs several views, at most; 4 where absent, as in MindCube. */
   readonly maxImages?: number;
-  /** Say how the pictures were taken before the question (default), or ask at once. */
+  /** Say how the images were taken before the question (default), or ask at once. */
   readonly preface?: boolean;
 }
 

@@ -8,7 +8,7 @@ import { ballAt, boxAt, levelCamera, plainScene } from './testing/plain-scene.js
 
 const SIZE = { width: 64, height: 48 };
 
-/** Picture coordinates of pixel (j, i) on the plane z = 1, for the 90° lens of the plain scene. */
+/** Image coordinates of pixel (j, i) on the plane z = 1, for the 90° lens of the plain scene. */
 const slope = (j: number, i: number) => ({
   x: (j + 0.5 - SIZE.width / 2) / (SIZE.width / 2),
   y: (i + 0.5 - SIZE.height / 2) / (SIZE.width / 2),
@@ -66,12 +66,12 @@ describe('depth of simple scenes', () => {
 
   it('samples the same rays at every label size', () => {
     const scene = createScene(3, { motion: 'around' });
-    const picture = { width: 90, height: 63 };
-    const fine = renderGeometry(scene, scene.cameras[1]!, picture);
+    const imageSize = { width: 90, height: 63 };
+    const fine = renderGeometry(scene, scene.cameras[1]!, imageSize);
     const coarse = renderGeometry(scene, scene.cameras[1]!, {
       width: 30,
       height: 21,
-      picture,
+      imageSize,
     });
     const middles = Array.from(
       coarse.depth,
@@ -87,11 +87,11 @@ describe('depth of simple scenes', () => {
 
   it('keeps the field of view when only one side of the label changes', () => {
     const scene = createScene(4, { motion: 'among' });
-    const picture = { width: 40, height: 40 };
+    const imageSize = { width: 40, height: 40 };
     const { intrinsics } = renderGeometry(scene, scene.cameras[0]!, {
       width: 80,
       height: 20,
-      picture,
+      imageSize,
     });
     const focal = 20 / Math.tan((36 * Math.PI) / 180);
     expect([...intrinsics]).toEqual(

@@ -1,15 +1,10 @@
-import { scaleIntrinsics } from '@spatialsv/core/kit';
+import { type ImageSize, scaleIntrinsics } from '@spatialsv/core/kit';
 import type { RgbImage } from '@spatialsv/core/spec';
 import { intrinsicsOf, roomToCamera } from './camera.js';
 import { type CompiledScene, compileScene } from './compiled-scene.js';
 import { paint } from './paint.js';
 import { RayCaster } from './ray-caster.js';
 import { FIRST_OBJECT_ID, type Scene, type SceneCamera } from './scene.js';
-
-export interface PictureSize {
-  readonly width: number;
-  readonly height: number;
-}
 
 /** Exact geometry of one view; the world of `extrinsicsRoomToCamera` is the room frame. */
 export interface ViewGeometry {
@@ -29,23 +24,23 @@ export interface RenderedView extends ViewGeometry {
   readonly image: RgbImage;
 }
 
-export interface GeometrySize extends PictureSize {
-  /** Size of the picture whose field of view is resampled; the asked size itself where absent. */
-  readonly picture?: PictureSize;
+export interface GeometrySize extends ImageSize {
+  /** Size of the image whose field of view is resampled; the asked size itself where absent. */
+  readonly imageSize?: ImageSize;
 }
 
 /**
- * Renders one picture with its geometry.
+ * Renders one image with its geometry.
  * Colours are anti-aliased where they change; depth and instances are sampled at pixel centres, never blended.
  */
-export const renderView = (scene: Scene, camera: SceneCamera, size: PictureSize): RenderedView => {
+export const renderView = (scene: Scene, camera: SceneCamera, size: ImageSize): RenderedView => {
   const caster = castView(compileScene(scene), camera, size);
   const image = { data: paint(caster), height: size.height, width: size.width };
   return { ...geometryOf(caster, camera, size), image };
 };
 
 /**
- * Depth and instances alone, at any size: the rays of an H×W label of a W'×H' picture are cast anew through the
+ * Depth and instances alone, at any size: the rays of an H×W label of a W'×H' image are cast anew through the
  * intrinsics scaled to H×W, so nothing is interpolated.
  */
 export const renderGeometry = (
@@ -66,9 +61,9 @@ export const castView = (
 };
 
 const labelIntrinsics = (camera: SceneCamera, size: GeometrySize): Float64Array => {
-  const picture = size.picture ?? size;
-  const intrinsics = intrinsicsOf(camera, picture.width, picture.height);
-  return Float64Array.from(scaleIntrinsics(intrinsics, picture, size, 'half'));
+  const image = size.imageSize ?? size;
+  const intrinsics = intrinsicsOf(camera, image.width, image.height);
+  return Float64Array.from(scaleIntrinsics(intrinsics, image, size, 'half'));
 };
 
 const geometryOf = (caster: RayCaster, camera: SceneCamera, size: GeometrySize): ViewGeometry => {

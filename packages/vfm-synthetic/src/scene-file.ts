@@ -9,14 +9,14 @@ export const SCENE_FILE = 'scene.json';
 /** Rises whenever the same scene would be rendered with other geometry: older label files are then refused. */
 export const RENDERER_VERSION = 1;
 
-/** What stands beside the pictures of one scene: enough to render all of them again, exactly. */
+/** What stands beside the images of one scene: enough to render all of them again, exactly. */
 export interface SceneFile {
   readonly format: 'spatialsv-synthetic-scene';
   readonly rendererVersion: number;
-  /** Size of the pictures, pixels. */
+  /** Size of the images, pixels. */
   readonly width: number;
   readonly height: number;
-  /** Picture file of each camera, relative to the scene file. */
+  /** Image file of each camera, relative to the scene file. */
   readonly images: readonly string[];
   readonly scene: Scene;
 }
@@ -94,7 +94,7 @@ export const writeSceneFile = async (
 };
 
 /**
- * Reads the scene file of a folder of pictures.
+ * Reads the scene file of a folder of images.
  * @throws SpatialError DATA_INVALID when there is none, or it is damaged or of another renderer version.
  */
 export const readSceneFile = async (folder: string): Promise<SceneFile> => {
@@ -119,8 +119,8 @@ const parseJson = (file: string, text: string): unknown => {
 const foreign = (file: string, cause: unknown): SpatialError =>
   new SpatialError({
     code: 'DATA_INVALID',
-    message: `${file}: the scene description of a rendered picture was expected beside it, but cannot be read`,
-    hint: 'The synthetic source labels only pictures that it rendered itself (writeDataset). Use another source, for example a 3D foundation model, for your own pictures.',
+    message: `${file}: the scene description of a rendered image was expected beside it, but cannot be read`,
+    hint: 'The synthetic source labels only images that it rendered itself (writeDataset). Use another source, for example a 3D foundation model, for your own images.',
     cause,
   });
 

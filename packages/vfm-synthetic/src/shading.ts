@@ -1,6 +1,6 @@
 /**
  * Colours: two-colour procedural textures under a lamp at the ceiling, soft daylight from one side, darkening in the
- * room's edges and under objects. A pixel takes only + − × ÷ √, so pictures are equal on every machine.
+ * room's edges and under objects. A pixel takes only + − × ÷ √, so images are equal on every machine.
  */
 import { BOX, type CompiledScene, FRUSTUM, SOLID_STRIDE } from './compiled-scene.js';
 import type { RayCaster } from './ray-caster.js';

@@ -9,13 +9,13 @@ import { renderView } from './render-view.js';
 import { readSceneFile } from './scene-file.js';
 import { createSyntheticSource } from './source.js';
 
-// Pictures are compressed and written to disk: a busy machine may take its time.
+// Images are compressed and written to disk: a busy machine may take its time.
 jest.setTimeout(60_000);
 
 const SIZE = { width: 40, height: 28 };
 
-/** Pictures of one small room. */
-const withPictures = (body: (images: string[], folder: string) => Promise<void>): Promise<void> =>
+/** Images of one small room. */
+const withImages = (body: (images: string[], folder: string) => Promise<void>): Promise<void> =>
   withTemporaryFolder(async (folder) => {
     await writeDataset({ folder, scenes: 1, seed: 4, split: 'test', motions: ['among'], ...SIZE });
     const scene = path.join(folder, 'other_all_image/among/test_000000');
@@ -33,8 +33,8 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('the synthetic source', () => {
-  it('gives the depth and the cameras that the pictures were rendered with', () =>
-    withPictures(async (images, folder) => {
+  it('gives the depth and the cameras that the images were rendered with', () =>
+    withImages(async (images, folder) => {
       const labels = await source.doSupervise({ images });
       const { scene } = await readSceneFile(folder);
       expect(labels).toMatchObject({ views: 4, ...SIZE });
@@ -49,8 +49,8 @@ describe('the synthetic source', () => {
       expect(labels.mask.every((value) => value === 1)).toBe(true);
     }));
 
-  it('takes the first picture of the request as the world', () =>
-    withPictures(async (images, folder) => {
+  it('takes the first image of the request as the world', () =>
+    withImages(async (images, folder) => {
       const { scene } = await readSceneFile(folder);
       const labels = await source.doSupervise({ images: [images[2]!, images[0]!] });
       // biome-ignore format: a matrix keeps its rows
@@ -72,7 +72,7 @@ describe('the synthetic source', () => {
     }));
 
   it('renders labels of any size, asked for in the request or set for the source', () =>
-    withPictures(async ([image]) => {
+    withImages(async ([image]) => {
       const asked = await source.doSupervise({ images: [image!], height: 7, width: 10 });
       expect([asked.height, asked.width, asked.depth.length]).toEqual([7, 10, 70]);
       const set = await createSyntheticSource({ height: 7, width: 10 }).doSupervise({
@@ -84,7 +84,7 @@ describe('the synthetic source', () => {
     }));
 
   it('gives features on a grid, or none', () =>
-    withPictures(async (images) => {
+    withImages(async (images) => {
       const { features } = await source.doSupervise({ images });
       expect(features).toMatchObject({ h: 2, w: 3, channels: FEATURE_CHANNELS });
       expect(features!.data).toHaveLength(4 * 2 * 3 * FEATURE_CHANNELS);
@@ -94,14 +94,14 @@ describe('the synthetic source', () => {
     }));
 
   it('says the same twice', () =>
-    withPictures(async (images) => {
+    withImages(async (images) => {
       expect(await source.doSupervise({ images })).toEqual(await source.doSupervise({ images }));
     }));
 });
 
-describe('pictures that it cannot label', () => {
+describe('images that it cannot label', () => {
   it('are refused with a hint when no scene description lies beside them', () =>
-    withPictures(async ([image], folder) => {
+    withImages(async ([image], folder) => {
       const elsewhere = path.join(folder, 'elsewhere');
       await mkdir(elsewhere);
       await cp(image!, path.join(elsewhere, '1.png'));
@@ -110,7 +110,7 @@ describe('pictures that it cannot label', () => {
     }));
 
   it('are refused when they come from several folders, from none, or under another name', () =>
-    withPictures(async ([image], folder) => {
+    withImages(async ([image], folder) => {
       const other = path.join(folder, '..', '1.png');
       expect(await codeOf(source.doSupervise({ images: [image!, other] }))).toBe(
         'DATA_INVALID true',
@@ -133,7 +133,7 @@ describe('pictures that it cannot label', () => {
     ['an unknown field', (text: string) => text.replace('"format"', '"extra":1,"format"')],
     ['a missing field', (text: string) => text.replace(/"width":\d+,/, '')],
   ])('are refused when the scene description is damaged: %s', (_, damage) =>
-    withPictures(async (images, folder) => {
+    withImages(async (images, folder) => {
       const file = path.join(folder, 'scene.json');
       await writeFile(file, damage(await readFile(file, 'utf8')));
       expect(await codeOf(source.doSupervise({ images }))).toBe('DATA_INVALID true');
@@ -141,15 +141,15 @@ describe('pictures that it cannot label', () => {
   );
 
   it('stop at an aborted signal', () =>
-    withPictures(async (images) => {
+    withImages(async (images) => {
       const signal = AbortSignal.abort(new Error('enough'));
       await expect(source.doSupervise({ images, signal })).rejects.toThrow('enough');
     }));
 });
 
 describe('the scene description', () => {
-  it('is small and lies beside the pictures', () =>
-    withPictures(async (_, folder) => {
+  it('is small and lies beside the images', () =>
+    withImages(async (_, folder) => {
       expect((await readdir(folder)).sort()).toEqual([
         '1.png',
         '2.png',

@@ -13,14 +13,14 @@ import type { SceneCamera } from './scene.js';
 import { RENDERER_VERSION, readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
 
 export interface SyntheticSourceOptions {
-  /** Size of the labels where the request names none; the picture's size where both are absent. */
+  /** Size of the labels where the request names none; the image's size where both are absent. */
   readonly height?: number;
   readonly width?: number;
-  /** Cells of the feature map, or `false` for none; one cell per 14 × 14 pixels of the picture where absent. */
+  /** Cells of the feature map, or `false` for none; one cell per 14 × 14 pixels of the image where absent. */
   readonly featureGrid?: { readonly h: number; readonly w: number } | false;
 }
 
-/** Pixels of the picture per feature cell and side, the patch size of the usual 3D foundation models. */
+/** Pixels of the image per feature cell and side, the patch size of the usual 3D foundation models. */
 const FEATURE_STRIDE = 14;
 
 const settingsSchema = z.strictObject({
@@ -47,8 +47,8 @@ const parseSettings = (settings: unknown): SyntheticSourceOptions => {
 };
 
 /**
- * Exact labels of rendered rooms: finds the scene description beside the pictures and renders depth, cameras and
- * features again, at any size. All pictures of a request come from one scene; the first one is the world frame.
+ * Exact labels of rendered rooms: finds the scene description beside the images and renders depth, cameras and
+ * features again, at any size. All images of a request come from one scene; the first one is the world frame.
  * The fields `ray-map` and `point-map` follow from depth and cameras by the conventions of the labels.
  */
 export const createSyntheticSource = (options: SyntheticSourceOptions = {}): LabellerV1 => ({
@@ -83,7 +83,7 @@ const supervise = async (
     cameras: request.images.map((image) => cameraOf(file, folder, image)),
     height: request.height ?? options.height ?? height,
     width: request.width ?? options.width ?? width,
-    picture: { width, height },
+    imageSize: { width, height },
     ...(grid ? { featureGrid: grid } : {}),
   });
 };
@@ -94,7 +94,7 @@ const commonFolder = (images: readonly string[]): string => {
   if (folder !== undefined && folders.size === 1) return folder;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `synthetic labels: expected pictures of one scene, got ${images.length} pictures from ${folders.size} folders`,
+    message: `synthetic labels: expected images of one scene, got ${images.length} images from ${folders.size} folders`,
     hint: 'Label the views of one scene at a time; each scene has a folder of its own.',
   });
 };
@@ -104,7 +104,7 @@ const cameraOf = (file: SceneFile, folder: string, image: string): SceneCamera =
   if (camera !== undefined) return camera;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `${image}: not among the pictures of ${path.join(folder, SCENE_FILE)} (${file.images.join(', ')})`,
-    hint: 'Only pictures that were rendered with this scene have labels; pass the files under their own names.',
+    message: `${image}: not among the images of ${path.join(folder, SCENE_FILE)} (${file.images.join(', ')})`,
+    hint: 'Only images that were rendered with this scene have labels; pass the files under their own names.',
   });
 };

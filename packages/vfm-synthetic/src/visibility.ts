@@ -3,7 +3,7 @@ import { FIRST_OBJECT_ID, type Scene, type SceneCamera } from './scene.js';
 
 /** How one object shows in one view. */
 export interface Appearance {
-  /** Share of the picture's pixels. */
+  /** Share of the image's pixels. */
   readonly share: number;
   /** Mean column of its pixels, 0 (left edge) to 1 (right edge); NaN when it does not show. */
   readonly column: number;
@@ -36,7 +36,7 @@ const measureView = (
   }));
 };
 
-/** Smallest share of the picture at which an object counts as seen: 0.4 %, 200 pixels of 224 × 224. */
+/** Smallest share of the image at which an object counts as seen: 0.4 %, 200 pixels of 224 × 224. */
 export const SEEN_SHARE = 0.004;
 
 export const isSeen = (appearances: Appearances, view: number, object: number): boolean =>

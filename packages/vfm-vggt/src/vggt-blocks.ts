@@ -6,7 +6,7 @@ const ENCODER_EPSILON = 1e-6;
 const ALTERNATING_EPSILON = 1e-5;
 const CAMERA_EPSILON = 1e-5;
 
-/** The patch encoder: DINOv2 with registers; positions are learnt on the patches of a square picture. */
+/** The patch encoder: DINOv2 with registers; positions are learnt on the patches of a square image. */
 export const encoderConfig = (config: VggtConfig): VisionTowerConfig => ({
   ...dinoBlock(config.width, config.encoder.heads, ENCODER_EPSILON),
   depth: config.encoder.depth,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 /** Sizes of a VGGT. The released model's are those of {@link RELEASED_VGGT}. */
 export interface VggtConfig {
-  /** Side in pixels of the picture whose patches the position table holds. */
+  /** Side in pixels of the image whose patches the position table holds. */
   readonly imageSize: number;
   /** Side of a patch in pixels. */
   readonly patchSize: number;

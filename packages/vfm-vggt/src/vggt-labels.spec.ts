@@ -78,16 +78,16 @@ describe('vggtLabels', () => {
     expect(rows(1)).toEqual([0, 25, 31, 37, 43, 0]);
     const masks = Array.from({ length: 6 }, (_, row) => labels.mask[36 + row * 6]);
     expect(masks).toEqual([0, 1, 1, 1, 1, 0]);
-    // The optical axis stays where it was: in the middle of the whole picture.
+    // The optical axis stays where it was: in the middle of the whole image.
     const centre = projectPoints([0, 0, 1], {
       intrinsics: [...labels.intrinsics.slice(0, 9)],
       extrinsicsWorldToCamera: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0],
     });
-    // Row edge 2.5 of 4 is edge 1.5 of the two rows that show the picture, so edge 4.5 of 6 and row 4.
+    // Row edge 2.5 of 4 is edge 1.5 of the two rows that show the image, so edge 4.5 of 6 and row 4.
     expectAllclose(centre, [3, 4, 1], { rtol: 1e-6 });
   });
 
-  it('takes the size of the first picture unless asked for another', () => {
+  it('takes the size of the first image unless asked for another', () => {
     const images = prepared(4, 6, [{ x0: 1, y0: 1, x1: 5, y1: 3 }, whole(4, 6)]);
     expect(vggtLabels(prediction(4, 6, 2), images)).toMatchObject({ height: 2, width: 4 });
     const asked = vggtLabels(prediction(4, 6, 2), images, { height: 8, width: 10 });
@@ -131,11 +131,11 @@ describe('vggtLabels', () => {
 describe('resampleFeatures', () => {
   const features = { data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), h: 4, w: 2, channels: 1 };
 
-  it('leaves features of whole pictures as they are', () => {
+  it('leaves features of whole images as they are', () => {
     expect(resampleFeatures(features, prepared(8, 4, [whole(8, 4)]))).toBe(features);
   });
 
-  it('takes the cells of the picture out of its border', () => {
+  it('takes the cells of the image out of its border', () => {
     const window = { x0: 0, y0: 2, x1: 4, y1: 6 };
     const inside = resampleFeatures(features, prepared(8, 4, [window]));
     expect(inside).toMatchObject({ h: 2, w: 2 });

@@ -32,9 +32,9 @@ export interface LabelSize {
 }
 
 /**
- * Labels of the whole pictures: white borders are cut away, and what the network did not see is masked. Depth is that of
+ * Labels of the whole images: white borders are cut away, and what the network did not see is masked. Depth is that of
  * the depth head, or z of the point head's points where the depth head did not run.
- * @param size of the labels; the size at which the first picture went into the network where absent.
+ * @param size of the labels; the size at which the first image went into the network where absent.
  * @throws SpatialError DATA_INVALID when a camera is no camera.
  */
 export function vggtLabels(

@@ -44,7 +44,7 @@ describe('VggtModel', () => {
     expect(all.features).toMatchObject({ h: 2, w: 3, channels: 64 });
   });
 
-  it('takes pictures of 8 bits', async () => {
+  it('takes images of 8 bits', async () => {
     const data = Uint8Array.from({ length: 56 * 56 * 3 }, (_, i) => (i * 37) % 256);
     const image = { data, height: 56, width: 56 };
     const images = prepareImages([image], { mode: 'crop', resolution: 56, patchSize: 14 });

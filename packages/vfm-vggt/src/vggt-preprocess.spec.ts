@@ -19,8 +19,8 @@ interface Case {
   readonly prepared: Prepared;
 }
 
-/** The picture of reference/vggt/make_golden.py. */
-const picture = (width: number, height: number, view: number): RgbImage => {
+/** The image of reference/vggt/make_golden.py. */
+const image = (width: number, height: number, view: number): RgbImage => {
   const data = new Uint8Array(width * height * 3);
   let i = 0;
   for (let y = 0; y < height; y++)
@@ -43,10 +43,10 @@ describe('prepareImages', () => {
     info = JSON.parse(await readFile(path.join(folder, 'case.json'), 'utf8')) as typeof info;
   });
 
-  it('gives the bytes of the reference for wide, tall, tiny and mixed pictures', () => {
+  it('gives the bytes of the reference for wide, tall, tiny and mixed images', () => {
     expect(info.cases.length).toBeGreaterThan(10);
     for (const { mode, resolution, sizes, prepared } of info.cases) {
-      const images = sizes.map(([width, height], view) => picture(width, height, view));
+      const images = sizes.map(([width, height], view) => image(width, height, view));
       const { shape, sha256 } = described(prepareImages(images, options(mode, resolution)));
       expect({ mode, sizes, shape, sha256 }).toEqual({
         mode,
@@ -57,14 +57,14 @@ describe('prepareImages', () => {
     }
   });
 
-  it('gives the bytes of the reference for a transparent picture', async () => {
+  it('gives the bytes of the reference for a transparent image', async () => {
     const image = await readImage(path.join(folder, info.transparent.file), { alpha: 'white' });
     const { shape, sha256 } = info.transparent;
     expect(described(prepareImages([image], options('crop', 140)))).toEqual({ shape, sha256 });
   });
 
-  it('tells where each whole picture lies', () => {
-    const images = [picture(90, 60, 0), picture(60, 90, 1)];
+  it('tells where each whole image lies', () => {
+    const images = [image(90, 60, 0), image(60, 90, 1)];
     const cropped = prepareImages(images, options('crop', 140));
     expect(cropped).toMatchObject({ height: 140, width: 140 });
     expect(cropped.windows).toEqual([
@@ -78,15 +78,15 @@ describe('prepareImages', () => {
     ]);
   });
 
-  it('refuses no pictures, and pictures that vanish', () => {
+  it('refuses no images, and images that vanish', () => {
     const empty = expect.objectContaining({ code: 'DATA_INVALID' });
     expect(() => prepareImages([], options('crop'))).toThrow(empty);
     const narrow = expect.objectContaining({
       code: 'IMAGE_INVALID',
       message: expect.stringContaining('100×1'),
     });
-    expect(() => prepareImages([picture(100, 1, 0)], options('crop'))).toThrow(narrow);
-    expect(() => prepareImages([picture(1, 100, 0)], options('pad'))).toThrow(
+    expect(() => prepareImages([image(100, 1, 0)], options('crop'))).toThrow(narrow);
+    expect(() => prepareImages([image(1, 100, 0)], options('pad'))).toThrow(
       expect.objectContaining({ code: 'IMAGE_INVALID' }),
     );
   });

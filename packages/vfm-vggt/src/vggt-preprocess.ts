@@ -1,5 +1,5 @@
 /**
- * Pictures as VGGT takes them. Source: VGGT, vggt/utils/load_fn.py. Deviations: the side of 518 pixels is a setting, EXIF
+ * Images as VGGT takes them. Source: VGGT, vggt/utils/load_fn.py. Deviations: the side of 518 pixels is a setting, EXIF
  * orientation is applied, and transparency of any kind goes over white (there: only that of RGBA images).
  */
 import {
@@ -13,7 +13,7 @@ import {
 } from '@spatialsv/core/kit';
 import { type RgbImage, SpatialError } from '@spatialsv/core/spec';
 
-/** `crop`: the width fills the side, tall pictures lose top and bottom. `pad`: the longer side fills it, the rest is white. */
+/** `crop`: the width fills the side, tall images lose top and bottom. `pad`: the longer side fills it, the rest is white. */
 export type PrepareMode = 'crop' | 'pad';
 
 export interface PrepareOptions {
@@ -31,7 +31,7 @@ export interface PreparedImages {
   /** (V, H, W, 3) 8-bit RGB. */
   readonly pixels: Uint8Array;
   /**
-   * Per view the rectangle that its whole picture takes, in edges of these pixels: it reaches outside where content was
+   * Per view the rectangle that its whole image takes, in edges of these pixels: it reaches outside where content was
    * cropped, and is smaller than the view where white was added.
    */
   readonly windows: readonly PixelWindow[];
@@ -82,5 +82,5 @@ const tooNarrow = ({ path, width, height }: RgbImage, resolution: number): Spati
   new SpatialError({
     code: 'IMAGE_INVALID',
     message: `${path ?? 'image'}: ${width}×${height} pixels become less than half a patch high or wide at ${resolution} pixels`,
-    hint: 'Crop the picture to a less extreme shape, or raise the resolution.',
+    hint: 'Crop the image to a less extreme shape, or raise the resolution.',
   });

@@ -19,7 +19,7 @@ const prepare = async (): Promise<void> => {
   weights = path.join(root, 'tiny');
   await writeTinyVggt({ folder: weights, seed: 7 });
   const random = createRandom(1);
-  const pictures = [
+  const written = [
     [80, 60],
     [80, 60],
     [50, 90],
@@ -29,7 +29,7 @@ const prepare = async (): Promise<void> => {
     await writePng(file, data, { width: width!, height: height!, channels: 3 });
     return file;
   });
-  images = await Promise.all(pictures);
+  images = await Promise.all(written);
 };
 
 const prepared = prepare();
@@ -99,7 +99,7 @@ describe('the source vggt', () => {
       expect(asked.intrinsics[0]! / own.intrinsics[0]!).toBeCloseTo(40 / 70, 5);
     }));
 
-  it.each(['crop', 'pad'])('labels wide and tall pictures together in mode %s', (mode) =>
+  it.each(['crop', 'pad'])('labels wide and tall images together in mode %s', (mode) =>
     withLabeller({ mode }, async (labeller) => {
       const labels = await labeller.doSupervise({ images, height: 45, width: 25 });
       checkLabels(labels, 'vggt');

@@ -23,7 +23,7 @@ import { openVggtWeights } from './vggt-weights.js';
 
 /** Settings of the source `vggt`, as a user writes them. */
 export interface VggtSettings {
-  /** `crop` unless given: what becomes of pictures that are not wide, see {@link prepareImages}. */
+  /** `crop` unless given: what becomes of images that are not wide, see {@link prepareImages}. */
   readonly mode?: 'crop' | 'pad';
   /** Side of the network's input in pixels, a multiple of the patch; the side that the model was trained at unless given. */
   readonly resolution?: number;
@@ -103,9 +103,9 @@ async function supervise(
   { images, height, width, signal }: SupervisionRequestV1,
 ): Promise<GeometryLabelsV1> {
   signal?.throwIfAborted();
-  const pictures = await Promise.all(images.map((file) => readImage(file, { alpha: 'white' })));
+  const decoded = await Promise.all(images.map((file) => readImage(file, { alpha: 'white' })));
   const { patchSize } = model.config;
-  const prepared = prepareImages(pictures, { mode, resolution, patchSize });
+  const prepared = prepareImages(decoded, { mode, resolution, patchSize });
   const prediction = await model.predict(prepared, {
     heads: [pointHead ? 'point' : 'depth'],
     features,

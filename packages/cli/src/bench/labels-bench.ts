@@ -100,7 +100,7 @@ async function benchSubject(subject: Subject): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     await subject.write(folder);
-    const pixels = pictures(subject);
+    const pixels = smoothImages(subject);
     const images = path.join(folder, 'views.f32');
     writeFileSync(images, new Uint8Array(pixels.buffer));
     const peer = await openVfmPeer({
@@ -175,8 +175,8 @@ function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Our
   };
 }
 
-/** Smooth pictures that differ from view to view. */
-function pictures({ height, width }: Subject): Float32Array {
+/** Smooth images that differ from view to view. */
+function smoothImages({ height, width }: Subject): Float32Array {
   const pixels = new Float32Array(VIEWS * height * width * 3);
   for (let i = 0; i < pixels.length; i += 1) {
     const [colour, x] = [i % 3, Math.floor(i / 3) % width];

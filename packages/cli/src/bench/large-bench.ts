@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
-import { largePicture, portablePixmap } from './large-picture.js';
+import { largeImage, portablePixmap } from './large-image.js';
 import type { LargeRun, LargeRunSettings } from './large-run.js';
 import { emit, median } from './measure.js';
 import { python, pythonHas } from './python.js';
@@ -108,9 +108,9 @@ function runPeer(folder: string, ids: readonly number[]): LargeRun | undefined {
   }
   const temporary = mkdtempSync(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
-    const picture = path.join(temporary, 'picture.ppm');
-    writeFileSync(picture, portablePixmap(largePicture()));
-    const settings = JSON.stringify({ folder, picture, ids, tokens: TOKENS });
+    const image = path.join(temporary, 'image.ppm');
+    writeFileSync(image, portablePixmap(largeImage()));
+    const settings = JSON.stringify({ folder, image, ids, tokens: TOKENS });
     return runProcess(python(), [PEER, settings]);
   } finally {
     rmSync(temporary, { recursive: true });

@@ -1,9 +1,9 @@
-/** One process of `npm run bench -- large`: answers about one picture and prints its figures as JSON. */
+/** One process of `npm run bench -- large`: answers about one image and prints its figures as JSON. */
 import { readFileSync } from 'node:fs';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import { type Device, openDevice, registerDevice, type WeightPolicy } from '@spatialsv/engine';
 import { BackboneRunner } from '@spatialsv/eval';
-import { largePicture } from './large-picture.js';
+import { largeImage } from './large-image.js';
 import { median, peakRssMb } from './measure.js';
 
 export interface LargeRunSettings {
@@ -35,7 +35,7 @@ async function run(settings: LargeRunSettings): Promise<LargeRun> {
   await runner.load();
   const loadedSeconds = seconds();
   const { question } = settings;
-  const inputs = await backbone.prepare({ images: [largePicture()], question });
+  const inputs = await backbone.prepare({ images: [largeImage()], question });
   const times = [performance.now()];
   const { ids } = await runner.generate(inputs, {
     maxNewTokens: settings.tokens,

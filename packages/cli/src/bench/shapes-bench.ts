@@ -37,7 +37,7 @@ const sizeOf = (tokens: number): StepSize => ({
 const lengths = (): number[] =>
   Array.from({ length: SHAPES }, (_, i) => LONGEST - 3 * ((i * 77) % SHAPES));
 
-/** A training run over pictures of as many sizes: what grows once the cache is full, and what compiling takes. */
+/** A training run over images of as many sizes: what grows once the cache is full, and what compiling takes. */
 export async function benchShapes(): Promise<void> {
   const programs = new ProgramCache(KEPT);
   const parameters = zeros();

@@ -18,7 +18,7 @@ import { emit, ownMemoryMb, rssMb } from './measure.js';
 const CELL = 28;
 const [ROWS, COLUMNS] = [10, 20];
 const SIZES = ROWS * COLUMNS;
-/** Pictures after which every cache of programs is full. */
+/** Images after which every cache of programs is full. */
 const FULL = 100;
 const HEADS = { preset: 'tiny', outputScale: 4 };
 const QUESTION = 'What stands to the left of the table?';
@@ -39,7 +39,7 @@ const sizes = (): Size[] =>
     };
   });
 
-/** An evaluation of a tiny checkpoint: an answer and the maps of the 3D heads for a picture of every size. */
+/** An evaluation of a tiny checkpoint: an answer and the maps of the 3D heads for an image of every size. */
 export async function benchEvaluation(): Promise<void> {
   await inTemporaryFolder(async (folder) => {
     const { backbone, heads } = await openTiny(folder);
@@ -47,7 +47,7 @@ export async function benchEvaluation(): Promise<void> {
     const runner = new BackboneRunner(backbone, { device: run.device });
     for (const [i, size] of sizes().entries()) {
       if (i === FULL) run.full();
-      await answer(runner, heads, renderPicture(i, size));
+      await answer(runner, heads, renderImage(i, size));
     }
     run.end({ new_tokens: NEW_TOKENS });
     await runner.dispose();
@@ -88,7 +88,7 @@ async function openTiny(
   return { backbone, heads: (await readSpatialCheckpoint(model))! };
 }
 
-function renderPicture(index: number, size: Size) {
+function renderImage(index: number, size: Size) {
   const scene = createScene(index);
   return renderView(scene, scene.cameras[0]!, size);
 }

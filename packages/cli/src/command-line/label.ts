@@ -6,7 +6,7 @@ import { addSetting, describeCommand, parseShard, wholeNumber } from './options.
 export function registerLabel(program: Command, context: CommandContext): void {
   const command = describeCommand(
     program.command('label'),
-    `Label pictures with a 3D vision model: depth, cameras and features of each view set go into a store.
+    `Label images with a 3D vision model: depth, cameras and features of each view set go into a store.
 The same command goes on where it was stopped or killed; several of them may fill one store together.`,
     [
       'label --source synthetic --data rooms/raw/MindCube_train.jsonl --format mindcube --out labels',
@@ -23,13 +23,13 @@ The same command goes on where it was stopped or killed; several of them may fil
 
 function addWhat(command: Command): void {
   command
-    .option('--images <paths...>', 'pictures, a folder of them, or patterns in quotes')
+    .option('--images <paths...>', 'images, a folder of them, or patterns in quotes')
     .option(
       '--views <n>',
       'label --images in groups of n neighbours; all together where absent',
       wholeNumber(1),
     )
-    .option('--data <file>', 'data set: each distinct list of pictures is a view set')
+    .option('--data <file>', 'data set: each distinct list of images is a view set')
     .option(
       '--format <id>',
       'format of --data, see `spatialsv plugins`; found out from the file where absent',

@@ -41,7 +41,7 @@ function registerVerify(labels: Command, context: CommandContext): void {
     ['labels verify labels', 'labels verify labels --images'],
   )
     .argument('<store>', 'folder of the label store')
-    .option('--images', 'also whether the pictures are still the ones that were labelled', false)
+    .option('--images', 'also whether the images are still the ones that were labelled', false)
     .option('--remove', 'remove damaged view sets, so that `label` makes them again', false)
     .option('--json', 'print the result as JSON', false)
     .action(async (folder: string, options: VerifyOptions) => {

@@ -62,11 +62,11 @@ export interface ModelOptions {
   readonly maxPixels?: number;
 }
 
-/** Adds the options of commands that run a checkpoint on pictures. */
+/** Adds the options of commands that run a checkpoint on images. */
 export function addModelOptions(command: Command): Command {
   return command
     .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
-    .requiredOption('--images <files...>', 'pictures of one scene, in the order of the prompt')
+    .requiredOption('--images <files...>', 'images of one scene, in the order of the prompt')
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
     .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
     .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1));

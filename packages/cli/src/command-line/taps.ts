@@ -19,7 +19,7 @@ export function registerTaps(program: Command, context: CommandContext): void {
   );
   command.addHelpText('after', CONTENT);
   addModelOptions(command)
-    .requiredOption('--question <text>', 'what is asked about the pictures')
+    .requiredOption('--question <text>', 'what is asked about the images')
     .option(
       '--layers <list>',
       'layers, separated by commas (default: those that feed the 3D heads)',

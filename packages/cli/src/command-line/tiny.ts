@@ -24,7 +24,7 @@ export function registerTiny(program: Command, context: CommandContext): void {
     .option('--attention-heads <n>', 'attention heads of the decoder', wholeNumber(1))
     .option(
       '--heads',
-      'add random 3D heads in spatialsv/, so that `lift` runs (its pictures mean nothing)',
+      'add random 3D heads in spatialsv/, so that `lift` runs (its images mean nothing)',
       false,
     )
     .option('--force', 'write into a folder that is not empty', false)

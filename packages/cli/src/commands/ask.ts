@@ -29,7 +29,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   context.err(`${describeWeights(runner.weights)}\n`);
   await runner.load();
   const startedMs = performance.now();
-  const label = `Reading ${images.length} pictures, ${inputs.inputIds.length} tokens`;
+  const label = `Reading ${images.length} images, ${inputs.inputIds.length} tokens`;
   progress.start(label);
   let firstMs: number | undefined;
   const result = await runner.generate(inputs, {

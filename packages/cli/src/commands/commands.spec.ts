@@ -22,10 +22,10 @@ import { runForTest } from '../test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-cli-'));
 const model = join(root, 'model');
-const pictures = [join(root, 'a.png'), join(root, 'b.png')];
+const images = [join(root, 'a.png'), join(root, 'b.png')];
 
 beforeAll(async () => {
-  for (const [i, file] of pictures.entries()) {
+  for (const [i, file] of images.entries()) {
     const random = createRandom(i);
     const data = Uint8Array.from({ length: 90 * 120 * 3 }, () => random.uniform(0, 256));
     await writePng(file, data, { width: 120, height: 90, channels: 3 });
@@ -46,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 const onModel = (command: string, ...rest: string[]) => [
-  ...[command, '--model', model, '--images', ...pictures],
+  ...[command, '--model', model, '--images', ...images],
   ...rest,
 ];
 
@@ -223,7 +223,7 @@ describe('lift', () => {
     const plain = join(root, 'plain');
     cpSync(model, plain, { recursive: true });
     rmSync(join(plain, 'spatialsv'), { recursive: true });
-    const args = ['lift', '--model', plain, '--images', pictures[0]!, '--out', join(root, 'none')];
+    const args = ['lift', '--model', plain, '--images', images[0]!, '--out', join(root, 'none')];
     const { exitCode, err } = await runForTest(args);
     expect(exitCode).toBe(1);
     expect(err).toMatch(/^error\[WEIGHT_MISSING\]: .*spatialsv/);
@@ -236,19 +236,19 @@ describe('what a new user gets wrong', () => {
     runForTest(['ask', '--model', folder, '--images', image, '--question', 'Where?']);
 
   it('a wrong model path', async () => {
-    const { exitCode, err } = await ask(join(root, 'nowhere'), pictures[0]!);
+    const { exitCode, err } = await ask(join(root, 'nowhere'), images[0]!);
     expect(exitCode).toBe(1);
     expect(err).toMatch(
       /^error\[FILE_MISSING\]: .*nowhere.*found nothing at this path\nhint: Name a folder/,
     );
   });
 
-  it('a picture that is not there', async () => {
+  it('an image that is not there', async () => {
     const { err } = await ask(model, join(root, 'gone.jpg'));
     expect(err).toMatch(/^error\[FILE_MISSING\]: .*gone\.jpg/);
   });
 
-  it('a text file as picture', async () => {
+  it('a text file as image', async () => {
     const file = join(root, 'notes.jpg');
     writeFileSync(file, 'these are my notes');
     const { exitCode, err } = await ask(model, file);
@@ -263,7 +263,7 @@ describe('what a new user gets wrong', () => {
     const other = join(root, 'other');
     cpSync(model, other, { recursive: true });
     writeFileSync(join(other, 'config.json'), '{"model_type":"gpt2"}');
-    const { exitCode, err } = await ask(other, pictures[0]!);
+    const { exitCode, err } = await ask(other, images[0]!);
     expect(exitCode).toBe(1);
     expect(err).toMatch(/^error\[PLUGIN_UNKNOWN\]: .*other\/config\.json.*gpt2.*qwen2\.5-vl/);
   });
@@ -276,7 +276,7 @@ describe('what a new user gets wrong', () => {
     kept.delete('model.layers.1.mlp.up_proj.weight');
     await writeSafetensors(join(broken, 'partial.safetensors'), kept);
     cpSync(join(broken, 'partial.safetensors'), join(broken, 'model.safetensors'));
-    const { exitCode, err } = await ask(broken, pictures[0]!);
+    const { exitCode, err } = await ask(broken, images[0]!);
     expect(exitCode).toBe(1);
     expect(err).toMatch(/^error\[WEIGHT_MISSING\]: .*layers\.1\.mlp\.up_proj\.weight/);
     expect(err).toMatch(/\nhint: \S/);

@@ -9,7 +9,7 @@ jest.setTimeout(180_000);
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-foreign-data-'));
 const model = join(root, 'model');
-const pictures = join(root, 'pictures');
+const imageFolder = join(root, 'images');
 
 /** A package of somebody else that knows nothing of SpatialSV but its contract. */
 const PLUGIN = `
@@ -67,7 +67,7 @@ beforeAll(async () => {
   const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
   await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model, ...size]);
   const { file } = await writeDataset({
-    folder: pictures,
+    folder: imageFolder,
     scenes: 1,
     seed: 1,
     split: 'test',
@@ -78,7 +78,7 @@ beforeAll(async () => {
     preface: false,
   });
   const { images } = JSON.parse(readFileSync(file, 'utf8').split('\n')[0]!);
-  const paths = images.map((image: string) => `pictures/${image}`).join(',');
+  const paths = images.map((image: string) => `images/${image}`).join(',');
   const rows = ['Is it red?', 'Is it blue?'].map((text, i) => `q${i}\t${paths}\t${text}\tyes\tno`);
   writeFileSync(join(root, 'questions.tsv'), `${rows.join('\n')}\n`);
   writeFileSync(join(root, 'broken.tsv'), `${rows[0]}\nq1\t${paths}\n`);

@@ -22,7 +22,7 @@ const root = mkdtempSync(join(tmpdir(), 'spatialsv-label-'));
 const rooms = join(root, 'rooms');
 const scene = join(rooms, 'other_all_image', 'rotation', 'train_000000');
 const shared = join(root, 'shared');
-/** Distinct lists of pictures among the rendered questions. */
+/** Distinct lists of images among the rendered questions. */
 let sets: number;
 
 beforeAll(async () => {
@@ -68,7 +68,7 @@ function expectSameLabels(found: GeometryLabelsV1, expected: GeometryLabelsV1): 
 }
 
 describe('label', () => {
-  it('stores each distinct list of pictures once, with what the source says', async () => {
+  it('stores each distinct list of images once, with what the source says', async () => {
     const store = await LabelStore.open(shared, { readOnly: true });
     expect(store.count).toBe(sets);
     const source = createSyntheticSource();
@@ -94,7 +94,7 @@ describe('label', () => {
 
   it.each([
     ['one set of a folder', [], [4]],
-    ['every picture alone', ['--views', '1'], [1, 1, 1, 1]],
+    ['every image alone', ['--views', '1'], [1, 1, 1, 1]],
     ['groups of neighbours', ['--views', '3'], [3, 1]],
   ])('makes %s', async (_, options, expected) => {
     const out = mkdtempSync(join(root, 'groups-'));
@@ -138,13 +138,13 @@ describe('label', () => {
   });
 });
 
-describe('a picture that is broken', () => {
+describe('an image that is broken', () => {
   const broken = join(root, 'broken');
   const bad = join(broken, 'other_all_image', 'rotation', 'train_000000', '2.png');
   const gone = join(broken, 'other_all_image', 'among', 'train_000001', '1.png');
   beforeAll(() => {
     cpSync(rooms, broken, { recursive: true });
-    writeFileSync(bad, 'no picture');
+    writeFileSync(bad, 'no image');
     rmSync(gone);
   });
   const run = (out: string, ...rest: string[]) =>
@@ -173,7 +173,7 @@ describe('a picture that is broken', () => {
       written: skipped,
       present: written,
     });
-    writeFileSync(bad, 'no picture');
+    writeFileSync(bad, 'no image');
   });
 
   it('ends the run where asked', async () => {
@@ -285,7 +285,7 @@ describe('labels show', () => {
 });
 
 describe('labels verify', () => {
-  it('finds nothing wrong, then pictures that have changed or are gone', async () => {
+  it('finds nothing wrong, then images that have changed or are gone', async () => {
     const copy = join(root, 'copy');
     cpSync(scene, copy, { recursive: true });
     const out = join(root, 'verified');
@@ -341,7 +341,7 @@ describe('labels export', () => {
     expect(await reader.readFloat32('depth')).toEqual(stored.labels.depth);
   });
 
-  it('writes pictures of the first sets by default', async () => {
+  it('writes images of the first sets by default', async () => {
     const out = join(root, 'first');
     const result = await runForTest(['labels', 'export', shared, '--out', out, '--limit', '2']);
     expect(result).toMatchObject({ exitCode: 0, err: '' });
@@ -353,7 +353,7 @@ describe('labels export', () => {
     expect(existsSync(join(folders[1]!, 'points.ply'))).toBe(false);
   });
 
-  it('says which view set needs a picture that is gone', async () => {
+  it('says which view set needs an image that is gone', async () => {
     const copy = join(root, 'leaving');
     const out = join(root, 'left');
     cpSync(scene, copy, { recursive: true });
@@ -410,7 +410,7 @@ describe('wrong usage', () => {
       err: expect.stringMatching(/^error\[FILE_MISSING\]/),
     });
     const empty = await label(join(root, 'unused'), '--images', join(rooms, 'raw'));
-    expect(empty.err).toMatch(/^error\[FILE_MISSING\]: .*expected pictures, found none/);
+    expect(empty.err).toMatch(/^error\[FILE_MISSING\]: .*expected images, found none/);
   });
 
   it('tells subcommands with examples', async () => {

@@ -104,14 +104,14 @@ function faulty(
   const isDamaged = problems.some(({ damaged }) => damaged);
   const repair =
     removed > 0
-      ? 'Label their pictures again'
-      : 'Repeat with --remove, then label their pictures again';
+      ? 'Label their images again'
+      : 'Repeat with --remove, then label their images again';
   return new SpatialError({
     code: 'DATA_INVALID',
     message: `${store.folder}: something is wrong with ${countSets(wrong)}${removed > 0 ? `, ${removed} were removed` : ''}`,
     hint: isDamaged
       ? `${repair}.`
-      : 'Labels belong to the pictures as they were: label changed ones again, put missing ones back to export colours.',
+      : 'Labels belong to the images as they were: label changed ones again, put missing ones back to export colours.',
   });
 }
 

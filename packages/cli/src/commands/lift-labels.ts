@@ -8,8 +8,8 @@ import {
 import { learnableLabels } from '@spatialsv/train';
 import type { LiftSubject } from './lift.js';
 
-/** Which labels of which pictures. */
-interface LabelsOfPictures {
+/** Which labels of which images. */
+interface LabelsOfImages {
   readonly source?: string;
   readonly weights?: string;
   readonly device: string;
@@ -17,15 +17,15 @@ interface LabelsOfPictures {
 }
 
 /**
- * Labels of the pictures in the form in which the heads learn them, at the size of the heads' maps and through the same
+ * Labels of the images in the form in which the heads learn them, at the size of the heads' maps and through the same
  * crop.
  * @returns undefined when no source is named.
- * @throws SpatialError PLUGIN_UNKNOWN for an unknown source, DATA_INVALID when it has no geometry for the pictures.
+ * @throws SpatialError PLUGIN_UNKNOWN for an unknown source, DATA_INVALID when it has no geometry for the images.
  */
 export async function labelsLikePredictions(
   { plugins, images, inputs }: LiftSubject,
   { height, width }: { readonly height: number; readonly width: number },
-  request: LabelsOfPictures,
+  request: LabelsOfImages,
   signal: AbortSignal,
 ): Promise<GeometryLabelsV1 | undefined> {
   const { source } = request;
@@ -42,7 +42,7 @@ export async function labelsLikePredictions(
 async function supervise(
   plugins: PluginRegistry,
   source: string,
-  { weights, device, images }: LabelsOfPictures,
+  { weights, device, images }: LabelsOfImages,
   signal: AbortSignal,
 ): Promise<GeometryLabelsV1> {
   const labeller = await plugins

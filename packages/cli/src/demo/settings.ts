@@ -5,7 +5,7 @@ import type { DatasetOptions } from '@spatialsv/vfm-synthetic';
 /** Everything that decides how long the demo takes and what it reaches. */
 export interface DemoSettings {
   readonly seed: number;
-  /** Side of the square pictures, pixels. */
+  /** Side of the square images, pixels. */
   readonly imageSize: number;
   readonly rooms: Pick<
     DatasetOptions,

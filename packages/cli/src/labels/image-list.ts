@@ -2,15 +2,15 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SpatialError } from '@spatialsv/core';
 
-const PICTURE = /\.(jpe?g|png|webp|gif|tiff?|avif|heif)$/i;
+const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif|heif)$/i;
 
 /** 2.png comes before 10.png, on every machine. */
 const { compare } = new Intl.Collator('en', { numeric: true });
 
 /**
- * Absolute paths of pictures. A folder stands for the pictures in it, a pattern (`*`, `?`, `**`) for what it matches, both
- * in natural order; a file stands for itself, also when it is not there, so that it is reported like any broken picture.
- * @throws SpatialError FILE_MISSING for a folder without pictures and a pattern without matches.
+ * Absolute paths of images. A folder stands for the images in it, a pattern (`*`, `?`, `**`) for what it matches, both
+ * in natural order; a file stands for itself, also when it is not there, so that it is reported like any broken image.
+ * @throws SpatialError FILE_MISSING for a folder without images and a pattern without matches.
  */
 export async function listImages(names: readonly string[]): Promise<string[]> {
   const lists: string[][] = [];
@@ -20,7 +20,7 @@ export async function listImages(names: readonly string[]): Promise<string[]> {
 
 async function listOne(name: string): Promise<string[]> {
   const found = await stat(name).catch(() => undefined);
-  if (found?.isDirectory()) return requireSome(await picturesIn(name), name);
+  if (found?.isDirectory()) return requireSome(await imagesIn(name), name);
   if (found !== undefined || !/[*?]/.test(name)) return [resolve(name)];
   const segments = name.split(/[\\/]/);
   const start = segments[0] === '' ? '/' : '.';
@@ -28,11 +28,11 @@ async function listOne(name: string): Promise<string[]> {
     start,
     segments.filter((segment) => segment !== ''),
   );
-  return requireSome(matches.filter((path) => PICTURE.test(path)).sort(compare), name);
+  return requireSome(matches.filter((path) => IMAGE.test(path)).sort(compare), name);
 }
 
-async function picturesIn(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => PICTURE.test(name));
+async function imagesIn(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => IMAGE.test(name));
   return names.sort(compare).map((name) => resolve(folder, name));
 }
 
@@ -62,7 +62,7 @@ function requireSome(paths: string[], name: string): string[] {
   if (paths.length > 0) return paths;
   throw new SpatialError({
     code: 'FILE_MISSING',
-    message: `--images ${name}: expected pictures, found none`,
-    hint: 'Name files, a folder that holds the pictures itself, or a pattern in quotes such as "scene/**/*.jpg".',
+    message: `--images ${name}: expected images, found none`,
+    hint: 'Name files, a folder that holds the images itself, or a pattern in quotes such as "scene/**/*.jpg".',
   });
 }

@@ -88,7 +88,7 @@ export function endWithFailures(
   throw new SpatialError({
     code: 'DATA_INVALID',
     message: `${failures.length} of ${countSets(sets)} not labelled; ${failureFile(store)} lists them`,
-    hint: `Correct or leave out their pictures and repeat the command: finished view sets are kept.${missing}`,
+    hint: `Correct or leave out their images and repeat the command: finished view sets are kept.${missing}`,
   });
 }
 

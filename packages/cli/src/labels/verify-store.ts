@@ -6,13 +6,13 @@ import { countSets } from './label-report.js';
 export interface StoreProblem {
   readonly key: string;
   readonly reason: string;
-  /** Whether the labels themselves are damaged, and not only their pictures elsewhere. */
+  /** Whether the labels themselves are damaged, and not only their images elsewhere. */
   readonly damaged: boolean;
 }
 
 /**
- * Checks every view set: blob, checksum and everything that is checked on write; pictures where asked.
- * @param images also whether the pictures are there and still the ones that were labelled.
+ * Checks every view set: blob, checksum and everything that is checked on write; images where asked.
+ * @param images also whether the images are there and still the ones that were labelled.
  */
 export async function verifyStore(
   store: LabelStore,

@@ -25,7 +25,7 @@ export interface ViewSetOptions {
 /**
  * The view sets that a command line asks for: the first `limit` of them, and of those the shard.
  * @param formats where the format of --data is found.
- * @throws SpatialError USAGE for options that do not go together, and what reading the data set throws. Pictures that are
+ * @throws SpatialError USAGE for options that do not go together, and what reading the data set throws. Images that are
  *   not there are not looked for yet.
  */
 export async function collectViewSets(
@@ -61,5 +61,5 @@ const usage = (message: string): SpatialError =>
   new SpatialError({
     code: 'USAGE',
     message,
-    hint: 'Give the pictures with --images, or a data set with --data; `spatialsv label --help` has examples.',
+    hint: 'Give the images with --images, or a data set with --data; `spatialsv label --help` has examples.',
   });

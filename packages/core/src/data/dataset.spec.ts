@@ -143,7 +143,7 @@ describe('readDataset, mindcube', () => {
 });
 
 describe('readDataset, mmbench', () => {
-  itWith(MMBENCH_ROWS)('reads the real rows with their pictures', async () => {
+  itWith(MMBENCH_ROWS)('reads the real rows with their images', async () => {
     const path = MMBENCH_ROWS;
     const samples = await readDataset({ format: 'mmbench', path });
     expect(samples).toHaveLength(19);

@@ -11,10 +11,10 @@ interface Blend {
 }
 
 /**
- * Brings features of a network's input onto a grid over the whole pictures, with as many cells as the first picture
+ * Brings features of a network's input onto a grid over the whole images, with as many cells as the first image
  * asks for. Where nothing was cropped or padded that is the network's own grid, untouched; otherwise cells are blended
  * bilinearly, and those that the network did not see repeat the nearest one that it did.
- * @param input size of the network's input, and per view the rectangle that the whole picture has in it.
+ * @param input size of the network's input, and per view the rectangle that the whole image has in it.
  */
 export const resampleFeatures = (
   features: FeatureMap,

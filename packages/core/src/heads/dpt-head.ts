@@ -14,12 +14,12 @@ export interface DptOptions {
   readonly positionEmbedding: boolean;
 }
 
-/** One head: its parameters and the picture that it decodes. */
+/** One head: its parameters and the image that it decodes. */
 export interface DptContext {
   readonly options: DptOptions;
   /** Scope that holds `projects.0.weight`, for example `spatial.depth`. */
   readonly parameters: ParameterScope;
-  /** width / height of the picture. */
+  /** width / height of the image. */
   readonly aspect: number;
 }
 

@@ -1,4 +1,4 @@
-/** From pictures to the pixel values of a vision tower: sizes, normalisation, patches. */
+/** From images to the pixel values of a vision tower: sizes, normalisation, patches. */
 import { SpatialError } from '../errors.js';
 import { roundHalfEven } from '../rounding.js';
 import type { RgbImage } from '../spec.js';
@@ -23,7 +23,7 @@ export const HALF_STATISTICS: PixelStatistics = { mean: [0.5, 0.5, 0.5], std: [0
 
 const MAX_ASPECT_RATIO = 200;
 
-/** Limits of a resized picture. */
+/** Limits of a resized image. */
 export interface CellLimits {
   /** Side of a cell in pixels; sides become multiples of it. */
   readonly cell: number;
@@ -32,7 +32,7 @@ export interface CellLimits {
 }
 
 /**
- * Size that a picture is resized to: whole cells, area within the limits, aspect ratio nearly kept (each axis is scaled by
+ * Size that an image is resized to: whole cells, area within the limits, aspect ratio nearly kept (each axis is scaled by
  * itself).
  * @returns [height, width] in pixels.
  * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
@@ -80,7 +80,7 @@ export interface PatchOptions extends PixelStatistics {
 }
 
 /**
- * Normalised patches of a picture whose sides are whole cells: cells row by row, the patches of a cell row by row, then
+ * Normalised patches of an image whose sides are whole cells: cells row by row, the patches of a cell row by row, then
  * colour, frame, pixel row, pixel column.
  * @returns (P, 3 · frames · patch²).
  */

@@ -1,12 +1,12 @@
-/** Pictures on their way to the input of a network, with the place of the whole picture. */
+/** Images on their way to the input of a network, with the place of the whole image. */
 import type { PixelWindow } from '../geometry/index.js';
 import type { RgbImage } from '../spec.js';
 
 export interface PlacedImage {
   readonly image: RgbImage;
   /**
-   * Rectangle of the whole picture in edges of the image's pixels: it reaches outside where something was cut off, and is
-   * smaller than the image where a border was added.
+   * Rectangle of the whole image in edges of these pixels: it reaches outside where something was cut off, and is
+   * smaller than `image` where a border was added.
    */
   readonly window: PixelWindow;
 }
@@ -36,7 +36,7 @@ export function cutMiddle(
   return { image: { ...image, data, width, height }, window: moved(window, -left, -top) };
 }
 
-/** Centres a picture on white; the smaller half of an odd remainder comes first. */
+/** Centres an image on white; the smaller half of an odd remainder comes first. */
 export function padWhite(
   { image, window }: PlacedImage,
   width: number,

@@ -13,7 +13,7 @@ export interface ChatMessage {
   readonly content: string | readonly ChatPart[];
 }
 
-/** A text, or the place of a picture or video. */
+/** A text, or the place of an image or video. */
 export type ChatPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image' | 'video' };

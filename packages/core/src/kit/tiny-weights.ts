@@ -63,7 +63,7 @@ const FREQUENCIES = 4;
 
 /**
  * (Cv, channels, T, patch, patch): random mixtures of the two-dimensional cosine components of each colour channel.
- * Higher frequencies are amplified by √(1 + u² + v²), because pictures have little of them.
+ * Higher frequencies are amplified by √(1 + u² + v²), because images have little of them.
  */
 export function tinyPatchFilters(
   { width, patch }: Pick<VisionTowerConfig, 'width' | 'patch'>,

@@ -12,14 +12,14 @@ import { type LabelRunRequest, labelViewSets } from './label-run.js';
 import { type ViewSet, viewSetsOfSamples } from './view-sets.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-labelling-'));
-const pictures = Array.from({ length: 6 }, (_, i) => join(root, `${i}.png`));
-const sets: ViewSet[] = [pictures.slice(0, 2), pictures.slice(2, 4), pictures.slice(4, 6)].map(
-  (images) => ({ images }),
-);
+const files = Array.from({ length: 6 }, (_, i) => join(root, `${i}.png`));
+const sets: ViewSet[] = [files.slice(0, 2), files.slice(2, 4), files.slice(4, 6)].map((images) => ({
+  images,
+}));
 const stores: LabelStore[] = [];
 
 beforeAll(async () => {
-  for (const [i, file] of pictures.entries()) {
+  for (const [i, file] of files.entries()) {
     await writePng(file, new Uint8Array(5 * 7 * 3).fill(i), { width: 7, height: 5, channels: 3 });
   }
 });
@@ -93,10 +93,10 @@ describe('labelViewSets', () => {
     expect(result).toMatchObject({ sets: 3, written: 3, views: 6, present: 0, complete: true });
     expect(store.count).toBe(3);
     const all = [...store.keys()].map((key) => store.read(key)!);
-    const first = all.find(({ images }) => images[0]!.path === pictures[0])!;
+    const first = all.find(({ images }) => images[0]!.path === files[0])!;
     expect(first.images).toMatchObject([
-      { path: pictures[0], width: 7, height: 5, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
-      { path: pictures[1] },
+      { path: files[0], width: 7, height: 5, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      { path: files[1] },
     ]);
     expect(first.provenance).toEqual(labeller.provenance);
     expect(first.labels.depth).toEqual(wall(2, 2).depth);
@@ -134,7 +134,7 @@ describe('labelViewSets', () => {
     const second = await run(store, again, { observer: { onStart } });
     expect(second).toMatchObject({ written: 1, present: 2 });
     expect(plans).toEqual([{ present: 2, missing: 1 }]);
-    expect(again.calls).toEqual([pictures[4]]);
+    expect(again.calls).toEqual([files[4]]);
     const forced = await run(store, again, { force: true });
     expect(forced).toMatchObject({ written: 3, present: 0 });
     for (const key of store.keys()) expect(store.read(key)!.labels.depth[0]).toBe(3);
@@ -155,7 +155,7 @@ describe('a set that cannot be labelled', () => {
   const broken = join(root, 'broken.png');
   const cut = join(root, 'cut.png');
   beforeAll(async () => {
-    writeFileSync(broken, 'no picture');
+    writeFileSync(broken, 'no image');
     const random = createRandom(0);
     const noise = Uint8Array.from({ length: 3000 }, () => random.uniform(0, 256));
     await writePng(cut, noise, { width: 40, height: 25, channels: 3 });
@@ -164,11 +164,11 @@ describe('a set that cannot be labelled', () => {
 
   it.each([
     ['missing', 'FILE_MISSING', () => join(root, 'gone.png')],
-    ['no picture', 'IMAGE_INVALID', () => broken],
+    ['no image', 'IMAGE_INVALID', () => broken],
     ['cut off', 'IMAGE_INVALID', () => cut],
   ] as const)('because an image is %s is skipped or ends the run', async (_, code, path) => {
     const store = await newStore();
-    const bad = [{ images: [pictures[0]!, path()] }, ...sets];
+    const bad = [{ images: [files[0]!, path()] }, ...sets];
     const { failures, ...result } = await run(store, toy(), { sets: bad });
     expect(result).toMatchObject({ sets: 4, written: 3, skipped: 1, rejected: 0 });
     expect(failures).toMatchObject([{ stage: 'image', code, images: bad[0]!.images }]);
@@ -182,8 +182,8 @@ describe('a set that cannot be labelled', () => {
     const store = await newStore();
     const labeller = toy(async ({ images }) => {
       const labels = wall(images.length, 2);
-      if (images[0] === pictures[2]) labels.extrinsicsWorldToCamera[0] = 2;
-      return images[0] === pictures[4] ? wall(5, 2) : labels;
+      if (images[0] === files[2]) labels.extrinsicsWorldToCamera[0] = 2;
+      return images[0] === files[4] ? wall(5, 2) : labels;
     });
     const { failures, ...result } = await run(store, labeller);
     expect(result).toMatchObject({ written: 1, skipped: 0, rejected: 2 });
@@ -192,7 +192,7 @@ describe('a set that cannot be labelled', () => {
       ['labels', 'DATA_INVALID'],
     ]);
     expect(failures[0]!.message).toContain('orthonormal');
-    expect(failures[0]!.message).toContain(pictures[2]);
+    expect(failures[0]!.message).toContain(files[2]);
     expect(failures[1]!.message).toContain('expected 2 views, found 5');
     expect(store.count).toBe(1);
   });
@@ -262,7 +262,7 @@ describe('a run that is stopped', () => {
     const store = await newStore();
     const controller = new AbortController();
     const stopping = toy(async ({ images, signal }) => {
-      if (images[0] === pictures[2]) controller.abort();
+      if (images[0] === files[2]) controller.abort();
       signal?.throwIfAborted();
       return wall(images.length, 2);
     });
@@ -271,14 +271,14 @@ describe('a run that is stopped', () => {
     const going = toy();
     const result = await run(store, going);
     expect(result).toMatchObject({ written: 2, present: 1, complete: true });
-    expect(going.calls).toEqual([pictures[2], pictures[4]]);
+    expect(going.calls).toEqual([files[2], files[4]]);
   });
 });
 
 describe('runs that share a store', () => {
   it('label each set once', async () => {
     const store = await newStore();
-    const many = pictures.map((image) => ({ images: [image] }));
+    const many = files.map((image) => ({ images: [image] }));
     const slow = () =>
       toy(async ({ images }) => {
         await sleep(5);
@@ -288,7 +288,7 @@ describe('runs that share a store', () => {
     const results = await Promise.all(
       [a, b].map((labeller) => run(store, labeller, { sets: many })),
     );
-    expect([...a.calls, ...b.calls].sort()).toEqual(pictures);
+    expect([...a.calls, ...b.calls].sort()).toEqual(files);
     expect(a.calls.length).toBeGreaterThan(1);
     expect(b.calls.length).toBeGreaterThan(1);
     for (const { written, present } of results) expect(written + present).toBe(6);

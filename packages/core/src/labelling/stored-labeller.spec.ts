@@ -48,7 +48,7 @@ const withStore = (
 ): Promise<void> =>
   withTemporaryFolder(async (folder) => {
     const image = join(folder, 'a.png');
-    await writeFile(image, 'picture');
+    await writeFile(image, 'image');
     const store = await LabelStore.open(join(folder, 'store'));
     const sha256 = await hashFile(image);
     for (const { provenance = provenanceOf('toy'), size = [4, 6], features = false } of entries) {
@@ -78,11 +78,11 @@ describe('labels of a store', () => {
       expect(await labeller.doSupervise({ images: [moved] })).toEqual(wall(4, 6, false));
     }));
 
-  it('are not those of a picture that lay at the same path before', () =>
+  it('are not those of an image that lay at the same path before', () =>
     withStore([{}], async (store, image) => {
       const labeller = storedLabeller(store, 'toy');
       await labeller.doSupervise({ images: [image] });
-      await writeFile(image, 'another picture');
+      await writeFile(image, 'another image');
       await expect(labeller.doSupervise({ images: [image] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
       });
@@ -134,7 +134,7 @@ describe('labels of a store', () => {
   it('that are not there are named with their images', () =>
     withStore([{}], async (store, image, folder) => {
       const other = join(folder, 'b.png');
-      await writeFile(other, 'another picture');
+      await writeFile(other, 'another image');
       const labeller = storedLabeller(store);
       for (const images of [[other], [image, image]]) {
         await expect(labeller.doSupervise({ images })).rejects.toMatchObject({

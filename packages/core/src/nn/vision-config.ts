@@ -39,7 +39,7 @@ export interface VisionTowerConfig extends VisionBlockConfig {
     /** Side in pixels. */
     readonly size: number;
     readonly channels: number;
-    /** Pictures that one patch spans; absent where the weight has no such dimension. */
+    /** Images that one patch spans; absent where the weight has no such dimension. */
     readonly frames?: number;
     readonly bias: boolean;
   };

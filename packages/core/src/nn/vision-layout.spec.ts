@@ -35,7 +35,7 @@ describe('patchLayout', () => {
     expect(new Set(windows!.map(({ tokens }) => tokens)).size).toBe(windows!.length);
   });
 
-  it('knows where a patch lies in the picture', () => {
+  it('knows where a patch lies in the image', () => {
     const { rowMajor, windows } = patchLayout({ cellSide: 2 }, { h: 4, w: 6 });
     // Patch 7 in cell order: cell 1, its fourth patch, so row 1 and column 3.
     expect(rowMajor![7]).toBe(6 + 3);

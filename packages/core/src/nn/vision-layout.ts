@@ -1,4 +1,4 @@
-/** Where the patches of one picture stand inside a tower, and which of them attend to each other. */
+/** Where the patches of one image stand inside a tower, and which of them attend to each other. */
 import type { Segment } from './vision-block.js';
 import type { VisionTowerConfig } from './vision-config.js';
 import type { PatchGrid } from './vision-positions.js';

@@ -37,7 +37,7 @@ export function rotate(x: Tensor, { cos, sin }: RotaryTables): Tensor {
   return tf.reshape(ops.rotary(rows, cos, sin), x.shape);
 }
 
-/** Patches of a picture, in rows and columns. */
+/** Patches of an image, in rows and columns. */
 export interface PatchGrid {
   readonly h: number;
   readonly w: number;

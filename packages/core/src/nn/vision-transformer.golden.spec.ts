@@ -151,7 +151,7 @@ describe.each(Object.keys(TOWERS))('%s beside transformers', (name) => {
     }
   };
 
-  it('has the states of whole pictures', () => {
+  it('has the states of whole images', () => {
     const input = { images: tf.transpose(pixels, [0, 2, 3, 1]) };
     expectStates(visionTower(config, names, parameterScope(parameters), input, { states }).states);
   });

@@ -117,7 +117,7 @@ describe('visionTower', () => {
     expectAllclose(out.features().dataSync(), alone(1).dataSync(), { atol: 1e-5 });
   });
 
-  it('runs several pictures as it runs them one by one', () => {
+  it('runs several images as it runs them one by one', () => {
     const other = tensor('others', patches.shape);
     const both = { patches: tf.concat([patches, other], 0), grid };
     const found = tf.split(visionTower(windowed, names, scope, both).features(), 2, 0);

@@ -14,7 +14,7 @@ import { inverseOrder, type PatchLayout, patchLayout } from './vision-layout.js'
 import { embedPatches, patchEmbedding } from './vision-patches.js';
 import { type PatchGrid, resamplePositionEmbedding, rotary2d } from './vision-positions.js';
 
-/** Pictures of one size: whole, or cut into patches, cell by cell as the configuration says. */
+/** Images of one size: whole, or cut into patches, cell by cell as the configuration says. */
 export type VisionInput =
   /** (S, H, W, channels), H and W multiples of the patch. */
   | { readonly images: Tensor }
@@ -38,7 +38,7 @@ export interface VisionOutput {
 }
 
 /**
- * Runs a tower over S pictures of one size.
+ * Runs a tower over S images of one size.
  * @param parameters scope of the tower, for example `visual`.
  * @throws SpatialError WEIGHT_MISSING naming the parameter; SHAPE_MISMATCH when patches and grid disagree;
  *   TAP_UNKNOWN for a state that is not reached; CONFIG_INVALID for windows together with special tokens.
@@ -88,7 +88,7 @@ function gridOf({ patch }: VisionTowerConfig, input: VisionInput): PatchGrid {
   return { h: height / patch.size, w: width / patch.size };
 }
 
-/** Patches of whole pictures come row by row. */
+/** Patches of whole images come row by row. */
 const cellsOf = (config: VisionTowerConfig, input: VisionInput): VisionTowerConfig =>
   'images' in input ? { ...config, cellSide: 1 } : config;
 

@@ -137,8 +137,8 @@ const checkParts = ({ backbone }: Opened): void => {
 
 /** Equal keys where views share a program; others where they were prepared in another way. */
 const checkLayouts = async ({ backbone, prompt }: Opened, { images, question }: ConversationV1) => {
-  const keysOf = async (...pictures: readonly RgbImage[]): Promise<string[]> =>
-    (await backbone.prepare({ images: pictures, question })).views.map(({ layout }) => layout.key);
+  const keysOf = async (...images: readonly RgbImage[]): Promise<string[]> =>
+    (await backbone.prepare({ images, question })).views.map(({ layout }) => layout.key);
   const [wide, high] = images as [RgbImage, RgbImage];
   for (const { layout } of prompt.views)
     assert.deepEqual(JSON.parse(JSON.stringify(layout)), layout, 'a layout is not JSON');

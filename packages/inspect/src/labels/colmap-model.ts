@@ -11,13 +11,13 @@ import {
   translationOf,
 } from '@spatialsv/core';
 import { buildPointCloud, keptPixels } from '../point-cloud.js';
-import { cloudInput, type LabelPicture, type LabelSet } from './label-set.js';
+import { cloudInput, type LabelImage, type LabelSet } from './label-set.js';
 
-/** Pinhole camera of one picture, at the size of the picture; pixel centres at ½, as COLMAP has them. */
+/** Pinhole camera of one image, at the size of the image; pixel centres at ½, as COLMAP has them. */
 export interface ColmapCamera {
   readonly width: number;
   readonly height: number;
-  /** fx, fy, cx, cy in pixels of the picture. */
+  /** fx, fy, cx, cy in pixels of the image. */
   readonly parameters: readonly [number, number, number, number];
 }
 
@@ -26,8 +26,8 @@ export interface ColmapImage {
   readonly quaternion: readonly number[];
   /** Of world-to-camera. */
   readonly translation: readonly number[];
-  readonly picture: LabelPicture;
-  /** Where points were seen, in pixels of the picture. */
+  readonly file: LabelImage;
+  /** Where points were seen, in pixels of the image. */
   readonly observations: readonly ColmapObservation[];
 }
 
@@ -62,8 +62,8 @@ const DEPTH_TOLERANCE = 0.02;
 
 /**
  * Labels as a sparse model of COLMAP: one PINHOLE camera and image per view, and thinned points with the views that see
- * them. A point is taken as seen by a view where it falls into the picture at the depth of the labels there.
- * @param photos one picture per view, for the colours.
+ * them. A point is taken as seen by a view where it falls into the image at the depth of the labels there.
+ * @param photos one image per view, for the colours.
  * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth, DATA_INVALID for cameras with skew.
  */
 export function colmapModel(
@@ -71,7 +71,7 @@ export function colmapModel(
   photos: readonly RgbImage[],
   { maxPoints = 50_000 }: ColmapOptions = {},
 ): ColmapModel {
-  const cameras = images.map((picture, view) => pictureCamera(labels, view, picture));
+  const cameras = images.map((file, view) => imageCamera(labels, view, file));
   const input = cloudInput(labels, labelMaps(labels).points, photos);
   const { positions, colors } = buildPointCloud(input, { maxPoints });
   const observations = images.map((): ColmapObservation[] => []);
@@ -86,15 +86,15 @@ export function colmapModel(
   });
   return {
     cameras,
-    images: images.map((picture, view) => posedImage(labels, view, picture, observations[view]!)),
+    images: images.map((file, view) => posedImage(labels, view, file, observations[view]!)),
     points,
   };
 }
 
-function pictureCamera(
+function imageCamera(
   labels: GeometryLabelsV1,
   view: number,
-  { path, width, height }: LabelPicture,
+  { path, width, height }: LabelImage,
 ): ColmapCamera {
   const { pixelCentre } = labels.conventions;
   const { intrinsics } = cameraOfView(cameraStack(labels), view);
@@ -115,12 +115,12 @@ const skewed = (path: string, skew: number): SpatialError =>
 function posedImage(
   labels: GeometryLabelsV1,
   view: number,
-  picture: LabelPicture,
+  file: LabelImage,
   observations: readonly ColmapObservation[],
 ): ColmapImage {
   const { extrinsicsWorldToCamera: pose } = cameraOfView(cameraStack(labels), view);
   const [x, y, z, w] = matrixToQuaternion(rotationOf(pose)) as [number, number, number, number];
-  return { quaternion: [w, x, y, z], translation: translationOf(pose), picture, observations };
+  return { quaternion: [w, x, y, z], translation: translationOf(pose), file, observations };
 }
 
 interface Sighting {
@@ -164,7 +164,7 @@ function seenBy(
   return agrees ? [{ image: view, x, y }] : [];
 }
 
-/** Pixel of the picture and z-depth, in double precision: pictures are larger than labels. */
+/** Pixel of the image and z-depth, in double precision: images are larger than labels. */
 function project(
   extrinsics: Float32Array,
   view: number,

@@ -7,7 +7,7 @@ import type { ExportedFile } from './label-set.js';
  * The three text files of a sparse model (https://colmap.github.io/format.html). Ids count from 1 and are the same for
  * a camera and its image.
  * @param imageFolder what image names are relative to: the `--image_path` of COLMAP.
- * @throws SpatialError DATA_INVALID for a picture whose name has white space, at which COLMAP cuts it off.
+ * @throws SpatialError DATA_INVALID for an image whose name has white space, at which COLMAP cuts it off.
  */
 export function colmapText(model: ColmapModel, imageFolder: string): ExportedFile[] {
   return [
@@ -44,19 +44,18 @@ function imagesText({ images }: ColmapModel, imageFolder: string): string {
 }
 
 const imageLine = (
-  { quaternion, translation, picture }: ColmapImage,
+  { quaternion, translation, file }: ColmapImage,
   id: number,
   imageFolder: string,
-): string =>
-  [id, ...quaternion, ...translation, id, imageName(picture.path, imageFolder)].join(' ');
+): string => [id, ...quaternion, ...translation, id, imageName(file.path, imageFolder)].join(' ');
 
 function imageName(path: string, folder: string): string {
   const name = relative(folder, path).split(sep).join('/');
   if (!/\s/.test(name)) return name;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `${path}: COLMAP reads the name of a picture up to the first space, found "${name}"`,
-    hint: 'Rename the picture or its folder without spaces and label it again, or export to another format.',
+    message: `${path}: COLMAP reads the name of an image up to the first space, found "${name}"`,
+    hint: 'Rename the image or its folder without spaces and label it again, or export to another format.',
   });
 }
 

@@ -74,7 +74,7 @@ describe.each(['half', 'integer'] as const)('a model of labels with %s pixel cen
     ({ model, notes } = await exported(set));
   });
 
-  it('has pinhole cameras of the original pictures, named relative to one folder', () => {
+  it('has pinhole cameras of the original images, named relative to one folder', () => {
     expect(model.cameras.size).toBe(3);
     for (const { model: kind, size } of model.cameras.values()) {
       expect([kind, ...size]).toEqual(['PINHOLE', 128, 72]);
@@ -135,7 +135,7 @@ describe('a model', () => {
     await expect(exported(set, 10)).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });
 
-  it('says which picture COLMAP will not turn', async () => {
+  it('says which image COLMAP will not turn', async () => {
     const set = await testLabels(root);
     const { path } = set.images[1]!;
     const turned = await sharp(path).rotate(-90).withMetadata({ orientation: 6 }).png().toBuffer();
@@ -145,8 +145,8 @@ describe('a model', () => {
   });
 
   it('is refused for names that COLMAP would cut off', () => {
-    const picture = { path: join(root, 'my room.png'), width: 4, height: 4 };
-    const image = { quaternion: [1, 0, 0, 0], translation: [0, 0, 0], picture, observations: [] };
+    const file = { path: join(root, 'my room.png'), width: 4, height: 4 };
+    const image = { quaternion: [1, 0, 0, 0], translation: [0, 0, 0], file, observations: [] };
     const write = () => colmapText({ cameras: [], images: [image], points: [] }, root);
     expect(write).toThrow(SpatialError);
     expect(write).toThrow(expect.objectContaining({ code: 'DATA_INVALID' }));

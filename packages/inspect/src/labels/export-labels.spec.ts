@@ -5,7 +5,7 @@ import { WebIO } from '@gltf-transform/core';
 import { labelMaps, openSafetensors } from '@spatialsv/core';
 import sharp from 'sharp';
 import { testLabels } from '../test-labels.js';
-import { depthStep } from './depth-pictures.js';
+import { depthStep } from './depth-images.js';
 import { exportLabels, LABEL_FORMATS } from './export-labels.js';
 import type { LabelSet } from './label-set.js';
 
@@ -79,7 +79,7 @@ describe('exportLabels', () => {
     expect(JSON.parse(reader.metadata['provenance']!)).toEqual(set.provenance);
   });
 
-  it('writes clouds whose points lie where the labels say, in the colours of the pictures', async () => {
+  it('writes clouds whose points lie where the labels say, in the colours of the images', async () => {
     const document = await new WebIO().readBinary(readFileSync(join(out, 'scene.glb')));
     const meshes = document.getRoot().listMeshes();
     expect(meshes.map((mesh) => mesh.getName())).toEqual([
@@ -97,7 +97,7 @@ describe('exportLabels', () => {
     const { points } = labelMaps(set.labels);
     const places = new Map<string, number>();
     for (let i = 0; i < points.length; i += 3) places.set(points.subarray(i, i + 3).join(), i / 3);
-    const pictures = await Promise.all(set.images.map(({ path }) => sharp(path).raw().toBuffer()));
+    const images = await Promise.all(set.images.map(({ path }) => sharp(path).raw().toBuffer()));
     for (let at = header.length; at < ply.length; at += 15) {
       const place = [0, 4, 8].map((axis) => ply.readFloatLE(at + axis)).join();
       const pixel = places.get(place)!;
@@ -106,9 +106,9 @@ describe('exportLabels', () => {
         Math.floor(pixel / 32) % 24,
         pixel % 32,
       ];
-      const inPicture = ((row * 3 + 1) * 128 + column * 4 + 2) * 3;
+      const inImage = ((row * 3 + 1) * 128 + column * 4 + 2) * 3;
       expect([...ply.subarray(at + 12, at + 15)]).toEqual([
-        ...pictures[view]!.subarray(inPicture, inPicture + 3),
+        ...images[view]!.subarray(inImage, inImage + 3),
       ]);
     }
   });
@@ -124,7 +124,7 @@ describe('exportLabels', () => {
     expect(file.cameras).toHaveLength(3);
   });
 
-  it('needs the pictures only where it colours points', async () => {
+  it('needs the images only where it colours points', async () => {
     const images = set.images.map((image) => ({ ...image, path: join(root, 'gone.png') }));
     const gone = { ...set, images };
     const folder = join(root, 'without');

@@ -10,8 +10,8 @@ import { buildPointCloud, type PointCloud } from '../point-cloud.js';
 import { camerasOfLabels } from '../view-cameras.js';
 import { type ColmapOptions, colmapModel } from './colmap-model.js';
 import { colmapText } from './colmap-text.js';
-import { depthPictures, depthStep } from './depth-pictures.js';
-import { cloudInput, type ExportedFile, type LabelPicture, type LabelSet } from './label-set.js';
+import { depthImages, depthStep } from './depth-images.js';
+import { cloudInput, type ExportedFile, type LabelImage, type LabelSet } from './label-set.js';
 import { writeLabelTensors } from './label-tensors.js';
 
 export const LABEL_FORMATS = ['png', 'ply', 'glb', 'safetensors', 'colmap'] as const;
@@ -33,17 +33,17 @@ export interface LabelExport {
 export interface LabelFile extends CameraFile {
   readonly key: string;
   readonly provenance: LabelProvenanceV1;
-  readonly images: readonly LabelPicture[];
-  /** Depth of one step of the 16-bit pictures; 0 there is no depth. */
+  readonly images: readonly LabelImage[];
+  /** Depth of one step of the 16-bit images; 0 there is no depth. */
   readonly depthStep16Bit: number;
 }
 
 /**
  * Writes a labelled view set into a folder: `labels.json` (cameras, conventions, provenance and licence) and, by format,
  * `depth/view-N.png` and `depth/view-N-16bit.png`, `points.ply`, `scene.glb`, `labels.safetensors`, and
- * `colmap/{cameras,images,points3D}.txt`. Colours come from the pictures, which are read where a format needs them.
- * @throws SpatialError FILE_MISSING | IMAGE_INVALID for a picture that cannot be read, CONVENTION_MISMATCH unless depth is
- *   z-depth, DATA_INVALID for a picture whose name COLMAP cannot read.
+ * `colmap/{cameras,images,points3D}.txt`. Colours come from the images, which are read where a format needs them.
+ * @throws SpatialError FILE_MISSING | IMAGE_INVALID for an image that cannot be read, CONVENTION_MISMATCH unless depth is
+ *   z-depth, DATA_INVALID for an image whose name COLMAP cannot read.
  */
 export async function exportLabels(
   set: LabelSet,
@@ -54,7 +54,7 @@ export async function exportLabels(
   const needsPhotos = wants('ply') || wants('glb') || wants('colmap');
   const photos = needsPhotos ? await readPhotos(set) : [];
   const files: ExportedFile[] = [labelFile(set)];
-  if (wants('png')) files.push(...(await depthPictures(set.labels)));
+  if (wants('png')) files.push(...(await depthImages(set.labels)));
   if (wants('ply') || wants('glb')) files.push(...(await cloudFiles(set, photos, wants)));
   const model = wants('colmap') ? await colmapFiles(set, photos, colmap) : { files: [], notes: [] };
   const written = [...files, ...model.files];

@@ -8,10 +8,10 @@ export interface LabelSet {
   readonly labels: GeometryLabelsV1;
   readonly provenance: LabelProvenanceV1;
   /** By view. */
-  readonly images: readonly LabelPicture[];
+  readonly images: readonly LabelImage[];
 }
 
-export interface LabelPicture {
+export interface LabelImage {
   /** Absolute. */
   readonly path: string;
   /** Pixels, EXIF orientation applied. */
@@ -28,7 +28,7 @@ export interface ExportedFile {
 /**
  * What a point cloud of labels is built from. Depth is not given on purpose: points at depth edges stay, labels are shown
  * as they are.
- * @param points (V, H, W, 3). @param photos one picture per view.
+ * @param points (V, H, W, 3). @param photos one image per view.
  */
 export function cloudInput(
   labels: GeometryLabelsV1,

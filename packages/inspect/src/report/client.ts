@@ -425,7 +425,7 @@ function standAt(state: OrbitState, scene: SceneData, view: number): void {
   state.fovY = Math.min(2.2, Math.max(0.2, fovY));
 }
 
-/** Moves one crosshair over every picture of a view and prints the depths below it. */
+/** Moves one crosshair over every image of a view and prints the depths below it. */
 function startProbe(card: HTMLElement, data: ReportProbe): void {
   const maps = Object.entries(data.maps).map(([name, map]) => ({
     name,

@@ -4,7 +4,7 @@ import { clientSource } from './client.js';
 import type { SceneData } from './scene-data.js';
 import { STYLE } from './style.js';
 
-/** One picture of a view's row. */
+/** One image of a view's row. */
 export interface ReportFigure {
   readonly caption: string;
   /** JPEG or PNG as a data URI. */
@@ -32,7 +32,7 @@ export interface ReportProbe {
 
 export interface ReportView {
   readonly title: string;
-  /** Width / height of every picture of the row. */
+  /** Width / height of every image of the row. */
   readonly aspect: number;
   readonly figures: readonly ReportFigure[];
   readonly probe?: ReportProbe;
@@ -75,7 +75,7 @@ export interface ReportInput {
 }
 
 /**
- * A page in one file: style, script and pictures inline, nothing fetched (its content policy forbids it), so that it
+ * A page in one file: style, script and images inline, nothing fetched (its content policy forbids it), so that it
  * opens from a disk, an archive or a mail.
  */
 export function renderReport(input: ReportInput): string {

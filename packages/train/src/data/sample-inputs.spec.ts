@@ -10,13 +10,13 @@ import { VisionFeatures } from './vision-features.js';
 jest.setTimeout(180_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'sample-inputs-'));
-const picture = join(folder, 'a.png');
+const image = join(folder, 'a.png');
 const other = join(folder, 'b.png');
 let backbone: BackboneV1;
 let features: VisionFeatures;
 const labelled: (readonly string[])[] = [];
 
-/** A picture of one grey. */
+/** An image of one grey. */
 const paint = (path: string, grey: number) =>
   writePng(path, new Uint8Array(3 * 8 * 8).fill(grey), { height: 8, width: 8, channels: 3 });
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   labelled.length = 0;
-  await paint(picture, 10);
+  await paint(image, 10);
   await paint(other, 200);
 });
 afterAll(async () => {
@@ -54,7 +54,7 @@ const newBuilder = () =>
 
 const sample = (change: Partial<SampleV1> = {}): SampleV1 => ({
   id: 'q0',
-  images: [picture],
+  images: [image],
   question: 'where',
   answer: 'left',
   ...change,
@@ -72,17 +72,17 @@ describe('samples with one id', () => {
     }
   });
 
-  it('keep their own pictures, also another number of them', async () => {
+  it('keep their own images, also another number of them', async () => {
     const builder = newBuilder();
     await builder.build(sample());
-    for (const images of [[other], [picture, other]]) {
+    for (const images of [[other], [image, other]]) {
       const built = await builder.build(sample({ images }));
       expect(built.tensors).toEqual((await newBuilder().build(sample({ images }))).tensors);
     }
   });
 });
 
-describe('equal pictures', () => {
+describe('equal images', () => {
   it('are encoded once, wherever they lie', async () => {
     const copy = join(folder, 'copy.png');
     await paint(copy, 10);
@@ -96,11 +96,11 @@ describe('equal pictures', () => {
   });
 });
 
-describe('a picture that is replaced under its path', () => {
+describe('an image that is replaced under its path', () => {
   it('is seen as it is now, and labelled again', async () => {
     const builder = newBuilder();
     const before = await builder.build(sample());
-    await paint(picture, 240);
+    await paint(image, 240);
     const after = await builder.build(sample());
     expect(after.tensors).not.toEqual(before.tensors);
     expect(after.tensors).toEqual((await newBuilder().build(sample())).tensors);

@@ -64,7 +64,7 @@ const DEFAULT_CACHE_BYTES = 1 << 29;
 
 /**
  * Turns samples into inputs of the step program, keeping what samples share: features of an image, labels of a view set.
- * What is kept is found by content: ids may repeat, and a picture may be replaced under its path.
+ * What is kept is found by content: ids may repeat, and an image may be replaced under its path.
  */
 export class SampleInputsBuilder {
   readonly #options: SampleInputsOptions;
@@ -85,9 +85,9 @@ export class SampleInputsBuilder {
    * @throws SpatialError as reading images, the backbone and the source do.
    */
   async build(sample: SampleV1, withLabels = true): Promise<SampleInputs> {
-    const pictures = await Promise.all(sample.images.map(readPicture));
-    const { layout, features } = await this.#layoutAndFeatures(sample, pictures);
-    const labels = withLabels ? await this.#labelsOf(pictures, layout) : undefined;
+    const files = await Promise.all(sample.images.map(readImageFile));
+    const { layout, features } = await this.#layoutAndFeatures(sample, files);
+    const labels = withLabels ? await this.#labelsOf(files, layout) : undefined;
     const shape = shapeOf(layout, features, labels);
     const views = <Value>(value: (index: number) => Value) =>
       Object.fromEntries(sample.images.map((_, index) => [`v${index}`, value(index)]));
@@ -106,19 +106,19 @@ export class SampleInputsBuilder {
   }
 
   /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
-  async #layoutAndFeatures(sample: SampleV1, pictures: readonly Picture[]) {
+  async #layoutAndFeatures(sample: SampleV1, files: readonly ImageFile[]) {
     let prepared: PreparedInputsV1 | undefined;
     const prepare = async () => {
-      const images = await Promise.all(pictures.map(({ bytes, path }) => decodeImage(bytes, path)));
+      const images = await Promise.all(files.map(({ bytes, path }) => decodeImage(bytes, path)));
       prepared ??= await this.#options.backbone.prepare(conversation(sample, images));
       return { prepared, images };
     };
-    const layout = await this.#layouts.get(contentKey(sample, pictures), async () => {
+    const layout = await this.#layouts.get(contentKey(sample, files), async () => {
       const made = await prepare();
       return toLayout(made.prepared, made.images);
     });
     const features: Features[] = [];
-    for (const [index, { hash }] of pictures.entries()) {
+    for (const [index, { hash }] of files.entries()) {
       features.push(
         await this.#features.get(`${hash}:${layout.viewLayouts[index]!.key}`, async () => {
           const { views } = prepared ?? (await prepare()).prepared;
@@ -129,17 +129,14 @@ export class SampleInputsBuilder {
     return { layout, features };
   }
 
-  async #labelsOf(
-    pictures: readonly Picture[],
-    layout: Layout,
-  ): Promise<ViewSetLabels | undefined> {
+  async #labelsOf(files: readonly ImageFile[], layout: Layout): Promise<ViewSetLabels | undefined> {
     const { source, heads, labelSize } = this.#options;
     if (source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
-    // By path as well: a source may find what it knows of a picture beside its file.
-    const key = JSON.stringify([pictures.map(({ path, hash }) => [path, hash]), grids]);
+    // By path as well: a source may find what it knows of an image beside its file.
+    const key = JSON.stringify([files.map(({ path, hash }) => [path, hash]), grids]);
     return this.#labels.get(key, async () => {
-      const images = pictures.map(({ path }) => path);
+      const images = files.map(({ path }) => path);
       const labels = await source.doSupervise({ images, ...labelSize });
       return viewSetLabels(learnableLabels(labels, source.sourceId), layout, heads);
     });
@@ -147,21 +144,21 @@ export class SampleInputsBuilder {
 }
 
 /** An image file as it is now. */
-interface Picture {
+interface ImageFile {
   readonly path: string;
   readonly bytes: Uint8Array;
   /** SHA-256 of the bytes. */
   readonly hash: string;
 }
 
-async function readPicture(path: string): Promise<Picture> {
+async function readImageFile(path: string): Promise<ImageFile> {
   const bytes = await readImageBytes(path);
   return { path, bytes, hash: sha256(bytes) };
 }
 
 /** Equal for samples whose prepared sequences are equal. */
-const contentKey = ({ question, answer }: SampleV1, pictures: readonly Picture[]): string =>
-  sha256(JSON.stringify([question, answer, pictures.map(({ hash }) => hash)]));
+const contentKey = ({ question, answer }: SampleV1, files: readonly ImageFile[]): string =>
+  sha256(JSON.stringify([question, answer, files.map(({ hash }) => hash)]));
 
 function conversation(sample: SampleV1, images: readonly RgbImage[]) {
   const { question = '', answer } = sample;

@@ -9,7 +9,7 @@ import { sampleSpecs } from './step-specs.js';
 /** Values of the terms of equation 6 for one sample; absent terms are null. */
 export type SampleLosses = Readonly<Record<LossTerm, number | null>>;
 
-/** Shapes whose programs are kept compiled: pictures of many sizes in one data set are usual. */
+/** Shapes whose programs are kept compiled: images of many sizes in one data set are usual. */
 const PROGRAMS = 64;
 
 /** Runs forward and backward passes, one compiled program per shape of sample. */

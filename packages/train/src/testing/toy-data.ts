@@ -4,7 +4,7 @@ import { createRandom, type GeometryLabelsV1, type LabellerV1, writePng } from '
 
 const SIZE = 8;
 
-/** Writes `count` two-view questions with noise pictures. @returns the dataset's path. */
+/** Writes `count` two-view questions with noise images. @returns the dataset's path. */
 export async function writeToyDataset(folder: string, count: number): Promise<string> {
   const random = createRandom(5);
   const lines: string[] = [];

@@ -19,7 +19,7 @@ export const writeFilled = async (
   await writeSafetensors(path.join(folder, 'model.safetensors'), new Map(sources));
 };
 
-/** (V, H, W, 3) in 0..1: the pictures of the golden cases. */
+/** (V, H, W, 3) in 0..1: the images of the golden cases. */
 export const goldenPixels = (views: number, height: number, width: number): Float32Array => {
   const pixels = new Float32Array(views * height * width * 3);
   let i = 0;

@@ -1,7 +1,7 @@
 import type { RgbImage } from '@spatialsv/core';
 
-/** A smooth picture of 864 visual tokens (27 × 32 cells of 28 pixels). */
-export function largePicture(): RgbImage {
+/** A smooth image of 864 visual tokens (27 × 32 cells of 28 pixels). */
+export function largeImage(): RgbImage {
   const [width, height] = [32 * 28, 27 * 28];
   const data = new Uint8Array(width * height * 3);
   for (let i = 0; i < data.length; i += 1) {

@@ -10,13 +10,13 @@ import { type RgbImage, SpatialError } from '@spatialsv/core/spec';
 import type { ResizeMethod } from './manifest.js';
 import type { InputPlan } from './plan.js';
 
-/** One picture as the network sees it. */
-export interface NetworkPicture extends ImageSize {
+/** One image as the network sees it. */
+export interface NetworkImage extends ImageSize {
   /** (3, height, width), normalised. */
   readonly pixels: Float32Array;
   /** Of the file. */
-  readonly picture: ImageSize;
-  /** The whole picture at the scale of the network's input, of which the input is the middle. */
+  readonly original: ImageSize;
+  /** The whole image at the scale of the network's input, of which the input is the middle. */
   readonly scaled: ImageSize;
   /** Where the input begins in `scaled`. */
   readonly offset: { readonly x: number; readonly y: number };
@@ -39,24 +39,24 @@ const IMAGENET = {
 const CHANNELS = 3;
 
 /**
- * Brings the pictures of a request to one size, crops and normalises them.
- * @throws SpatialError DATA_INVALID when the size follows the picture and the pictures differ in shape.
+ * Brings the images of a request to one size, crops and normalises them.
+ * @throws SpatialError DATA_INVALID when the size follows the image and the images differ in shape.
  */
-export function preparePictures(images: readonly RgbImage[], plan: InputPlan): NetworkPicture[] {
+export function prepareImages(images: readonly RgbImage[], plan: InputPlan): NetworkImage[] {
   const sizes = images.map((image) => networkSize(image, plan));
   const other = sizes.findIndex(
     ({ height, width }) => height !== sizes[0]!.height || width !== sizes[0]!.width,
   );
   if (other > 0) throw differentShapes(images, sizes, other);
-  return images.map((image, view) => preparePicture(image, sizes[view]!, plan));
+  return images.map((image, view) => prepareImage(image, sizes[view]!, plan));
 }
 
 /**
- * Size of the network's input for a picture, in whole patches. Rounded once as VGGT does (vggt/utils/load_fn.py), or by
+ * Size of the network's input for an image, in whole patches. Rounded once as VGGT does (vggt/utils/load_fn.py), or by
  * way of whole pixels as Depth Anything 3 does (utils/io/input_processor.py).
  */
 export function networkSize(
-  picture: ImageSize,
+  image: ImageSize,
   { size, resize }: Pick<InputPlan, 'size' | 'resize'>,
 ): ImageSize {
   if ('height' in size) return size;
@@ -64,25 +64,25 @@ export function networkSize(
   const patches = (length: number, round: (value: number) => number) =>
     multipleOf * Math.max(1, round(length / multipleOf));
   if (resize === 'opencv') {
-    const bounded = boundedSize(picture, size.longestSide);
+    const bounded = boundedSize(image, size.longestSide);
     const tieUp = (value: number) => Math.floor(value + 0.5);
     return { width: patches(bounded.width, tieUp), height: patches(bounded.height, tieUp) };
   }
-  const scale = size.longestSide / Math.max(picture.width, picture.height);
+  const scale = size.longestSide / Math.max(image.width, image.height);
   return {
-    width: patches(picture.width * scale, roundHalfEven),
-    height: patches(picture.height * scale, roundHalfEven),
+    width: patches(image.width * scale, roundHalfEven),
+    height: patches(image.height * scale, roundHalfEven),
   };
 }
 
-/** The picture with its longest side of a length, in whole pixels. */
+/** The image with its longest side of a length, in whole pixels. */
 function boundedSize({ width, height }: ImageSize, longestSide: number): ImageSize {
   const scale = longestSide / Math.max(width, height);
   const side = (length: number) => Math.max(1, roundHalfEven(length * scale));
   return { width: side(width), height: side(height) };
 }
 
-function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): NetworkPicture {
+function prepareImage(image: RgbImage, to: ImageSize, plan: InputPlan): NetworkImage {
   const scaled = plan.fit === 'stretch' ? to : coveringSize(image, to);
   const offset = {
     x: Math.floor((scaled.width - to.width) / 2),
@@ -92,7 +92,7 @@ function preparePicture(image: RgbImage, to: ImageSize, plan: InputPlan): Networ
   return {
     ...to,
     pixels: normalisedPixels(resized, offset, to, plan.normalisation),
-    picture: { width: image.width, height: image.height },
+    original: { width: image.width, height: image.height },
     scaled,
     offset,
   };
@@ -110,7 +110,7 @@ function resizeTo(image: RgbImage, to: ImageSize, { resize, size }: InputPlan): 
   );
 }
 
-/** Smallest size of the picture's own proportions that covers the input. */
+/** Smallest size of the image's own proportions that covers the input. */
 function coveringSize(image: ImageSize, to: ImageSize): ImageSize {
   const scale = Math.max(to.width / image.width, to.height / image.height);
   return {
@@ -141,15 +141,9 @@ function normalisedPixels(
   return pixels;
 }
 
-/** Rectangle of the picture file that the network sees, in its pixel edges. */
-export function seenWindow({
-  scaled,
-  offset,
-  width,
-  height,
-  picture,
-}: NetworkPicture): PixelWindow {
-  const [sx, sy] = [picture.width / scaled.width, picture.height / scaled.height];
+/** Rectangle of the original image that the network sees, in its pixel edges. */
+export function seenWindow({ scaled, offset, width, height, original }: NetworkImage): PixelWindow {
+  const [sx, sy] = [original.width / scaled.width, original.height / scaled.height];
   return {
     x0: offset.x * sx,
     y0: offset.y * sy,
@@ -158,8 +152,8 @@ export function seenWindow({
   };
 }
 
-/** The whole picture as a rectangle around the network's input, in pixel edges of that input. */
-export const wholeWindow = ({ scaled, offset }: NetworkPicture): PixelWindow => ({
+/** The whole image as a rectangle around the network's input, in pixel edges of that input. */
+export const wholeWindow = ({ scaled, offset }: NetworkImage): PixelWindow => ({
   x0: 0 - offset.x,
   y0: 0 - offset.y,
   x1: scaled.width - offset.x,
@@ -173,11 +167,11 @@ function differentShapes(
 ): SpatialError {
   const told = [0, other].map((view) => {
     const { path, width, height } = images[view]!;
-    return `${path ?? `picture ${view + 1}`} (${width}×${height}) becomes ${sizes[view]!.width}×${sizes[view]!.height}`;
+    return `${path ?? `image ${view + 1}`} (${width}×${height}) becomes ${sizes[view]!.width}×${sizes[view]!.height}`;
   });
   return new SpatialError({
     code: 'DATA_INVALID',
     message: `the views of one run need one size: ${told.join(', ')}`,
-    hint: 'Write a fixed "input": { "size": { "height": …, "width": … }, "fit": "centre-crop" } for pictures of several shapes.',
+    hint: 'Write a fixed "input": { "size": { "height": …, "width": … }, "fit": "centre-crop" } for images of several shapes.',
   });
 }

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { writePng } from '@spatialsv/core/kit';
 
-/** Pictures of smooth colours that differ from view to view, written as PNG. */
-export const writePictures = async (
+/** Images of smooth colours that differ from view to view, written as PNG. */
+export const writeImages = async (
   folder: string,
   count: number,
   { width, height }: { readonly width: number; readonly height: number },
@@ -17,7 +17,7 @@ export const writePictures = async (
   return files;
 };
 
-/** 8-bit value of a pixel of these pictures. */
+/** 8-bit value of a pixel of these images. */
 export const colourOf = (view: number, y: number, x: number, channel: number): number =>
   Math.round(
     120 + 90 * Math.sin(0.31 * (channel + 1) * x + 0.17 * (view + 2) * y + channel + view),

@@ -1,6 +1,6 @@
 import { resizeArea, resizeBicubic, resizeCubic } from '@spatialsv/core/kit';
 import type { RgbImage } from '@spatialsv/core/spec';
-import { networkSize, preparePictures, seenWindow, wholeWindow } from './pictures.js';
+import { networkSize, prepareImages, seenWindow, wholeWindow } from './network-images.js';
 import type { InputPlan } from './plan.js';
 
 const PLAN: InputPlan = {
@@ -12,7 +12,7 @@ const PLAN: InputPlan = {
   fit: 'stretch',
   alpha: 'drop',
 };
-const picture = (width: number, height: number): RgbImage => ({
+const image = (width: number, height: number): RgbImage => ({
   width,
   height,
   data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37 + (i % 11) * 5) % 256),
@@ -20,7 +20,7 @@ const picture = (width: number, height: number): RgbImage => ({
 const VGGT = { size: { multipleOf: 14, longestSide: 518 }, resize: 'pillow-bicubic' } as const;
 const DA3 = { size: { multipleOf: 14, longestSide: 504 }, resize: 'opencv' } as const;
 
-/** (3, H, W) values from 0 to 1 of an 8-bit picture. */
+/** (3, H, W) values from 0 to 1 of an 8-bit image. */
 const unit = ({ data, width, height }: RgbImage): Float32Array =>
   Float32Array.from({ length: data.length }, (_, i) => {
     const plane = width * height;
@@ -52,25 +52,25 @@ describe('the size of the network’s input', () => {
   });
 });
 
-describe('pictures for the network', () => {
+describe('images for the network', () => {
   it('are stretched by the method that was named', () => {
-    const [stretched] = preparePictures([picture(50, 20)], PLAN);
-    expect(stretched!.pixels).toEqual(unit(resizeBicubic(picture(50, 20), 28, 14)));
-    const [grown] = preparePictures([picture(20, 20)], { ...PLAN, resize: 'opencv' });
-    expect(grown!.pixels).toEqual(unit(resizeCubic(picture(20, 20), 28, 14)));
+    const [stretched] = prepareImages([image(50, 20)], PLAN);
+    expect(stretched!.pixels).toEqual(unit(resizeBicubic(image(50, 20), 28, 14)));
+    const [grown] = prepareImages([image(20, 20)], { ...PLAN, resize: 'opencv' });
+    expect(grown!.pixels).toEqual(unit(resizeCubic(image(20, 20), 28, 14)));
   });
 
   it('are resized in the two steps of Depth Anything 3', () => {
     const size = { multipleOf: 14, longestSide: 42 };
-    const [made] = preparePictures([picture(100, 70)], { ...PLAN, size, resize: 'opencv' });
-    const bounded = resizeArea(picture(100, 70), 42, 29);
+    const [made] = prepareImages([image(100, 70)], { ...PLAN, size, resize: 'opencv' });
+    const bounded = resizeArea(image(100, 70), 42, 29);
     expect(made).toMatchObject({ width: 42, height: 28 });
     expect(made!.pixels).toEqual(unit(resizeArea(bounded, 42, 28)));
   });
 
   it('are cropped in the middle, and say what was seen', () => {
-    const [cropped] = preparePictures([picture(60, 60)], { ...PLAN, fit: 'centre-crop' });
-    const covering = resizeBicubic(picture(60, 60), 28, 28);
+    const [cropped] = prepareImages([image(60, 60)], { ...PLAN, fit: 'centre-crop' });
+    const covering = resizeBicubic(image(60, 60), 28, 28);
     const rows = covering.data.subarray(7 * 28 * 3, 21 * 28 * 3);
     expect(cropped!.pixels).toEqual(unit({ data: rows, width: 28, height: 14 }));
     expect(seenWindow(cropped!)).toEqual({ x0: 0, y0: 15, x1: 60, y1: 45 });
@@ -79,7 +79,7 @@ describe('pictures for the network', () => {
 
   it('are normalised by the statistics of ImageNet where asked', () => {
     const grey: RgbImage = { width: 28, height: 14, data: new Uint8Array(3 * 28 * 14).fill(51) };
-    const [made] = preparePictures([grey], { ...PLAN, normalisation: 'imagenet' });
+    const [made] = prepareImages([grey], { ...PLAN, normalisation: 'imagenet' });
     const expected = [(0.2 - 0.485) / 0.229, (0.2 - 0.456) / 0.224, (0.2 - 0.406) / 0.225];
     for (const [c, value] of expected.entries())
       expect(made!.pixels[c * 28 * 14]).toBeCloseTo(value, 5);
@@ -87,9 +87,9 @@ describe('pictures for the network', () => {
 
   it('have one size in a run', () => {
     const open = { ...PLAN, size: { multipleOf: 14, longestSide: 28 } };
-    expect(() => preparePictures([picture(28, 14), picture(14, 28)], open)).toThrow(
+    expect(() => prepareImages([image(28, 14), image(14, 28)], open)).toThrow(
       expect.objectContaining({ code: 'DATA_INVALID' }),
     );
-    expect(preparePictures([picture(28, 14), picture(14, 28)], PLAN)).toHaveLength(2);
+    expect(prepareImages([image(28, 14), image(14, 28)], PLAN)).toHaveLength(2);
   });
 });

@@ -7,7 +7,7 @@ const LARGEST_CODE = 65535;
 const MILLI = 1e-3;
 
 /**
- * Depth of one step of the 16-bit pictures of a view set: a millimetre for metric depth, unless that saturates; for
+ * Depth of one step of the 16-bit images of a view set: a millimetre for metric depth, unless that saturates; for
  * relative depth the finest power of ten that does not.
  */
 export function depthStep(labels: GeometryLabelsV1): number {
@@ -27,19 +27,19 @@ export function depthStep(labels: GeometryLabelsV1): number {
  * PNG files of every view: depth in colours that all views share (near is warm, grey is not valid), depth in 16 bits, and
  * confidence where the labels have it.
  */
-export async function depthPictures(labels: GeometryLabelsV1): Promise<ExportedFile[]> {
+export async function depthImages(labels: GeometryLabelsV1): Promise<ExportedFile[]> {
   const depth = valueRange(labels.depth, labels.mask);
   const { depthConfidence } = labels;
   const confidence = depthConfidence && valueRange(depthConfidence, labels.mask);
   const files: ExportedFile[] = [];
   for (let view = 0; view < labels.views; view++) {
-    files.push(...(await onePicture(labels, view, depth, depthStep(labels))));
-    if (confidence) files.push(await confidencePicture(labels, view, confidence));
+    files.push(...(await oneImage(labels, view, depth, depthStep(labels))));
+    if (confidence) files.push(await confidenceImage(labels, view, confidence));
   }
   return files;
 }
 
-async function onePicture(
+async function oneImage(
   labels: GeometryLabelsV1,
   view: number,
   range: ValueRange,
@@ -48,11 +48,11 @@ async function onePicture(
   const { height, width } = labels;
   const depth = part(labels, labels.depth, view);
   const mask = part(labels, labels.mask, view);
-  const picture = colorize(depth, height, width, { range, mask, reverse: true });
+  const image = colorize(depth, height, width, { range, mask, reverse: true });
   // The encoder counts in thousandths.
   const scaled = depth.map((value) => (value * MILLI) / step);
   return [
-    { name: `depth/view-${view + 1}.png`, data: await rgbPng(picture) },
+    { name: `depth/view-${view + 1}.png`, data: await rgbPng(image) },
     {
       name: `depth/view-${view + 1}-16bit.png`,
       data: await encodeDepthPng16(scaled, height, width, mask),
@@ -60,7 +60,7 @@ async function onePicture(
   ];
 }
 
-async function confidencePicture(
+async function confidenceImage(
   labels: GeometryLabelsV1,
   view: number,
   range: ValueRange,
@@ -68,8 +68,8 @@ async function confidencePicture(
   const values = part(labels, labels.depthConfidence!, view);
   const mask = part(labels, labels.mask, view);
   const options = { map: 'viridis', range, mask } as const;
-  const picture = colorize(values, labels.height, labels.width, options);
-  return { name: `depth/view-${view + 1}-confidence.png`, data: await rgbPng(picture) };
+  const image = colorize(values, labels.height, labels.width, options);
+  return { name: `depth/view-${view + 1}-confidence.png`, data: await rgbPng(image) };
 }
 
 function part<A extends Float32Array | Uint8Array>(
