@@ -82,7 +82,7 @@ export async function openDa3Source({
       (field) => field !== 'feature' || parsed.features !== false,
     ),
     provenance: provenance(parsed, model, await model.hashWeights()),
-    doSupervise: (request) => supervise(model, parsed, request),
+    doSupervise: (request) => labelViewSet(model, parsed, request),
     dispose: () => model.dispose(),
   };
 }
@@ -117,7 +117,7 @@ const provenance = (
   licence: licence ?? config.licence,
 });
 
-const supervise = async (
+const labelViewSet = async (
   model: Da3Model,
   settings: ParsedSettings,
   { images, height, width, signal }: SupervisionRequestV1,

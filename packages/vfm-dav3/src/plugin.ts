@@ -1,7 +1,7 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 
 /**
- * The supervision source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
+ * The label source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
  * loaded when the source is opened.
  */
 export const da3Source: SupervisionSourceV1 = {
@@ -13,7 +13,7 @@ export const da3Source: SupervisionSourceV1 = {
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTiny(options),
 };
 
-/** Contributes the supervision source `dav3`. */
+/** Contributes the label source `dav3`. */
 export default definePlugin({
   specificationVersion: 'v1',
   contributions: () => [da3Source],

@@ -1,7 +1,7 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 
 /**
- * The supervision source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph or its
+ * The label source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph or its
  * description; `settings` has the keys of the description and counts before it.
  */
 export const onnxSource: SupervisionSourceV1 = {
@@ -12,7 +12,7 @@ export const onnxSource: SupervisionSourceV1 = {
   open: async (options) => (await import('./source.js')).openOnnxSource(options),
 };
 
-/** Contributes the supervision source `onnx`. */
+/** Contributes the label source `onnx`. */
 export default definePlugin({
   specificationVersion: 'v1',
   contributions: () => [onnxSource],

@@ -62,11 +62,11 @@ const createLabeller = (
     (field) => field !== 'feature' || plan.outputs.features !== undefined,
   ),
   provenance,
-  doSupervise: (request) => supervise(graph, plan, request),
+  doSupervise: (request) => labelViewSet(graph, plan, request),
   dispose: () => graph.dispose(),
 });
 
-async function supervise(
+async function labelViewSet(
   graph: GraphFile,
   plan: Plan,
   { images, height, width, signal }: SupervisionRequestV1,

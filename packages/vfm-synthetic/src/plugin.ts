@@ -1,7 +1,7 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 
 /**
- * The supervision source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
+ * The label source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
  * `SyntheticSourceOptions`. The renderer is loaded when the source is opened.
  */
 export const syntheticSource: SupervisionSourceV1 = {
@@ -12,7 +12,7 @@ export const syntheticSource: SupervisionSourceV1 = {
   open: async (options) => (await import('./source.js')).openSyntheticSource(options),
 };
 
-/** Contributes the supervision source `synthetic`. */
+/** Contributes the label source `synthetic`. */
 export default definePlugin({
   specificationVersion: 'v1',
   contributions: () => [syntheticSource],

@@ -62,11 +62,11 @@ export const createSyntheticSource = (options: SyntheticSourceOptions = {}): Lab
     settings: { ...options },
     licence: { name: 'Apache-2.0', commercialUse: true },
   },
-  doSupervise: (request) => supervise(request, options),
+  doSupervise: (request) => labelViewSet(request, options),
   dispose: async () => undefined,
 });
 
-const supervise = async (
+const labelViewSet = async (
   request: SupervisionRequestV1,
   options: SyntheticSourceOptions,
 ): Promise<GeometryLabelsV1> => {

@@ -1,7 +1,7 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 
 /**
- * The supervision source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
+ * The label source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
  * the source is opened.
  */
 export const vggtSource: SupervisionSourceV1 = {
@@ -13,7 +13,7 @@ export const vggtSource: SupervisionSourceV1 = {
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTinyVggt(options),
 };
 
-/** Contributes the supervision source `vggt`. */
+/** Contributes the label source `vggt`. */
 export default definePlugin({
   specificationVersion: 'v1',
   contributions: () => [vggtSource],

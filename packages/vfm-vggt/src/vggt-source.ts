@@ -66,7 +66,7 @@ export async function openVggt({
     sourceId: vggtSource.id,
     provides: vggtSource.provides.filter((field) => field !== 'feature' || options.features),
     provenance: provenance(options, config, await hashWeights(opened.tensors)),
-    doSupervise: (request) => supervise(model, options, request),
+    doSupervise: (request) => labelViewSet(model, options, request),
     dispose: () => model.dispose(),
   };
 }
@@ -97,7 +97,7 @@ const modelName = (config: VggtConfig): string =>
     ? 'vggt-1b'
     : `vggt-${config.width}x${config.aggregator.depth}`;
 
-async function supervise(
+async function labelViewSet(
   model: VggtModel,
   { mode, resolution, features, pointHead }: ParsedSettings & { readonly resolution: number },
   { images, height, width, signal }: SupervisionRequestV1,

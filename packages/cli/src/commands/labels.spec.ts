@@ -71,11 +71,11 @@ describe('label', () => {
   it('stores each distinct list of images once, with what the source says', async () => {
     const store = await LabelStore.open(shared, { readOnly: true });
     expect(store.count).toBe(sets);
-    const source = createSyntheticSource();
+    const labeller = createSyntheticSource();
     for (const key of store.keys()) {
       const stored = store.read(key)!;
-      expectSameLabels(stored.labels, await source.doSupervise({ images: imagesOf(stored) }));
-      expect(stored.provenance).toEqual(source.provenance);
+      expectSameLabels(stored.labels, await labeller.doSupervise({ images: imagesOf(stored) }));
+      expect(stored.provenance).toEqual(labeller.provenance);
     }
     await store.close();
   });

@@ -30,7 +30,7 @@ export async function labelsLikePredictions(
 ): Promise<GeometryLabelsV1 | undefined> {
   const { source } = request;
   if (source === undefined) return undefined;
-  const labels = learnableLabels(await supervise(plugins, source, request, signal), source);
+  const labels = learnableLabels(await labelViewSet(plugins, source, request, signal), source);
   const windows = inputs.grids.map(({ covered }, view) => {
     const sx = labels.width / images[view]!.width;
     const sy = labels.height / images[view]!.height;
@@ -39,7 +39,7 @@ export async function labelsLikePredictions(
   return resampleLabels(labels, { height, width, windows });
 }
 
-async function supervise(
+async function labelViewSet(
   plugins: PluginRegistry,
   source: string,
   { weights, device, images }: LabelsOfImages,

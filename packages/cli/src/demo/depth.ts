@@ -24,14 +24,14 @@ export function distinctViewSets(samples: readonly SampleV1[]): readonly SampleV
 
 /** Labels of one view set at the size of the heads' maps, in the scale in which they are learnt. */
 export async function labelsAtHeads(
-  source: LabellerV1,
+  labeller: LabellerV1,
   sample: SampleV1,
   size: { readonly height: number; readonly width: number },
   image: { readonly height: number; readonly width: number },
 ): Promise<{ readonly labels: GeometryLabelsV1; readonly views: readonly ViewLabels[] }> {
   const labels = learnableLabels(
-    await source.doSupervise({ images: sample.images }),
-    source.sourceId,
+    await labeller.doSupervise({ images: sample.images }),
+    labeller.sourceId,
   );
   const covered = { x0: 0, y0: 0, x1: image.width, y1: image.height };
   const views = sample.images.map((_, view) =>
@@ -42,7 +42,7 @@ export async function labelsAtHeads(
 
 /** View sets with labels. */
 export interface DepthSet {
-  readonly source: LabellerV1;
+  readonly labeller: LabellerV1;
   readonly samples: readonly SampleV1[];
   /** Give the size at which depths are compared. */
   readonly heads: SpatialCheckpoint;
@@ -50,7 +50,7 @@ export interface DepthSet {
 
 /** Depth error of the model's heads. */
 export async function modelDepthErrors(
-  { source, samples, heads }: DepthSet,
+  { labeller, samples, heads }: DepthSet,
   runner: BackboneRunner,
 ): Promise<DepthErrors> {
   const sum = { squares: 0, pixels: 0 };
@@ -58,7 +58,7 @@ export async function modelDepthErrors(
     const images = await readImages(sample.images);
     const inputs = await runner.backbone.prepare({ images, question: sample.question ?? '' });
     const { depth, height, width } = await runner.predictGeometry(inputs, heads);
-    const { views } = await labelsAtHeads(source, sample, { height, width }, images[0]!);
+    const { views } = await labelsAtHeads(labeller, sample, { height, width }, images[0]!);
     const pixels = height * width;
     for (const [index, view] of views.entries()) {
       addErrors(sum, view, (pixel) => depth![index * pixels + pixel]!);
@@ -96,7 +96,7 @@ export async function constantDepthErrors(
 }
 
 async function allLabels(
-  { source, samples, heads }: DepthSet,
+  { labeller, samples, heads }: DepthSet,
   imageSize: number,
 ): Promise<readonly (readonly ViewLabels[])[]> {
   const image = { height: imageSize, width: imageSize };
@@ -104,7 +104,7 @@ async function allLabels(
   const size = heads.heads.outputSize({ h: cells, w: cells });
   const all: (readonly ViewLabels[])[] = [];
   for (const sample of samples) {
-    all.push((await labelsAtHeads(source, sample, size, image)).views);
+    all.push((await labelsAtHeads(labeller, sample, size, image)).views);
   }
   return all;
 }

@@ -42,7 +42,7 @@ interface Demo {
   readonly out: string;
   readonly context: CommandContext;
   readonly plugins: PluginRegistry;
-  readonly source: LabellerV1;
+  readonly labeller: LabellerV1;
   readonly seconds: Record<string, number>;
 }
 
@@ -63,8 +63,8 @@ export async function runDemo(
   context: CommandContext,
   plugins: PluginRegistry,
 ): Promise<DemoResults> {
-  const source = await plugins.resolveSupervisionSource('synthetic').open();
-  const demo: Demo = { settings, out, context, plugins, source, seconds: {} };
+  const labeller = await plugins.resolveSupervisionSource('synthetic').open();
+  const demo: Demo = { settings, out, context, plugins, labeller, seconds: {} };
   const started = performance.now();
   await clear(out);
   const rooms = await timed(demo, 'render', () => renderAll(demo));
@@ -170,12 +170,12 @@ async function measure(
   { backbone, heads }: Subject,
   questions: readonly SampleV1[],
 ) {
-  const { context, source } = demo;
+  const { context, labeller } = demo;
   const runner = new BackboneRunner(backbone, { programs: 32 });
   const label = `Asking about rooms it never saw, ${when}`;
   const predictions = await askQuestions(label, questions, runner, context);
   const samples = distinctViewSets(questions).slice(0, DEPTH_VIEW_SETS);
-  const depth = await modelDepthErrors({ source, samples, heads }, runner);
+  const depth = await modelDepthErrors({ labeller, samples, heads }, runner);
   await runner.dispose();
   const right = predictions.filter(({ extracted, gold }) => extracted === gold).length;
   context.progress.done(
@@ -186,16 +186,16 @@ async function measure(
 
 /** Errors of the mean depth of training rooms on the held-out rooms. */
 async function constantErrors(
-  { source, settings }: Demo,
+  { labeller, settings }: Demo,
   heads: SpatialCheckpoint,
   train: readonly SampleV1[],
   heldOut: readonly SampleV1[],
 ) {
   const some = (samples: readonly SampleV1[]) =>
     distinctViewSets(samples).slice(0, DEPTH_VIEW_SETS);
-  const constant = await meanDepth({ source, heads, samples: some(train) }, settings.imageSize);
+  const constant = await meanDepth({ labeller, heads, samples: some(train) }, settings.imageSize);
   return constantDepthErrors(
-    { source, heads, samples: some(heldOut) },
+    { labeller, heads, samples: some(heldOut) },
     settings.imageSize,
     constant,
   );
@@ -206,7 +206,7 @@ async function runTraining(demo: Demo, config: TrainConfig): Promise<string> {
   const { progress, signal } = demo.context;
   const { checkpoint } = await train(config, {
     backbone: await openSized(demo, config.model),
-    source: demo.source,
+    source: demo.labeller,
     findHead: demo.plugins.resolveGeometryHead,
     formats: demo.plugins,
     signal,
@@ -221,7 +221,7 @@ async function runTraining(demo: Demo, config: TrainConfig): Promise<string> {
 
 /** Lifts the views of a held-out question, beside their labels. @returns the report's page. */
 async function liftRoom(demo: Demo, checkpoint: string, sample: SampleV1): Promise<string> {
-  const { source, context, out } = demo;
+  const { labeller, context, out } = demo;
   context.progress.start('Lifting a room it never saw');
   const backbone = await openSized(demo, checkpoint);
   const heads = (await readHeads(demo, checkpoint))!;
@@ -233,7 +233,7 @@ async function liftRoom(demo: Demo, checkpoint: string, sample: SampleV1): Promi
   const { text } = await runner.generate(inputs, { maxNewTokens: MAX_NEW_TOKENS });
   await runner.dispose();
   const { height, width } = maps;
-  const { labels } = await labelsAtHeads(source, sample, { height, width }, images[0]!);
+  const { labels } = await labelsAtHeads(labeller, sample, { height, width }, images[0]!);
   const letter = extractMindCubeLetter(text);
   const { page } = await liftGeometry(
     {

@@ -17,7 +17,7 @@ const dataError = (where: string, problem: string): SpatialError =>
   new SpatialError({
     code: 'DATA_INVALID',
     message: `${where}: ${problem}`,
-    hint: 'Fix the supervision source, or leave the sample out.',
+    hint: 'Fix the label source, or leave the sample out.',
   });
 
 const checkSizes = (labels: GeometryLabelsV1, where: string): void => {

@@ -1,4 +1,4 @@
-/** What every supervision source does before it opens its weights. */
+/** What every label source does before it opens its weights. */
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
 

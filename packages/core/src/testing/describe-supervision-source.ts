@@ -129,7 +129,7 @@ const checkErrors = async (
 };
 
 /**
- * The conformance suite of a supervision source: labels are well formed and carry a truthful convention record, views
+ * The conformance suite of a label source: labels are well formed and carry a truthful convention record, views
  * agree with each other, equal requests give equal labels, and bad requests give typed errors.
  * @param create prepares the source and images of one scene; called once.
  */
@@ -180,7 +180,7 @@ export const describeSupervisionSource = (
       await assert.rejects(labeller.doSupervise({ images, signal: AbortSignal.abort() }));
     },
   };
-  runner.describe('supervision source', () => {
+  runner.describe('label source', () => {
     for (const [name, check] of Object.entries(cases)) runner.it(name, check, timeoutMs);
     runner.afterAll(async () => (await prepared()).labeller.dispose());
   });

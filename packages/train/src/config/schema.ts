@@ -19,7 +19,7 @@ const dataset = z.strictObject({
 });
 
 const sourceOptions = z.strictObject({
-  /** Id of a supervision source, or `none`. */
+  /** Id of a label source, or `none`. */
   name: z.string().min(1).default('none'),
   /** Label store to read the labels from; without it the source makes them during the run. */
   store: z.string().min(1).optional(),

@@ -56,16 +56,16 @@ function repeatedIds(samples: readonly SampleV1[]): ReadonlySet<string> {
  */
 export function requireSignal(
   { samples, nameOf }: TrainingData,
-  source: LabellerV1 | undefined,
+  labeller: LabellerV1 | undefined,
   config: Pick<TrainConfig, 'data'>,
 ): void {
   const paths = config.data.map(({ path }) => path).join(', ');
   if (samples.length === 0) throw dataError(`${paths}: no samples`, 'Check `limit` and the files.');
   const silent = samples.findIndex(({ answer }) => answer === undefined);
-  if (source !== undefined || silent < 0) return;
+  if (labeller !== undefined || silent < 0) return;
   throw dataError(
     `${paths}: sample '${nameOf(silent)}' has no answer, and no source gives it labels`,
-    'Name a supervision source under `source`, or remove the samples without text.',
+    'Name a label source under `source`, or remove the samples without text.',
   );
 }
 
