@@ -1,3 +1,6 @@
+const { threads } = require('./scripts/jest/workers.cjs');
+
+process.env.SPATIALSV_THREADS ??= String(threads);
 // No test depends on what this machine runs fastest: all go through the blocked layout where it has one.
 process.env.SPATIALSV_KERNELS ??= 'blocked';
 

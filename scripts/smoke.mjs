@@ -62,7 +62,7 @@ function node(...args) {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: home,
     encoding: 'utf8',
-    timeout: 120_000,
+    timeout: 300_000,
   });
   if (status !== 0) throw new Error(`exit code ${status}\n${stdout}${stderr}`);
   return stdout;

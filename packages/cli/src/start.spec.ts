@@ -6,8 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 // What is loaded is asserted, not how long it takes: libraries of tensors, images and stores are most of a start.
-jest.setTimeout(120_000);
-
 const entry = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-start-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -78,7 +78,7 @@ describe('BlockedUpdate', () => {
     let calls = 0;
     create.mockImplementation((model, settings) => {
       calls += 1;
-      return calls === 3 ? Promise.reject(new Error('no memory')) : original(model, settings);
+      return calls === 2 ? Promise.reject(new Error('no memory')) : original(model, settings);
     });
     await expect(BlockedUpdate.create(momentum, options)).rejects.toThrow('no memory');
     create.mockRestore();

@@ -14,8 +14,6 @@ import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
-jest.setTimeout(120_000);
-
 const own = resolve(__dirname, '..');
 const tfjs = dirname(dirname(createRequire(__filename).resolve('@tensorflow/tfjs')));
 const folder = mkdtempSync(join(tmpdir(), 'single-copy-'));

@@ -20,8 +20,6 @@ import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
 import { toySource, writeToyDataset } from './testing/toy-data.js';
 import { train } from './train.js';
 
-jest.setTimeout(180_000);
-
 const WEIGHT = 'spatial.linear.weight';
 
 /** Depth as a linear function of the last tap, enlarged bilinearly. */

@@ -15,8 +15,6 @@ import { toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { train } from './train.js';
 
 // A child compiles the sources and its programs first.
-jest.setTimeout(300_000);
-
 const REGISTER = join(__dirname, '../../engine/src/executor/__fixtures__/register.cjs');
 const CHILD = join(__dirname, '__fixtures__/train-child.cjs');
 

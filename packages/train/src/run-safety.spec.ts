@@ -22,8 +22,6 @@ import { toyLabels, toySource } from './testing/toy-data.js';
 import { toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { type TrainOptions, train } from './train.js';
 
-jest.setTimeout(180_000);
-
 let folder: string;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'run-safety-'));

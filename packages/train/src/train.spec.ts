@@ -19,8 +19,6 @@ import { TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { type TrainOptions, train } from './train.js';
 
 // Compiling programs takes seconds on a machine that is busy with other tests.
-jest.setTimeout(180_000);
-
 let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'train-'));

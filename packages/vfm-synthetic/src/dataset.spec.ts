@@ -5,9 +5,6 @@ import { readImage } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { type DatasetOptions, type MindCubeRow, writeDataset } from './dataset.js';
 
-// Images are compressed and written to disk: a busy machine may take its time.
-jest.setTimeout(60_000);
-
 const small = (folder: string, more: Partial<DatasetOptions> = {}): DatasetOptions => ({
   folder,
   scenes: 3,

@@ -9,9 +9,6 @@ import { renderView } from './render-view.js';
 import { readSceneFile } from './scene-file.js';
 import { createSyntheticSource } from './source.js';
 
-// Images are compressed and written to disk: a busy machine may take its time.
-jest.setTimeout(60_000);
-
 const SIZE = { width: 40, height: 28 };
 
 /** Images of one small room. */

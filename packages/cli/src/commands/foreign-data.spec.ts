@@ -5,8 +5,6 @@ import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
 // Programs are compiled here, which takes seconds on a busy machine.
-jest.setTimeout(180_000);
-
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-foreign-data-'));
 const model = join(root, 'model');
 const imageFolder = join(root, 'images');

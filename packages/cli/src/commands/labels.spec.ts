@@ -16,8 +16,6 @@ import { createSyntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
 import { type Outcome, runForTest } from '../test-run.js';
 
 // Processes are started, and may have to share the machine with other tests.
-jest.setTimeout(60_000);
-
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-label-'));
 const rooms = join(root, 'rooms');
 const scene = join(rooms, 'other_all_image', 'rotation', 'train_000000');

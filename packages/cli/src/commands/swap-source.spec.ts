@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
-jest.setTimeout(120_000);
-
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-swap-'));
 const model = join(root, 'model');
 

@@ -9,8 +9,6 @@ import { runDemo } from './run-demo.js';
 import { DEMO, type DemoSettings } from './settings.js';
 
 // Programs are compiled here, which takes seconds on a busy machine.
-jest.setTimeout(180_000);
-
 /** Every stage of the demo, with next to nothing to do. */
 const TOY: DemoSettings = {
   ...DEMO,

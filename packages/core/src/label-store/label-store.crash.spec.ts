@@ -47,7 +47,7 @@ describe('a writer that is killed', () => {
       }
       expect(reported.length).toBeGreaterThan(20);
     });
-  }, 60_000);
+  });
 
   it('does not stop another one', async () => {
     await withTemporaryFolder(async (folder) => {
@@ -59,7 +59,7 @@ describe('a writer that is killed', () => {
       await kill(other);
       await expectSound(folder, writers.flatMap(seedsOf));
     });
-  }, 60_000);
+  });
 
   it('loses its claims', async () => {
     await withTemporaryFolder(async (folder) => {
@@ -72,7 +72,7 @@ describe('a writer that is killed', () => {
       expect(await store.claim(keyOf(1), createProcessOwner())).toBe(true);
       await store.close();
     });
-  }, 60_000);
+  });
 });
 
 describe('a disk that is full', () => {
@@ -114,5 +114,5 @@ describe('readers', () => {
       expect(others.map(({ lines }) => lines)).toEqual([['120 120'], ['120 120']]);
       await reader.close();
     });
-  }, 60_000);
+  });
 });

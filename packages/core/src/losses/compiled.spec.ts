@@ -105,5 +105,5 @@ describe('heads and losses as a compiled program', () => {
       expectAllclose(actual, expected, { rtol: 1e-3, atol: 1e-3 * largest });
     }
     await compiled.dispose();
-  }, 60_000);
+  });
 });

@@ -28,7 +28,7 @@ function runBoth(): { cpu: Trained; webgpu: Trained } {
     ],
     {
       encoding: 'utf8',
-      timeout: 240_000,
+      timeout: 300_000,
       maxBuffer: 1 << 26,
       env: {
         ...process.env,
@@ -51,7 +51,7 @@ const relative = (a: readonly number[], b: readonly number[]): number =>
   let trained: { cpu: Trained; webgpu: Trained };
   beforeAll(() => {
     trained = runBoth();
-  }, 250_000);
+  });
 
   it('agrees with the CPU in its losses', () => {
     expect(relative(trained.webgpu.losses, trained.cpu.losses)).toBeLessThan(1e-3);

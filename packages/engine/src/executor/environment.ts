@@ -7,7 +7,7 @@ import { call, create, type Failure, outCell } from './status.js';
 
 /** Settings of the process-wide environment; they count until the first session is created. */
 export interface EnvironmentOptions {
-  /** Threads of the pool that sessions share; physical cores in reach by default. */
+  /** Threads of the pool that sessions share; `SPATIALSV_THREADS`, or the physical cores in reach, by default. */
   readonly threads?: number;
   /** Whether idle pool threads spin for a moment before they sleep (default true: lower latency between nodes). */
   readonly spinning?: boolean;
@@ -74,7 +74,7 @@ export function executorInfo(): { version: string; providers: string[]; library:
 }
 
 function createEnvironment(): Environment {
-  const threads = options.threads ?? physicalCores();
+  const threads = options.threads ?? parseThreads(process.env[THREADS_VARIABLE]) ?? physicalCores();
   const logSeverity = LOG_LEVEL[options.logLevel ?? 'fatal'];
   const threading = threadingOptions(threads);
   try {
@@ -136,6 +136,19 @@ function availableProviders(): string[] {
   const names = koffi.decode(list[0]!, 'str', count[0]!) as string[];
   call('ReleaseAvailableProviders', failure, list[0]!, count[0]!);
   return names;
+}
+
+const THREADS_VARIABLE = 'SPATIALSV_THREADS';
+
+/** @throws EngineError INPUT_INVALID unless it is empty or a whole number from 1 on. */
+export function parseThreads(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new EngineError({
+    code: 'INPUT_INVALID',
+    message: `${THREADS_VARIABLE} is "${text}": expected a whole number of threads.`,
+    hint: 'Set it to 1 or more, or remove it: then every physical core in reach gets a thread.',
+  });
 }
 
 const CPU_FOLDER = '/sys/devices/system/cpu';

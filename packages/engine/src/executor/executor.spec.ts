@@ -335,10 +335,9 @@ describe('binding', () => {
     const timer = setInterval(() => {
       ticks += 1;
     }, 1);
-    const start = performance.now();
-    while (performance.now() - start < 60) await binding.run();
+    for (let runs = 0; ticks < 10 && runs < 100_000; runs += 1) await binding.run();
     clearInterval(timer);
-    expect(ticks).toBeGreaterThan(10);
+    expect(ticks).toBeGreaterThanOrEqual(10);
     session.dispose();
   });
 
@@ -470,7 +469,7 @@ describe('memory', () => {
     for (let i = 0; i < 200; i += 1) await cycle();
     // A leak of the weights alone would be 200 MB.
     expect(process.memoryUsage().rss - before).toBeLessThan(RSS_TOLERANCE);
-  }, 60_000);
+  });
 
   it('gives working memory back when asked', async () => {
     const elements = 2 ** 24;

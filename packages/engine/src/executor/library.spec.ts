@@ -8,7 +8,7 @@ function run(script: string): unknown {
   const child = spawnSync(
     process.execPath,
     ['-r', join(fixtures, 'register.cjs'), join(fixtures, script)],
-    { encoding: 'utf8', timeout: 120_000 },
+    { encoding: 'utf8', timeout: 300_000 },
   );
   const { status, signal, stderr } = child;
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
@@ -18,9 +18,9 @@ function run(script: string): unknown {
 describe('the library of ONNX Runtime', () => {
   it('stays loaded when JavaScript memory is collected and no thread of a pool holds it', () => {
     expect(run('library-stays.cjs')).toEqual({ last: 512 });
-  }, 120_000);
+  });
 
   it('has the stacks it needs, whichever library was loaded first', () => {
     expect(run('mapping-first.cjs')).toEqual({ size: true, providers: true });
-  }, 120_000);
+  });
 });

@@ -10,7 +10,7 @@ function runChecks(environment: NodeJS.ProcessEnv) {
   return spawnSync(
     process.execPath,
     ['-r', join(fixtures, 'register.cjs'), join(fixtures, 'webgpu-checks.cjs')],
-    { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 120_000 },
+    { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 300_000 },
   );
 }
 
@@ -34,7 +34,7 @@ if (!available) {
     if (child.status !== 0)
       throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
     seen = JSON.parse(child.stdout);
-  }, 150_000);
+  });
 
   it('renews arrays of the host at every run', () => {
     expect(seen.hostToHost).toEqual({ first: [11, 22, 33, 44], afterChange: [110, 22, 33, 44] });
@@ -65,5 +65,5 @@ if (!available) {
     const child = runChecks({ VK_DRIVER_FILES: '/nonexistent.json', LD_LIBRARY_PATH: '' });
     expect(child.status).not.toBe(0);
     expect(child.stderr).toContain('DEVICE_UNAVAILABLE');
-  }, 150_000);
+  });
 });

@@ -1,12 +1,4 @@
-import {
-  type CompiledProgram,
-  compile,
-  type DeviceTensor,
-  float32,
-  int32,
-  type Tensor,
-  tf,
-} from '../index.js';
+import { compile, type DeviceTensor, float32, int32, type Tensor, tf } from '../index.js';
 import type { HostArray, Program, SpecTree } from '../specs.js';
 
 /** Inputs of a comparison: a shape filled with seeded numbers, or given values. */
@@ -37,27 +29,74 @@ export function values(given: Given): { shape: readonly number[]; values: HostAr
   return { shape, values: seeded(shape.reduce((a, b) => a * b, 1)) };
 }
 
-export interface Compared {
-  readonly engine: Float32Array;
-  readonly eager: Float32Array;
-  readonly shapes: readonly [readonly number[], readonly number[]];
+/** A case whose value and gradients were computed by the engine, and can be computed again at other inputs. */
+export interface CompiledCase {
+  /** Outputs at the inputs with a change added to one of them. */
+  at(by: number, change: Float32Array | undefined): Promise<Outputs>;
+  readonly inputs: readonly { readonly shape: readonly number[]; readonly values: HostArray }[];
+  dispose(): Promise<void>;
 }
 
-/** Runs a program through the engine and eagerly on tfjs' CPU backend. */
-export async function onBoth(
+/** The value of a case, and the gradients of its weighted sum, by number of the input. */
+export interface Outputs {
+  readonly value: Numbers;
+  readonly gradients: Readonly<Record<number, Numbers>>;
+}
+
+export interface Numbers {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** Compiles the value of a case and its gradients by some inputs as one program. */
+export async function compileCase(
   program: Case,
   given: readonly Given[],
-  device = 'cpu',
-): Promise<Compared> {
+  by: readonly number[],
+): Promise<CompiledCase> {
   state = SEED;
   const inputs = given.map(values);
-  const compiled = await compile(asProgram(program), specsOf(inputs), { device, name: 'test' });
-  const feed = Object.fromEntries(inputs.map((input, i) => [`x${i}`, input.values]));
-  const { y } = (await compiled.run(feed)) as { y: DeviceTensor };
-  const engine = Float32Array.from(await y.read());
-  await compiled.dispose();
+  const all = (...tensors: Tensor[]) => outputsOf(program, tensors, by);
+  const compiled = await compile(asProgram(all), specsOf(inputs), { name: 'test' });
+  const at = async (changed: number, change: Float32Array | undefined) => {
+    const feed = inputs.map(({ values: own }, i) => [
+      `x${i}`,
+      change === undefined || i !== changed
+        ? own
+        : Float32Array.from(own, (x, k) => x + change[k]!),
+    ]);
+    return readOutputs(await compiled.run(Object.fromEntries(feed)));
+  };
+  return { at, inputs, dispose: () => compiled.dispose() };
+}
+
+function outputsOf(program: Case, inputs: readonly Tensor[], by: readonly number[]) {
+  const gradients = by.map((i) => [`by${i}`, gradientOf(program, i)(...inputs)]);
+  return { y: program(...inputs), ...Object.fromEntries(gradients) } as Record<string, Tensor>;
+}
+
+async function readOutputs(found: unknown): Promise<Outputs> {
+  const read = async (tensor: DeviceTensor): Promise<Numbers> => ({
+    data: Float32Array.from(await tensor.read()),
+    shape: tensor.shape,
+  });
+  const { y, ...rest } = found as Record<string, DeviceTensor>;
+  const gradients: Record<number, Numbers> = {};
+  for (const [name, tensor] of Object.entries(rest)) {
+    gradients[Number(name.slice('by'.length))] = await read(tensor);
+  }
+  return { value: await read(y!), gradients };
+}
+
+/** The same eagerly on tfjs' CPU backend. */
+export async function evaluateEagerly(
+  program: Case,
+  { inputs }: CompiledCase,
+  by: readonly number[],
+): Promise<Outputs> {
   await tf.setBackend('cpu');
-  const eager = tf.tidy(() => {
+  let outputs!: Outputs;
+  tf.tidy(() => {
     const tensors = inputs.map((input) =>
       tf.tensor(
         input.values.slice(),
@@ -65,16 +104,19 @@ export async function onBoth(
         input.values instanceof Int32Array ? 'int32' : 'float32',
       ),
     );
-    const result = program(...tensors);
-    return { data: Float32Array.from(result.dataSync()), shape: result.shape };
+    const read = (tensor: Tensor): Numbers => ({
+      data: Float32Array.from(tensor.dataSync()),
+      shape: tensor.shape,
+    });
+    const { y, ...rest } = outputsOf(program, tensors, by);
+    const gradients = by.map((i) => [i, read(rest[`by${i}`]!)]);
+    outputs = { value: read(y!), gradients: Object.fromEntries(gradients) };
   });
-  return { engine, eager: eager.data, shapes: [y.shape, eager.shape] };
+  return outputs;
 }
 
-const asProgram = (program: Case): Program =>
-  ((inputs: Record<string, Tensor>) => ({
-    y: program(...Object.values(inputs)),
-  })) as unknown as Program;
+const asProgram = (outputs: (...inputs: Tensor[]) => Record<string, Tensor>): Program =>
+  ((inputs: Record<string, Tensor>) => outputs(...Object.values(inputs))) as unknown as Program;
 
 const specsOf = (inputs: readonly { shape: readonly number[]; values: HostArray }[]): SpecTree =>
   Object.fromEntries(
@@ -85,7 +127,7 @@ const specsOf = (inputs: readonly { shape: readonly number[]; values: HostArray 
   );
 
 /** d Σ(program · weights) / d input `by`, as a program: the gradient of every element is exercised. */
-export function gradientOf(program: Case, by: number): Case {
+function gradientOf(program: Case, by: number): Case {
   return (...inputs) => {
     const scalar = (x: Tensor) =>
       weightedSum(program(...inputs.map((input, i) => (i === by ? x : input))));
@@ -102,51 +144,40 @@ function weightedSum(y: Tensor): tf.Scalar {
 const ramp = (size: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(1 + 0.7 * i));
 
+/** Central differences in float32 at this step are good to about two digits. */
+const STEP = 1e-2;
+
 /**
- * The directional derivative of Σ(program · weights) along random changes of one input: from the compiled gradient, and
- * from central differences of compiled values.
+ * The directional derivative of Σ(program · weights) along random changes of one input: from the gradient, and from central
+ * differences of values. @returns their difference, relative to 1 + |difference|.
  */
-export async function centralDifference(
-  program: Case,
-  given: readonly Given[],
-  by: number,
-): Promise<{ along: number; difference: number }> {
+export async function differenceError(compiled: CompiledCase, by: number): Promise<number> {
+  const { gradients } = await compiled.at(by, undefined);
   state = SEED;
-  const inputs = given.map(values);
-  const specs = specsOf(inputs);
-  const weighted: Case = (...tensors) => weightedSum(program(...tensors));
-  const value = await compile(asProgram(weighted), specs);
-  const gradient = await compile(asProgram(gradientOf(program, by)), specs);
-  const direction = seeded(inputs[by]!.values.length);
-  const step = 1e-2;
-  const feed = (amount: number) =>
-    Object.fromEntries(
-      inputs.map((input, i) => [
-        `x${i}`,
-        i === by
-          ? Float32Array.from(input.values, (x, k) => x + amount * direction[k]!)
-          : input.values,
-      ]),
+  const direction = seeded(gradients[by]!.data.length);
+  const sumAt = async (amount: number) => {
+    const { value } = await compiled.at(
+      by,
+      direction.map((x) => amount * x),
     );
-  const read = async (compiled: CompiledProgram, amount: number) => {
-    const { y } = (await compiled.run(feed(amount))) as { y: DeviceTensor };
-    return Array.from(await y.read());
+    return dot(value.data, ramp(value.data.length));
   };
-  const [above] = await read(value, step);
-  const [below] = await read(value, -step);
-  const slope = await read(gradient, 0);
-  await Promise.all([value.dispose(), gradient.dispose()]);
-  return {
-    along: slope.reduce((sum, x, i) => sum + x * direction[i]!, 0),
-    difference: (above! - below!) / (2 * step),
-  };
+  const difference = ((await sumAt(STEP)) - (await sumAt(-STEP))) / (2 * STEP);
+  const along = dot(gradients[by]!.data, direction);
+  return Math.abs(along - difference) / (1 + Math.abs(difference));
 }
 
-/** Largest |a − b| / (1 + |b|). */
-export function worst({ engine, eager }: Compared): number {
-  return engine.reduce((most, value, i) => {
-    const expected = eager[i]!;
-    if (Object.is(value, expected) || value === expected) return most;
-    return Math.max(most, Math.abs(value - expected) / (1 + Math.abs(expected)) || Number.NaN);
+const dot = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+/** Largest |a − b| / (1 + |b|); infinite for another shape. */
+export function worst(found: Numbers, expected: Numbers): number {
+  if (found.shape.join() !== expected.shape.join()) return Number.POSITIVE_INFINITY;
+  return found.data.reduce((most, value, i) => {
+    const other = expected.data[i]!;
+    if (Object.is(value, other) || value === other) return most;
+    const error = Math.abs(value - other) / (1 + Math.abs(other));
+    // NaN beside a number is worse than any error.
+    return Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(most, error);
   }, 0);
 }

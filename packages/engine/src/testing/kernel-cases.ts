@@ -537,20 +537,13 @@ const NO_TFJS_GRADIENT = new Set([
   'prod of one element in all',
   'prod of a scalar',
 ]);
-const hasTfjsGradient = ([name, , inputs]: Table[number]) =>
+const hasTfjsGradient = ([name, , inputs]: Table[number]): boolean =>
+  !NO_GRADIENT.some(([other]) => other === name) &&
   !FLAT.has(name) &&
   !NO_TFJS_GRADIENT.has(name) &&
   !name.startsWith('comparisons') &&
   !name.startsWith('logic') &&
   inputs.length > 0;
-
-export interface GradientCase {
-  readonly name: string;
-  readonly program: Case;
-  readonly inputs: readonly Given[];
-  /** Which input is differentiated. */
-  readonly by: number;
-}
 
 /** Inputs that are data to their kernel: indices, masks, rotary tables, and what only gives its shape. */
 function isData(name: string, input: Given, by: number): boolean {
@@ -559,11 +552,16 @@ function isData(name: string, input: Given, by: number): boolean {
   return (name.startsWith('attention') && by === 3) || (name === 'rotary' && by > 0);
 }
 
-export const gradientCases = (table: Table): GradientCase[] =>
-  table
-    .filter(hasTfjsGradient)
-    .flatMap(([name, program, inputs]) =>
-      inputs.flatMap((input, by) =>
-        isData(name, input, by) ? [] : [{ name, program, inputs, by }],
-      ),
-    );
+/** Numbers of the inputs by which a case is differentiated. */
+export function differentiatedInputs(row: Table[number]): number[] {
+  if (!hasTfjsGradient(row)) return [];
+  const [name, , inputs] = row;
+  return inputs.flatMap((input, by) => (isData(name, input, by) ? [] : [by]));
+}
+
+/** Slopes that jump or grow without bound inside the sampled range; the comparison with tfjs covers them. */
+const KINKED =
+  /^(mod|where|acos|asin|atanh|tan|relu6|maximum|minimum|max |min |abs|relu|leakyRelu|clip)/;
+
+/** Whether central differences can tell the slopes of a case. */
+export const isSmooth = ([name]: Table[number]): boolean => !KINKED.test(name);

@@ -7,8 +7,6 @@ import { toySource } from '../testing/toy-data.js';
 import { SampleInputsBuilder } from './sample-inputs.js';
 import { VisionFeatures } from './vision-features.js';
 
-jest.setTimeout(180_000);
-
 const folder = mkdtempSync(join(tmpdir(), 'sample-inputs-'));
 const image = join(folder, 'a.png');
 const other = join(folder, 'b.png');

@@ -1,0 +1,75 @@
+import { compiled } from './compiled.mjs';
+
+const { chooseKernels } = await compiled('engine', 'devices/kernel-choice/index.js');
+const { findBlock, measureSize } = await compiled('engine', 'devices/kernel-choice/measure.js');
+const { kernelTrials } = await compiled('engine', 'devices/kernel-choice/trials.js');
+const { BLOCK_SIZES } = await compiled('engine', 'graph/choice.js');
+const { compileCase, evaluateEagerly, worst } = await compiled('engine', 'testing/compare.js');
+const { differentiatedInputs, GROUPS } = await compiled('engine', 'testing/kernel-cases.js');
+
+/** Every block size was tried, at most one is right, and its graphs equal the plain ones in every kind. */
+export async function checkBlocks(comparisons) {
+  const tried = [];
+  for (const block of BLOCK_SIZES) tried.push(...(await findBlock([block])).tried);
+  const equal = tried.filter((each) => each.equal).map(({ block }) => block);
+  comparisons.holds(tried.length === BLOCK_SIZES.length, 'not every block size was tried');
+  comparisons.holds(equal.length <= 1, `several block sizes are right: ${equal}`);
+  for (const trial of kernelTrials()) {
+    for (const block of BLOCK_SIZES) {
+      const { equal: ways } = await measureSize(trial, { rows: 289, channels: 32 }, block);
+      const isRight = block === equal[0];
+      if (isRight)
+        comparisons.holds(ways.includes('blocked'), `${trial.kind} in blocks of ${block}`);
+      else if (trial.kind !== 'product') {
+        comparisons.holds(!ways.includes('blocked'), `${trial.kind} takes blocks of ${block}`);
+      }
+    }
+  }
+  return tried;
+}
+
+/** The choice that users get: measured, then from its file, and not from a file with a wrong block. */
+export async function checkChoice(comparisons, folder, rewrite) {
+  const { block } = await findBlock();
+  const sources = [];
+  const choose = async (expected) => {
+    const { choice, report } = await chooseKernels(folder);
+    sources.push(report.source);
+    comparisons.holds(choice.block === block, `a choice of block ${choice.block}, not ${block}`);
+    comparisons.holds(report.source === expected, `${report.source} instead of ${expected}`);
+  };
+  await choose('measured');
+  await choose('cache');
+  rewrite(
+    folder,
+    BLOCK_SIZES.find((size) => size !== block),
+  );
+  await choose('measured');
+  return sources;
+}
+
+/** Groups of kernels: convolutions, products, attention and the other operations of the engine. */
+const CHECKED = new Set(['matrices', 'convolutions', 'fused', 'reductions']);
+
+/** Values and gradients of kernels beside tfjs, which computes them in JavaScript. */
+export async function checkKernels(comparisons) {
+  for (const [group, table] of GROUPS) {
+    if (!CHECKED.has(group)) continue;
+    for (const row of table) await checkKernel(comparisons, group, row);
+  }
+}
+
+async function checkKernel(comparisons, group, row) {
+  const [name, program, given] = row;
+  const inputs = differentiatedInputs(row);
+  const ready = await compileCase(program, given, inputs);
+  const found = await ready.at(0, undefined);
+  const expected = await evaluateEagerly(program, ready, inputs);
+  await ready.dispose();
+  const error = worst(found.value, expected.value);
+  comparisons.holds(error < 2e-5, `${group}: ${name} differs by ${error}`);
+  for (const by of inputs) {
+    const slope = worst(found.gradients[by], expected.gradients[by]);
+    comparisons.holds(slope < 1e-4, `${group}: gradient of ${name} by ${by} differs by ${slope}`);
+  }
+}
