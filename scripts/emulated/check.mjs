@@ -26,15 +26,29 @@ async function checkInFolder() {
   }
 }
 
-const kernels = process.env.SPATIALSV_KERNELS;
-const blocks = kernels === 'blocked' ? await checkBlocks(comparisons) : undefined;
-const sources = kernels === 'blocked' ? await checkInFolder() : undefined;
-await checkKernels(comparisons);
-for (const name of ['native', 'resized', 'reduced']) await checkHeads(comparisons, name);
-for (const name of ['even', 'odd', 'literal', 'plain', 'outliers']) {
-  await checkLosses(comparisons, name);
+/** Seconds of each part. */
+const times = {};
+async function timed(name, part) {
+  const started = performance.now();
+  const result = await part();
+  times[name] = Math.round((performance.now() - started) / 1000);
+  return result;
 }
-await checkDecoderBlocks(comparisons);
+
+const kernels = process.env.SPATIALSV_KERNELS;
+// What the layout does not touch is the same in either way.
+const isBlocked = kernels === 'blocked';
+const blocks = isBlocked ? await timed('blocks', () => checkBlocks(comparisons)) : undefined;
+const sources = isBlocked ? await timed('choice', checkInFolder) : undefined;
+const groups = isBlocked ? ['matrices', 'convolutions', 'fused'] : ['convolutions'];
+for (const group of groups) await timed(group, () => checkKernels(comparisons, group));
+for (const name of ['native', 'resized', 'reduced']) {
+  await timed(`heads ${name}`, () => checkHeads(comparisons, name));
+}
+for (const name of isBlocked ? ['even', 'odd', 'literal', 'plain', 'outliers'] : []) {
+  await timed(`losses ${name}`, () => checkLosses(comparisons, name));
+}
+await timed('decoder', () => checkDecoderBlocks(comparisons));
 const { passed, failures } = comparisons;
-console.log(JSON.stringify({ kernels, passed, failures, blocks, sources }));
+console.log(JSON.stringify({ kernels, passed, failures, blocks, sources, times }));
 process.exit(failures.length === 0 ? 0 : 1);

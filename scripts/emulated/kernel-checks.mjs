@@ -48,15 +48,10 @@ export async function checkChoice(comparisons, folder, rewrite) {
   return sources;
 }
 
-/** Groups of kernels: convolutions, products, attention and the other operations of the engine. */
-const CHECKED = new Set(['matrices', 'convolutions', 'fused', 'reductions']);
-
-/** Values and gradients of kernels beside tfjs, which computes them in JavaScript. */
-export async function checkKernels(comparisons) {
-  for (const [group, table] of GROUPS) {
-    if (!CHECKED.has(group)) continue;
-    for (const row of table) await checkKernel(comparisons, group, row);
-  }
+/** Values and gradients of a group of kernels beside tfjs, which computes them in JavaScript. */
+export async function checkKernels(comparisons, group) {
+  const [, table] = GROUPS.find(([name]) => name === group);
+  for (const row of table) await checkKernel(comparisons, group, row);
 }
 
 async function checkKernel(comparisons, group, row) {
