@@ -27,7 +27,11 @@ async function updated(largestArray?: number): Promise<Record<string, number[]>>
 describe('AdamW in blocks', () => {
   it('gives the same where a group takes several arrays as where it takes one', async () => {
     const whole = await updated();
-    expect(await updated(BLOCKED_UPDATE_MULTIPLE)).toEqual(whole);
+    const parts = await updated(BLOCKED_UPDATE_MULTIPLE);
+    // By name: a comparison of long arrays that fails takes minutes to print.
+    const differs = (name: string) => parts[name]!.some((value, i) => value !== whole[name]![i]);
+    expect(Object.keys(parts)).toEqual(Object.keys(whole));
+    expect(Object.keys(whole).filter(differs)).toEqual([]);
     const moved = Object.keys(SIZES).filter((name) => whole[`first ${name}`]!.some((m) => m !== 0));
     expect(moved).toEqual(Object.keys(SIZES));
   });
