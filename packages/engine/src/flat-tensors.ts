@@ -1,4 +1,4 @@
-import { BLOCKED_UPDATE_MULTIPLE } from './blocked-update.js';
+import { CHUNKED_UPDATE_MULTIPLE } from './chunked-update.js';
 import { createTensor } from './compile.js';
 import type { DeviceTensor } from './devices/index.js';
 import { sizeOf } from './graph/graph.js';
@@ -9,7 +9,7 @@ export interface FlatTensors {
   readonly tensors: Readonly<Record<string, DeviceTensor>>;
   /**
    * Their memory: one array, or several where one cannot hold them. Lengths are multiples of
-   * {@link BLOCKED_UPDATE_MULTIPLE}, gaps are zero. Equal specs are laid out alike.
+   * {@link CHUNKED_UPDATE_MULTIPLE}, gaps are zero. Equal specs are laid out alike.
    */
   readonly arrays: readonly Float32Array[];
 }
@@ -31,7 +31,7 @@ export function createFlatTensors(
   largestArray = LARGEST_ARRAY,
 ): FlatTensors {
   const parts = layOut(specs, largestArray).map(({ starts, end }) => {
-    const memory = new Float32Array(roundUp(end, BLOCKED_UPDATE_MULTIPLE));
+    const memory = new Float32Array(roundUp(end, CHUNKED_UPDATE_MULTIPLE));
     const tensors = [...starts].map(([name, start]) => {
       const { shape } = specs[name]!;
       const view = memory.subarray(start, start + sizeOf(shape));
@@ -59,7 +59,7 @@ function layOut(specs: Readonly<Record<string, TensorSpec>>, largestArray: numbe
     let layout = layouts.at(-1);
     if (
       layout === undefined ||
-      roundUp(layout.end + size, BLOCKED_UPDATE_MULTIPLE) > largestArray
+      roundUp(layout.end + size, CHUNKED_UPDATE_MULTIPLE) > largestArray
     ) {
       layout = { starts: new Map(), end: 0 };
       layouts.push(layout);

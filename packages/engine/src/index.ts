@@ -2,12 +2,12 @@ import './gradients.js';
 
 export { type BicubicOptions, cubicKernel } from './bicubic.js';
 export {
-  BLOCKED_UPDATE_MULTIPLE,
-  BlockedUpdate,
-  type BlockedUpdateOptions,
   type BoundUpdate,
+  CHUNKED_UPDATE_MULTIPLE,
+  ChunkedUpdate,
+  type ChunkedUpdateOptions,
   type ElementwiseProgram,
-} from './blocked-update.js';
+} from './chunked-update.js';
 export { compile, createTensor } from './compile.js';
 export {
   type CompiledProgram,

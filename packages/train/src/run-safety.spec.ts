@@ -14,7 +14,7 @@ import type { LabellerV1 } from '@spatialsv/core';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import { BlockedAdamw } from './optimizer/blocked-adamw.js';
+import { ChunkedAdamw } from './optimizer/chunked-adamw.js';
 import { readManifest } from './run-folder/manifest.js';
 import { METRICS_FILE, readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
@@ -66,9 +66,9 @@ const stateOf = (config: TrainConfig, step: number) =>
 describe('an update that fails half-way', () => {
   it('is not saved, and the message says so', async () => {
     const config = toyConfig(folder, 'run');
-    const update = BlockedAdamw.prototype.run;
+    const update = ChunkedAdamw.prototype.run;
     let calls = 0;
-    jest.spyOn(BlockedAdamw.prototype, 'run').mockImplementation(function (this: BlockedAdamw, x) {
+    jest.spyOn(ChunkedAdamw.prototype, 'run').mockImplementation(function (this: ChunkedAdamw, x) {
       calls += 1;
       // Three groups: the second step has changed one of them.
       return calls === 5 ? Promise.reject(new Error('out of memory')) : update.call(this, x);
@@ -80,9 +80,9 @@ describe('an update that fails half-way', () => {
 
   it('leaves the checkpoint before it', async () => {
     const config = toyConfig(folder, 'run', { checkpointEvery: 1 });
-    const update = BlockedAdamw.prototype.run;
+    const update = ChunkedAdamw.prototype.run;
     let calls = 0;
-    jest.spyOn(BlockedAdamw.prototype, 'run').mockImplementation(function (this: BlockedAdamw, x) {
+    jest.spyOn(ChunkedAdamw.prototype, 'run').mockImplementation(function (this: ChunkedAdamw, x) {
       calls += 1;
       return calls === 8 ? Promise.reject(new Error('out of memory')) : update.call(this, x);
     });

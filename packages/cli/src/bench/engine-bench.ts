@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
-  BLOCKED_UPDATE_MULTIPLE,
+  CHUNKED_UPDATE_MULTIPLE,
   type CompiledProgram,
   compile,
   createTensor,
@@ -194,7 +194,7 @@ async function benchNodes(): Promise<void> {
 
 /** Bytes that AdamW has to move (read θ, m, v, g; write θ, m, v, g) beside a plain copy of one array. */
 async function benchAdamw(): Promise<void> {
-  const length = BLOCKED_UPDATE_MULTIPLE * 1024;
+  const length = CHUNKED_UPDATE_MULTIPLE * 1024;
   const data = new Float32Array(length).fill(0.5);
   const weights = { weights: { shape: [length], data, group: 'language-model' as const } };
   const optimizer = await AdamwOptimizer.create(weights, ADAMW, 'cpu');

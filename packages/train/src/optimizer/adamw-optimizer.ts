@@ -9,7 +9,7 @@ import {
 import type { RatesByGroup, TrainedGroup } from '../groups.js';
 import { mapValues } from '../records.js';
 import { type AdamwSettings, rateScalars, stepScalars, sumOfSquares } from './adamw.js';
-import { BlockedAdamw } from './blocked-adamw.js';
+import { ChunkedAdamw } from './chunked-adamw.js';
 import { CompiledAdamw } from './compiled-adamw.js';
 import type { GroupUpdate, OptimizerTensors, Tensors } from './group-update.js';
 
@@ -56,8 +56,8 @@ export class AdamwOptimizer implements OptimizerTensors {
     settings: AdamwSettings,
     device: string,
   ): Promise<AdamwOptimizer> {
-    // On the CPU the update works in blocks that stay in the cache; other devices have no such memory to save.
-    const Update = device === 'cpu' ? BlockedAdamw : CompiledAdamw;
+    // On the CPU the update works in chunks that stay in the cache; other devices have no such memory to save.
+    const Update = device === 'cpu' ? ChunkedAdamw : CompiledAdamw;
     const updates = new Map<TrainedGroup, GroupUpdate>();
     for (const [group, members] of byGroup(parameters)) {
       const specs = mapValues(members, ({ shape }) => float32(...shape));

@@ -1,6 +1,6 @@
 import {
-  BlockedUpdate,
   type BoundUpdate,
+  ChunkedUpdate,
   createFlatTensors,
   type Tensor,
   type TensorSpec,
@@ -16,17 +16,17 @@ import {
 } from './group-update.js';
 
 /**
- * AdamW of a group on the CPU: tensors of each kind lie in long arrays, as many as it takes, which are updated block by
- * block.
+ * AdamW of a group on the CPU: tensors of each kind lie in long arrays, as many as it takes, which are updated chunk by
+ * chunk.
  */
-export class BlockedAdamw implements GroupUpdate {
+export class ChunkedAdamw implements GroupUpdate {
   readonly tensors: OptimizerTensors;
-  readonly #update: BlockedUpdate;
+  readonly #update: ChunkedUpdate;
   readonly #bound: readonly BoundUpdate[];
 
   private constructor(
     tensors: OptimizerTensors,
-    update: BlockedUpdate,
+    update: ChunkedUpdate,
     bound: readonly BoundUpdate[],
   ) {
     this.tensors = tensors;
@@ -40,12 +40,12 @@ export class BlockedAdamw implements GroupUpdate {
     settings: AdamwSettings,
     _device?: string,
     largestArray?: number,
-  ): Promise<BlockedAdamw> {
+  ): Promise<ChunkedAdamw> {
     const flat = Object.fromEntries(
       OPTIMIZER_KINDS.map((name) => [name, createFlatTensors(specs, largestArray)]),
     );
-    const update = await BlockedUpdate.create(
-      (arrays, scalars) => blockProgram(settings, arrays as never, scalars as never),
+    const update = await ChunkedUpdate.create(
+      (arrays, scalars) => chunkProgram(settings, arrays as never, scalars as never),
       {
         arrays: OPTIMIZER_KINDS,
         changed: OPTIMIZER_KINDS,
@@ -56,7 +56,7 @@ export class BlockedAdamw implements GroupUpdate {
       update.bind(mapValues(flat, ({ arrays }) => arrays[i]!)),
     );
     const tensors = mapValues(flat, (group) => group.tensors) as unknown as OptimizerTensors;
-    return new BlockedAdamw(tensors, update, parts);
+    return new ChunkedAdamw(tensors, update, parts);
   }
 
   async run(scalars: UpdateScalars): Promise<void> {
@@ -71,10 +71,10 @@ export class BlockedAdamw implements GroupUpdate {
   }
 }
 
-type BlockArrays = Readonly<Record<(typeof OPTIMIZER_KINDS)[number], Tensor>>;
-type BlockScalars = Parameters<typeof adamwUpdate>[3];
+type ChunkArrays = Readonly<Record<(typeof OPTIMIZER_KINDS)[number], Tensor>>;
+type ChunkScalars = Parameters<typeof adamwUpdate>[3];
 
-function blockProgram(settings: AdamwSettings, arrays: BlockArrays, scalars: BlockScalars) {
+function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: ChunkScalars) {
   const { parameters, first, second, accumulators } = arrays;
   const state = { parameter: parameters, first, second };
   const updated = adamwUpdate(settings, state, accumulators, scalars);

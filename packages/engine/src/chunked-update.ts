@@ -14,7 +14,7 @@ export type ElementwiseProgram = (
   scalars: Readonly<Record<string, Tensor>>,
 ) => Record<string, Tensor>;
 
-export interface BlockedUpdateOptions {
+export interface ChunkedUpdateOptions {
   /** Names of the arrays that the program reads. */
   readonly arrays: readonly string[];
   /** Names of the arrays that it returns; they are written in place. */
@@ -26,28 +26,28 @@ export interface BlockedUpdateOptions {
  * Elements of one array that are worked on at a time, so that the cost of starting an operation is spread over enough of them
  * and what lies between two operations stays in the cache. Half or a quarter of it takes as long, an eighth of it longer.
  */
-const BLOCK = 65536;
-/** Blocks in one graph, which bounds how often control returns to JavaScript. */
-const BLOCKS_PER_RUN = 16;
-const RUN = BLOCK * BLOCKS_PER_RUN;
-/** Length that arrays of a blocked update must be a multiple of. */
-export const BLOCKED_UPDATE_MULTIPLE = BLOCK;
+const CHUNK = 65536;
+/** Chunks in one graph, which bounds how often control returns to JavaScript. */
+const CHUNKS_PER_RUN = 16;
+const RUN = CHUNK * CHUNKS_PER_RUN;
+/** Length that arrays of a chunked update must be a multiple of. */
+export const CHUNKED_UPDATE_MULTIPLE = CHUNK;
 
 /**
- * Updates long arrays elementwise, block by block. An optimiser step is a dozen operations on each element; done one
- * operation at a time over whole arrays, every one of them goes through main memory, done in blocks only the first read
+ * Updates long arrays elementwise, chunk by chunk. An optimiser step is a dozen operations on each element; done one
+ * operation at a time over whole arrays, every one of them goes through main memory, done in chunks only the first read
  * and the last write do. CPU only.
  */
-export class BlockedUpdate {
-  private readonly options: BlockedUpdateOptions;
-  /** One session for each thread that the machine has for us, on which it stays; for many blocks and for one. */
+export class ChunkedUpdate {
+  private readonly options: ChunkedUpdateOptions;
+  /** One session for each thread that the machine has for us, on which it stays; for many chunks and for one. */
   private readonly long: readonly Session[];
   private readonly short: readonly Session[];
   private readonly scalars: ReadonlyMap<string, Float32Array>;
   private readonly bound = new Set<BoundUpdate>();
 
   private constructor(
-    options: BlockedUpdateOptions,
+    options: ChunkedUpdateOptions,
     sessions: { readonly long: readonly Session[]; readonly short: readonly Session[] },
   ) {
     this.options = options;
@@ -59,20 +59,20 @@ export class BlockedUpdate {
   /** @throws EngineError PROGRAM_INVALID when a changed array cannot be written in place. */
   static async create(
     program: ElementwiseProgram,
-    options: BlockedUpdateOptions,
-  ): Promise<BlockedUpdate> {
+    options: ChunkedUpdateOptions,
+  ): Promise<ChunkedUpdate> {
     const workers = environment().threads;
-    const models = [BLOCKS_PER_RUN, 1].map((blocks) => blockedModel(program, options, blocks));
+    const models = [CHUNKS_PER_RUN, 1].map((chunks) => chunkedModel(program, options, chunks));
     const sessions = await allOrNone(
       models.flatMap((model) => Array.from({ length: workers }, () => openWorker(model))),
     );
     const [long, short] = [sessions.slice(0, workers), sessions.slice(workers)];
-    return new BlockedUpdate(options, { long, short });
+    return new ChunkedUpdate(options, { long, short });
   }
 
   /**
    * Prepares the update of certain arrays, which may then run any number of times.
-   * @param arrays of one length, a multiple of {@link BLOCKED_UPDATE_MULTIPLE}.
+   * @param arrays of one length, a multiple of {@link CHUNKED_UPDATE_MULTIPLE}.
    * @throws EngineError INPUT_INVALID for another length, DISPOSED.
    */
   bind(arrays: Readonly<Record<string, Float32Array>>): BoundUpdate {
@@ -101,22 +101,22 @@ export class BlockedUpdate {
     const workers = this.long.length;
     const turns: Binding[][] = Array.from({ length: workers }, () => []);
     for (let start = 0, turn = 0; start < length; turn += 1) {
-      const blocks = start + RUN <= length ? BLOCKS_PER_RUN : 1;
+      const chunks = start + RUN <= length ? CHUNKS_PER_RUN : 1;
       const worker = turn % workers;
-      const session = (blocks === 1 ? this.short : this.long)[worker]!;
-      turns[worker]!.push(this.bindRun(session, arrays, { start, blocks }, owned));
-      start += blocks * BLOCK;
+      const session = (chunks === 1 ? this.short : this.long)[worker]!;
+      turns[worker]!.push(this.bindRun(session, arrays, { start, chunks }, owned));
+      start += chunks * CHUNK;
     }
     return turns;
   }
 
   private commonLength(arrays: Readonly<Record<string, Float32Array>>): number {
     const lengths = this.options.arrays.map((name) => arrays[name]?.length ?? 0);
-    if (lengths.every((length) => length === lengths[0] && length % BLOCK === 0))
+    if (lengths.every((length) => length === lengths[0] && length % CHUNK === 0))
       return lengths[0]!;
     throw new EngineError({
       code: 'INPUT_INVALID',
-      message: `Blocked update: expected arrays of one length, a multiple of ${BLOCK}; found ${lengths.join(', ')}.`,
+      message: `Chunked update: expected arrays of one length, a multiple of ${CHUNK}; found ${lengths.join(', ')}.`,
       hint: 'Pad the arrays with zeros.',
     });
   }
@@ -124,7 +124,7 @@ export class BlockedUpdate {
   private bindRun(
     session: Session,
     arrays: Readonly<Record<string, Float32Array>>,
-    { start, blocks }: { readonly start: number; readonly blocks: number },
+    { start, chunks }: { readonly start: number; readonly chunks: number },
     owned: Disposables,
   ): Binding {
     const binding = owned.add(session.createBinding());
@@ -132,14 +132,14 @@ export class BlockedUpdate {
       const value = owned.add(DeviceValue.fromHost(cell, 'float32', []));
       binding.bindInput(`scalars/${name}`, value);
     }
-    for (let block = 0; block < blocks; block += 1) {
+    for (let chunk = 0; chunk < chunks; chunk += 1) {
       for (const name of this.options.arrays) {
-        const from = start + block * BLOCK;
-        const view = arrays[name]!.subarray(from, from + BLOCK);
-        const value = owned.add(DeviceValue.fromHost(view, 'float32', [BLOCK]));
-        binding.bindInput(`${block}/${name}`, value);
+        const from = start + chunk * CHUNK;
+        const view = arrays[name]!.subarray(from, from + CHUNK);
+        const value = owned.add(DeviceValue.fromHost(view, 'float32', [CHUNK]));
+        binding.bindInput(`${chunk}/${name}`, value);
         if (this.options.changed.includes(name)) {
-          binding.bindOutput(outputName(`${block}/${name}`), value);
+          binding.bindOutput(outputName(`${chunk}/${name}`), value);
         }
       }
     }
@@ -152,7 +152,7 @@ export class BlockedUpdate {
   }
 }
 
-/** The update of certain arrays. Bounds of one {@link BlockedUpdate} share its scalars: run them one after another. */
+/** The update of certain arrays. Bounds of one {@link ChunkedUpdate} share its scalars: run them one after another. */
 export class BoundUpdate {
   private readonly scalars: ReadonlyMap<string, Float32Array>;
   private readonly turns: readonly (readonly Binding[])[];
@@ -185,7 +185,7 @@ function assertGiven(name: string, scalars: Readonly<Record<string, number>>): v
   if (typeof scalars[name] === 'number') return;
   throw new EngineError({
     code: 'INPUT_INVALID',
-    message: `Blocked update: expected a number for the scalar "${name}", found ${typeof scalars[name]}.`,
+    message: `Chunked update: expected a number for the scalar "${name}", found ${typeof scalars[name]}.`,
     hint: 'Give every scalar that the program reads.',
   });
 }
@@ -199,16 +199,16 @@ async function runInTurn(bindings: readonly Binding[]): Promise<void> {
 
 type Inputs = Record<string, Record<string, Tensor>>;
 
-function blockedModel(
+function chunkedModel(
   program: ElementwiseProgram,
-  options: BlockedUpdateOptions,
-  blocks: number,
+  options: ChunkedUpdateOptions,
+  chunks: number,
 ): Uint8Array {
-  const numbers = Array.from({ length: blocks }, (_, i) => String(i));
-  const block = Object.fromEntries(options.arrays.map((name) => [name, float32(BLOCK)]));
+  const numbers = Array.from({ length: chunks }, (_, i) => String(i));
+  const chunk = Object.fromEntries(options.arrays.map((name) => [name, float32(CHUNK)]));
   const scalars = Object.fromEntries(options.scalars.map((name) => [name, float32()]));
   const specs: Record<string, Tree<TensorSpec>> = { scalars };
-  for (const number of numbers) specs[number] = block;
+  for (const number of numbers) specs[number] = chunk;
   const whole = (inputs: Inputs) =>
     Object.fromEntries(
       numbers.map((number) => [number, program(inputs[number]!, inputs['scalars']!)]),
@@ -218,7 +218,7 @@ function blockedModel(
     if (writesInPlace(graph, `0/${name}`, outputName(`0/${name}`))) continue;
     throw new EngineError({
       code: 'PROGRAM_INVALID',
-      message: `Blocked update: "${name}" cannot be written in place.`,
+      message: `Chunked update: "${name}" cannot be written in place.`,
       hint: 'Return it from an elementwise operation that comes after every other use of its old value.',
     });
   }

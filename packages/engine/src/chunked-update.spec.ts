@@ -1,7 +1,7 @@
 import { liveHandles, Session } from './executor/index.js';
 import {
-  BLOCKED_UPDATE_MULTIPLE,
-  BlockedUpdate,
+  CHUNKED_UPDATE_MULTIPLE,
+  ChunkedUpdate,
   createFlatTensors,
   type ElementwiseProgram,
   float32,
@@ -21,10 +21,10 @@ const options = {
 const filled = (length: number, f: (i: number) => number) =>
   Float32Array.from({ length }, (_, i) => f(i));
 
-describe('BlockedUpdate', () => {
-  // One block, several, and more than one run of each of the two workers with a remainder.
-  it.each([1, 3, 37])('changes every element of %i blocks in place', async (blocks) => {
-    const length = blocks * BLOCKED_UPDATE_MULTIPLE;
+describe('ChunkedUpdate', () => {
+  // One chunk, several, and more than one run of each of the two workers with a remainder.
+  it.each([1, 3, 37])('changes every element of %i chunks in place', async (chunks) => {
+    const length = chunks * CHUNKED_UPDATE_MULTIPLE;
     const arrays = {
       value: filled(length, (i) => Math.sin(i)),
       speed: filled(length, (i) => Math.cos(i)),
@@ -32,7 +32,7 @@ describe('BlockedUpdate', () => {
     };
     const speeds = arrays.speed.map((speed, i) => Math.fround(speed * 0.9) + arrays.push[i]!);
     const values = arrays.value.map((value, i) => value - speeds[i]! * 0.5);
-    const update = await BlockedUpdate.create(momentum, options);
+    const update = await ChunkedUpdate.create(momentum, options);
     await update.bind(arrays).run({ rate: 0.5 });
     update.dispose();
     const worst = (a: Float32Array, b: Float32Array) =>
@@ -42,8 +42,8 @@ describe('BlockedUpdate', () => {
   });
 
   it('refuses arrays of unequal or odd length', async () => {
-    const update = await BlockedUpdate.create(momentum, options);
-    const odd = new Float32Array(BLOCKED_UPDATE_MULTIPLE + 1);
+    const update = await ChunkedUpdate.create(momentum, options);
+    const odd = new Float32Array(CHUNKED_UPDATE_MULTIPLE + 1);
     expect(() => update.bind({ value: odd, speed: odd, push: odd })).toThrow(
       expect.objectContaining({ code: 'INPUT_INVALID' }),
     );
@@ -51,10 +51,10 @@ describe('BlockedUpdate', () => {
   });
 
   it('leaves nothing behind, also where something fails', async () => {
-    const zeros = () => new Float32Array(BLOCKED_UPDATE_MULTIPLE);
+    const zeros = () => new Float32Array(CHUNKED_UPDATE_MULTIPLE);
     const arrays = { value: zeros(), speed: zeros(), push: zeros() };
     const before = liveHandles();
-    const update = await BlockedUpdate.create(momentum, options);
+    const update = await ChunkedUpdate.create(momentum, options);
     const opened = liveHandles();
     const bound = update.bind(arrays);
     await expect(bound.run({})).rejects.toMatchObject({ code: 'INPUT_INVALID' });
@@ -80,7 +80,7 @@ describe('BlockedUpdate', () => {
       calls += 1;
       return calls === 2 ? Promise.reject(new Error('no memory')) : original(model, settings);
     });
-    await expect(BlockedUpdate.create(momentum, options)).rejects.toThrow('no memory');
+    await expect(ChunkedUpdate.create(momentum, options)).rejects.toThrow('no memory');
     create.mockRestore();
     expect(liveHandles()).toBe(before);
   });
@@ -90,7 +90,7 @@ describe('BlockedUpdate', () => {
       value: tf.add(value!, push!),
       speed: tf.mul(speed!, tf.exp(value!)),
     });
-    await expect(BlockedUpdate.create(crossed, options)).rejects.toMatchObject({
+    await expect(ChunkedUpdate.create(crossed, options)).rejects.toMatchObject({
       code: 'PROGRAM_INVALID',
     });
   });
@@ -102,20 +102,20 @@ describe('createFlatTensors', () => {
     await tensors['b']!.write(Float32Array.of(1, 2, 3, 4));
     const [memory, ...others] = arrays;
     expect(others).toEqual([]);
-    expect(memory!.length % BLOCKED_UPDATE_MULTIPLE).toBe(0);
+    expect(memory!.length % CHUNKED_UPDATE_MULTIPLE).toBe(0);
     expect(Array.from(memory!.subarray(14, 21))).toEqual([0, 0, 1, 2, 3, 4, 0]);
   });
 
   it('takes another array where one is full, and one of its own for a larger tensor', async () => {
-    const block = BLOCKED_UPDATE_MULTIPLE;
-    const sizes = { a: block, b: block - 16, c: 16, d: 1, e: 5 * block + 1, f: 7 };
+    const chunk = CHUNKED_UPDATE_MULTIPLE;
+    const sizes = { a: chunk, b: chunk - 16, c: 16, d: 1, e: 5 * chunk + 1, f: 7 };
     const specs = Object.fromEntries(Object.entries(sizes).map(([k, n]) => [k, float32(n)]));
-    const { tensors, arrays } = createFlatTensors(specs, 2 * block);
-    expect(arrays.map(({ length }) => length / block)).toEqual([2, 1, 6, 1]);
+    const { tensors, arrays } = createFlatTensors(specs, 2 * chunk);
+    expect(arrays.map(({ length }) => length / chunk)).toEqual([2, 1, 6, 1]);
     for (const [i, name] of Object.keys(sizes).entries()) {
       await tensors[name]!.write(new Float32Array(sizes[name as 'a']).fill(i + 1));
     }
-    const ends = arrays.map((memory) => [memory[0], memory[block - 1], memory.at(-1)]);
+    const ends = arrays.map((memory) => [memory[0], memory[chunk - 1], memory.at(-1)]);
     expect(ends).toEqual([
       [1, 1, 3],
       [4, 0, 0],
