@@ -91,7 +91,7 @@ export class Graph {
   private counter = 0;
 
   /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
-  readonly portable: boolean;
+  readonly withoutCpuOperators: boolean;
   /** Whether weights of 16 bits come as float32, for devices that lack their types. */
   readonly widensWeights: boolean;
   /** How operations are to be written on this processor; absent: plainly. */
@@ -99,8 +99,12 @@ export class Graph {
   /** Operations that a choice could have written in another way; collected where there is none. */
   readonly alternatives: Alternative[] = [];
 
-  constructor(portable: boolean = false, choice?: KernelChoice, widensWeights: boolean = false) {
-    this.portable = portable;
+  constructor(
+    withoutCpuOperators: boolean = false,
+    choice?: KernelChoice,
+    widensWeights: boolean = false,
+  ) {
+    this.withoutCpuOperators = withoutCpuOperators;
     this.choice = choice;
     this.widensWeights = widensWeights;
   }
@@ -149,7 +153,8 @@ export class Graph {
    */
   weightRows(value: Value, first: number, count: number): Value | undefined {
     const weight = this.storedWeight(value)?.weight;
-    if (weight === undefined || (this.portable && weight.spec.kind === 'weight')) return undefined;
+    if (weight === undefined || (this.withoutCpuOperators && weight.spec.kind === 'weight'))
+      return undefined;
     return this.weight(weight.path, weight.spec, {
       first: first + (weight.rows?.first ?? 0),
       count,

@@ -96,7 +96,7 @@ function worksInBlocks(
 ): boolean {
   const sameWidth = values.shape[2] === queries.shape[2];
   const [heads, rows] = queries.shape as [number, number, number];
-  const fits = !graph.portable && !causal && keys.shape[0] === heads && sameWidth;
+  const fits = !graph.withoutCpuOperators && !causal && keys.shape[0] === heads && sameWidth;
   return fits && !isDifferentiating() && heads * rows * keys.shape[1]! >= LARGE_SCORES;
 }
 

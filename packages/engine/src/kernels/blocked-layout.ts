@@ -138,7 +138,8 @@ export function prefersBlocked(
 ): boolean {
   const { choice } = graph;
   if (choice === undefined) {
-    if (!graph.portable && BLOCK_SIZES.some(fits)) graph.alternatives.push({ kind, size });
+    if (!graph.withoutCpuOperators && BLOCK_SIZES.some(fits))
+      graph.alternatives.push({ kind, size });
     return false;
   }
   return choice.block !== undefined && fits(choice.block) && choice.of(kind, size) === BLOCKED;

@@ -84,7 +84,7 @@ const FEW_PIXELS = 256;
 
 /** GPUs have a good convolution of their own. */
 const isSmall = (graph: Graph, info: ConvInfo): boolean =>
-  !graph.portable && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
+  !graph.withoutCpuOperators && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
 
 /** @param x (N, h, w, in). @returns (N, oh, ow, out). */
 function convolve(

@@ -40,7 +40,7 @@ function normalCdf(graph: Graph, x: Value): Value {
 
 /** One node where nothing else needs Φ(x); a backward pass shares it. */
 defineKernel('Gelu', ['x'], (graph, [x]) =>
-  isDifferentiating() || graph.portable
+  isDifferentiating() || graph.withoutCpuOperators
     ? mul(graph, x!, normalCdf(graph, x!))
     : graph.add('Gelu', [x], like(x!), { domain: 'com.microsoft' }),
 );

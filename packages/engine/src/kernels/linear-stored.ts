@@ -20,7 +20,7 @@ const ROW_MULTIPLE = 16;
 export function isChunkedProduct(graph: Graph, x: Value, weight: Value): boolean {
   const stored = graph.storedWeight(weight);
   if (stored === undefined || stored.dtype === 'float32') return false;
-  if (graph.portable || isDifferentiating()) return false;
+  if (graph.withoutCpuOperators || isDifferentiating()) return false;
   return sizeOf(x.shape) / x.shape.at(-1)! <= FEW_ROWS && sizeOf(weight.shape) > CHUNK_ELEMENTS;
 }
 

@@ -39,7 +39,7 @@ export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions 
     return graph.reshape(graph.add('Gemm', matrices, flat, { attributes }), type.shape);
   }
   if (!transposeA && !transposeB && alpha === 1) return graph.add('MatMul', [a, b], type);
-  if (graph.portable) {
+  if (graph.withoutCpuOperators) {
     const product = graph.add(
       'MatMul',
       [flip(graph, a, transposeA), flip(graph, b, transposeB)],

@@ -25,11 +25,11 @@ export const outputName = (path: string): string => `out:${path}`;
 export function trace(
   program: Program,
   specs: SpecTree,
-  portable = false,
+  withoutCpuOperators = false,
   choice?: KernelChoice,
   widensWeights = false,
 ): Traced {
-  const graph = new Graph(portable, choice, widensWeights);
+  const graph = new Graph(withoutCpuOperators, choice, widensWeights);
   const inputs = new Map<string, TensorSpec>();
   const weights = new Map<string, WeightSpec>();
   const outputs = onTraceBackend(graph, () => {
