@@ -13,20 +13,18 @@ interface Attributes {
 }
 
 /** A range of query rows and the keys they may see. */
-interface Block {
+interface Tile {
   readonly from: number;
   readonly to: number;
   readonly keys: number;
 }
 
-/** Queries are cut into at most this many blocks under a causal mask; what lies above the diagonal is not computed. */
-const CAUSAL_BLOCKS = 4;
-const SMALLEST_BLOCK = 64;
+/** Queries are cut into at most this many tiles under a causal mask; what lies above the diagonal is not computed. */
+const CAUSAL_TILES = 4;
+const SMALLEST_TILE = 64;
 
-function blocksOf(rows: number, keys: number, causal: boolean): Block[] {
-  const count = causal
-    ? Math.max(1, Math.min(CAUSAL_BLOCKS, Math.floor(rows / SMALLEST_BLOCK)))
-    : 1;
+function tilesOf(rows: number, keys: number, causal: boolean): Tile[] {
+  const count = causal ? Math.max(1, Math.min(CAUSAL_TILES, Math.floor(rows / SMALLEST_TILE))) : 1;
   const edges = Array.from({ length: count + 1 }, (_, i) => Math.round((i * rows) / count));
   return edges.slice(1).map((to, i) => ({
     from: edges[i]!,
@@ -42,27 +40,27 @@ const rowsOf = (graph: Graph, x: Value, from: number, to: number) =>
 const grouped = (graph: Graph, x: Value, kvHeads: number) =>
   graph.reshape(x, [kvHeads, (x.shape[0]! / kvHeads) * x.shape[1]!, x.shape[2]!]);
 
-/** Softmax of the scores of one block, (heads, rows, keys). Equal calls share their nodes. */
+/** Softmax of the scores of one tile, (heads, rows, keys). Equal calls share their nodes. */
 function probabilities(
   graph: Graph,
   queries: Value,
   keys: Value,
-  block: Block,
+  tile: Tile,
   mask: Value | undefined,
   attributes: Attributes,
 ): Value {
-  const rows = block.to - block.from;
-  const q = grouped(graph, rowsOf(graph, queries, block.from, block.to), keys.shape[0]!);
-  const k = rowsOf(graph, keys, 0, block.keys);
+  const rows = tile.to - tile.from;
+  const q = grouped(graph, rowsOf(graph, queries, tile.from, tile.to), keys.shape[0]!);
+  const k = rowsOf(graph, keys, 0, tile.keys);
   const products = matMul(graph, q, k, { transposeB: true, alpha: attributes.scale });
-  let scores = graph.reshape(products, [queries.shape[0]!, rows, block.keys]);
-  if (mask !== undefined) scores = binary(graph, 'Add', scores, maskOf(graph, mask, block));
-  if (attributes.causal) scores = binary(graph, 'Add', scores, blockMask(graph, rows, block.keys));
+  let scores = graph.reshape(products, [queries.shape[0]!, rows, tile.keys]);
+  if (mask !== undefined) scores = binary(graph, 'Add', scores, maskOf(graph, mask, tile));
+  if (attributes.causal) scores = binary(graph, 'Add', scores, tileMask(graph, rows, tile.keys));
   return graph.add('Softmax', [scores], like(scores), { attributes: { axis: 2 } });
 }
 
-/** The part of a (T, S) mask that concerns a block, where either side may be 1 for all. */
-function maskOf(graph: Graph, mask: Value, { from, to, keys }: Block): Value {
+/** The part of a (T, S) mask that concerns a tile, where either side may be 1 for all. */
+function maskOf(graph: Graph, mask: Value, { from, to, keys }: Tile): Value {
   const [rows, columns] = mask.shape.slice(-2) as [number, number];
   const lead = mask.shape.slice(0, -2);
   const begin = [...lead.map(() => 0), rows === 1 ? 0 : from, 0];
@@ -72,8 +70,8 @@ function maskOf(graph: Graph, mask: Value, { from, to, keys }: Block): Value {
 
 const masks = new WeakMap<Graph, Map<string, Value>>();
 
-/** The causal mask of one block; blocks of equal size share a constant. */
-function blockMask(graph: Graph, rows: number, keys: number): Value {
+/** The causal mask of one tile; tiles of equal size share a constant. */
+function tileMask(graph: Graph, rows: number, keys: number): Value {
   const known = masks.get(graph) ?? new Map<string, Value>();
   masks.set(graph, known);
   const key = `${rows}x${keys}`;
@@ -82,14 +80,14 @@ function blockMask(graph: Graph, rows: number, keys: number): Value {
   return mask;
 }
 
-/** Scores below which one pass over them costs less than cutting them into blocks. */
+/** Scores below which one pass over them costs less than cutting them into tiles. */
 const LARGE_SCORES = 2 ** 22;
 
 /**
- * Whether the scores are to be computed block by block and never stored (flash attention, arXiv:2205.14135). A backward
+ * Whether the scores are to be computed tile by tile and never stored (flash attention, arXiv:2205.14135). A backward
  * pass reads the probabilities of the forward pass, so there they are stored once.
  */
-function worksInBlocks(
+function worksInTiles(
   graph: Graph,
   [queries, keys, values]: readonly [Value, Value, Value],
   causal: boolean,
@@ -109,17 +107,17 @@ function flashAttention(graph: Graph, inputs: readonly Value[], scale: number): 
 
 const forward: Emit = (graph, inputs, attributes) => {
   const [queries, keys, values, mask] = inputs as [Value, Value, Value, Value | undefined];
-  if (mask === undefined && worksInBlocks(graph, [queries, keys, values], attributes.causal)) {
+  if (mask === undefined && worksInTiles(graph, [queries, keys, values], attributes.causal)) {
     return flashAttention(graph, [queries, keys, values], attributes.scale);
   }
-  const parts = blocksOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((block) => {
-    const weights = probabilities(graph, queries, keys, block, mask, attributes);
+  const parts = tilesOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((tile) => {
+    const weights = probabilities(graph, queries, keys, tile, mask, attributes);
     const mixed = matMul(
       graph,
       grouped(graph, weights, keys.shape[0]!),
-      rowsOf(graph, values, 0, block.keys),
+      rowsOf(graph, values, 0, tile.keys),
     );
-    return graph.reshape(mixed, [queries.shape[0]!, block.to - block.from, values.shape[2]!]);
+    return graph.reshape(mixed, [queries.shape[0]!, tile.to - tile.from, values.shape[2]!]);
   });
   return concat(graph, parts, 1);
 };
@@ -137,12 +135,12 @@ defineKernel(
   (graph, inputs, attributes) => {
     const [queries, keys, values, output, dy, mask] = inputs as Value[];
     const rowDots = reduce(graph, 'ReduceSum', binary(graph, 'Mul', dy!, output!), -1, true);
-    const blocks = blocksOf(queries!.shape[1]!, keys!.shape[1]!, attributes.causal);
-    const parts = blocks.map((block) =>
-      blockGradient(
+    const tiles = tilesOf(queries!.shape[1]!, keys!.shape[1]!, attributes.causal);
+    const parts = tiles.map((tile) =>
+      tileGradient(
         graph,
         { queries: queries!, keys: keys!, values: values!, dy: dy!, rowDots, mask },
-        block,
+        tile,
         attributes,
       ),
     );
@@ -164,7 +162,7 @@ defineKernel(
   },
 );
 
-interface BlockInputs {
+interface TileInputs {
   readonly queries: Value;
   readonly keys: Value;
   readonly values: Value;
@@ -173,22 +171,22 @@ interface BlockInputs {
   readonly mask: Value | undefined;
 }
 
-function blockGradient(graph: Graph, inputs: BlockInputs, block: Block, attributes: Attributes) {
+function tileGradient(graph: Graph, inputs: TileInputs, tile: Tile, attributes: Attributes) {
   const { scale } = attributes;
   const kvHeads = inputs.keys.shape[0]!;
-  const rows = block.to - block.from;
-  const weights = probabilities(graph, inputs.queries, inputs.keys, block, inputs.mask, attributes);
-  const dOutput = grouped(graph, rowsOf(graph, inputs.dy, block.from, block.to), kvHeads);
-  const values = rowsOf(graph, inputs.values, 0, block.keys);
+  const rows = tile.to - tile.from;
+  const weights = probabilities(graph, inputs.queries, inputs.keys, tile, inputs.mask, attributes);
+  const dOutput = grouped(graph, rowsOf(graph, inputs.dy, tile.from, tile.to), kvHeads);
+  const values = rowsOf(graph, inputs.values, 0, tile.keys);
   const dWeights = graph.reshape(
     matMul(graph, dOutput, values, { transposeB: true }),
     weights.shape,
   );
-  const dots = rowsOf(graph, inputs.rowDots, block.from, block.to);
+  const dots = rowsOf(graph, inputs.rowDots, tile.from, tile.to);
   const dScores = binary(graph, 'Mul', weights, binary(graph, 'Sub', dWeights, dots));
   const d = grouped(graph, dScores, kvHeads);
-  const queries = grouped(graph, rowsOf(graph, inputs.queries, block.from, block.to), kvHeads);
-  const dQueries = matMul(graph, d, rowsOf(graph, inputs.keys, 0, block.keys), { alpha: scale });
+  const queries = grouped(graph, rowsOf(graph, inputs.queries, tile.from, tile.to), kvHeads);
+  const dQueries = matMul(graph, d, rowsOf(graph, inputs.keys, 0, tile.keys), { alpha: scale });
   return {
     queries: graph.reshape(dQueries, [inputs.queries.shape[0]!, rows, inputs.queries.shape[2]!]),
     keys: matMul(graph, d, queries, { transposeA: true, alpha: scale }),

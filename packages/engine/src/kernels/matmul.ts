@@ -26,7 +26,7 @@ export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions 
   const type = { shape: [...batch, rows, columns], dtype: 'float32' as const };
   if (sizeOf(batchA) === 1 && sizeOf(batchB) === 1) {
     const [left, right] = [a, b].map((x) => graph.reshape(x, x.shape.slice(-2))) as [Value, Value];
-    // ONNX Runtime's product re-transposes its left side for every block of columns; for large results one explicit
+    // ONNX Runtime's product re-transposes its left side for every few columns; for large results one explicit
     // transposition is 20–30 % faster.
     const apart = transposeA && rows * columns >= LARGE_RESULT;
     const matrices = [apart ? graph.transpose(left, [1, 0]) : left, right];
@@ -78,7 +78,7 @@ defineKernel('BatchMatMul', ['a', 'b'], (graph, [a, b], { transposeA, transposeB
   return matMul(graph, a!, b!, { transposeA, transposeB });
 });
 
-/** x·Wᵀ by blocks or by chunks of W, where either pays. */
+/** x·Wᵀ in the blocked layout or by chunks of W, where either pays. */
 function rearrangedProduct(graph: Graph, x: Value, weight: Value): Value | undefined {
   if (isBlockableProduct(graph, x, weight)) return blockedProduct(graph, x, weight, undefined);
   if (isChunkedProduct(graph, x, weight)) return chunkedProduct(graph, x, weight, undefined);

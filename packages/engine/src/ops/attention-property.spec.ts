@@ -24,7 +24,7 @@ const HEADS = [
   [3, 3],
   [6, 2],
 ] as const;
-/** Causal attention cuts its rows into blocks from 128 on; the others lie beside that and beside multiples of blocks. */
+/** Causal attention cuts its rows into tiles from 128 on; the others lie beside that and beside multiples of tiles. */
 const ROWS = [1, 2, 7, 127, 128, 131, 200, 257];
 const MORE_KEYS = [0, 1, 5, 70];
 const MASKS = [

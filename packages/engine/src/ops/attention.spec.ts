@@ -7,7 +7,7 @@ import { attention } from './attention.js';
 
 type Inputs = Readonly<Record<'queries' | 'keys' | 'values', Tensor>>;
 
-/** Enough scores to be computed block by block. */
+/** Enough scores to be computed tile by tile. */
 const [HEADS, ROWS, COLUMNS, WIDTH] = [3, 1200, 1301, 8] as const;
 const specs = {
   queries: float32(HEADS, ROWS, WIDTH),

@@ -10,7 +10,7 @@ export interface AttentionOptions {
    * size 1 stand for all.
    */
   readonly mask?: Tensor | undefined;
-  /** Query i sees keys 0 … i + S − T, S ≥ T; blocks above the diagonal are not computed. A mask is added to that. */
+  /** Query i sees keys 0 … i + S − T, S ≥ T; tiles above the diagonal are not computed. A mask is added to that. */
   readonly causal?: boolean | undefined;
 }
 

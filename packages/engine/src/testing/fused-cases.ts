@@ -94,7 +94,7 @@ export const FUSED: Table = [
     ],
   ],
   [
-    'attention, causal in blocks',
+    'attention, causal in tiles',
     (q, k, v) => ops.attention(q, k, v, { scale: 0.5, causal: true }),
     [
       [2, 201, 4],
