@@ -191,7 +191,7 @@ function assertGiven(name: string, scalars: Readonly<Record<string, number>>): v
 }
 
 const openWorker = (model: Uint8Array): Promise<Session> =>
-  Session.create(model, { device: 'cpu', name: 'update', threads: 1 });
+  Session.create(model, { provider: 'cpu', name: 'update', threads: 1 });
 
 async function runInTurn(bindings: readonly Binding[]): Promise<void> {
   for (const binding of bindings) await binding.run();

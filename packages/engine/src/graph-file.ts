@@ -7,7 +7,7 @@ import {
   type Binding,
   DeviceValue,
   type ElementType,
-  type ExecutorDevice,
+  type ExecutionProvider,
   type HostMemory,
   readToHost,
   Session,
@@ -62,13 +62,13 @@ export async function openGraph(
   file: string,
   options: { readonly device?: string } = {},
 ): Promise<GraphFile> {
-  const device = graphDevice(options.device ?? 'cpu');
+  const provider = providerOf(options.device ?? 'cpu');
   const files = await filesOf(file);
   // By the path that was given: the names of external data count from its folder, not from that of a link's target.
-  const session = await Session.create(file, { device, name: path.basename(file) });
+  const session = await Session.create(file, { provider, name: path.basename(file) });
   return {
     path: file,
-    device,
+    device: provider,
     inputs: session.inputs,
     outputs: session.outputs,
     files,
@@ -77,15 +77,15 @@ export async function openGraph(
   };
 }
 
-const GRAPH_DEVICES: readonly ExecutorDevice[] = ['cpu', 'webgpu', 'cuda'];
+const PROVIDERS: readonly ExecutionProvider[] = ['cpu', 'webgpu', 'cuda'];
 
-function graphDevice(name: string): ExecutorDevice {
-  const found = GRAPH_DEVICES.find((device) => device === name);
+function providerOf(name: string): ExecutionProvider {
+  const found = PROVIDERS.find((provider) => provider === name);
   if (found !== undefined) return found;
   openDevice(name);
   throw new EngineError({
     code: 'DEVICE_UNAVAILABLE',
-    message: `Device "${name}" runs programs, not ONNX files: expected one of ${GRAPH_DEVICES.join(', ')}.`,
+    message: `Device "${name}" runs programs, not ONNX files: expected one of ${PROVIDERS.join(', ')}.`,
     hint: 'Choose one of these devices for a graph that comes as a file.',
   });
 }

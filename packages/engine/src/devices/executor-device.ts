@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import { DeviceValue, type ExecutorDevice, Session } from '../executor/index.js';
+import { DeviceValue, type ExecutionProvider, Session } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { sizeOf } from '../graph/graph.js';
@@ -21,9 +21,9 @@ const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
 
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
-  readonly name: ExecutorDevice;
+  readonly name: ExecutionProvider;
 
-  constructor(name: ExecutorDevice) {
+  constructor(name: ExecutionProvider) {
     this.name = name;
   }
 
@@ -51,7 +51,7 @@ export class ExecutorBackedDevice implements Device {
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const session = await Session.create(encodeModel(traced.graph, folder), {
-      device: this.name,
+      provider: this.name,
       name: options.name ?? 'program',
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
       disabledOptimizers: KEPT_TRANSPOSITIONS,

@@ -83,7 +83,7 @@ export class ExecutorProgram implements CompiledProgram {
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
-    this.stored = new StoredValues(session.device);
+    this.stored = new StoredValues(session.provider);
     this.plans = plans;
     const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
     this.outputs = nest(returned);
@@ -155,7 +155,7 @@ export class ExecutorProgram implements CompiledProgram {
       if (value === undefined) throw this.missing(name, spec);
       if (isDeviceTensor(value)) {
         const tensor = fitting(name, spec, value);
-        this.binding.bindInput(name, await tensor.resident(this.session.device));
+        this.binding.bindInput(name, await tensor.resident(this.session.provider));
         continue;
       }
       if (isMapped(value)) throw mismatch(name, spec, `${value.storedAs} in a file`);
@@ -199,7 +199,7 @@ export class ExecutorProgram implements CompiledProgram {
     temporary: Disposables,
   ): Promise<void> {
     this.boundTensors.delete(name);
-    const value = await tensor.resident(this.session.device);
+    const value = await tensor.resident(this.session.provider);
     if (rows === undefined) {
       this.binding.bindInput(name, value);
       return;
@@ -220,31 +220,31 @@ export class ExecutorProgram implements CompiledProgram {
     targets: ReadonlyMap<string, DeviceTensor>,
     created: Disposables,
   ): Promise<Map<string, ExecutorTensor>> {
-    const { device } = this.session;
+    const { provider } = this.session;
     const made = new Map<string, ExecutorTensor>();
     for (const plan of this.plans) {
       const name = outputName(plan.path);
       if (plan.state) {
         const tensor = this.stateTensor(given, plan.path);
-        const value = plan.inPlace ? tensor.resident(device) : tensor.next();
+        const value = plan.inPlace ? tensor.resident(provider) : tensor.next();
         this.binding.bindOutput(name, await value);
         continue;
       }
       const target = targets.get(plan.path);
-      if (target === undefined && device !== 'cpu') {
+      if (target === undefined && provider !== 'cpu') {
         // A GPU allocates its own at the run.
         this.binding.bindOutputToDevice(name);
         continue;
       }
       const tensor = fitting(plan.path, plan.spec, target ?? created.add(newTensor(plan.spec)));
       made.set(plan.path, tensor);
-      this.binding.bindOutput(name, await tensor.resident(device));
+      this.binding.bindOutput(name, await tensor.resident(provider));
     }
     return made;
   }
 
   private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {
-    const results = this.session.device === 'cpu' ? [] : this.binding.outputs();
+    const results = this.session.provider === 'cpu' ? [] : this.binding.outputs();
     return this.plans.flatMap((plan, index): [string, DeviceTensor][] => {
       if (plan.state) return [];
       const tensor = made.get(plan.path) ?? new ExecutorTensor(plan.spec, results[index]!);

@@ -2,7 +2,7 @@ import { EngineError } from '../errors.js';
 import {
   allocateOnDevice,
   DeviceValue,
-  type ExecutorDevice,
+  type ExecutionProvider,
   Lane,
   readToHost,
   uploadFromHost,
@@ -54,7 +54,7 @@ export class ExecutorTensor implements DeviceTensor {
   }
 
   /** The value in the memory of `device`; what lies elsewhere is moved there on first use. */
-  resident(device: ExecutorDevice): Promise<DeviceValue> {
+  resident(device: ExecutionProvider): Promise<DeviceValue> {
     return this.#moves.run(async () => {
       this.#assertUsable();
       if (this.#value.device !== device) await this.#moveTo(device);
@@ -90,7 +90,7 @@ export class ExecutorTensor implements DeviceTensor {
     return (this.#value.host ?? (await readToHost(this.#value))) as HostArray;
   }
 
-  async #moveTo(device: ExecutorDevice): Promise<void> {
+  async #moveTo(device: ExecutionProvider): Promise<void> {
     const data = await this.#hostData();
     const moved = this.#owned(await uploadFromHost(data, this.dtype, this.shape, device));
     this.#value.dispose();

@@ -1,9 +1,9 @@
 import koffi from 'koffi';
 import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
-import { memoryOf } from './device.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
+import { memoryOf } from './provider.js';
 import { runSlots } from './run-slots.js';
 import type { Session, ValueInfo } from './session.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
@@ -154,7 +154,7 @@ export class Binding {
   #applyInput(failure: Failure, binding: Pointer, name: string, value: DeviceValue): void {
     value.assertUsable();
     // Binding host memory to a GPU session copies it at once, so the copy is renewed at every run.
-    const uploaded = value.device === 'cpu' && this.#session.device !== 'cpu';
+    const uploaded = value.device === 'cpu' && this.#session.provider !== 'cpu';
     if (uploaded || this.#staleInputs.has(name)) {
       call('BindInput', failure, binding, name, value.pointer);
     }
@@ -168,7 +168,7 @@ export class Binding {
   ): void {
     if (value === ON_DEVICE) {
       // ONNX Runtime would write the next run into the values of the last one, which the caller may still hold.
-      call('BindOutputToDevice', failure, binding, name, memoryOf(this.#session.device));
+      call('BindOutputToDevice', failure, binding, name, memoryOf(this.#session.provider));
       return;
     }
     value.assertUsable();
@@ -215,7 +215,7 @@ export class Binding {
 
 const runFailure = (session: Session): Failure => ({
   code: 'RUN_FAILED',
-  doing: `running "${session.name}" on ${session.device}`,
+  doing: `running "${session.name}" on ${session.provider}`,
   hint: 'The message is ONNX Runtime’s: check that every input is bound and that memory suffices.',
 });
 

@@ -71,7 +71,7 @@ const binary = (operator: string, dtype: ElementType, shape: number[]) =>
   );
 
 const open = (bytes: Uint8Array, options: Partial<SessionOptions> = {}) =>
-  Session.create(bytes, { device: 'cpu', name: 'test', ...options });
+  Session.create(bytes, { provider: 'cpu', name: 'test', ...options });
 
 const floats = (array: Float32Array, shape: number[] = [array.length]) =>
   DeviceValue.fromHost(array, 'float32', shape);
@@ -144,14 +144,14 @@ describe('session', () => {
       message: expect.stringMatching(/"broken".*protobuf/i),
       hint: expect.any(String),
     });
-    await expect(Session.create('/nowhere/model.onnx', { device: 'cpu' })).rejects.toMatchObject({
+    await expect(Session.create('/nowhere/model.onnx', { provider: 'cpu' })).rejects.toMatchObject({
       code: 'MODEL_INVALID',
       message: expect.stringContaining('/nowhere/model.onnx'),
     });
   });
 
   it('says what CUDA needs where its libraries are missing', async () => {
-    const outcome = Session.create(binary('Add', 'float32', [1]), { device: 'cuda' });
+    const outcome = Session.create(binary('Add', 'float32', [1]), { provider: 'cuda' });
     const error = await outcome.then(
       (session) => session.dispose(),
       (reason) => reason,
@@ -245,7 +245,7 @@ describe('files', () => {
   it('reads a model by its path', async () => {
     const path = join(folder, 'model.onnx');
     writeFileSync(path, binary('Add', 'float32', [2]));
-    const session = await Session.create(path, { device: 'cpu' });
+    const session = await Session.create(path, { provider: 'cpu' });
     const binding = session.createBinding();
     binding.bindInput('a', floats(Float32Array.of(1, 2)));
     binding.bindInput('b', floats(Float32Array.of(3, 4)));

@@ -2,7 +2,7 @@ import { compile } from '../compile.js';
 import { float32, type Program } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { api } from './api.js';
-import { laneOf } from './device.js';
+import { laneOf } from './provider.js';
 import { Slots } from './run-slots.js';
 import { Session } from './session.js';
 
@@ -85,7 +85,7 @@ describe('lanes', () => {
         }),
     );
     // A device that is not there fails, in its turn.
-    const opening = Session.create(new Uint8Array(1), { device: 'cuda' }).catch(() => {
+    const opening = Session.create(new Uint8Array(1), { provider: 'cuda' }).catch(() => {
       order.push('session');
     });
     await new Promise<void>((resolve) => setImmediate(resolve));

@@ -2,10 +2,10 @@ import koffi from 'koffi';
 import type { ElementType } from '../onnx/element-type.js';
 import { api, type Pointer } from './api.js';
 import { Binding } from './binding.js';
-import { appendProvider, type ExecutorDevice, laneOf } from './device.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
 import type { Lane } from './lane.js';
+import { appendProvider, type ExecutionProvider, laneOf } from './provider.js';
 import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
 import { describeInfo } from './value.js';
@@ -20,7 +20,7 @@ const OPTIMIZATION: Record<OptimizationLevel, number> = {
 };
 
 export interface SessionOptions {
-  readonly device: ExecutorDevice;
+  readonly provider: ExecutionProvider;
   /** Name for messages. */
   readonly name?: string;
   /** Folder that external data of a model given as bytes is relative to. */
@@ -48,7 +48,7 @@ export interface ValueInfo {
 
 /** A model that is ready to run. Owns its native session and the bindings made from it. */
 export class Session {
-  readonly device: ExecutorDevice;
+  readonly provider: ExecutionProvider;
   readonly name: string;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -63,7 +63,7 @@ export class Session {
 
   private constructor(pointer: Pointer, options: SessionOptions, lane: Lane) {
     this.name = options.name ?? 'model';
-    this.device = options.device;
+    this.provider = options.provider;
     this.lane = lane;
     this.sharesThreads = options.threads === undefined;
     this.inputs = describe(pointer, INPUTS);
@@ -72,7 +72,7 @@ export class Session {
     this.#handle = new Handle(`session "${this.name}"`, pointer, (own) =>
       lane.whenIdle(() => api().ReleaseSession(own)),
     );
-    if (this.device !== 'cpu') disposeAtExit(this);
+    if (this.provider !== 'cpu') disposeAtExit(this);
   }
 
   /**
@@ -81,7 +81,7 @@ export class Session {
    * @throws EngineError MODEL_INVALID with ONNX Runtime's message, DEVICE_UNAVAILABLE when the provider cannot start.
    */
   static async create(model: Uint8Array | string, options: SessionOptions): Promise<Session> {
-    const lane = laneOf(options.device);
+    const lane = laneOf(options.provider);
     return lane.run(async () => {
       const native = buildOptions(options);
       try {
@@ -184,7 +184,7 @@ function buildOptions(options: SessionOptions): Pointer {
     for (const [key, value] of Object.entries(configEntries(options))) {
       call('AddSessionConfigEntry', failure, native, key, value);
     }
-    appendProvider(native, options.device);
+    appendProvider(native, options.provider);
     return native;
   } catch (error) {
     api().ReleaseSessionOptions(native);

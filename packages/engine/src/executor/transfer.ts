@@ -8,9 +8,9 @@ import {
 import { serialiseModel } from '../onnx/schema.js';
 import type { Pointer } from './api.js';
 import type { Binding } from './binding.js';
-import { type ExecutorDevice, laneOf, memoryOf, unavailable } from './device.js';
 import { environment } from './environment.js';
 import { Lane } from './lane.js';
+import { type ExecutionProvider, laneOf, memoryOf, unavailable } from './provider.js';
 import { Session } from './session.js';
 import { call, create } from './status.js';
 import { DeviceValue } from './value.js';
@@ -30,7 +30,7 @@ interface Transfer {
   readonly lane: Lane;
 }
 const transfers = new Map<string, Promise<Transfer>>();
-const allocators = new Map<ExecutorDevice, Promise<Pointer>>();
+const allocators = new Map<ExecutionProvider, Promise<Pointer>>();
 
 /**
  * Copies a value into an array of the host.
@@ -52,7 +52,7 @@ export async function uploadFromHost(
   array: HostMemory,
   dtype: ElementType,
   shape: readonly number[],
-  device: ExecutorDevice,
+  device: ExecutionProvider,
 ): Promise<DeviceValue> {
   const value = await allocateOnDevice(device, dtype, shape);
   try {
@@ -67,7 +67,7 @@ export async function uploadFromHost(
 /** Copies a value of the host into new memory of `device`; the caller owns the copy. */
 export async function uploadValue(
   value: DeviceValue,
-  device: ExecutorDevice,
+  device: ExecutionProvider,
 ): Promise<DeviceValue> {
   const copied = await allocateOnDevice(device, value.dtype, value.shape);
   await copy(value, copied);
@@ -92,7 +92,7 @@ export async function writeFromHost(value: DeviceValue, array: HostMemory): Prom
 
 /** Uninitialised memory of a device, for outputs and state that stay there; the caller owns the value. */
 export async function allocateOnDevice(
-  device: ExecutorDevice,
+  device: ExecutionProvider,
   dtype: ElementType,
   shape: readonly number[],
 ): Promise<DeviceValue> {
@@ -101,7 +101,7 @@ export async function allocateOnDevice(
 }
 
 /** Opens a device with the smallest session there is. @throws EngineError DEVICE_UNAVAILABLE with the reason. */
-export async function probeDevice(device: ExecutorDevice): Promise<void> {
+export async function probeDevice(device: ExecutionProvider): Promise<void> {
   await transferOf(device, 'float32');
 }
 
@@ -122,8 +122,8 @@ export async function trimMemory(): Promise<void> {
 
 async function copy(source: DeviceValue, target: DeviceValue, trim = false): Promise<void> {
   if (elementCount(source.shape) === 0) return;
-  const device = source.device === 'cpu' ? target.device : source.device;
-  await through(await transferOf(device, source.dtype), source, target, trim);
+  const provider = source.device === 'cpu' ? target.device : source.device;
+  await through(await transferOf(provider, source.dtype), source, target, trim);
 }
 
 async function through(
@@ -145,43 +145,43 @@ async function through(
 }
 
 function transferOf(
-  device: ExecutorDevice,
+  provider: ExecutionProvider,
   dtype: ElementType,
   to: ElementType = dtype,
 ): Promise<Transfer> {
-  const key = `${device}/${dtype}/${to}`;
-  const known = transfers.get(key) ?? openTransfer(device, dtype, to);
+  const key = `${provider}/${dtype}/${to}`;
+  const known = transfers.get(key) ?? openTransfer(provider, dtype, to);
   transfers.set(key, known);
   known.catch(() => transfers.delete(key));
   return known;
 }
 
 async function openTransfer(
-  device: ExecutorDevice,
+  provider: ExecutionProvider,
   dtype: ElementType,
   to: ElementType,
 ): Promise<Transfer> {
   const session = await Session.create(transferModel(dtype, to), {
-    device,
+    provider,
     name: `transfer ${dtype}`,
     optimization: 'disabled',
   });
   return { session, binding: session.createBinding(), lane: new Lane() };
 }
 
-function allocatorOf(device: ExecutorDevice): Promise<Pointer> {
-  const known = allocators.get(device) ?? openAllocator(device);
-  allocators.set(device, known);
-  known.catch(() => allocators.delete(device));
+function allocatorOf(provider: ExecutionProvider): Promise<Pointer> {
+  const known = allocators.get(provider) ?? openAllocator(provider);
+  allocators.set(provider, known);
+  known.catch(() => allocators.delete(provider));
   return known;
 }
 
-async function openAllocator(device: ExecutorDevice): Promise<Pointer> {
-  if (device === 'cpu') return environment().allocator;
-  const { session } = await transferOf(device, 'float32');
-  const failure = unavailable(device);
+async function openAllocator(provider: ExecutionProvider): Promise<Pointer> {
+  if (provider === 'cpu') return environment().allocator;
+  const { session } = await transferOf(provider, 'float32');
+  const failure = unavailable(provider);
   return create(failure, (out) =>
-    call('CreateAllocator', failure, session.pointer, memoryOf(device), out),
+    call('CreateAllocator', failure, session.pointer, memoryOf(provider), out),
   );
 }
 

@@ -9,8 +9,8 @@ import {
   onnxCode,
 } from '../onnx/element-type.js';
 import { api, type Pointer } from './api.js';
-import { deviceOfMemory, type ExecutorDevice, laneOf, memoryOf } from './device.js';
 import { Handle } from './handle.js';
+import { type ExecutionProvider, laneOf, memoryOf, providerOfMemory } from './provider.js';
 import { call, create, type Failure, outCell } from './status.js';
 
 const failure: Failure = {
@@ -23,14 +23,14 @@ const failure: Failure = {
 export class DeviceValue {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
-  readonly device: ExecutorDevice;
+  readonly device: ExecutionProvider;
   readonly byteLength: number;
   readonly #handle: Handle;
   #host: HostMemory | undefined;
 
   private constructor(
     pointer: Pointer,
-    described: { dtype: ElementType; shape: readonly number[]; device: ExecutorDevice },
+    described: { dtype: ElementType; shape: readonly number[]; device: ExecutionProvider },
     host?: HostMemory,
   ) {
     // Memory of a GPU is not given back while something else is at work on it.
@@ -79,7 +79,7 @@ export class DeviceValue {
   /** Allocates uninitialised memory with an allocator of the executor. */
   static allocateWith(
     allocator: Pointer,
-    device: ExecutorDevice,
+    device: ExecutionProvider,
     dtype: ElementType,
     shape: readonly number[],
   ): DeviceValue {
@@ -179,10 +179,10 @@ function describeTensor(value: Pointer): { dtype: ElementType; shape: number[] }
 }
 
 /** The memory description belongs to the value and is not released. */
-function locate(value: Pointer): ExecutorDevice {
+function locate(value: Pointer): ExecutionProvider {
   const memory = create(failure, (out) => call('GetTensorMemoryInfo', failure, value, out));
   const name = create(failure, (out) => call('MemoryInfoGetName', failure, memory, out));
-  return deviceOfMemory(koffi.decode.string(name));
+  return providerOfMemory(koffi.decode.string(name));
 }
 
 const wrongSize = (

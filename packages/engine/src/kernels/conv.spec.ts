@@ -31,7 +31,7 @@ const specsOf = (image: readonly number[], weight: readonly number[]) => ({
 });
 
 async function runGraph(graph: Graph, data: Record<string, Float32Array>): Promise<Float32Array[]> {
-  const session = await Session.create(encodeModel(graph), { device: 'cpu' });
+  const session = await Session.create(encodeModel(graph), { provider: 'cpu' });
   const binding = session.createBinding();
   for (const { name, shape } of graph.inputs) {
     binding.bindInput(name, DeviceValue.fromHost(data[name]!, 'float32', shape));
@@ -167,7 +167,7 @@ describe('the blocked layout', () => {
     await compiled.save(file);
     await compiled.dispose();
     expect((await readFile(file)).includes(BLOCKED)).toBe(false);
-    const session = await Session.create(file, { device: 'cpu' });
+    const session = await Session.create(file, { provider: 'cpu' });
     expect(session.inputs.map(({ name }) => name)).toEqual(['x', 'weight', 'bias']);
     session.dispose();
     await rm(folder, { recursive: true });

@@ -3,7 +3,7 @@ import { EngineError } from '../errors.js';
 import {
   bytesPerElement,
   DeviceValue,
-  type ExecutorDevice,
+  type ExecutionProvider,
   elementCount,
   FileMapping,
   type FileRange,
@@ -15,7 +15,7 @@ import { STORED_TYPE } from '../onnx/element-type.js';
 import type { MappedTensor, StoredType } from '../specs.js';
 
 /** Devices whose kernels do not take 16-bit types: weights come to them as float32. */
-export const widensWeights = (device: ExecutorDevice): boolean => device === 'webgpu';
+export const widensWeights = (device: ExecutionProvider): boolean => device === 'webgpu';
 
 /** One mapping and one copy per device of what lies in it, shared by all users in this process. */
 interface OpenFile {
@@ -44,13 +44,13 @@ export const mappedFileCount = (): number => openFiles.size;
  * a file unmaps it.
  */
 export class StoredValues {
-  readonly #device: ExecutorDevice;
+  readonly #device: ExecutionProvider;
   /** By path, as of the first use: a file that is replaced later is another file. */
   readonly #files = new Map<string, OpenFile>();
   /** Keys of the copies that this user holds. */
   readonly #copies = new Map<OpenFile, Set<string>>();
 
-  constructor(device: ExecutorDevice) {
+  constructor(device: ExecutionProvider) {
     this.#device = device;
   }
 
@@ -198,7 +198,7 @@ async function close({ mapping, values }: OpenFile): Promise<void> {
 async function place(
   mapping: FileMapping,
   tensor: MappedTensor,
-  device: ExecutorDevice,
+  device: ExecutionProvider,
 ): Promise<DeviceValue> {
   const stored = explained(() => onHost(mapping, tensor));
   if (device === 'cpu') return stored;
@@ -220,7 +220,7 @@ function onHost(mapping: FileMapping, tensor: MappedTensor): DeviceValue {
 
 async function uploaded(
   stored: DeviceValue,
-  device: ExecutorDevice,
+  device: ExecutionProvider,
   type: StoredType,
 ): Promise<DeviceValue> {
   const isWide = type === 'F32' || widensWeights(device);

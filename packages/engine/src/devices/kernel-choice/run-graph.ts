@@ -14,7 +14,10 @@ export interface PreparedGraph {
 
 /** @throws EngineError where this build of ONNX Runtime refuses the graph. */
 export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
-  const session = await Session.create(encodeModel(graph), { device: 'cpu', name: 'kernel trial' });
+  const session = await Session.create(encodeModel(graph), {
+    provider: 'cpu',
+    name: 'kernel trial',
+  });
   const binding = session.createBinding();
   for (const { name, shape, dtype } of graph.inputs) {
     binding.bindInput(name, DeviceValue.fromHost(numbers(shape, dtype), dtype, shape));

@@ -23,7 +23,7 @@ const model = serialiseModel({
 
 async function main() {
   configureEnvironment({ threads: 1 });
-  const session = await Session.create(model, { device: 'cpu' });
+  const session = await Session.create(model, { provider: 'cpu' });
   const binding = session.createBinding();
   const result = new Float32Array(SIZE * SIZE);
   const ones = new Float32Array(SIZE * SIZE).fill(1);

@@ -19,7 +19,7 @@ const model = (operator) =>
       output: [tensor('c')],
     },
   });
-const open = (operator) => Session.create(model(operator), { device: 'webgpu', name: operator });
+const open = (operator) => Session.create(model(operator), { provider: 'webgpu', name: operator });
 const host = (...numbers) => DeviceValue.fromHost(Float32Array.from(numbers), 'float32', [4]);
 const read = async (value) => Array.from(await readToHost(value));
 
