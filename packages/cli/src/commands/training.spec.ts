@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
-// Programs are compiled here, which takes seconds on a busy machine.
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-training-'));
 const model = join(root, 'model');
 const data = join(root, 'data');

@@ -19,6 +19,8 @@ export interface DemoResults {
   readonly accuracy: {
     readonly before: AccuracyReport;
     readonly after: AccuracyReport;
+    /** Of the answers after training. */
+    readonly significance: AccuracyReport['significance'];
     /** The same questions before and after. */
     readonly change: McNemarResult;
   };
@@ -58,7 +60,8 @@ export function summarise(
   const after = accuracyReport(predictions.after, settings.seed);
   const right = (rows: readonly Prediction[]) => rows.map((row) => row.extracted === row.gold);
   const ratio = depth.after.rmse / depth.constant.rmse;
-  const { pointsOverFrequency, binomialP, permutationP } = after.significance;
+  const { significance } = after;
+  const { pointsOverFrequency, binomialP, permutationP } = significance;
   return {
     machine: {
       cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
@@ -69,6 +72,7 @@ export function summarise(
     accuracy: {
       before,
       after,
+      significance,
       change: mcNemar(right(predictions.before), right(predictions.after)),
     },
     depthRmse: { ...depth, ratio },

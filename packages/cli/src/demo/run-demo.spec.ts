@@ -8,7 +8,6 @@ import { formatResults } from './results.js';
 import { runDemo } from './run-demo.js';
 import { DEMO, type DemoSettings } from './settings.js';
 
-// Programs are compiled here, which takes seconds on a busy machine.
 /** Every stage of the demo, with next to nothing to do. */
 const TOY: DemoSettings = {
   ...DEMO,
@@ -38,6 +37,7 @@ describe('demo', () => {
     };
     const results = await runDemo(TOY, folder, context, await composePlugins(folder));
     expect(results.accuracy.after.overall.total).toBe(3);
+    expect(results.accuracy.significance).toEqual(results.accuracy.after.significance);
     expect(results.depthRmse.constant.rmse).toBeGreaterThan(0);
     const { before, after, constant, ratio } = results.depthRmse;
     expect([before.pixels, after.pixels]).toEqual([constant.pixels, constant.pixels]);
