@@ -43,11 +43,13 @@ describe('the cases', () => {
     const gradients = rows.map((row) => [differentiatedInputs(row).length, isSmooth(row)] as const);
     const count = (counted: (typeof gradients)[number][]) =>
       counted.reduce((sum, [inputs]) => sum + inputs, 0);
-    expect(rows.length).toBeGreaterThan(GRADIENTS_FLOOR.rows);
-    expect(count(gradients)).toBeGreaterThan(GRADIENTS_FLOOR.gradients);
-    expect(count(gradients.filter(([, smooth]) => smooth))).toBeGreaterThan(GRADIENTS_FLOOR.smooth);
+    expect(rows.length).toBeGreaterThanOrEqual(GRADIENTS_FLOOR.rows);
+    expect(count(gradients)).toBeGreaterThanOrEqual(GRADIENTS_FLOOR.gradients);
+    expect(count(gradients.filter(([, smooth]) => smooth))).toBeGreaterThanOrEqual(
+      GRADIENTS_FLOOR.smooth,
+    );
   });
 });
 
-/** What the tables held when this was written; fewer would mean that cases fell out. */
-const GRADIENTS_FLOOR = { rows: 200, gradients: 250, smooth: 200 };
+/** What the tables held when this was counted; fewer would mean that cases fell out. */
+const GRADIENTS_FLOOR = { rows: 330, gradients: 472, smooth: 375 };
