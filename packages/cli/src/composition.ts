@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import internVl3 from '@spatialsv/adapter-internvl3/plugin';
+import llava from '@spatialsv/adapter-llava/plugin';
 import qwen25Vl from '@spatialsv/adapter-qwen25vl/plugin';
 import {
   BUILT_IN_PLUGIN_NAME,
@@ -19,6 +21,8 @@ type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
 
 /** Plugin packages that come with `spatialsv`. Importing them is cheap: models are loaded when they are opened. */
 const FIRST_PARTY: readonly NamedPlugin[] = [
+  { name: '@spatialsv/adapter-internvl3', plugin: internVl3 },
+  { name: '@spatialsv/adapter-llava', plugin: llava },
   { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
   { name: '@spatialsv/vfm-dav3', plugin: dav3 },
   { name: '@spatialsv/vfm-onnx', plugin: onnx },

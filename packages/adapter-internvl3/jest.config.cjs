@@ -1,0 +1,1 @@
+module.exports = { displayName: 'adapter-internvl3', ...require('../../jest.preset.cjs') };

@@ -1,0 +1,1 @@
+module.exports = { displayName: 'adapter-llava', ...require('../../jest.preset.cjs') };
