@@ -6,7 +6,7 @@ import { environment, executorInfo } from '../../executor/environment.js';
 import type { MeasuredKernel, TriedBlock } from './measure.js';
 
 /** Counts up when what is measured, or how it is kept, changes its meaning. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** What a measurement is valid for. */
 export interface MachineKey {
@@ -117,6 +117,7 @@ const isMeasuredKernel = (value: unknown): boolean =>
   typeof value['kind'] === 'string' &&
   typeof value['chosen'] === 'string' &&
   isRecord(value['ms']) &&
+  Number(value['rounds']) > 0 &&
   Array.isArray(value['equal']) &&
   value['equal'].includes(value['chosen']) &&
   isRecord(value['size']) &&

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { KernelChoice, KernelSize } from '../../graph/choice.js';
 import {
   cacheFile,
@@ -13,7 +14,7 @@ import { kernelTrials } from './trials.js';
 
 /** How operations are written on this machine, and why. */
 export interface KernelReport {
-  /** `cache`: measured by an earlier process; `override`: the environment variable chooses every kind. */
+  /** `cache`: measured by earlier processes alone; `override`: the environment variable chooses every kind. */
   readonly source: 'measured' | 'cache' | 'override';
   /** Where the measurement is kept; null where it could not be. */
   readonly file: string | null;
@@ -62,9 +63,15 @@ export async function chooseKernels(folder: string, variable?: string): Promise<
 
 type Found = Pick<KernelReport, 'source' | 'file'> & { readonly measured: Measurement };
 
-async function onlyBlock(): Promise<Found> {
+const onlyBlock = async (): Promise<Found> => ({
+  source: 'override',
+  file: null,
+  measured: await blockOnly(),
+});
+
+async function blockOnly(): Promise<Measurement> {
   const { block = null, tried } = await findBlock();
-  return { source: 'override', file: null, measured: { block, tried, kernels: [] } };
+  return { block, tried, kernels: [] };
 }
 
 async function measuredIn(folder: string): Promise<Found> {
@@ -72,12 +79,12 @@ async function measuredIn(folder: string): Promise<Found> {
   const key = machineKey(JSON.stringify(trials));
   const file = cacheFile(folder, key);
   const kept = readMeasurement(file, key);
-  if (kept !== undefined && (await isStillRight(kept))) {
+  const base = kept !== undefined && (await isStillRight(kept)) ? kept : await blockOnly();
+  const kernels = await measureKernels(trials, base.block ?? undefined, base.kernels);
+  if (base === kept && isDeepStrictEqual(kernels, kept.kernels)) {
     return { source: 'cache', file, measured: kept };
   }
-  const { block, tried } = await findBlock();
-  const kernels = await measureKernels(trials, block);
-  const measured = { block: block ?? null, tried, kernels };
+  const measured = { ...base, kernels };
   const isKept = keepMeasurement(file, key, measured);
   return { source: 'measured', file: isKept ? file : null, measured };
 }

@@ -9,7 +9,7 @@ import type { Program } from '../../specs.js';
 import { trace } from '../../trace/trace.js';
 import { userCacheFolder } from './cache.js';
 import { chooseKernels, type KernelReport } from './index.js';
-import { fastest, findBlock, measureKernels, measureSize } from './measure.js';
+import { fastest, findBlock, type MeasuredKernel, measureKernels, measureSize } from './measure.js';
 import { parseOverride } from './override.js';
 import { areEqual, prepareGraph } from './run-graph.js';
 import { type KernelTrial, kernelTrials, witnessGraph } from './trials.js';
@@ -120,6 +120,30 @@ describe('a measurement', () => {
     const measured = await measureKernels(small, (await findBlock()).block);
     expect(measured[0]).toMatchObject({ kind: KINDS[0], size: SMALL });
   });
+
+  it('goes on with what was measured least, and ends', async () => {
+    const trials = [{ ...trialOf('convolution1x1'), sizes: [SMALL, { rows: 324, channels: 32 }] }];
+    const { block } = await findBlock();
+    const rounds = (kernels: readonly MeasuredKernel[]) => kernels.map((kernel) => kernel.rounds);
+    const [once] = await measureKernels(trials, block);
+    const slow = { ...once!, ms: { plain: 1e6, blocked: 1e6 }, rounds: 2 };
+    const second = await measureKernels(trials, block, [slow]);
+    expect(second[0]!.ms['plain']).toBeLessThan(1e6);
+    expect(rounds(second)).toEqual([3, 1]);
+    const third = await measureKernels(trials, block, second);
+    expect(third[0]).toBe(second[0]);
+    const fourth = await measureKernels(trials, block, third);
+    expect(rounds(fourth)).toEqual([3, 3]);
+    expect(await measureKernels(trials, block, fourth)).toEqual(fourth);
+  });
+
+  it('drops a way that was not equal in every round', async () => {
+    const trials = [{ ...trialOf('convolution1x1'), sizes: [SMALL] }];
+    const [once] = await measureKernels(trials, (await findBlock()).block);
+    const unequal = { ...once!, equal: ['plain'], chosen: 'plain', ms: { plain: 1e6 } };
+    const [again] = await measureKernels(trials, (await findBlock()).block, [unequal]);
+    expect(again).toMatchObject({ equal: ['plain'], chosen: 'plain', rounds: 2 });
+  });
 });
 
 describe('a kept measurement', () => {
@@ -128,11 +152,22 @@ describe('a kept measurement', () => {
   const reportOf = async (variable?: string): Promise<KernelReport> =>
     (await chooseKernels(folder, variable)).report;
 
-  it('is taken by the next process', async () => {
+  /** As many processes as it takes until nothing is left to measure. */
+  async function settled(): Promise<KernelReport> {
+    for (;;) {
+      const report = await reportOf();
+      if (report.source === 'cache') return report;
+    }
+  }
+
+  it('is taken by the next processes, which complete it', async () => {
     const first = await reportOf();
     expect(first).toMatchObject({ source: 'measured', file: fileOf() });
-    const second = await reportOf();
-    expect(second).toMatchObject({ source: 'cache', kernels: first.kernels, block: first.block });
+    const last = await settled();
+    expect(last.block).toBe(first.block);
+    expect(new Set(last.kernels.map(({ rounds }) => rounds))).toEqual(new Set([3]));
+    expect(last.kernels).toHaveLength(kernelTrials().flatMap(({ sizes }) => sizes).length);
+    expect(await reportOf()).toMatchObject({ source: 'cache', kernels: last.kernels });
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
@@ -150,11 +185,13 @@ describe('a kept measurement', () => {
     ],
   ])('that %s is measured anew', async (_case, damage) => {
     await reportOf();
+    await reportOf();
     const damaged = damage(readFileSync(fileOf(), 'utf8'));
     writeFileSync(fileOf(), damaged);
-    expect((await reportOf()).source).toBe('measured');
+    const anew = await reportOf();
+    expect(anew.source).toBe('measured');
+    expect(new Set(anew.kernels.map(({ rounds }) => rounds))).toEqual(new Set([1]));
     expect(readFileSync(fileOf(), 'utf8')).not.toBe(damaged);
-    expect((await reportOf()).source).toBe('cache');
   });
 
   it('that claims a wrong block size is not believed', async () => {

@@ -14,6 +14,8 @@ export interface MeasuredKernel {
   readonly ms: Readonly<Record<string, number>>;
   /** Ways that give what the reference gives. */
   readonly equal: readonly string[];
+  /** Processes that have measured this size. */
+  readonly rounds: number;
 }
 
 /** A block size that was tried, and whether it gave what plain operators give. */
@@ -22,8 +24,10 @@ export interface TriedBlock {
   readonly equal: boolean;
 }
 
-/** After so long nothing further is measured; what was not reached takes what the nearest size took. */
+/** After so long a process measures nothing further. What no process has reached takes what the nearest size took. */
 const BUDGET_MS = 200;
+/** Processes that measure a size: the first one may meet a busy moment. */
+const ROUNDS = 3;
 /** One size ends its repetitions after so long. */
 const SIZE_MS = 12;
 const MOST_RUNS = 6;
@@ -64,18 +68,45 @@ async function agrees(block: number, expected: readonly Float32Array[]): Promise
 const prepareIfPossible = (graph: Graph): Promise<PreparedGraph | undefined> =>
   prepareGraph(graph).catch(() => undefined);
 
-/** Measures every kind at every size, as far as the time allows: the first size of each kind, then the second, … */
+/**
+ * Measures once more what was measured least, as far as the time allows: the first size of each kind, then the second, …
+ * @param known what earlier processes measured. @returns all of it; equal to `known` where every size has its rounds.
+ */
 export async function measureKernels(
   trials: readonly KernelTrial[],
   block: number | undefined,
+  known: readonly MeasuredKernel[] = [],
 ): Promise<MeasuredKernel[]> {
   const end = performance.now() + BUDGET_MS;
-  const measured: MeasuredKernel[] = [];
-  for (const [trial, size] of inTurns(trials)) {
+  const measured = [...known];
+  for (const { trial, size, index } of pending(trials, known)) {
     if (performance.now() >= end) break;
-    measured.push(await measureSize(trial, size, block));
+    const now = await measureSize(trial, size, block);
+    if (index < 0) measured.push(now);
+    else measured[index] = together(measured[index]!, now, trial.candidates[0]!);
   }
   return measured;
+}
+
+/** What has not had all of its rounds, least measured first. */
+function pending(trials: readonly KernelTrial[], known: readonly MeasuredKernel[]) {
+  const sizes = inTurns(trials).map(([trial, size]) => {
+    const index = known.findIndex((kernel) => isOf(kernel, trial.kind, size));
+    return { trial, size, index, rounds: known[index]?.rounds ?? 0 };
+  });
+  return sizes.filter(({ rounds }) => rounds < ROUNDS).toSorted((a, b) => a.rounds - b.rounds);
+}
+
+const isOf = (kernel: MeasuredKernel, kind: string, { rows, channels }: KernelSize): boolean =>
+  kernel.kind === kind && kernel.size.rows === rows && kernel.size.channels === channels;
+
+/** Two measurements of one size: the fastest runs of both, and what was equal in both. */
+function together(a: MeasuredKernel, b: MeasuredKernel, reference: string): MeasuredKernel {
+  const equal = a.equal.filter((way) => b.equal.includes(way));
+  const ms = Object.fromEntries(equal.map((way) => [way, Math.min(a.ms[way]!, b.ms[way]!)]));
+  const { kind, size } = a;
+  const rounds = a.rounds + b.rounds;
+  return { kind, size, chosen: fastest(equal, ms, reference), ms, equal, rounds };
 }
 
 function inTurns(trials: readonly KernelTrial[]): [KernelTrial, KernelSize][] {
@@ -105,7 +136,8 @@ export async function measureSize(
     const equal = [...prepared.keys()].filter((name) =>
       areEqual(prepared.get(name)!.results, expected),
     );
-    return { kind: trial.kind, size, chosen: fastest(equal, ms, reference), ms, equal };
+    const chosen = fastest(equal, ms, reference);
+    return { kind: trial.kind, size, chosen, ms, equal, rounds: 1 };
   } finally {
     for (const graph of prepared.values()) graph.dispose();
   }
