@@ -43,7 +43,7 @@ export async function prepareConversation(
     h: layout.rows / merge,
     w: layout.columns / merge,
   }));
-  const tokens = tokenise(context, conversation, grids);
+  const tokens = await tokenise(context, conversation, grids);
   return {
     ...tokens,
     ...mropePositions(tokens.inputIds, context.imageTokenId, grids),
@@ -55,17 +55,18 @@ export async function prepareConversation(
 }
 
 /** Ids of prompt and answer, placeholders expanded, with the answer (through its end of turn and newline) as labels. */
-function tokenise(
+async function tokenise(
   context: PrepareContext,
   conversation: ConversationV1,
   grids: readonly MergedGrid[],
-): { inputIds: Int32Array; labels: Int32Array } {
+): Promise<{ inputIds: Int32Array; labels: Int32Array }> {
   const { question, system, answer } = conversation;
   for (const [what, text] of Object.entries({ question, system, answer })) {
     if (text !== undefined) refusePlaceholders(what, text, [IMAGE_PAD, VIDEO_PAD]);
   }
   const parts = { question, images: grids.length, ...(system === undefined ? {} : { system }) };
-  const segments = context.text.render(messagesOf(parts)).split(IMAGE_PAD);
+  const prompted = await context.text.render(messagesOf(parts));
+  const segments = prompted.split(IMAGE_PAD);
   requireSegments(segments.length - 1, grids.length);
   const prompt = segments.flatMap((segment, i) => {
     const grid = grids[i];

@@ -49,7 +49,6 @@ export {
   openTextProcessor,
   refusePlaceholders,
   type TextProcessor,
-  templateRenderer,
 } from './text-processor.js';
 export {
   makeTinyTokenizer,

@@ -48,7 +48,7 @@ describe('openTextProcessor', () => {
           ['config', undefined],
         ] as const) {
           const text = await openTextProcessor(folder, {});
-          expect(text.render(messages)).toBe(`${name} 2!`);
+          expect(await text.render(messages)).toBe(`${name} 2!`);
           if (file) await rm(path.join(folder, file));
         }
       },

@@ -1,11 +1,11 @@
 /** Text side of a checkpoint: tokenizer and chat template. */
 import path from 'node:path';
-import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { readCheckpointJson } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
 import { readTextIfThere } from '../files.js';
 import { isJsonObject, type JsonObject } from '../json.js';
+import { openChatTemplate } from './chat-template.js';
 
 /** One message of a chat, as chat templates take it. */
 export interface ChatMessage {
@@ -23,8 +23,11 @@ export interface TextProcessor {
   encode(text: string): readonly number[];
   /** Text of ids, special tokens and unused vocabulary rows left out. */
   decode(ids: readonly number[]): string;
-  /** The prompt of a chat by the checkpoint's own template, up to the place where the assistant speaks. */
-  render(messages: readonly ChatMessage[]): string;
+  /**
+   * The prompt of a chat by the checkpoint's own template, up to the place where the assistant speaks.
+   * @throws SpatialError FILE_INVALID when the template fails or does not keep within its budget.
+   */
+  render(messages: readonly ChatMessage[]): Promise<string>;
 }
 
 /**
@@ -44,7 +47,7 @@ export async function openTextProcessor(
   return {
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode: (ids) => decodeIds(tokenizer, ids),
-    render: templateRenderer(template.source, template.file),
+    render: await openChatTemplate(template.source, template.file),
   };
 }
 
@@ -118,31 +121,6 @@ function requireTemplate(value: unknown, file: string): string {
     message: `${file}: expected a chat template, found none here, in chat_template.json or in chat_template.jinja`,
     hint: 'Copy chat_template.json or chat_template.jinja from the published checkpoint.',
   });
-}
-
-/**
- * Renders chats with a Jinja template.
- * @param source template text. @param where its file, for messages.
- * @throws SpatialError FILE_INVALID when the template cannot be parsed or rendered.
- */
-export function templateRenderer(
-  source: string,
-  where: string,
-): (messages: readonly ChatMessage[]) => string {
-  const guard = <T>(run: () => T): T => {
-    try {
-      return run();
-    } catch (cause) {
-      throw new SpatialError({
-        code: 'FILE_INVALID',
-        message: `${where}: the chat template does not render (${(cause as Error).message})`,
-        hint: 'Restore the chat template published with the checkpoint.',
-        cause,
-      });
-    }
-  };
-  const template = guard(() => new Template(source));
-  return (messages) => guard(() => template.render({ messages, add_generation_prompt: true }));
 }
 
 /**

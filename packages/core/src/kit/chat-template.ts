@@ -1,0 +1,168 @@
+/** Chat templates are programs that come with a checkpoint: they run beside the process, within a budget. */
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import { errorMessage, SpatialError } from '../errors.js';
+
+/** What rendering may take; far beyond any chat and far below what a machine would notice. */
+export interface TemplateBudget {
+  /** Expressions and statements that are evaluated. */
+  readonly steps: number;
+  /** Length of any text on the way. */
+  readonly characters: number;
+  /** For what the steps do not count, such as a long list in one expression. */
+  readonly timeMs: number;
+  readonly memoryMb: number;
+}
+
+export const TEMPLATE_BUDGET: TemplateBudget = {
+  steps: 500_000,
+  characters: 2 ** 24,
+  timeMs: 5000,
+  memoryMb: 256,
+};
+
+/** The prompt of a chat, up to the place where the assistant speaks. @throws SpatialError FILE_INVALID. */
+export type RenderChat = (messages: readonly unknown[]) => Promise<string>;
+
+/**
+ * Opens a Jinja template in a thread of its own, which is ended when the budget is spent.
+ * @param source template text. @param where its file, for messages.
+ * @throws SpatialError FILE_INVALID when the template cannot be parsed.
+ */
+export async function openChatTemplate(
+  source: string,
+  where: string,
+  budget: TemplateBudget = TEMPLATE_BUDGET,
+): Promise<RenderChat> {
+  const thread = new TemplateThread(source, budget);
+  const guarded = (request: Request): Promise<string> =>
+    thread.ask(request).catch((cause: unknown) => {
+      throw doesNotRender(where, cause);
+    });
+  await guarded({});
+  return (messages) => guarded({ messages });
+}
+
+const doesNotRender = (where: string, cause: unknown): SpatialError =>
+  new SpatialError({
+    code: 'FILE_INVALID',
+    message: `${where}: the chat template does not render (${describe(cause)})`,
+    hint: 'Restore the chat template published with the checkpoint.',
+    cause,
+  });
+
+const SHOWN_CHARACTERS = 300;
+
+const describe = (cause: unknown): string =>
+  (cause as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY'
+    ? 'it needs more memory than a chat template may have'
+    : errorMessage(cause).slice(0, SHOWN_CHARACTERS);
+
+/** Without messages the template is only parsed. */
+interface Request {
+  readonly messages?: readonly unknown[];
+}
+
+type Reply = { readonly text: string } | { readonly problem: string };
+
+/** One question at a time; a thread that did not answer is ended, and the next question starts another. */
+class TemplateThread {
+  readonly #source: string;
+  readonly #budget: TemplateBudget;
+  #worker: Promise<Worker> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(source: string, budget: TemplateBudget) {
+    this.#source = source;
+    this.#budget = budget;
+  }
+
+  ask(request: Request): Promise<string> {
+    const answer = this.#last.then(() => this.#ask(request));
+    this.#last = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #ask(request: Request): Promise<string> {
+    this.#worker ??= startWorker(this.#source, this.#budget);
+    const worker = await this.#worker;
+    worker.ref();
+    try {
+      const reply = await answerOf(worker, request, this.#budget.timeMs);
+      // An idle thread does not keep the process.
+      worker.unref();
+      if ('text' in reply) return reply.text;
+      throw new Error(reply.problem);
+    } catch (error) {
+      this.#worker = undefined;
+      await worker.terminate();
+      throw error;
+    }
+  }
+}
+
+const answerOf = (worker: Worker, request: Request, timeMs: number): Promise<Reply> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(settle, timeMs, () =>
+      reject(new Error(`it did not end within ${timeMs / 1000} s`)),
+    );
+    const onMessage = (reply: Reply) => settle(() => resolve(reply));
+    const onError = (error: Error) => settle(() => reject(error));
+    const onExit = () => settle(() => reject(new Error('its thread ended')));
+    function settle(outcome: () => void): void {
+      clearTimeout(timer);
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+      outcome();
+    }
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+    worker.postMessage(request);
+  });
+
+const startWorker = (source: string, budget: TemplateBudget): Promise<Worker> => {
+  const jinja = createRequire(import.meta.url).resolve('@huggingface/jinja');
+  const program = `(${serveTemplate.toString()})(require('node:worker_threads'), require(${JSON.stringify(jinja)}))`;
+  const worker = new Worker(program, {
+    eval: true,
+    env: {},
+    workerData: { source, budget },
+    resourceLimits: { maxOldGenerationSizeMb: budget.memoryMb },
+  });
+  return new Promise((resolve, reject) => {
+    worker.once('online', () => resolve(worker)).once('error', reject);
+  });
+};
+
+/**
+ * What the thread does. Its text is handed over, so it uses nothing but its parameters. The interpreter of the thread counts
+ * its steps and looks at every text that it makes.
+ */
+function serveTemplate(
+  { parentPort, workerData }: typeof import('node:worker_threads'),
+  { Interpreter, Template }: typeof import('@huggingface/jinja'),
+): void {
+  const { source, budget } = workerData as { source: string; budget: TemplateBudget };
+  type Evaluate = (node: unknown, scope: unknown) => { readonly value?: unknown };
+  const counted = Interpreter.prototype as unknown as { evaluate: Evaluate };
+  const { evaluate } = counted;
+  let steps = 0;
+  counted.evaluate = function (node, scope) {
+    steps++;
+    if (steps > budget.steps) throw new Error(`it takes more than ${budget.steps} steps`);
+    const found = evaluate.call(this, node, scope);
+    if (typeof found?.value === 'string' && found.value.length > budget.characters)
+      throw new Error(`it makes a text of more than ${budget.characters} characters`);
+    return found;
+  };
+  let template: InstanceType<typeof Template> | undefined;
+  const answer = ({ messages }: Request): Reply => {
+    try {
+      steps = 0;
+      template ??= new Template(source);
+      if (messages === undefined) return { text: '' };
+      return { text: template.render({ messages, add_generation_prompt: true }) };
+    } catch (error) {
+      return { problem: error instanceof Error ? error.message : String(error) };
+    }
+  };
+  parentPort!.on('message', (request: Request) => parentPort!.postMessage(answer(request)));
+}
