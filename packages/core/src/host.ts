@@ -5,6 +5,14 @@
 
 export { BUILT_IN_PLUGIN_NAME, builtInContributions, builtInPlugin } from './built-in.js';
 export { type DatasetFormats, type DatasetRequest, readDataset } from './data/dataset.js';
+export {
+  collectFinding,
+  type Finding,
+  findingError,
+  findingMessage,
+  findingOf,
+  requireNoErrors,
+} from './finding.js';
 export { nearestName } from './nearest-name.js';
 export {
   BACKBONE_ADAPTER,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 import { registerAsk } from './ask.js';
+import { registerCheck } from './check.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerEval } from './eval.js';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerDemo,
   registerDoctor,
   registerPlugins,
+  registerCheck,
   registerTiny,
   registerLabel,
   registerLabels,

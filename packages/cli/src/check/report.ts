@@ -1,0 +1,67 @@
+import { type Finding, findingMessage, type PluginRegistry } from '@spatialsv/core/host';
+import { type CommandContext, formatTable } from '../context.js';
+
+export type CheckKind = 'model' | 'data' | 'images' | 'configuration';
+
+/** What a check says of one path. JSON. */
+export interface CheckReport {
+  readonly kind: CheckKind;
+  readonly path: string;
+  /** What it is, for example `Qwen2.5-VL checkpoint, 2 shards`. */
+  readonly summary: string;
+  /** Counts, sizes and statistics by name. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** What a run would not read. */
+  readonly passedOver: readonly PassedOver[];
+  readonly findings: readonly Finding[];
+  /** Reports of what a configuration names. */
+  readonly parts?: readonly CheckReport[];
+}
+
+export interface PassedOver {
+  readonly where: string;
+  readonly why: string;
+}
+
+export interface CheckContext extends CommandContext {
+  readonly plugins: PluginRegistry;
+  /** Of a data file. */
+  readonly format?: string;
+  readonly imageRoot?: string;
+}
+
+/** Looks at the paths of one kind. */
+export interface Check {
+  readonly kind: CheckKind;
+  /** Whether a path is of this kind by its look; the first check that says so takes it. */
+  matches(path: string): Promise<boolean>;
+  /** Every problem is a finding; only defects and aborts are thrown. */
+  run(path: string, context: CheckContext): Promise<CheckReport>;
+}
+
+/** Findings of a report and its parts. */
+export const allFindings = ({ findings, parts = [] }: CheckReport): readonly Finding[] => [
+  ...findings,
+  ...parts.flatMap(allFindings),
+];
+
+/** A report for people; parts follow the whole. */
+export function formatCheck(report: CheckReport): string {
+  const { path, summary, facts, passedOver, findings, parts = [] } = report;
+  const rows = Object.entries(facts).map(([name, value]) => [`  ${name}`, describeFact(value)]);
+  const passed = passedOver.map(({ where, why }) => `  passed over ${where}: ${why}\n`);
+  const problems = findings.map(
+    (finding) =>
+      `  ${finding.severity}[${finding.code}]: ${findingMessage(finding)}\n    hint: ${finding.hint}\n`,
+  );
+  const table = rows.length === 0 ? '' : formatTable(rows);
+  const own = `${path}: ${summary}\n${table}${passed.join('')}${problems.join('')}`;
+  return [own, ...parts.map(formatCheck)].join('\n');
+}
+
+function describeFact(value: unknown): string {
+  if (Array.isArray(value)) return value.map(describeFact).join(', ');
+  if (typeof value !== 'object' || value === null) return String(value);
+  const entries = Object.entries(value).map(([name, inner]) => `${name} ${describeFact(inner)}`);
+  return entries.join(', ');
+}

@@ -1,0 +1,53 @@
+import { SpatialError } from '@spatialsv/core/spec';
+import { dataCheck } from '../check/data-check.js';
+import { modelCheck } from '../check/model-check.js';
+import { allFindings, type Check, type CheckReport, formatCheck } from '../check/report.js';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+
+export interface CheckOptions {
+  readonly format?: string;
+  readonly imageRoot?: string;
+  readonly json: boolean;
+}
+
+/** The first that takes a path looks at it. */
+const CHECKS: readonly Check[] = [modelCheck, dataCheck];
+
+/** @throws SpatialError DATA_INVALID when there is an error among the findings; they are printed before. */
+export async function check(
+  paths: readonly string[],
+  { json, ...options }: CheckOptions,
+  context: CommandContext,
+): Promise<void> {
+  const plugins = await composePlugins(context.folder);
+  const reports: CheckReport[] = [];
+  for (const path of paths) {
+    context.signal.throwIfAborted();
+    context.progress.start(`Looking at ${path}`);
+    const found = await firstThatMatches(path);
+    reports.push(await found.run(path, { ...context, ...options, plugins }));
+  }
+  context.progress.done();
+  context.out(json ? `${JSON.stringify(reports, null, 2)}\n` : reports.map(formatCheck).join('\n'));
+  endWithErrors(reports);
+}
+
+async function firstThatMatches(path: string): Promise<Check> {
+  for (const candidate of CHECKS) if (await candidate.matches(path)) return candidate;
+  return dataCheck;
+}
+
+function endWithErrors(reports: readonly CheckReport[]): void {
+  const findings = reports.flatMap(allFindings);
+  const errors = findings.filter(({ severity }) => severity === 'error').length;
+  if (errors === 0) return;
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${count(errors, 'error')} and ${count(findings.length - errors, 'warning')} found`,
+    hint: 'Each is listed with what to do about it.',
+  });
+}
+
+const count = (number: number, what: string): string =>
+  `${number} ${what}${number === 1 ? '' : 's'}`;
