@@ -1,5 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { refusePlaceholders, type TextProcessor } from '@spatialsv/core/kit';
+import {
+  layOutPrompt,
+  type PromptLayout,
+  refusePlaceholders,
+  type TextProcessor,
+} from '@spatialsv/core/kit';
 import {
   type ConversationV1,
   type PreparedInputsV1,
@@ -14,9 +19,6 @@ import {
 } from './qwen25vl-image-processor.js';
 import { type MergedGrid, mropePositions } from './qwen25vl-positions.js';
 import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './qwen25vl-prompt.js';
-
-/** Label of positions where no loss is taken. */
-const IGNORED = -100;
 
 export interface PrepareContext {
   readonly text: TextProcessor;
@@ -43,23 +45,22 @@ export async function prepareConversation(
     h: layout.rows / merge,
     w: layout.columns / merge,
   }));
-  const tokens = await tokenise(context, conversation, grids);
+  const { starts, ...tokens } = await tokenise(context, conversation, grids);
   return {
     ...tokens,
     ...mropePositions(tokens.inputIds, context.imageTokenId, grids),
     positionRows: 3,
-    spliceIndex: spliceIndex(tokens.inputIds, context.imageTokenId),
     views,
-    grids: viewGrids(tokens.inputIds, context.imageTokenId, grids, conversation.images),
+    grids: viewGrids(starts, grids, conversation.images),
   };
 }
 
-/** Ids of prompt and answer, placeholders expanded, with the answer (through its end of turn and newline) as labels. */
+/** The prompt with its views, then the answer through its end of turn and newline. */
 async function tokenise(
   context: PrepareContext,
   conversation: ConversationV1,
   grids: readonly MergedGrid[],
-): Promise<{ inputIds: Int32Array; labels: Int32Array }> {
+): Promise<PromptLayout> {
   const { question, system, answer } = conversation;
   for (const [what, text] of Object.entries({ question, system, answer })) {
     if (text !== undefined) refusePlaceholders(what, text, [IMAGE_PAD, VIDEO_PAD]);
@@ -68,18 +69,12 @@ async function tokenise(
   const prompted = await context.text.render(messagesOf(parts));
   const segments = prompted.split(IMAGE_PAD);
   requireSegments(segments.length - 1, grids.length);
-  const prompt = segments.flatMap((segment, i) => {
-    const grid = grids[i];
-    const placeholders = grid === undefined ? 0 : grid.h * grid.w;
-    return [
-      ...context.text.encode(segment),
-      ...new Array<number>(placeholders).fill(context.imageTokenId),
-    ];
+  return layOutPrompt({
+    text: segments.map((segment) => context.text.encode(segment)),
+    rows: grids.map(({ h, w }) => h * w),
+    placeholderId: context.imageTokenId,
+    ...(answer !== undefined && { answer: context.text.encode(renderAnswer(answer)) }),
   });
-  const target = answer === undefined ? [] : context.text.encode(renderAnswer(answer));
-  const inputIds = Int32Array.from([...prompt, ...target]);
-  const labels = Int32Array.from(inputIds, (id, i) => (i < prompt.length ? IGNORED : id));
-  return { inputIds, labels };
 }
 
 function requireSegments(found: number, expected: number): void {
@@ -91,23 +86,14 @@ function requireSegments(found: number, expected: number): void {
   });
 }
 
-/** (T): i for text token i, T + k for the k-th placeholder. */
-function spliceIndex(inputIds: Int32Array, imageTokenId: number): Int32Array {
-  let visual = inputIds.length;
-  return inputIds.map((id, i) => (id === imageTokenId ? visual++ : i));
-}
-
 function viewGrids(
-  inputIds: Int32Array,
-  imageTokenId: number,
+  starts: readonly number[],
   grids: readonly MergedGrid[],
   images: readonly RgbImage[],
 ): readonly ViewGridV1[] {
-  let start = 0;
   return grids.map(({ h, w }, i) => {
     const { height, width } = images[i]!;
-    const first = inputIds.indexOf(imageTokenId, start);
-    start = first + h * w;
+    const first = starts[i]!;
     return {
       h,
       w,

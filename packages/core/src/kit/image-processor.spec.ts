@@ -29,6 +29,14 @@ describe('cutPatches', () => {
     expect(numbers(values, 12)).toEqual([0, 1, 10, 11, 2, 3, 12, 13]);
   });
 
+  it('leaves out what does not fill a cell', () => {
+    const { data, ...size } = numbered(2, 3);
+    const wider = { ...size, width: 7, data: new Uint8Array(4 * 7 * 3).fill(9) };
+    for (let y = 0; y < 4; y++) wider.data.set(data.subarray(18 * y, 18 * (y + 1)), 21 * y);
+    const values = cutPatches(wider, { ...plain, patchSize: 2 });
+    expect(numbers(values, 12)).toEqual([0, 1, 2, 10, 11, 12]);
+  });
+
   it('puts colours slowest, and repeats a still image in every frame', () => {
     const values = cutPatches(numbered(1, 1), { ...plain, patchSize: 2, frames: 2 });
     expect([...values].map(Math.round)).toEqual([0, 100, 200].flatMap((c) => Array(8).fill(c)));

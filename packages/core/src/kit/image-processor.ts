@@ -42,13 +42,7 @@ export function fitToCells(
   width: number,
   { cell, minPixels, maxPixels }: CellLimits,
 ): [number, number] {
-  if (Math.max(height, width) / Math.min(height, width) > MAX_ASPECT_RATIO) {
-    throw new SpatialError({
-      code: 'IMAGE_INVALID',
-      message: `image of ${width}×${height} pixels: expected sides within a factor of ${MAX_ASPECT_RATIO}`,
-      hint: 'Crop the image before passing it.',
-    });
-  }
+  refuseExtremeShape(height, width);
   const [rows, columns] = [height, width].map((side) => roundHalfEven(side / cell) * cell);
   const area = rows! * columns!;
   if (area > maxPixels) {
@@ -62,6 +56,16 @@ export function fitToCells(
     return [grow(height), grow(width)];
   }
   return [rows!, columns!];
+}
+
+/** @throws SpatialError IMAGE_INVALID when one side is over 200 times the other. */
+export function refuseExtremeShape(height: number, width: number): void {
+  if (Math.max(height, width) / Math.min(height, width) <= MAX_ASPECT_RATIO) return;
+  throw new SpatialError({
+    code: 'IMAGE_INVALID',
+    message: `image of ${width}×${height} pixels: expected sides within a factor of ${MAX_ASPECT_RATIO}`,
+    hint: 'Crop the image before passing it.',
+  });
 }
 
 /** (x / 255 − mean) / std of each of the 256 grey levels, by colour. */
@@ -80,19 +84,24 @@ export interface PatchOptions extends PixelStatistics {
 }
 
 /**
- * Normalised patches of an image whose sides are whole cells: cells row by row, the patches of a cell row by row, then
- * colour, frame, pixel row, pixel column.
+ * Normalised patches of an image: cells row by row, the patches of a cell row by row, then colour, frame, pixel row,
+ * pixel column. What does not fill a cell at the right and at the bottom is left out, as a convolution with the stride of
+ * its kernel leaves it out.
  * @returns (P, 3 · frames · patch²).
  */
 export function cutPatches(image: RgbImage, options: PatchOptions): Float32Array {
   const { patchSize, cellSide = 1, frames = 1 } = options;
   const cell = patchSize * cellSide;
   const plane = patchSize * patchSize;
-  const output = new Float32Array(3 * frames * image.height * image.width);
+  const [height, width] = [image.height, image.width].map((side) => side - (side % cell)) as [
+    number,
+    number,
+  ];
+  const output = new Float32Array(3 * frames * height * width);
   const levels = normalisedLevels(options);
   let offset = 0;
-  for (let top = 0; top < image.height; top += cell) {
-    for (let left = 0; left < image.width; left += cell) {
+  for (let top = 0; top < height; top += cell) {
+    for (let left = 0; left < width; left += cell) {
       for (let patch = 0; patch < cellSide * cellSide; patch++) {
         const y = top + Math.floor(patch / cellSide) * patchSize;
         const x = left + (patch % cellSide) * patchSize;

@@ -11,6 +11,7 @@ export {
   type TiedTensor,
 } from './checkpoint.js';
 export { type ConfigFields, configFields, invalidField } from './config-fields.js';
+export { type DecoderFamily, readDecoderConfig, readRopeConfig } from './decoder-fields.js';
 export { defaultTaps } from './default-taps.js';
 export { readEndIds } from './generation-config.js';
 export {
@@ -23,6 +24,7 @@ export {
   normalisedLevels,
   type PatchOptions,
   type PixelStatistics,
+  refuseExtremeShape,
 } from './image-processor.js';
 export {
   joinViews,
@@ -34,6 +36,13 @@ export {
 } from './network-programs.js';
 export { readOptionalJson } from './optional-file.js';
 export { cutMiddle, type PlacedImage, padWhite, wholeImage } from './placed-image.js';
+export {
+  layOutPrompt,
+  type PromptLayout,
+  type PromptLayoutParts,
+  plainPositions,
+  splitIds,
+} from './prompt-layout.js';
 export { type RandomValues, randomTensors, unitGain } from './random-weights.js';
 export {
   invalidSettings,

@@ -24,6 +24,7 @@ export {
 } from './vision-block.js';
 export {
   type Activation,
+  CLIP_NAMES,
   DINO_NAMES,
   dinoBlock,
   layerShapes,

@@ -131,6 +131,25 @@ export const DINO_NAMES: VisionTowerNames = {
   },
 };
 
+/** Names that transformers gives the tensors of CLIP, SigLIP and RICE. */
+export const CLIP_NAMES: VisionTowerNames = {
+  ...DINO_NAMES,
+  patch: 'embeddings.patch_embedding',
+  classToken: { name: 'embeddings.class_embedding', rank: 1 },
+  classAngles: { name: 'class_pos_emb', rank: 2 },
+  positions: { name: 'embeddings.position_embedding.weight', rank: 2 },
+  preNorm: 'pre_layrnorm',
+  postNorm: 'post_layernorm',
+  blocks: 'encoder.layers',
+  block: {
+    ...DINO_NAMES.block,
+    norm1: 'layer_norm1',
+    qkv: { q: 'self_attn.q_proj', k: 'self_attn.k_proj', v: 'self_attn.v_proj' },
+    projection: 'self_attn.out_proj',
+    norm2: 'layer_norm2',
+  },
+};
+
 /** A block of DINOv2: layer norms, layer scale, biases, exact GELU and an MLP of four times the width. */
 export const dinoBlock = (width: number, heads: number, epsilon: number): VisionBlockConfig => ({
   width,

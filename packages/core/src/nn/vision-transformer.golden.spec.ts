@@ -6,6 +6,7 @@ import { type Golden, readGolden } from '../testing/golden.js';
 import { parameterScope } from './parameter-scope.js';
 import {
   type Activation,
+  CLIP_NAMES,
   DINO_NAMES,
   towerShapes,
   type VisionTowerConfig,
@@ -29,24 +30,6 @@ const form = (activation: Activation, epsilon: number): VisionTowerConfig => ({
   patch: { size: 14, channels: 3, bias: false },
 });
 const learnt = { side: 4, resampling: { kind: 'offset', offset: 0 } } as const;
-
-const CLIP_NAMES: VisionTowerNames = {
-  ...DINO_NAMES,
-  patch: 'embeddings.patch_embedding',
-  classToken: { name: 'embeddings.class_embedding', rank: 1 },
-  classAngles: { name: 'class_pos_emb', rank: 2 },
-  positions: { name: 'embeddings.position_embedding.weight', rank: 2 },
-  preNorm: 'pre_layrnorm',
-  postNorm: 'post_layernorm',
-  blocks: 'encoder.layers',
-  block: {
-    ...DINO_NAMES.block,
-    norm1: 'layer_norm1',
-    qkv: { q: 'self_attn.q_proj', k: 'self_attn.k_proj', v: 'self_attn.v_proj' },
-    projection: 'self_attn.out_proj',
-    norm2: 'layer_norm2',
-  },
-};
 
 const INTERN_NAMES: VisionTowerNames = {
   ...DINO_NAMES,
