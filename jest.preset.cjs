@@ -6,6 +6,8 @@ process.env.SPATIALSV_KERNELS ??= 'blocked';
 
 /** Shared Jest settings: ESM sources compiled to CommonJS by swc, workspace packages read from their sources. */
 module.exports = {
+  // Nothing that is asserted depends on speed: whatever takes so long is stuck, on any machine.
+  testTimeout: 600_000,
   testMatch: ['<rootDir>/src/**/*.spec.ts'],
   testEnvironment: require.resolve('./scripts/jest/shared-realm-environment.cjs'),
   testEnvironmentOptions: { customExportConditions: ['@spatialsv/source', 'node', 'node-addons'] },

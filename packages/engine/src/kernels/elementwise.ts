@@ -152,12 +152,26 @@ defineKernel('SquaredDifference', ['a', 'b'], (graph, [a, b]) =>
   squared(graph, binary(graph, 'Sub', a!, b!)),
 );
 defineKernel('Rsqrt', ['x'], (graph, [x]) => unary(graph, 'Reciprocal', unary(graph, 'Sqrt', x!)));
-defineKernel('Expm1', ['x'], (graph, [x]) =>
-  binary(graph, 'Sub', unary(graph, 'Exp', x!), graph.scalar(1)),
-);
-defineKernel('Log1p', ['x'], (graph, [x]) =>
-  unary(graph, 'Log', binary(graph, 'Add', x!, graph.scalar(1))),
-);
+/** e^x − 1 = (u − 1)·x / log u with the rounded u = e^x, whose error cancels (W. Kahan); far from 0 just u − 1. */
+defineKernel('Expm1', ['x'], (graph, [x]) => {
+  const u = unary(graph, 'Exp', x!);
+  const less = binary(graph, 'Sub', u, graph.scalar(1));
+  const near = binary(graph, 'Div', binary(graph, 'Mul', less, x!), unary(graph, 'Log', u));
+  const small = binary(graph, 'Mul', unary(graph, 'Sign', less), less); // |u − 1|
+  const isFar = compare(graph, 'GreaterOrEqual', small, graph.scalar(0.5));
+  const isZero = compare(graph, 'Equal', less, graph.scalar(0));
+  return choose(graph, isFar, less, choose(graph, isZero, x!, near));
+});
+/** log(1 + x) = log(u)·x / (u − 1) with the rounded u = 1 + x, whose error cancels (W. Kahan); far from 0 just log u. */
+defineKernel('Log1p', ['x'], (graph, [x]) => {
+  const u = binary(graph, 'Add', x!, graph.scalar(1));
+  const log = unary(graph, 'Log', u);
+  const less = binary(graph, 'Sub', u, graph.scalar(1));
+  const near = binary(graph, 'Div', binary(graph, 'Mul', log, x!), less);
+  const isExact = compare(graph, 'Equal', less, x!);
+  const isZero = compare(graph, 'Equal', less, graph.scalar(0));
+  return choose(graph, isZero, x!, choose(graph, isExact, log, near));
+});
 defineKernel('Pow', ['a', 'b'], (graph, [a, b]) => {
   const { shape } = broadcastType(a!, b!);
   if (b!.uniform === 2) return graph.expand(squared(graph, a!), shape);
@@ -165,15 +179,43 @@ defineKernel('Pow', ['a', 'b'], (graph, [a, b]) => {
   return binary(graph, 'Pow', a!, b!);
 });
 defineKernel('FloorDiv', ['a', 'b'], (graph, [a, b]) => {
-  const quotient = binary(graph, 'Div', graph.cast(a!, 'float32'), graph.cast(b!, 'float32'));
-  return graph.cast(unary(graph, 'Floor', quotient), a!.dtype);
+  if (a!.dtype === 'int32')
+    return integers(graph, a!, b!, (x, y, rest) => {
+      const whole = graph.add('Sub', [x, rest], like(rest));
+      return graph.add('Div', [whole, y], like(rest));
+    });
+  return unary(graph, 'Floor', binary(graph, 'Div', a!, b!));
 });
 defineKernel('Mod', ['a', 'b'], (graph, [a, b]) => {
+  if (a!.dtype === 'int32') return integers(graph, a!, b!, (_x, _y, rest) => rest);
   // tfjs' Mod takes the sign of the divisor, ONNX' fmod that of the dividend: x − floor(x / y)·y is the former.
-  const [x, y] = [graph.cast(a!, 'float32'), graph.cast(b!, 'float32')];
-  const floored = unary(graph, 'Floor', binary(graph, 'Div', x, y));
-  return graph.cast(binary(graph, 'Sub', x, binary(graph, 'Mul', floored, y)), a!.dtype);
+  const floored = unary(graph, 'Floor', binary(graph, 'Div', a!, b!));
+  return binary(graph, 'Sub', a!, binary(graph, 'Mul', floored, b!));
 });
+
+/**
+ * Of two int32 tensors, in 64 bits, where nothing overflows. The library ends the process on a division by zero, tfjs gives 0.
+ * @param compute from x, y and x mod y, which has the sign of y.
+ */
+function integers(
+  graph: Graph,
+  a: Value,
+  b: Value,
+  compute: (x: Value, y: Value, rest: Value) => Value,
+): Value {
+  const type = { shape: broadcastType(a, b).shape, dtype: 'int64' } as const;
+  const [x, y] = [graph.cast(a, 'int64'), graph.cast(b, 'int64')];
+  const [zero, one] = [graph.int64([0]), graph.int64([1])];
+  const isZero = graph.add('Equal', [y, zero], { shape: y.shape, dtype: 'bool' });
+  const divisor = graph.add('Where', [isZero, one, y], like(y));
+  const rest = graph.add('Mod', [x, divisor], type);
+  const result = compute(x, divisor, rest);
+  return graph.cast(graph.add('Where', [isZero, zero, result], type), 'int32');
+}
+
+const choose = (graph: Graph, condition: Value, a: Value, b: Value): Value =>
+  graph.add('Where', [condition, a, b], like(a));
+
 defineKernel('AddN', '*', (graph, inputs) =>
   inputs.reduce((sum, x) => binary(graph, 'Add', sum, x)),
 );

@@ -52,4 +52,4 @@ describe('the cases', () => {
 });
 
 /** What the tables held when this was counted; fewer would mean that cases fell out. */
-const GRADIENTS_FLOOR = { rows: 330, gradients: 472, smooth: 375 };
+const GRADIENTS_FLOOR = { rows: 335, gradients: 475, smooth: 378 };

@@ -34,6 +34,12 @@ const UNARY: Table = (
     ['erf', tf.erf],
     ['exp', tf.exp],
     ['expm1', tf.expm1],
+    ['expm1 near 0', (x) => tf.mul(tf.expm1(tf.mul(x, 1e-6)), 1e6)],
+    ['log1p near 0', (x) => tf.mul(tf.log1p(tf.mul(x, 1e-6)), 1e6)],
+    [
+      'expm1 and log1p at 0',
+      (x) => tf.mul(tf.add(tf.expm1(tf.mul(x, 1e-30)), tf.log1p(tf.mul(x, 1e-30))), 1e30),
+    ],
     ['floor', tf.floor],
     ['leakyRelu', (x) => tf.leakyRelu(x, 0.1)],
     ['neg', tf.neg],
@@ -249,6 +255,29 @@ const NO_GRADIENT: Table = [
     'floorDiv',
     (a, b) => tf.cast(tf.floorDiv(a, b), 'float32'),
     [indices([4], 7, -7, 8, 9), indices([4], 2, 2, 4, -4)],
+  ],
+  [
+    'floorDiv and mod of large integers, by 0 and by -1',
+    (a, b, quotients, rests) =>
+      tf.cast(
+        tf.stack([
+          tf.sub(tf.floorDiv(a, b), quotients!),
+          tf.sub(tf.mod(a, b), rests!),
+          tf.mod(a, b),
+        ]),
+        'float32',
+      ),
+    [
+      indices([5], 2147483647, -2147483648, 16777217, 7, -2147483647),
+      indices([5], 2, 3, 1, 0, -1),
+      indices([5], 1073741823, -715827883, 16777217, 0, 2147483647),
+      indices([5], 1, 1, 0, 0, 0),
+    ],
+  ],
+  [
+    'expm1 and log1p far from 0',
+    (x) => tf.add(tf.minimum(tf.expm1(x), 10), tf.minimum(tf.log1p(tf.abs(x)), 70)),
+    [{ shape: [5], values: Float32Array.of(-1000, 1000, 3e38, -20, Number.POSITIVE_INFINITY) }],
   ],
   [
     'oneHot',
