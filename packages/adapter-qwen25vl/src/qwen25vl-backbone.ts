@@ -1,20 +1,27 @@
 import path from 'node:path';
 import {
+  CELL_DECODER_NAMES,
+  type CellContext,
+  cellCheckpoint,
+  cellParameterGroup,
+  cellTokenIds,
   createDecoder,
   defaultTaps,
+  encodeCells,
+  mergeCells,
   openCheckpoint,
   openTextProcessor,
+  patchesOf,
+  prepareCells,
+  readCellImages,
   readCheckpointConfig,
   readCheckpointJson,
   readEndIds,
 } from '@spatialsv/core/kit';
 import type { BackboneConfigV1, BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
 import { qwen25Vl } from './plugin.js';
-import { parseQwen25VlConfig, type Qwen25VlConfig, tokenIds } from './qwen25vl-config.js';
-import { parseImageProcessorConfig } from './qwen25vl-image-processor.js';
-import { checkpointContent, DECODER_NAMES, parameterGroup } from './qwen25vl-names.js';
-import { prepareConversation } from './qwen25vl-prepare.js';
-import { encodeImage, mergePatches } from './qwen25vl-vision.js';
+import { parseQwen25VlConfig, type Qwen25VlConfig } from './qwen25vl-config.js';
+import { mropePositions } from './qwen25vl-positions.js';
 
 const END_OF_TURN = '<|im_end|>';
 
@@ -36,29 +43,36 @@ export async function openQwen25Vl(
   const where = path.join(folder, 'config.json');
   const raw = await readCheckpointConfig(folder);
   const parsed = parseQwen25VlConfig(raw, where);
-  const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
+  const checkpoint = await openCheckpoint(folder, cellCheckpoint(parsed.vision, parsed.decoder));
   const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
-  const text = await openTextProcessor(folder, tokenIds(config));
+  const text = await openTextProcessor(folder, cellTokenIds(config));
   const endIds = [...text.encode(END_OF_TURN), ...(await readEndIds(folder, raw))];
-  const imageProcessor = parseImageProcessorConfig(
+  const { decoder, vision } = config;
+  const images = readCellImages(
     await readCheckpointJson(folder, 'preprocessor_config.json'),
     path.join(folder, 'preprocessor_config.json'),
+    patchesOf(vision),
     options,
   );
-  const context = { text, imageProcessor, imageTokenId: config.imageTokenId };
-  const { decoder, vision } = config;
+  const { imageTokenId } = config;
+  const context: CellContext = {
+    text,
+    images,
+    imageTokenId,
+    positions: (inputIds, grids) => mropePositions(inputIds, imageTokenId, grids),
+  };
   return {
     adapterId: qwen25Vl.id,
     folder,
     config: backboneConfig(config, [...new Set(endIds)]),
     weights: checkpoint.weights,
-    parameterGroup,
-    prepare: (conversation) => prepareConversation(context, conversation),
+    parameterGroup: cellParameterGroup,
+    prepare: (conversation) => prepareCells(context, conversation),
     decodeTokens: text.decode,
     encodeView: (parameters, pixels, layout, states) =>
-      encodeImage(vision, parameters, pixels, layout, states),
-    projectView: (parameters, features) => mergePatches(vision, parameters, features),
-    decoder: createDecoder(decoder, DECODER_NAMES),
+      encodeCells(vision, parameters, pixels, layout, states),
+    projectView: (parameters, features) => mergeCells(vision, parameters, features),
+    decoder: createDecoder(decoder, CELL_DECODER_NAMES),
     save: checkpoint.save,
   };
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import {
   decodeSequence,
   float32Source,
+  inMemoryCellName,
   openWeights,
   type SafetensorsReader,
   saveWeights,
@@ -13,7 +14,6 @@ import {
 import { expectAllclose, readGolden, withTemporaryFolder } from '@spatialsv/core/testing';
 import { GOLDEN } from './__fixtures__/golden.js';
 import { qwen25Vl } from './plugin.js';
-import { inMemoryName } from './qwen25vl-names.js';
 
 const SAVED = path.join(GOLDEN, 'saved-by-transformers');
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -93,7 +93,7 @@ describe('checkpoint names', () => {
   it('may be the in-memory ones, which are kept when saving', () =>
     withTemporaryFolder(async (folder) => {
       await writeSavedFolder(folder);
-      await saveWeights(folder, rename(await copies(await openWeights(folder)), inMemoryName));
+      await saveWeights(folder, rename(await copies(await openWeights(folder)), inMemoryCellName));
       const model = await qwen25Vl.open(folder);
       expect(Object.keys(model.weights)).toContain('model.layers.0.mlp.up_proj.weight');
       const target = path.join(folder, 'target');
@@ -107,7 +107,7 @@ describe('checkpoint names', () => {
     withTemporaryFolder(async (folder) => {
       await writeSavedFolder(folder);
       const tensors = await copies(await openWeights(folder));
-      await saveWeights(folder, new Map([...tensors, ...rename(tensors, inMemoryName)]));
+      await saveWeights(folder, new Map([...tensors, ...rename(tensors, inMemoryCellName)]));
       await expect(qwen25Vl.open(folder)).rejects.toMatchObject({ code: 'WEIGHT_UNEXPECTED' });
     }));
 

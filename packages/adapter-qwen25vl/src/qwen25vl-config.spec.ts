@@ -1,7 +1,7 @@
+import { cellParameterGroup } from '@spatialsv/core/kit';
 import { config3B, config7B } from './__fixtures__/published-configs.js';
 import { qwen25Vl } from './plugin.js';
-import { parseQwen25VlConfig } from './qwen25vl-config.js';
-import { parameterGroup, qwen25VlShapes } from './qwen25vl-names.js';
+import { parseQwen25VlConfig, qwen25VlShapes } from './qwen25vl-config.js';
 
 const invalid = (field: string) =>
   expect.objectContaining({
@@ -83,7 +83,7 @@ describe('qwen25VlShapes', () => {
   const count = (config: Readonly<Record<string, unknown>>) => {
     const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };
     for (const [name, shape] of Object.entries(qwen25VlShapes(parseQwen25VlConfig(config)))) {
-      const group = name === 'lm_head.weight' ? 'head' : parameterGroup(name);
+      const group = name === 'lm_head.weight' ? 'head' : cellParameterGroup(name);
       totals[group] += shape.reduce((product, side) => product * side, 1);
     }
     return totals;

@@ -1,34 +1,36 @@
 import {
+  type CellTokens,
+  type CellVision,
   type ConfigFields,
+  cellShapes,
   configFields,
   type DecoderConfig,
+  DINO_NAMES,
   invalidField,
   type JsonObject,
   type NormConfig,
   type RopeConfig,
+  readCellTokens,
+  type Shapes,
   type VisionTowerConfig,
+  type VisionTowerNames,
 } from '@spatialsv/core/kit';
 import { MODEL_TYPE } from './model-type.js';
 
-/** Vision tower and merger of Qwen2.5-VL. */
-export interface VisionConfig {
-  readonly tower: VisionTowerConfig;
-  /** Side of a merged cell in patches. */
-  readonly mergeSize: number;
-  /** Width of the projector's output, the decoder's hidden size. */
-  readonly outputSize: number;
-}
-
 /** Norm of blocks and merger in every checkpoint of the family. */
-export const NORM: NormConfig = { kind: 'rms', epsilon: 1e-6 };
+const NORM: NormConfig = { kind: 'rms', epsilon: 1e-6 };
 
-export interface Qwen25VlConfig {
+const NAMES: VisionTowerNames = {
+  ...DINO_NAMES,
+  block: {
+    ...DINO_NAMES.block,
+    mlp: { gate: 'mlp.gate_proj', up: 'mlp.up_proj', down: 'mlp.down_proj' },
+  },
+};
+
+export interface Qwen25VlConfig extends CellTokens {
   readonly decoder: DecoderConfig;
-  readonly vision: VisionConfig;
-  readonly imageTokenId: number;
-  readonly videoTokenId: number;
-  readonly visionStartTokenId: number;
-  readonly visionEndTokenId: number;
+  readonly vision: CellVision;
 }
 
 /**
@@ -50,14 +52,7 @@ export function parseQwen25VlConfig(config: JsonObject, where = 'config.json'): 
     const place = `${visionFields.where}.out_hidden_size`;
     throw invalidField(place, `the decoder's hidden_size ${decoder.hiddenSize}`, vision.outputSize);
   }
-  return {
-    decoder,
-    vision,
-    imageTokenId: root.integer('image_token_id', 151655),
-    videoTokenId: root.integer('video_token_id', 151656),
-    visionStartTokenId: root.integer('vision_start_token_id', 151652),
-    visionEndTokenId: root.integer('vision_end_token_id', 151653),
-  };
+  return { decoder, vision, ...readCellTokens(root) };
 }
 
 function parseDecoder(root: ConfigFields, text: ConfigFields): DecoderConfig {
@@ -101,12 +96,18 @@ function parseRope(text: ConfigFields, headDim: number): RopeConfig {
   throw invalidField(`${fields.where}.mrope_section`, expected, sections);
 }
 
-function parseVision(fields: ConfigFields): VisionConfig {
+function parseVision(fields: ConfigFields): CellVision {
   fields.require('hidden_act', ['silu']);
   fields.child('rope_parameters')?.require('rope_theta', [10000]);
   const mergeSize = fields.positive('spatial_merge_size', 2);
   const outputSize = fields.positive('out_hidden_size');
-  return { tower: parseTower(fields, mergeSize), mergeSize, outputSize };
+  return {
+    tower: parseTower(fields, mergeSize),
+    names: NAMES,
+    mergerNorm: NORM,
+    mergeSize,
+    outputSize,
+  };
 }
 
 function parseTower(fields: ConfigFields, mergeSize: number): VisionTowerConfig {
@@ -151,10 +152,6 @@ function requireEvenInteger(fields: ConfigFields, key: string, value: number): n
   throw invalidField(`${fields.where}.${key}`, 'an even whole number', value);
 }
 
-/** Ids that the tokenizer has to give to the tokens around and in place of views. */
-export const tokenIds = (config: Qwen25VlConfig): Readonly<Record<string, number>> => ({
-  '<|image_pad|>': config.imageTokenId,
-  '<|video_pad|>': config.videoTokenId,
-  '<|vision_start|>': config.visionStartTokenId,
-  '<|vision_end|>': config.visionEndTokenId,
-});
+/** Every tensor of a checkpoint with its shape, by published name. Linear weights are (out, in). */
+export const qwen25VlShapes = ({ vision, decoder }: Qwen25VlConfig): Shapes =>
+  cellShapes(vision, decoder);

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { decodeSequence, ops, type Tensor, tf } from '@spatialsv/core/kit';
+import { type CellLayout, decodeSequence, ops, type Tensor, tf } from '@spatialsv/core/kit';
 import type { LayerCacheV1, Parameters } from '@spatialsv/core/spec';
 import { expectAllclose } from '@spatialsv/core/testing';
 import {
@@ -10,7 +10,6 @@ import {
   openGoldenCase,
 } from './__fixtures__/golden.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
-import type { PatchLayout } from './qwen25vl-image-processor.js';
 
 /** Relative to the largest magnitude of the tensor. */
 const expectStates = (actual: Tensor | Float32Array, expected: Float32Array, tolerance = 1e-4) => {
@@ -32,7 +31,7 @@ const tensorsOf = (opened: GoldenCase) => {
 };
 
 /** Row-major number of each patch in the order of transformers: cell by cell, row by row inside a cell. */
-const cellByCell = ({ rows, columns }: PatchLayout, merge: number): number[] => {
+const cellByCell = ({ rows, columns }: CellLayout, merge: number): number[] => {
   const order: number[] = [];
   for (let top = 0; top < rows; top += merge)
     for (let left = 0; left < columns; left += merge)
@@ -66,7 +65,7 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
       expect([...inputs.labels]).toEqual([...golden.int32('labels')]);
       expect([...inputs.positions]).toEqual([...golden.int32('positions')]);
       const grids = inputs.views.flatMap(({ layout }) => {
-        const { rows, columns } = layout as PatchLayout;
+        const { rows, columns } = layout as CellLayout;
         return [1, rows, columns];
       });
       expect(grids).toEqual([...golden.int32('grid_thw')]);
@@ -78,7 +77,7 @@ describe.each(['tied', 'untied'] as const)('Qwen2.5-VL beside transformers, %s h
       const views = opened.inputs.views.map(({ layout }, i) => {
         const pixels = tensors.inputs[`pixels${i}`]!;
         const { states } = opened.model.encodeView(tensors.parameters, pixels, layout, blocks);
-        const order = cellByCell(layout as PatchLayout, config.vision.mergeSize);
+        const order = cellByCell(layout as CellLayout, config.vision.mergeSize);
         return blocks.map((index) => tf.gather(states[index]!, order));
       });
       for (const index of blocks) {

@@ -1,27 +1,17 @@
-/** Merged grid of one view. */
-export interface MergedGrid {
-  readonly h: number;
-  readonly w: number;
-}
-
-export interface Positions {
-  /** (3, T) int32: time, row, column. */
-  readonly positions: Int32Array;
-  /** Position of the token that would follow, equal in the three rows. */
-  readonly nextPosition: number;
-}
+import type { MergedGrid, SequencePositions } from '@spatialsv/core/kit';
 
 /**
  * M-RoPE positions of text and still images. A text token takes the counter p in all three rows; an image that starts
  * at p gives its cell (r, c) the triple (p, p + r, p + c) and moves the counter on by max(h, w).
  * @param inputIds (T) with every image as h·w consecutive placeholders.
  * @param grids merged grid of each image, in order.
+ * @returns (3, T) int32: time, row, column.
  */
 export function mropePositions(
   inputIds: Int32Array,
   imageTokenId: number,
   grids: readonly MergedGrid[],
-): Positions {
+): SequencePositions {
   const tokens = inputIds.length;
   const positions = new Int32Array(3 * tokens);
   let counter = 0;
@@ -36,5 +26,5 @@ export function mropePositions(
     }
     counter += Math.max(h, w);
   }
-  return { positions, nextPosition: counter };
+  return { positions, positionRows: 3, nextPosition: counter };
 }

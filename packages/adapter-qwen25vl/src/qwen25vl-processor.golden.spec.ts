@@ -1,11 +1,9 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { readImage, tf } from '@spatialsv/core/kit';
+import { makeCellView, readCellImages, readImage, renderPrompt, tf } from '@spatialsv/core/kit';
 import { expectAllclose, type Golden, readGolden } from '@spatialsv/core/testing';
 import { GOLDEN, type GoldenCase, openGoldenCase, sampled } from './__fixtures__/golden.js';
-import { parseImageProcessorConfig, processImage } from './qwen25vl-image-processor.js';
-import { renderPrompt } from './qwen25vl-prompt.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
 
 const folder = path.join(GOLDEN, 'processor');
@@ -23,7 +21,11 @@ beforeAll(async () => {
 afterAll(() => rm(opened.folder, { recursive: true }));
 
 describe('image processor beside transformers', () => {
-  const config = parseImageProcessorConfig({ min_pixels: 784 }, 'preprocessor_config.json');
+  const config = readCellImages({ min_pixels: 784 }, 'preprocessor_config.json', {
+    patchSize: 14,
+    frames: 2,
+    mergeSize: 2,
+  });
 
   const normalised = (level: number, channel: number) =>
     (level / 255 - config.mean[channel]!) / config.std[channel]!;
@@ -52,7 +54,7 @@ describe('image processor beside transformers', () => {
     ['small.png', [1, 4, 6], 0],
     ['tall.jpg', [1, 8, 6], 2],
   ])('has the grid and the pixel values of %s', async (name, grid, levels) => {
-    const { pixelValues, layout } = processImage(await open(name), config);
+    const { pixelValues, layout } = makeCellView(await open(name), config);
     expect([1, layout.rows, layout.columns]).toEqual(grid);
     const tolerance = { rtol: 0, atol: 1e-5 + levels / 255 / Math.min(...config.std) };
     expectAllclose(pixelValues, expectedPatches(name), tolerance);

@@ -10,6 +10,7 @@ import {
   int32,
   openWeights,
   ops,
+  renderPrompt,
   type Tensor,
   tf,
 } from '@spatialsv/core/kit';
@@ -17,7 +18,6 @@ import type { BackboneV1, RgbImage } from '@spatialsv/core/spec';
 import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
 import { qwen25Vl } from './plugin.js';
 import { PUBLISHED_TAPS } from './qwen25vl-backbone.js';
-import { renderPrompt } from './qwen25vl-prompt.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
 
 const noise = (height: number, width: number, seed: number): RgbImage => {

@@ -3,15 +3,14 @@ import {
   type JsonObject,
   makeTinyTokenizer,
   QWEN_TOKENS,
+  TINY_CHAT_TEMPLATE,
+  tinyCellWeights,
   tokenizerConfig,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
 import { SpatialError, type TinyCheckpointOptions } from '@spatialsv/core/spec';
 import { MODEL_TYPE } from './model-type.js';
-import { parseQwen25VlConfig } from './qwen25vl-config.js';
-import { qwen25VlShapes } from './qwen25vl-names.js';
-import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-import { tinyQwenWeights } from './tiny-weights.js';
+import { parseQwen25VlConfig, qwen25VlShapes } from './qwen25vl-config.js';
 
 /** What can be chosen beside the options that all families share. */
 export interface Qwen25VlTinyOptions extends TinyCheckpointOptions {
@@ -79,7 +78,7 @@ const TOKENIZER = {
 function tinyTensors(config: JsonObject, options: Qwen25VlTinyOptions) {
   const parsed = parseTinyConfig(config);
   const shapes = qwen25VlShapes(parsed);
-  const values = tinyQwenWeights(parsed, options.seed, options.projectorGain);
+  const values = tinyCellWeights(parsed, options.seed, options.projectorGain);
   return new Map(
     [...values].map(([name, data]) => [
       name,

@@ -6,8 +6,7 @@ import { decodeSequence, embedSequence, float32Source, readImage, saveWeights, s
 import type { BackboneV1, LayerCacheV1, Parameters, PreparedInputsV1 } from '@spatialsv/core/spec';
 import { type Golden, readGolden } from '@spatialsv/core/testing';
 import { qwen25Vl } from '../plugin.js';
-import { parseQwen25VlConfig } from '../qwen25vl-config.js';
-import { qwen25VlShapes } from '../qwen25vl-names.js';
+import { parseQwen25VlConfig, qwen25VlShapes } from '../qwen25vl-config.js';
 
 export const GOLDEN = fileURLToPath(new URL('../__golden__/', import.meta.url));
 

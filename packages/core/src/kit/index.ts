@@ -43,6 +43,7 @@ export {
   plainPositions,
   splitIds,
 } from './prompt-layout.js';
+export * from './qwen/index.js';
 export { type RandomValues, randomTensors, unitGain } from './random-weights.js';
 export {
   invalidSettings,

@@ -1,55 +1,66 @@
+/** Images in cells of patches, as Qwen's image processors make them. */
+
+import { resizeBicubic } from '../../images/index.js';
+import type { JsonObject } from '../../json.js';
+import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '../../spec.js';
+import { configFields } from '../config-fields.js';
 import {
   CLIP_STATISTICS,
-  configFields,
   cutPatches,
   fitToCells,
-  type JsonObject,
   type PixelStatistics,
-  resizeBicubic,
-} from '@spatialsv/core/kit';
-import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '@spatialsv/core/spec';
+} from '../image-processor.js';
 
-export interface ImageProcessorConfig extends PixelStatistics {
+/** What the vision tower takes. */
+export interface CellPatches {
   readonly patchSize: number;
-  readonly temporalPatchSize: number;
+  /** Images that one patch spans; a still image is repeated. */
+  readonly frames: number;
+  /** Side of a cell in patches. */
   readonly mergeSize: number;
+}
+
+export interface CellImageConfig extends CellPatches, PixelStatistics {
   readonly minPixels: number;
   readonly maxPixels: number;
 }
 
 /** Patch grid of one view before merging. Its key is all that the layout of the patches depends on. */
-export interface PatchLayout extends ViewLayoutV1 {
+export interface CellLayout extends ViewLayoutV1 {
   readonly rows: number;
   readonly columns: number;
 }
 
-/** A view of this family. */
-export interface PatchedView extends ViewInputV1 {
-  readonly layout: PatchLayout;
+/** A view as patches, cell by cell. */
+export interface CellView extends ViewInputV1 {
+  readonly layout: CellLayout;
 }
 
 /**
  * Reads preprocessor_config.json, with `min_pixels`/`max_pixels` or the newer `size` limits.
+ * @param patches of the tower, which the file has to agree with.
  * @param overrides pixel limits that win over the file.
- * @throws SpatialError CONFIG_INVALID for another resampling or normalisation than the family's.
+ * @throws SpatialError CONFIG_INVALID for another resampling or normalisation than the processor's, and other patches.
  */
-export function parseImageProcessorConfig(
+export function readCellImages(
   config: JsonObject,
   where: string,
+  patches: CellPatches,
   overrides: { readonly minPixels?: number; readonly maxPixels?: number } = {},
-): ImageProcessorConfig {
+): CellImageConfig {
   const fields = configFields(config, where);
   fields.require('resample', [3]);
   for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
   if (fields.has('rescale_factor'))
     fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
+  fields.require('patch_size', [patches.patchSize]);
+  fields.require('temporal_patch_size', [patches.frames]);
+  fields.require('merge_size', [patches.mergeSize]);
   const size = fields.child('size');
   const shortest = size?.has('shortest_edge') ? size.positive('shortest_edge') : 56 * 56;
   const longest = size?.has('longest_edge') ? size.positive('longest_edge') : 28 * 28 * 1280;
   return {
-    patchSize: fields.positive('patch_size', 14),
-    temporalPatchSize: fields.positive('temporal_patch_size', 2),
-    mergeSize: fields.positive('merge_size', 2),
+    ...patches,
     minPixels: overrides.minPixels ?? fields.positive('min_pixels', shortest),
     maxPixels: overrides.maxPixels ?? fields.positive('max_pixels', longest),
     mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
@@ -65,27 +76,22 @@ export function parseImageProcessorConfig(
 export const smartResize = (
   height: number,
   width: number,
-  config: Pick<ImageProcessorConfig, 'patchSize' | 'mergeSize' | 'minPixels' | 'maxPixels'>,
+  config: Pick<CellImageConfig, 'patchSize' | 'mergeSize' | 'minPixels' | 'maxPixels'>,
 ): [number, number] =>
   fitToCells(height, width, { ...config, cell: config.patchSize * config.mergeSize });
 
 /**
  * Pixel values of one view: smart resize (Pillow's bicubic), (x / 255 − mean) / std, patches cell by cell.
- * @returns (P, 3·T·patch²) float32 with channels slowest, and the patch grid.
+ * @returns (P, 3·frames·patch²) float32 with channels slowest, and the patch grid.
  */
-export function processImage(image: RgbImage, config: ImageProcessorConfig): PatchedView {
+export function makeCellView(image: RgbImage, config: CellImageConfig): CellView {
   const [height, width] = smartResize(image.height, image.width, config);
   const resized = resizeBicubic(image, width, height);
   const rows = height / config.patchSize;
   const columns = width / config.patchSize;
-  const values = 3 * config.temporalPatchSize * config.patchSize ** 2;
   return {
-    pixelValues: cutPatches(resized, {
-      ...config,
-      cellSide: config.mergeSize,
-      frames: config.temporalPatchSize,
-    }),
-    pixelShape: [rows * columns, values],
+    pixelValues: cutPatches(resized, { ...config, cellSide: config.mergeSize }),
+    pixelShape: [rows * columns, 3 * config.frames * config.patchSize ** 2],
     layout: { key: `${rows}x${columns}`, rows, columns },
   };
 }

@@ -1,11 +1,8 @@
-import type { RgbImage } from '@spatialsv/core/spec';
-import {
-  parseImageProcessorConfig,
-  processImage,
-  smartResize,
-} from './qwen25vl-image-processor.js';
+import type { RgbImage } from '../../spec.js';
+import { makeCellView, readCellImages, smartResize } from './images.js';
 
-const config = parseImageProcessorConfig({}, 'preprocessor_config.json');
+const patches = { patchSize: 14, frames: 2, mergeSize: 2 };
+const config = readCellImages({}, 'preprocessor_config.json', patches);
 const limits = (maxPixels: number) => ({ ...config, minPixels: 784, maxPixels });
 
 describe('smartResize', () => {
@@ -46,7 +43,7 @@ describe('smartResize', () => {
   });
 });
 
-describe('processImage', () => {
+describe('makeCellView', () => {
   /** Red value 10 · row + column of the patch, green and blue constant. */
   const patchImage = (rows: number, columns: number): RgbImage => {
     const [height, width] = [rows * 14, columns * 14];
@@ -59,7 +56,7 @@ describe('processImage', () => {
   };
 
   it('orders patches cell by cell, channels slowest, frames repeated', () => {
-    const { pixelValues, pixelShape, layout } = processImage(patchImage(4, 6), config);
+    const { pixelValues, pixelShape, layout } = makeCellView(patchImage(4, 6), config);
     expect(pixelShape).toEqual([24, 1176]);
     expect(layout).toEqual({ key: '4x6', rows: 4, columns: 6 });
     const grey = (value: number, channel: number) =>
@@ -76,9 +73,9 @@ describe('processImage', () => {
   });
 });
 
-describe('parseImageProcessorConfig', () => {
+describe('readCellImages', () => {
   const parse = (file: Record<string, unknown>, overrides = {}) =>
-    parseImageProcessorConfig(file, 'p.json', overrides);
+    readCellImages(file, 'p.json', patches, overrides);
 
   it('reads both notations of the limits; options win', () => {
     expect(parse({})).toMatchObject({ minPixels: 3136, maxPixels: 1003520, patchSize: 14 });
@@ -91,10 +88,15 @@ describe('parseImageProcessorConfig', () => {
     });
   });
 
-  it.each([{ resample: 2 }, { do_normalize: false }, { rescale_factor: 1 }, { image_mean: 'x' }])(
-    'refuses %j',
-    (change) => {
-      expect(() => parse(change)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
-    },
-  );
+  it.each([
+    { resample: 2 },
+    { do_normalize: false },
+    { rescale_factor: 1 },
+    { image_mean: 'x' },
+    { patch_size: 16 },
+    { temporal_patch_size: 1 },
+    { merge_size: 1 },
+  ])('refuses %j', (change) => {
+    expect(() => parse(change)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
 });

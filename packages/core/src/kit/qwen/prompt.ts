@@ -1,8 +1,18 @@
-import type { ChatMessage } from '@spatialsv/core/kit';
+/** The prompt of Qwen's vision models. */
+import type { ConfigFields } from '../config-fields.js';
+import type { ChatMessage } from '../text-processor.js';
 
 export const DEFAULT_SYSTEM = 'You are a helpful assistant.';
 export const IMAGE_PAD = '<|image_pad|>';
 export const VIDEO_PAD = '<|video_pad|>';
+
+/** Ids in config.json. */
+export interface CellTokens {
+  readonly imageTokenId: number;
+  readonly videoTokenId: number;
+  readonly visionStartTokenId: number;
+  readonly visionEndTokenId: number;
+}
 
 /** What is rendered: views first, then the question, each view as one placeholder. */
 export interface PromptParts {
@@ -36,3 +46,19 @@ export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
   };
   return parts.system === undefined ? [user] : [{ role: 'system', content: parts.system }, user];
 }
+
+/** @param root fields of config.json, which have the published ids where absent. @throws SpatialError CONFIG_INVALID. */
+export const readCellTokens = (root: ConfigFields): CellTokens => ({
+  imageTokenId: root.integer('image_token_id', 151655),
+  videoTokenId: root.integer('video_token_id', 151656),
+  visionStartTokenId: root.integer('vision_start_token_id', 151652),
+  visionEndTokenId: root.integer('vision_end_token_id', 151653),
+});
+
+/** Ids that the tokenizer has to give to the tokens around and in place of views. */
+export const cellTokenIds = (config: CellTokens): Readonly<Record<string, number>> => ({
+  [IMAGE_PAD]: config.imageTokenId,
+  [VIDEO_PAD]: config.videoTokenId,
+  '<|vision_start|>': config.visionStartTokenId,
+  '<|vision_end|>': config.visionEndTokenId,
+});

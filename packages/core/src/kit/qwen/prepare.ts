@@ -1,29 +1,30 @@
+/** Conversations of models that share Qwen's processor and prompt: each view in cells between its own two tokens. */
 import { setImmediate } from 'node:timers/promises';
-import {
-  layOutPrompt,
-  type PromptLayout,
-  refusePlaceholders,
-  type TextProcessor,
-} from '@spatialsv/core/kit';
-import {
-  type ConversationV1,
-  type PreparedInputsV1,
-  type RgbImage,
-  SpatialError,
-  type ViewGridV1,
-} from '@spatialsv/core/spec';
-import {
-  type ImageProcessorConfig,
-  type PatchedView,
-  processImage,
-} from './qwen25vl-image-processor.js';
-import { type MergedGrid, mropePositions } from './qwen25vl-positions.js';
-import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './qwen25vl-prompt.js';
+import { SpatialError } from '../../errors.js';
+import type { ConversationV1, PreparedInputsV1, RgbImage, ViewGridV1 } from '../../spec.js';
+import { layOutPrompt, type PromptLayout } from '../prompt-layout.js';
+import { refusePlaceholders, type TextProcessor } from '../text-processor.js';
+import { type CellImageConfig, type CellView, makeCellView } from './images.js';
+import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './prompt.js';
 
-export interface PrepareContext {
+/** Merged grid of one view. */
+export interface MergedGrid {
+  readonly h: number;
+  readonly w: number;
+}
+
+/** Positions of a sequence, and of the token that would follow. */
+export type SequencePositions = Pick<
+  PreparedInputsV1,
+  'positions' | 'positionRows' | 'nextPosition'
+>;
+
+export interface CellContext {
   readonly text: TextProcessor;
-  readonly imageProcessor: ImageProcessorConfig;
+  readonly images: CellImageConfig;
   readonly imageTokenId: number;
+  /** @param grids merged grid of each view, in order. */
+  readonly positions: (inputIds: Int32Array, grids: readonly MergedGrid[]) => SequencePositions;
 }
 
 /**
@@ -31,16 +32,16 @@ export interface PrepareContext {
  * @throws SpatialError IMAGE_INVALID for an image of extreme shape, DATA_INVALID for text with image placeholders,
  *   FILE_INVALID when the chat template does not place one placeholder per view.
  */
-export async function prepareConversation(
-  context: PrepareContext,
+export async function prepareCells(
+  context: CellContext,
   conversation: ConversationV1,
 ): Promise<PreparedInputsV1> {
-  const views: PatchedView[] = [];
+  const views: CellView[] = [];
   for (const image of conversation.images) {
-    views.push(processImage(image, context.imageProcessor));
+    views.push(makeCellView(image, context.images));
     await setImmediate(); // Lets other work run between views.
   }
-  const merge = context.imageProcessor.mergeSize;
+  const merge = context.images.mergeSize;
   const grids = views.map(({ layout }) => ({
     h: layout.rows / merge,
     w: layout.columns / merge,
@@ -48,8 +49,7 @@ export async function prepareConversation(
   const { starts, ...tokens } = await tokenise(context, conversation, grids);
   return {
     ...tokens,
-    ...mropePositions(tokens.inputIds, context.imageTokenId, grids),
-    positionRows: 3,
+    ...context.positions(tokens.inputIds, grids),
     views,
     grids: viewGrids(starts, grids, conversation.images),
   };
@@ -57,7 +57,7 @@ export async function prepareConversation(
 
 /** The prompt with its views, then the answer through its end of turn and newline. */
 async function tokenise(
-  context: PrepareContext,
+  context: CellContext,
   conversation: ConversationV1,
   grids: readonly MergedGrid[],
 ): Promise<PromptLayout> {

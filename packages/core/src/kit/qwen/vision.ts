@@ -1,43 +1,56 @@
+/** Vision towers whose patches a merger joins cell by cell. */
+import { ops, type Tensor, tf } from '@spatialsv/engine';
 import {
-  DINO_NAMES,
   layerShapes,
+  type NormConfig,
   normalise,
   normShapes,
-  ops,
   parameterScope,
   type Shapes,
   shapesBelow,
-  type Tensor,
-  tf,
   towerShapes,
+  type VisionTowerConfig,
   type VisionTowerNames,
   visionTower,
-} from '@spatialsv/core/kit';
-import type { EncodedViewV1, Parameters, ViewLayoutV1 } from '@spatialsv/core/spec';
-import { NORM, type VisionConfig } from './qwen25vl-config.js';
-import type { PatchLayout } from './qwen25vl-image-processor.js';
+} from '../../nn/index.js';
+import type { EncodedViewV1, Parameters, ViewLayoutV1 } from '../../spec.js';
+import type { CellLayout, CellPatches } from './images.js';
 
 const TOWER = 'visual';
+
+/** Scope of the merger, which is the projector. */
 export const MERGER = 'visual.merger';
 
-const NAMES: VisionTowerNames = {
-  ...DINO_NAMES,
-  block: {
-    ...DINO_NAMES.block,
-    mlp: { gate: 'mlp.gate_proj', up: 'mlp.up_proj', down: 'mlp.down_proj' },
-  },
-};
+/** Vision tower and merger. */
+export interface CellVision {
+  readonly tower: VisionTowerConfig;
+  readonly names: VisionTowerNames;
+  /** Norm of each patch before merging. */
+  readonly mergerNorm: NormConfig;
+  /** Side of a merged cell in patches. */
+  readonly mergeSize: number;
+  /** Width of the projector's output, the decoder's hidden size. */
+  readonly outputSize: number;
+}
+
+/** What the tower takes of an image. */
+export const patchesOf = ({ tower, mergeSize }: CellVision): CellPatches => ({
+  patchSize: tower.patch.size,
+  frames: tower.patch.frames ?? 1,
+  mergeSize,
+});
 
 /** Every tensor of tower and merger with its shape, by published name. */
-export function visionShapes({ tower, mergeSize, outputSize }: VisionConfig): Shapes {
+export function cellVisionShapes(vision: CellVision): Shapes {
+  const { tower, names, mergerNorm, mergeSize, outputSize } = vision;
   const cell = tower.width * mergeSize ** 2;
   const merger = {
-    ...normShapes('ln_q', tower.width, NORM),
+    ...normShapes('ln_q', tower.width, mergerNorm),
     ...layerShapes('mlp.0', [cell, cell]),
     ...layerShapes('mlp.2', [outputSize, cell]),
   };
   return {
-    ...shapesBelow(TOWER, towerShapes(tower, NAMES)),
+    ...shapesBelow(TOWER, towerShapes(tower, names)),
     ...shapesBelow(MERGER, merger),
   };
 }
@@ -50,16 +63,16 @@ export function visionShapes({ tower, mergeSize, outputSize }: VisionConfig): Sh
  * @returns (P, Cv) features after the last block, in the order of `pixelValues`; states with patches row by row.
  * @throws SpatialError SHAPE_MISMATCH when layout and pixels disagree, TAP_UNKNOWN, WEIGHT_MISSING.
  */
-export function encodeImage(
-  { tower }: VisionConfig,
+export function encodeCells(
+  { tower, names }: CellVision,
   parameters: Parameters,
   pixelValues: Tensor,
   layout: ViewLayoutV1,
   states: readonly number[] = [],
 ): EncodedViewV1 {
-  const { rows: h, columns: w } = layout as PatchLayout;
+  const { rows: h, columns: w } = layout as CellLayout;
   const input = { patches: tf.expandDims(pixelValues, 0), grid: { h, w } };
-  const out = visionTower(tower, NAMES, parameterScope(parameters, TOWER), input, { states });
+  const out = visionTower(tower, names, parameterScope(parameters, TOWER), input, { states });
   const ofView = (x: Tensor) => tf.reshape(x, [-1, tower.width]);
   return {
     features: ofView(out.features()),
@@ -68,17 +81,17 @@ export function encodeImage(
 }
 
 /**
- * Vision-language projector: RMS norm of each patch, the patches of a cell side by side, a two-layer perceptron.
+ * Vision-language projector: norm of each patch, the patches of a cell side by side, a two-layer perceptron.
  * @param features (P, Cv) in the order of the pixel values.
  * @returns (h·w, C), row-major.
  */
-export function mergePatches(
-  { tower, mergeSize }: VisionConfig,
+export function mergeCells(
+  { tower, mergerNorm, mergeSize }: CellVision,
   parameters: Parameters,
   features: Tensor,
 ): Tensor {
   const merger = parameterScope(parameters, MERGER);
-  const normed = normalise(NORM, merger.scope('ln_q'), features);
+  const normed = normalise(mergerNorm, merger.scope('ln_q'), features);
   const cells = tf.reshape(normed, [-1, tower.width * mergeSize ** 2]); // (h·w, 4·Cv)
   return merger.linear('mlp.2', ops.gelu(merger.linear('mlp.0', cells)));
 }

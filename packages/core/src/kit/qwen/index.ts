@@ -1,0 +1,44 @@
+/** What Qwen's vision models and those that took over their processor, prompt and layout of cells share. */
+export {
+  type CellImageConfig,
+  type CellLayout,
+  type CellPatches,
+  type CellView,
+  makeCellView,
+  readCellImages,
+  smartResize,
+} from './images.js';
+export {
+  CELL_DECODER_NAMES,
+  cellCheckpoint,
+  cellParameterGroup,
+  cellShapes,
+  inMemoryCellName,
+  publishedCellName,
+} from './names.js';
+export {
+  type CellContext,
+  type MergedGrid,
+  prepareCells,
+  type SequencePositions,
+} from './prepare.js';
+export {
+  type CellTokens,
+  cellTokenIds,
+  DEFAULT_SYSTEM,
+  IMAGE_PAD,
+  type PromptParts,
+  readCellTokens,
+  renderPrompt,
+  VIDEO_PAD,
+} from './prompt.js';
+export { TINY_CHAT_TEMPLATE } from './tiny-template.js';
+export { tinyCellWeights } from './tiny-weights.js';
+export {
+  type CellVision,
+  cellVisionShapes,
+  encodeCells,
+  MERGER,
+  mergeCells,
+  patchesOf,
+} from './vision.js';
