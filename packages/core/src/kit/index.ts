@@ -56,8 +56,10 @@ export { Collected, TensorScope } from './tensor-scope.js';
 export {
   type ChatMessage,
   type ChatPart,
+  openTextCodec,
   openTextProcessor,
   refusePlaceholders,
+  type TextCodec,
   type TextProcessor,
 } from './text-processor.js';
 export {

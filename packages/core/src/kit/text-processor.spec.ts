@@ -1,7 +1,12 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { withTemporaryFolder } from '../testing/temporary-folder.js';
-import { type ChatMessage, openTextProcessor, refusePlaceholders } from './text-processor.js';
+import {
+  type ChatMessage,
+  openTextCodec,
+  openTextProcessor,
+  refusePlaceholders,
+} from './text-processor.js';
 import { makeTinyTokenizer, QWEN_TOKENS, tokenizerConfig } from './tiny-tokenizer.js';
 
 const tokenizer = makeTinyTokenizer(['the red chair'], 50, QWEN_TOKENS);
@@ -53,6 +58,13 @@ describe('openTextProcessor', () => {
         }
       },
     ));
+
+  it('opens the tokenizer alone where there is no template', () =>
+    withFiles({}, async (folder) => {
+      const text = await openTextCodec(folder, {});
+      expect(text.decode(text.encode('the red chair'))).toBe('the red chair');
+      await expect(openTextProcessor(folder, {})).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    }));
 
   it('encodes special tokens whole and leaves them out when it decodes', () =>
     withFiles({ 'chat_template.jinja': named('a') }, async (folder) => {

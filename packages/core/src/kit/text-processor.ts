@@ -18,11 +18,15 @@ export type ChatPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image' | 'video' };
 
-export interface TextProcessor {
+/** Between texts and ids. */
+export interface TextCodec {
   /** Ids of a text whose special tokens are written out, nothing added. */
   encode(text: string): readonly number[];
   /** Text of ids, special tokens and unused vocabulary rows left out. */
   decode(ids: readonly number[]): string;
+}
+
+export interface TextProcessor extends TextCodec {
   /**
    * The prompt of a chat by the checkpoint's own template, up to the place where the assistant speaks.
    * @throws SpatialError FILE_INVALID when the template fails or does not keep within its budget.
@@ -39,15 +43,27 @@ export async function openTextProcessor(
   folder: string,
   tokens: Readonly<Record<string, number>>,
 ): Promise<TextProcessor> {
+  const codec = await openTextCodec(folder, tokens);
+  const settings = await readCheckpointJson(folder, 'tokenizer_config.json');
+  const template = await findTemplate(folder, settings);
+  return { ...codec, render: await openChatTemplate(template.source, template.file) };
+}
+
+/**
+ * The same without a chat template, for checkpoints whose prompt their own code writes out.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID; CONFIG_INVALID when a token has another id.
+ */
+export async function openTextCodec(
+  folder: string,
+  tokens: Readonly<Record<string, number>>,
+): Promise<TextCodec> {
   const settings = await readCheckpointJson(folder, 'tokenizer_config.json');
   const content = await readCheckpointJson(folder, 'tokenizer.json');
   const tokenizer = makeTokenizer(folder, content, settings);
   checkTokenIds(folder, tokenizer, tokens);
-  const template = await findTemplate(folder, settings);
   return {
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode: (ids) => decodeIds(tokenizer, ids),
-    render: await openChatTemplate(template.source, template.file),
   };
 }
 

@@ -135,15 +135,19 @@ const checkParts = ({ backbone }: Opened): void => {
   }
 };
 
-/** Equal keys where views share a program; others where they were prepared in another way. */
+/**
+ * Equal keys where views share a program; others where they were prepared in another way. Families whose views have one
+ * size prepare views of every shape in one way.
+ */
 const checkLayouts = async ({ backbone, prompt }: Opened, { images, question }: ConversationV1) => {
-  const keysOf = async (...images: readonly RgbImage[]): Promise<string[]> =>
-    (await backbone.prepare({ images, question })).views.map(({ layout }) => layout.key);
   const [wide, high] = images as [RgbImage, RgbImage];
   for (const { layout } of prompt.views)
     assert.deepEqual(JSON.parse(JSON.stringify(layout)), layout, 'a layout is not JSON');
-  const [a, b, c] = await keysOf(wide, high, makeImage(SEED + 2, wide.height, wide.width));
-  assert.notEqual(a, b, 'views on their side have the same key');
+  const shown = [wide, high, makeImage(SEED + 2, wide.height, wide.width)];
+  const { views, grids } = await backbone.prepare({ images: shown, question });
+  const [a, b, c] = views.map(({ layout }) => layout.key);
+  const [ofWide, ofHigh] = grids.map(({ h, w }) => `${h}x${w}`);
+  if (ofWide !== ofHigh) assert.notEqual(a, b, 'views of different grids have the same key');
   assert.equal(a, c, 'views of one size have different keys');
 };
 
