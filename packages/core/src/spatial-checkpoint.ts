@@ -14,7 +14,7 @@ const WEIGHTS = 'heads.safetensors';
 
 /** Projectors and heads of a checkpoint, and how they are attached to its backbone. */
 export interface SpatialSettings {
-  /** Layers whose hidden states feed the heads, shallow to deep. */
+  /** Layers whose hidden states feed the heads, shallow to deep; none where there is only a distillation projector. */
   readonly taps: readonly number[];
   readonly heads: GeometryHeadModelV1;
   /** Channels of the distilled features; 0 without a distillation projector. */
@@ -28,7 +28,7 @@ export interface SpatialCheckpoint extends SpatialSettings {
 
 const settingsSchema = z.object({
   version: z.literal(1),
-  taps: z.array(z.int().min(0)).min(1),
+  taps: z.array(z.int().min(0)),
   /** Id of the head; `heads` are its options. */
   head: z.string().min(1).default('dpt'),
   heads: z.unknown(),

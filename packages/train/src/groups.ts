@@ -16,14 +16,25 @@ export function baseRates({ optimizer }: Pick<TrainConfig, 'optimizer'>): RatesB
 /** Whether parameters are trained, by name and group. */
 export type TrainedFilter = (name: string, group: ParameterGroup) => group is TrainedGroup;
 
-/** A parameter is trained where the rate of its group is not 0 and, if there are patterns, one of them fits its name. */
+/** Part of the configuration's `train` that a group is. */
+const PART_OF_GROUP = {
+  'language-model': 'llm',
+  projector: 'mm',
+  spatial: 'heads3d',
+} as const satisfies Record<TrainedGroup, keyof TrainConfig['train']>;
+
+/**
+ * A parameter is trained where its part is, the rate of its group is not 0 and, if there are patterns, one of them fits its
+ * name.
+ */
 export function trainedFilter(
-  config: Pick<TrainConfig, 'optimizer'> & Partial<Pick<TrainConfig, 'trained'>>,
+  config: Pick<TrainConfig, 'optimizer' | 'train'> & Partial<Pick<TrainConfig, 'trained'>>,
 ): TrainedFilter {
   const rates = baseRates(config);
-  const { trained: patterns } = config;
+  const { trained: patterns, train: modes } = config;
   return (name, group): group is TrainedGroup =>
     group !== 'vision' &&
+    modes[PART_OF_GROUP[group]] === 'full' &&
     rates[group] > 0 &&
     (patterns?.some((pattern) => matchesName(pattern, name)) ?? true);
 }

@@ -84,11 +84,11 @@ type Weights = Readonly<Record<string, MappedTensor>>;
 
 /** Names of all groups that are trained at all. */
 function trainableNames(
-  { optimizer }: TrainConfig,
+  { optimizer, train }: TrainConfig,
   backbone: BackboneV1,
   heads: ParameterValues = {},
 ): readonly string[] {
-  const isTrainable = trainedFilter({ optimizer });
+  const isTrainable = trainedFilter({ optimizer, train });
   const weights = Object.keys(backbone.weights);
   return [
     ...weights.filter((name) => isTrainable(name, backbone.parameterGroup(name))),

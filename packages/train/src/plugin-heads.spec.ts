@@ -63,12 +63,13 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const makeConfig = (heads: TrainConfigInput['heads'], taps: TrainConfigInput['taps'] = [2]) =>
+const makeConfig = (heads: TrainConfigInput['heads'], layers: TrainConfigInput['layers'] = [2]) =>
   trainConfigSchema.parse({
     model: join(folder, 'model'),
     data: [{ path: join(folder, 'data.jsonl') }],
+    source: 'toy',
     heads,
-    taps,
+    layers,
     losses: { gradientScales: 1 },
     out: join(folder, 'run'),
     batchSize: 1,

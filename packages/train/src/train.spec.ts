@@ -156,8 +156,8 @@ describe('train', () => {
   });
 
   it('trains on text alone, and on images alone', async () => {
-    const text = configure('text');
-    await run(text, { source: undefined });
+    const text = configure('text', { arm: 'text' });
+    await run(text);
     expect((await computed(text))[0]!.losses).toMatchObject({ depth: null, distillation: null });
     const lines = readFileSync(join(folder, 'data.jsonl'), 'utf8').trim().split('\n');
     const images = lines.map((line) => {
@@ -171,7 +171,7 @@ describe('train', () => {
     const [step] = await computed(spatial);
     expect(step!.losses.text).toBeNull();
     expect(step!.losses.depth).not.toBeNull();
-    await expect(run(configure('nothing', { data }), { source: undefined })).rejects.toMatchObject({
+    await expect(run(configure('nothing', { data, arm: 'text' }))).rejects.toMatchObject({
       code: 'DATA_INVALID',
     });
   });

@@ -2,18 +2,20 @@ import {
   type BackboneV1,
   builtInContributions,
   type DatasetFormats,
+  dptGeometryHead,
   type FolderLock,
   type GeometryHeadV1,
   type LabellerV1,
   lockFolder,
-  parseLayer,
   removeTemporaries,
   requireCommercialUse,
   requireTapCount,
+  SpatialError,
   withCleanup,
 } from '@spatialsv/core';
 import { checkpointFolder, restoreCheckpoint } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
+import { tappedLayers } from './config/tapped-layers.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
 import { readTrainingData, requireSignal, type TrainingData } from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
@@ -28,7 +30,7 @@ import { Trainer, type TrainerEvents } from './trainer.js';
 export interface TrainOptions extends TrainerEvents {
   /** The opened checkpoint of `config.model`. */
   readonly backbone: BackboneV1;
-  /** Where geometric labels come from; without it the run has text losses only. */
+  /** Where geometric labels come from; not used in a run with arm `text`. */
   readonly source?: LabellerV1 | undefined;
   /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
   readonly findHead?: (id: string) => GeometryHeadV1;
@@ -63,13 +65,16 @@ export interface TrainResult {
 /**
  * Trains as configured: total loss of equation 6 over a frozen vision encoder, AdamW with three learning rates.
  * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`; one process at a time.
- * @throws SpatialError USAGE when the folder holds another run or another process writes to it, CONFIG_INVALID when a
+ * @throws SpatialError USAGE without a source in an arm that learns from labels, when the folder holds another run or another process writes to it, CONFIG_INVALID when a
  *   resumed run is not made from what it was begun with or the heads do not take their options or that many taps, TAP_UNKNOWN for
  *   taps that the model does not have, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
  *   FILE_INVALID, NON_FINITE.
  */
-export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+export async function train(config: TrainConfig, given: TrainOptions): Promise<TrainResult> {
+  const options = config.arm === 'text' ? { ...given, source: undefined } : given;
   const { source } = options;
+  requireLabeller(config, source);
+  requireBuilt(config);
   const heads = await openHeads(config, options);
   const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
@@ -105,6 +110,7 @@ async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
   const builder = new SampleInputsBuilder({
     ...{ backbone, features, source, labelSize },
     heads: heads.model,
+    distils: config.signals.includes('feat'),
   });
   const taps = state.spatial?.taps ?? [];
   const runner = new SampleStep({ backbone, heads: heads.model, losses, taps }, state, device);
@@ -126,14 +132,37 @@ async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
   );
 }
 
+function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): void {
+  if (arm === 'text' || source !== undefined) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `arm '${arm}' learns from labels: expected a label source among the options of train, found none`,
+    hint: 'Open the source that the configuration names, or train with arm: text.',
+  });
+}
+
+function requireBuilt({ train: modes, recompute }: TrainConfig): void {
+  const [key, value] = [modes.llm, modes.mm].includes('lora')
+    ? ['train', 'lora']
+    : ['recompute', recompute];
+  if (value === 'none') return;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${key}: '${value}' is not there yet`,
+    hint: "Use 'full' or 'frozen' under `train`, and recompute: none.",
+  });
+}
+
 /** The heads to train. Those of a run without labels are not trained, whatever they take. */
 async function openHeads(config: TrainConfig, options: TrainOptions): Promise<RunHeads> {
   const { backbone, source, findHead: find = builtInContributions().resolveGeometryHead } = options;
   const { type, ...settings } = config.heads;
-  const model = await find(type).configure(settings);
-  const asked = config.taps ?? backbone.config.defaultTaps;
-  const taps = asked.map((tap) => parseLayer(tap, backbone.config));
-  const where = config.taps === undefined ? 'taps of the model' : 'taps';
+  const isDistilled = !config.signals.some((signal) => signal !== 'feat');
+  const model = isDistilled
+    ? await dptGeometryHead.configure({ tasks: [] })
+    : await find(type).configure(settings);
+  const taps = tappedLayers(config, backbone.config, model.tapCount);
+  const where = config.layers === undefined ? 'layers of the model' : 'layers';
   if (source !== undefined) requireTapCount(model, taps, where);
   return { model, taps, find };
 }

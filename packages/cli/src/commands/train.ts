@@ -90,11 +90,11 @@ export async function runTraining(
 }
 
 async function openSource(
-  { source: { name, store, weights, settings }, device }: TrainConfig,
+  { arm, source: { name, store, weights, settings }, device }: TrainConfig,
   plugins: PluginRegistry,
 ): Promise<LabellerV1 | undefined> {
+  if (arm === 'text') return undefined;
   if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
-  if (name === 'none') return undefined;
   return plugins.resolveSupervisionSource(name).open({
     device,
     ...(weights !== undefined && { weights }),

@@ -5,7 +5,6 @@ import {
   type BackboneV1,
   type LabellerV1,
   type PluginRegistry,
-  parseLayer,
   readSpatialCheckpoint,
   resampleLabels,
   type SampleV1,
@@ -14,7 +13,7 @@ import {
 } from '@spatialsv/core';
 import { BackboneRunner, extractMindCubeLetter } from '@spatialsv/eval';
 import { liftGeometry } from '@spatialsv/inspect';
-import { type TrainConfig, train, trainConfigSchema } from '@spatialsv/train';
+import { type TrainConfig, tappedLayers, train, trainConfigSchema } from '@spatialsv/train';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
 import { packageVersion } from '../version.js';
@@ -148,11 +147,10 @@ const readHeads = ({ plugins }: Demo, folder: string) =>
 /** The model as it was made, with the heads from which training starts. */
 async function measureBefore(demo: Demo, config: TrainConfig, questions: readonly SampleV1[]) {
   const backbone = await openSized(demo, config.model);
-  const asked = config.taps ?? backbone.config.defaultTaps;
-  const taps = asked.map((tap) => parseLayer(tap, backbone.config));
-  const widths = taps.map(() => backbone.config.hiddenSize);
   const { type, ...options } = config.heads;
   const model = await demo.plugins.resolveGeometryHead(type).configure(options);
+  const taps = tappedLayers(config, backbone.config, model.tapCount);
+  const widths = taps.map(() => backbone.config.hiddenSize);
   const parameters = model.initialise(widths, config.seed);
   const heads = { taps, heads: model, featureChannels: 0, parameters };
   return measure(demo, 'before training', { backbone, heads }, questions);

@@ -25,7 +25,7 @@ export interface DemoSettings {
   readonly model: Omit<Qwen25VlTinyOptions, 'folder' | 'seed' | 'corpus'>;
   readonly training: Pick<
     TrainConfigInput,
-    'heads' | 'losses' | 'optimizer' | 'schedule' | 'batchSize' | 'source' | 'taps'
+    'heads' | 'losses' | 'optimizer' | 'schedule' | 'batchSize' | 'source' | 'layers'
   >;
 }
 

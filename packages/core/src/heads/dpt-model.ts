@@ -14,7 +14,7 @@ export function dptModel(headId: string, options: unknown): GeometryHeadModelV1 
     headId,
     options: config,
     tasks: config.tasks,
-    tapCount: config.stageChannels.length,
+    tapCount: config.tasks.length === 0 ? 0 : config.stageChannels.length,
     outputSize: (grid) => headOutputSize(config, grid),
     initialise: (channelsPerTap, seed) => initialiseHeads(config, channelsPerTap, seed),
     doPredict: (parameters, taps, outputSize, tasks = config.tasks) =>

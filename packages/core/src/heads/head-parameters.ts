@@ -25,7 +25,7 @@ function projectorShapes(config: HeadsConfig, index: number, inputs: number): Sh
 }
 
 /**
- * Names and shapes of the projectors and heads.
+ * Names and shapes of the projectors and heads; none without tasks.
  * @param channelsPerTap channels of the four tapped layers, in tap order.
  * @throws SpatialError SHAPE_MISMATCH unless four widths are given, all equal when the projector is shared.
  */
@@ -33,6 +33,7 @@ export function headParameterShapes(
   config: HeadsConfig,
   channelsPerTap: readonly number[],
 ): Readonly<Record<string, readonly number[]>> {
+  if (config.tasks.length === 0) return {};
   requireFourTaps(config, channelsPerTap);
   const widths = config.projectors === 'shared' ? channelsPerTap.slice(0, 1) : channelsPerTap;
   return Object.assign(

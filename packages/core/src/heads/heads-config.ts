@@ -43,10 +43,8 @@ const inputSchema = z.strictObject({
   projectors: z.enum(['decoupled', 'shared']).default('decoupled'),
   /** LayerNorm on the tapped hidden states before the projector. */
   projectorNorm: z.boolean().default(true),
-  tasks: z
-    .array(z.enum(GEOMETRY_TASKS))
-    .min(1)
-    .default([...GEOMETRY_TASKS]),
+  /** What the heads predict; none at all where a model has only been distilled. */
+  tasks: z.array(z.enum(GEOMETRY_TASKS)).default([...GEOMETRY_TASKS]),
   /** Output pixels per cell of the token grid. */
   outputScale: z.int().positive().default(8),
   /** VGGT's sinusoidal image-position embedding, added to the stages and before the last convolutions. */

@@ -2,6 +2,7 @@ import { type Tensor, tf } from '@spatialsv/engine';
 import type { Parameters } from '../spec.js';
 import { expectAllclose } from '../testing/index.js';
 import { resizeAligned } from './dense-layers.js';
+import { dptModel } from './dpt-model.js';
 import { initialiseDistillation, initialiseHeads } from './head-parameters.js';
 import { headOutputSize, headsConfigSchema, parseHeadsConfig } from './heads-config.js';
 import { positionTables } from './position-embedding.js';
@@ -48,12 +49,17 @@ describe('heads configuration', () => {
     [{ features: 12 }],
     [{ stageChannels: [48, 96, 192] }],
     [{ stageChannels: [6, 8, 8, 8] }],
-    [{ tasks: [] }],
     [{ projectors: 'both' }],
   ])('refuses %j', (input) => {
     expect(() => parseHeadsConfig(input)).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID' }),
     );
+  });
+
+  it('without tasks has no parameters and takes no layers', () => {
+    const model = dptModel('dpt', { tasks: [] });
+    expect(model.tapCount).toBe(0);
+    expect(model.initialise([], 1)).toEqual({});
   });
 });
 

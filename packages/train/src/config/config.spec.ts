@@ -1,5 +1,6 @@
 import { SpatialError } from '@spatialsv/core';
 import { parseTrainConfig } from './load-config.js';
+import { trainConfigSchema } from './schema.js';
 
 const MINIMAL = 'model: ./m\nout: runs/a\ndata:\n  - path: train.jsonl\n';
 
@@ -13,6 +14,8 @@ function failure(text: string): SpatialError {
   throw new Error('expected a failure');
 }
 
+const LABELLED = `${MINIMAL}source: vggt\n`;
+
 describe('parseTrainConfig', () => {
   it('fills in the defaults of the paper and resolves paths', () => {
     const config = parseTrainConfig(MINIMAL, '/x/config.yaml');
@@ -21,7 +24,7 @@ describe('parseTrainConfig', () => {
       out: '/x/runs/a',
       data: [{ path: '/x/train.jsonl' }],
       batchSize: 16,
-      losses: { weights: { text: 1, distillation: 1, depth: 1, ray: 1, point: 1 } },
+      arm: 'text',
       optimizer: { learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 } },
       schedule: { warmupRatio: 0.03 },
       source: { name: 'none' },
@@ -64,7 +67,7 @@ describe('parseTrainConfig', () => {
   });
 
   it('leaves the options of other heads to their plugin', () => {
-    const defaults = parseTrainConfig(MINIMAL, '/x/config.yaml');
+    const defaults = parseTrainConfig(LABELLED, '/x/config.yaml');
     expect(defaults.heads).toMatchObject({ type: 'dpt', preset: 'small', outputScale: 8 });
     const config = parseTrainConfig(`${MINIMAL}heads: { type: linear, a: 1 }\n`, '/x/config.yaml');
     expect(config.heads).toEqual({ type: 'linear', a: 1 });
@@ -83,5 +86,65 @@ describe('parseTrainConfig', () => {
     expect(failure(`${MINIMAL}schedule: { steps: 3, epochs: 1 }\n`).message).toContain('not both');
     expect(failure('model: [\n').code).toBe('CONFIG_INVALID');
     expect(failure('').message).toContain("'model' is missing");
+  });
+});
+
+describe('an arm', () => {
+  const parse = (text: string) => parseTrainConfig(`${LABELLED}${text}`, '/x/config.yaml');
+
+  it.each([
+    ['', 'spatialsv', ['feat', 'dep', 'poi', 'ray'], ['depth', 'ray', 'point']],
+    ['arm: spatialsv', 'spatialsv', ['feat', 'dep', 'poi', 'ray'], ['depth', 'ray', 'point']],
+    ['arm: distill', 'distill', ['feat'], []],
+    ['arm: text', 'text', [], []],
+    ['signals: [dep]', 'spatialsv', ['dep'], ['depth']],
+    ['signals: [ray, poi, dep]', 'spatialsv', ['dep', 'poi', 'ray'], ['depth', 'ray', 'point']],
+    ['heads: { tasks: [point] }', 'spatialsv', ['feat', 'poi'], ['point']],
+    ['losses: { weights: { ray: 0 } }', 'spatialsv', ['feat', 'dep', 'poi'], ['depth', 'point']],
+  ])('%p is %s with %j and the heads %j', (text, arm, signals, tasks) => {
+    const config = parse(text);
+    expect(config).toMatchObject({ arm, signals, heads: { tasks } });
+    const terms = { distillation: 'feat', depth: 'dep', point: 'poi', ray: 'ray' } as const;
+    const weights = Object.entries(terms).map(([term, signal]) => [
+      term,
+      signals.includes(signal) ? 1 : 0,
+    ]);
+    expect(config.losses.weights).toEqual({ text: 1, ...Object.fromEntries(weights) });
+    expect(trainConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  it('without a source is text', () => {
+    const config = parseTrainConfig(MINIMAL, '/x/config.yaml');
+    expect(config).toMatchObject({ arm: 'text', signals: [] });
+  });
+
+  it.each([
+    ['projectors: shared', { projectors: 'shared' }],
+    ['projectors: four', { projectors: 'decoupled' }],
+    ['heads: { projectors: shared }', { projectors: 'shared' }],
+  ])('%p makes the heads %j', (text, heads) => {
+    expect(parse(text).heads).toMatchObject(heads);
+  });
+
+  it.each([
+    ['arm: spatial', ":6: 'arm'"],
+    ['arm: text\nsignals: [dep]', ":7: 'signals'"],
+    ['arm: distill\nsignals: [feat, dep]', ":7: 'signals'"],
+    ['arm: spatialsv\nsignals: []', ":7: 'signals': no signal"],
+    ['signals: [deep]', ":6: 'signals.0'"],
+    ['heads: { type: linear }\nprojectors: four', ":7: 'projectors'"],
+    ['layers: [-1]', ":6: 'layers.0'"],
+    ['layers: {}', ":6: 'layers': expected a layer"],
+    ['train: { llm: lroa }', ":6: 'train.llm'"],
+    ['train: { vision: full }', ":6: 'train.vision'"],
+    ['train: { lm: full }', "unknown key 'train.lm', did you mean 'llm'?"],
+    ['lora: { ranks: 3 }', "unknown key 'lora.ranks', did you mean 'rank'?"],
+    ['recompute: layers', ":6: 'recompute'"],
+  ])('refuses %p', (text, message) => {
+    expect(failure(`${LABELLED}${text}\n`).message).toContain(message);
+  });
+
+  it('that learns from labels needs a source', () => {
+    expect(failure(`${MINIMAL}arm: distill\n`).message).toContain("'distill' learns from labels");
   });
 });

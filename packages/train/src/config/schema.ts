@@ -1,5 +1,6 @@
 import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
 import { z } from 'zod';
+import { armKeys, armProblems, type HeadsOptions, resolveArm } from './arms.js';
 
 const count = z.int().positive();
 const rate = z.number().min(0);
@@ -87,27 +88,58 @@ const heads = z
     return z.NEVER;
   });
 
-interface HeadsOptions {
-  readonly type: string;
-  readonly [option: string]: unknown;
-}
+/** How the parameters of a part are trained: every value, low-rank updates beside frozen ones, or not at all. */
+const mode = z.enum(['full', 'lora', 'frozen']);
 
-/** The whole of a training configuration file. */
-export const trainConfigSchema = z.strictObject({
+/** Parts of a model, as the paper's learning rates name them (Table 6). */
+const trainedParts = z.strictObject({
+  /** The language model. */
+  llm: mode.default('full'),
+  /** The projector from the vision encoder to the language model. */
+  mm: mode.default('full'),
+  /** 3D projectors, heads and the projector of distillation. */
+  heads3d: z.enum(['full', 'frozen']).default('full'),
+  /** Its output is computed once per view. */
+  vision: z.literal('frozen').default('frozen'),
+});
+
+/** Low-rank updates of the parts whose mode is `lora`. */
+const lora = z.strictObject({
+  rank: count.default(16),
+  /** The update is scaled by alpha / rank. */
+  alpha: z.number().positive().default(32),
+  /** Names of the linear layers that get an update, with `*` and `**`; all of the part where absent. */
+  targets: z.array(z.string().min(1)).min(1).optional(),
+  /** Share of the inputs of an update that is dropped while training. */
+  dropout: z.number().min(0).lt(1).default(0),
+});
+
+const layer = z.union([z.int().min(0), z.string().min(1)]);
+
+const fields = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   model: z.string().min(1),
   data: z.array(dataset).min(1),
   source: source.prefault({}),
   heads: heads.prefault({}),
   losses: lossConfigSchema.prefault({}),
+  ...armKeys,
   /**
-   * Layers whose hidden states feed the heads, as many as they take: numbers (0 = embeddings) or names of sites; the backbone's
-   * own where absent.
+   * Layers whose hidden states feed the heads, as many as they take: numbers (0 = embeddings) or names of sites. One alone is
+   * taken as often as the heads take layers. The backbone's own where absent.
    */
-  taps: z
-    .array(z.union([z.int().min(0), z.string().min(1)]))
-    .min(1)
+  layers: z
+    .union([layer, z.array(layer).min(1)], {
+      error: 'expected a layer (its number, or the name of a site) or a list of layers',
+    })
     .optional(),
+  train: trainedParts.prefault({}),
+  lora: lora.prefault({}),
+  /**
+   * What is computed a second time in the backward pass instead of being kept: nothing, the inside of every decoder layer, or
+   * what the memory that there is asks for.
+   */
+  recompute: z.enum(['none', 'layer', 'auto']).default('none'),
   /**
    * Names of the parameters that are trained, with `*` for anything within a dotted part and `**` for any number of parts;
    * all of the groups whose rate is above 0 where absent.
@@ -136,6 +168,14 @@ export const trainConfigSchema = z.strictObject({
   out: z.string().min(1),
   device: z.string().min(1).default('cpu'),
 });
+
+/** The whole of a training configuration file. What it gives back it takes again, unchanged. */
+export const trainConfigSchema = fields
+  .superRefine((config, context) => {
+    for (const { path, message } of armProblems(config, dptGeometryHead.id))
+      context.addIssue({ code: 'custom', path: [path], message });
+  })
+  .transform((config) => resolveArm(config, dptGeometryHead.id));
 
 export type TrainConfig = z.output<typeof trainConfigSchema>;
 export type TrainConfigInput = z.input<typeof trainConfigSchema>;

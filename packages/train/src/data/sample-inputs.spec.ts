@@ -46,7 +46,8 @@ const newBuilder = () =>
   new SampleInputsBuilder({
     backbone,
     features,
-    heads: { outputSize: () => ({ height: 4, width: 4 }) },
+    heads: { outputSize: () => ({ height: 4, width: 4 }), tasks: ['depth'] },
+    distils: true,
     source,
   });
 

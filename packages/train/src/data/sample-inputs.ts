@@ -40,7 +40,9 @@ export interface SampleInputs {
 export interface SampleInputsOptions {
   readonly backbone: BackboneV1;
   readonly features: VisionFeatures;
-  readonly heads: Pick<GeometryHeadModelV1, 'outputSize'>;
+  readonly heads: Pick<GeometryHeadModelV1, 'outputSize' | 'tasks'>;
+  /** Whether features of the labels are learnt. */
+  readonly distils: boolean;
   readonly source?: LabellerV1 | undefined;
   /** Size of the labels to ask for. */
   readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
@@ -55,8 +57,9 @@ type Layout = Omit<PreparedInputsV1, 'views'> & {
 };
 
 interface ViewSetLabels {
-  readonly views: readonly ViewLabels[];
-  /** (Σ h·w, C₃), when the source gives features. */
+  /** By view, when there are heads. */
+  readonly views?: readonly ViewLabels[] | undefined;
+  /** (Σ h·w, C₃), when the source gives features and they are learnt. */
   readonly distilled?: { readonly data: Float32Array; readonly channels: number } | undefined;
 }
 
@@ -99,7 +102,9 @@ export class SampleInputsBuilder {
       ...(shape.targets > 0 && targetTensors(layout.labels, shape.targets)),
       features: views((index) => features[index]!.data),
       cells: views((index) => layout.grids[index]!.tokenIndex),
-      ...(labels !== undefined && { labels: groupTensors(labels.views, gridGroups(shape.views)) }),
+      ...(labels?.views !== undefined && {
+        labels: groupTensors(labels.views, gridGroups(shape.views)),
+      }),
       ...(labels?.distilled !== undefined && { distilled: labels.distilled.data }),
     };
     return { shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 };
@@ -130,7 +135,7 @@ export class SampleInputsBuilder {
   }
 
   async #labelsOf(files: readonly ImageFile[], layout: Layout): Promise<ViewSetLabels | undefined> {
-    const { source, heads, labelSize } = this.#options;
+    const { source, labelSize } = this.#options;
     if (source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     // By path as well: a source may find what it knows of an image beside its file.
@@ -138,7 +143,7 @@ export class SampleInputsBuilder {
     return this.#labels.get(key, async () => {
       const images = files.map(({ path }) => path);
       const labels = await source.doSupervise({ images, ...labelSize });
-      return viewSetLabels(learnableLabels(labels, source.sourceId), layout, heads);
+      return viewSetLabels(learnableLabels(labels, source.sourceId), layout, this.#options);
     });
   }
 }
@@ -176,7 +181,7 @@ function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layo
 
 const layoutBytes = ({ inputIds }: Layout): number => 32 * inputIds.length;
 
-const labelBytes = ({ views, distilled }: ViewSetLabels): number =>
+const labelBytes = ({ views = [], distilled }: ViewSetLabels): number =>
   views.reduce((sum, { depth }) => sum + 12 * depth.byteLength, distilled?.data.byteLength ?? 0);
 
 function shapeOf(
@@ -195,7 +200,7 @@ function shapeOf(
       w,
       features: features[index]!.shape,
     })),
-    geometry: labels !== undefined,
+    geometry: labels?.views !== undefined,
     featureChannels: labels?.distilled?.channels ?? 0,
   };
 }
@@ -217,14 +222,18 @@ function targetTensors(labels: Int32Array, padded: number) {
 function viewSetLabels(
   labels: GeometryLabelsV1,
   layout: Layout,
-  heads: SampleInputsOptions['heads'],
+  { heads, distils }: SampleInputsOptions,
 ): ViewSetLabels {
-  const views = layout.grids.map((grid, view) => {
-    const { covered } = grid;
-    const image = layout.imageSizes[view]!;
-    return viewLabels(labels, view, { ...heads.outputSize(grid), covered, image });
-  });
-  return { views, distilled: pooledFeatures(labels, layout) };
+  const maps = () =>
+    layout.grids.map((grid, view) => {
+      const { covered } = grid;
+      const image = layout.imageSizes[view]!;
+      return viewLabels(labels, view, { ...heads.outputSize(grid), covered, image });
+    });
+  return {
+    views: heads.tasks.length > 0 ? maps() : undefined,
+    distilled: distils ? pooledFeatures(labels, layout) : undefined,
+  };
 }
 
 function pooledFeatures(labels: GeometryLabelsV1, layout: Layout): ViewSetLabels['distilled'] {

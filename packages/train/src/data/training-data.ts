@@ -65,7 +65,7 @@ export function requireSignal(
   if (labeller !== undefined || silent < 0) return;
   throw dataError(
     `${paths}: sample '${nameOf(silent)}' has no answer, and no source gives it labels`,
-    'Name a label source under `source`, or remove the samples without text.',
+    'Name a label source under `source` and take another `arm` than text, or remove the samples without text.',
   );
 }
 

@@ -28,6 +28,7 @@ export function toyConfig(
   return trainConfigSchema.parse({
     model: join(folder, 'model'),
     data: [{ path: join(folder, 'data.jsonl') }],
+    source: 'toy',
     heads: TOY_HEADS,
     losses: { gradientScales: 1 },
     out: join(folder, out),
