@@ -16,14 +16,29 @@ import {
   readCellImages,
   readCheckpointConfig,
   readCheckpointJson,
-  readEndIds,
+  readGenerationSettings,
+  refuseSettings,
 } from '@spatialsv/core/kit';
-import type { BackboneConfigV1, BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
+import type {
+  BackboneConfigV1,
+  BackboneV1,
+  GenerationSettingsV1,
+  OpenBackboneOptions,
+} from '@spatialsv/core/spec';
 import { qwen25Vl } from './plugin.js';
 import { parseQwen25VlConfig, type Qwen25VlConfig } from './qwen25vl-config.js';
 import { mropePositions } from './qwen25vl-positions.js';
 
 const END_OF_TURN = '<|im_end|>';
+
+/** Table 6 of the paper, for both sizes. */
+const LEARNING_RATES = { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 };
+
+/** Published sizes, by layers and width of the decoder. */
+const PUBLISHED_MODELS: Readonly<Record<string, string>> = {
+  '36x2048': 'Qwen2.5-VL-3B',
+  '28x3584': 'Qwen2.5-VL-7B',
+};
 
 /** Tap layers of the two published depths (paper, Table 6). */
 export const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
@@ -40,13 +55,14 @@ export async function openQwen25Vl(
   folder: string,
   options: OpenBackboneOptions = {},
 ): Promise<BackboneV1> {
+  refuseSettings(qwen25Vl.id, options);
   const where = path.join(folder, 'config.json');
   const raw = await readCheckpointConfig(folder);
   const parsed = parseQwen25VlConfig(raw, where);
   const checkpoint = await openCheckpoint(folder, cellCheckpoint(parsed.vision, parsed.decoder));
   const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
   const text = await openTextProcessor(folder, cellTokenIds(config));
-  const endIds = [...text.encode(END_OF_TURN), ...(await readEndIds(folder, raw))];
+  const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
   const { decoder, vision } = config;
   const images = readCellImages(
     await readCheckpointJson(folder, 'preprocessor_config.json'),
@@ -64,7 +80,7 @@ export async function openQwen25Vl(
   return {
     adapterId: qwen25Vl.id,
     folder,
-    config: backboneConfig(config, [...new Set(endIds)]),
+    config: backboneConfig(config, generation),
     weights: checkpoint.weights,
     parameterGroup: cellParameterGroup,
     prepare: (conversation) => prepareCells(context, conversation),
@@ -77,9 +93,14 @@ export async function openQwen25Vl(
   };
 }
 
-function backboneConfig(config: Qwen25VlConfig, endOfTurn: readonly number[]): BackboneConfigV1 {
+function backboneConfig(
+  config: Qwen25VlConfig,
+  generation: GenerationSettingsV1,
+): BackboneConfigV1 {
   const { decoder, vision } = config;
+  const model = PUBLISHED_MODELS[`${decoder.layers}x${decoder.hiddenSize}`];
   return {
+    ...(model !== undefined && { model }),
     layers: decoder.layers,
     hiddenSize: decoder.hiddenSize,
     vocabularySize: decoder.vocabularySize,
@@ -88,7 +109,8 @@ function backboneConfig(config: Qwen25VlConfig, endOfTurn: readonly number[]): B
     headDim: decoder.headDim,
     positionRows: 3,
     visionBlocks: vision.tower.depth,
-    endOfTurnIds: endOfTurn,
+    generation,
+    learningRates: LEARNING_RATES,
     defaultTaps: defaultTaps(decoder.layers, PUBLISHED_TAPS),
   };
 }

@@ -61,7 +61,7 @@ describe('writeTiny and open', () => {
     ).toBe(true);
     expect(model.config).toMatchObject({ layers: 4, hiddenSize: 64, heads: 4, kvHeads: 2 });
     expect(model.config.defaultTaps).toEqual([1, 2, 3, 4]);
-    expect(model.config.endOfTurnIds).toHaveLength(2);
+    expect(model.config.generation.endOfTurnIds).toHaveLength(2);
     expect(Object.keys(model.weights)).toContain('visual.merger.mlp.2.bias');
   });
 

@@ -1,11 +1,11 @@
 import {
   float32Source,
   type JsonObject,
-  makeTinyTokenizer,
   QWEN_TOKENS,
   TINY_CHAT_TEMPLATE,
+  type TinyText,
   tinyCellWeights,
-  tokenizerConfig,
+  tinyText,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
 import { SpatialError, type TinyCheckpointOptions } from '@spatialsv/core/spec';
@@ -52,15 +52,15 @@ export interface TinyVisionOptions {
  */
 export async function writeTinyQwen25Vl(options: Qwen25VlTinyOptions): Promise<void> {
   const { folder } = options;
-  const tokenizer = makeTinyTokenizer(options.corpus ?? [], options.maxMerges ?? 1500, QWEN_TOKENS);
-  const config = tinyConfig(options, tokenizer.ids);
+  const { maxMerges } = options;
+  const text = await tinyText(options, { special: QWEN_TOKENS, config: TOKENIZER, maxMerges });
+  const config = tinyConfig(options, text);
   await writeCheckpointFolder(folder, {
     files: {
       'config.json': config,
-      'generation_config.json': generationConfig(tokenizer.ids),
+      'generation_config.json': generationConfig(text.ids),
       'preprocessor_config.json': preprocessorConfig(options),
-      'tokenizer.json': tokenizer.json,
-      'tokenizer_config.json': tokenizerConfig(tokenizer, TOKENIZER),
+      ...text.files,
     },
     texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE },
     weights: tinyTensors(config, options),
@@ -103,7 +103,7 @@ function parseTinyConfig(config: JsonObject) {
 }
 
 /** config.json in the published flat style. */
-function tinyConfig(options: Qwen25VlTinyOptions, ids: ReadonlyMap<string, number>): JsonObject {
+function tinyConfig(options: Qwen25VlTinyOptions, { ids, size }: TinyText): JsonObject {
   const hidden = options.hiddenSize ?? 128;
   const layers = options.layers ?? 6;
   const heads = options.heads ?? 4;
@@ -137,7 +137,7 @@ function tinyConfig(options: Qwen25VlTinyOptions, ids: ReadonlyMap<string, numbe
     use_cache: true,
     use_sliding_window: false,
     vision_config: tinyVision(options.vision ?? {}, hidden),
-    vocab_size: Math.ceil(ids.size / 8) * 8,
+    vocab_size: Math.ceil(size / 8) * 8,
   };
 }
 

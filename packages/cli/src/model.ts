@@ -9,6 +9,17 @@ import {
   type SupervisionSourceV1,
 } from '@spatialsv/core';
 import type { WeightReport } from '@spatialsv/engine';
+import { parseSettings, type Settings } from './settings.js';
+
+/** How a checkpoint is opened, as options of commands and keys of configurations say it. */
+export interface BackboneOptions {
+  readonly minPixels?: number;
+  readonly maxPixels?: number;
+  /** Settings of the family, of a configuration. */
+  readonly settings?: Settings;
+  /** The same, of the command line: YAML texts by key. */
+  readonly set?: Readonly<Record<string, string>>;
+}
 
 /**
  * Opens a checkpoint folder with the adapter that accepts its config.json.
@@ -18,14 +29,15 @@ import type { WeightReport } from '@spatialsv/engine';
 export async function openModel(
   folder: string,
   plugins: PluginRegistry,
-  pixels: { readonly minPixels?: number; readonly maxPixels?: number } = {},
+  options: BackboneOptions = {},
 ): Promise<BackboneV1> {
   const config = await readCheckpointConfig(folder);
   const adapter = located(`${folder}/config.json`, () => plugins.resolveBackboneAdapter(config));
-  const { minPixels, maxPixels } = pixels;
+  const { minPixels, maxPixels, set, settings = parseSettings('--set', set) } = options;
   return adapter.open(folder, {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
+    ...(Object.keys(settings).length > 0 && { settings }),
   });
 }
 

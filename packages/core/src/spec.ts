@@ -134,7 +134,45 @@ export type ViewSite = `vision:${number}` | 'projector';
 
 export type TapSite = DecoderSite | ViewSite;
 
+/** How answers are drawn where sampling is asked for. Applied in this order, each to what the one before leaves. */
+export interface SamplingSettingsV1 {
+  /** Whether the checkpoint means its answers to be drawn. Nobody follows it unless sampling is asked for. */
+  readonly doSample: boolean;
+  /** Divides the logits, > 0. */
+  readonly temperature: number;
+  /** Draws among this many most probable tokens; 0 = all. */
+  readonly topK: number;
+  /** Draws among the most probable tokens that reach this probability together, in (0, 1]. */
+  readonly topP: number;
+  /** Draws among tokens of at least this share of the largest probability, in [0, 1]; 0 = all. */
+  readonly minP: number;
+}
+
+/** What a checkpoint says about its answers: generation_config.json as a whole. */
+export interface GenerationSettingsV1 {
+  /** Token ids that end an answer. */
+  readonly endOfTurnIds: readonly number[];
+  /** Makes tokens of prompt and answer less probable (> 1); 1 changes nothing. Greedy answers follow it also. */
+  readonly repetitionPenalty: number;
+  /** Tokens of an answer at most, where the checkpoint says so. */
+  readonly maxNewTokens?: number;
+  readonly sampling: SamplingSettingsV1;
+  /** Name of the file that says so; absent where none does. */
+  readonly file?: string;
+  /** Settings of the file that are not followed, by their names there. */
+  readonly ignored?: Readonly<Record<string, unknown>>;
+}
+
+/** Learning rate of each trained group (Table 6 of the paper). */
+export interface LearningRatesV1 {
+  readonly languageModel: number;
+  readonly projector: number;
+  readonly spatial: number;
+}
+
 export interface BackboneConfigV1 {
+  /** The published model of this shape, for example `Qwen2.5-VL-3B`; absent for other sizes. */
+  readonly model?: string;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly vocabularySize: number;
@@ -144,8 +182,9 @@ export interface BackboneConfigV1 {
   readonly positionRows: 1 | 3;
   /** Blocks of the vision encoder: `vision:0` … `vision:N` can be tapped. */
   readonly visionBlocks: number;
-  /** Token ids that end an answer. */
-  readonly endOfTurnIds: readonly number[];
+  readonly generation: GenerationSettingsV1;
+  /** What training takes where its configuration says nothing: those of Table 6 of the paper for the family. */
+  readonly learningRates: LearningRatesV1;
   /**
    * Layers whose hidden states feed the 3D heads, shallow to deep (Table 6 of the paper, or evenly spread for other
    * depths): 0 = embeddings, k = after k blocks, L = after the final norm.
@@ -252,6 +291,8 @@ export interface OpenBackboneOptions {
   /** Image budget in pixels per view; the adapter's default where absent. */
   readonly minPixels?: number;
   readonly maxPixels?: number;
+  /** The adapter's own settings; every default where absent. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface TinyCheckpointOptions {
@@ -262,11 +303,14 @@ export interface TinyCheckpointOptions {
   readonly heads?: number;
   /** Texts whose words should become tokens. */
   readonly corpus?: readonly string[];
+  /** Folder with the files of a real tokenizer, which is written instead of a small one. */
+  readonly tokenizer?: string;
 }
 
 export interface BackboneAdapterV1 extends ContributionBaseV1<'backbone-adapter'> {
   /** Whether this adapter opens a checkpoint with this parsed config.json. */
   accepts(config: Readonly<Record<string, unknown>>): boolean;
+  /** @throws SpatialError CONFIG_INVALID for settings that it does not know or a pixel budget that the family does not have. */
   open(folder: string, options?: OpenBackboneOptions): Promise<BackboneV1>;
   /** Writes a small random checkpoint with every structural feature of the family, its tokenizer and template. */
   writeTiny(options: TinyCheckpointOptions): Promise<void>;

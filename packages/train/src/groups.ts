@@ -1,5 +1,5 @@
 import { matchesName, nearestName, type ParameterGroup, SpatialError } from '@spatialsv/core';
-import type { TrainConfig } from './config/schema.js';
+import type { RunConfig } from './config/run-config.js';
 
 /** Groups with a learning rate of their own (Table 6); the vision encoder is frozen (paper, section 3.1). */
 export const TRAINED_GROUPS = ['language-model', 'projector', 'spatial'] as const;
@@ -8,7 +8,7 @@ export type TrainedGroup = (typeof TRAINED_GROUPS)[number];
 export type RatesByGroup = Readonly<Record<TrainedGroup, number>>;
 
 /** Base learning rate of each group. */
-export function baseRates({ optimizer }: Pick<TrainConfig, 'optimizer'>): RatesByGroup {
+export function baseRates({ optimizer }: Pick<RunConfig, 'optimizer'>): RatesByGroup {
   const { languageModel, projector, spatial } = optimizer.learningRates;
   return { 'language-model': languageModel, projector, spatial };
 }
@@ -21,14 +21,14 @@ const PART_OF_GROUP = {
   'language-model': 'llm',
   projector: 'mm',
   spatial: 'heads3d',
-} as const satisfies Record<TrainedGroup, keyof TrainConfig['train']>;
+} as const satisfies Record<TrainedGroup, keyof RunConfig['train']>;
 
 /**
  * A parameter is trained where its part is, the rate of its group is not 0 and, if there are patterns, one of them fits its
  * name.
  */
 export function trainedFilter(
-  config: Pick<TrainConfig, 'optimizer' | 'train'> & Partial<Pick<TrainConfig, 'trained'>>,
+  config: Pick<RunConfig, 'optimizer' | 'train'> & Partial<Pick<RunConfig, 'trained'>>,
 ): TrainedFilter {
   const rates = baseRates(config);
   const { trained: patterns, train: modes } = config;
@@ -44,7 +44,7 @@ export function trainedFilter(
  * @throws SpatialError CONFIG_INVALID for a pattern that fits none of them.
  */
 export function requirePatternsFit(
-  { trained = [] }: Pick<TrainConfig, 'trained'>,
+  { trained = [] }: Pick<RunConfig, 'trained'>,
   names: readonly string[],
 ): void {
   const idle = trained.find((pattern) => !names.some((name) => matchesName(pattern, name)));

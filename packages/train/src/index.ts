@@ -1,6 +1,12 @@
 export { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 export { ARMS, type Arm, SIGNALS, type Signal } from './config/arms.js';
 export { loadTrainConfig, parseTrainConfig } from './config/load-config.js';
+export {
+  completeConfig,
+  type ModelDefaults,
+  type Origin,
+  type RunConfig,
+} from './config/run-config.js';
 export { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
 export { tappedLayers } from './config/tapped-layers.js';
 export {

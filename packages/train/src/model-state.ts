@@ -11,7 +11,7 @@ import {
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
 import { readMappedValues } from './checkpoint/mapped-values.js';
-import type { TrainConfig } from './config/schema.js';
+import type { RunConfig } from './config/run-config.js';
 import { requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
 import { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
 import { mapValues } from './records.js';
@@ -44,7 +44,7 @@ export interface RunHeads {
  * @param labels of some view set, from which the width of the distilled features is taken.
  */
 export async function createModelState(
-  config: TrainConfig,
+  config: RunConfig,
   backbone: BackboneV1,
   heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
@@ -84,7 +84,7 @@ type Weights = Readonly<Record<string, MappedTensor>>;
 
 /** Names of all groups that are trained at all. */
 function trainableNames(
-  { optimizer, train }: TrainConfig,
+  { optimizer, train }: RunConfig,
   backbone: BackboneV1,
   heads: ParameterValues = {},
 ): readonly string[] {
@@ -97,7 +97,7 @@ function trainableNames(
 }
 
 /** Weights that are not trained, in their files; the vision encoder runs in a program of its own. */
-function frozenWeights(config: TrainConfig, backbone: BackboneV1): Weights {
+function frozenWeights(config: RunConfig, backbone: BackboneV1): Weights {
   const isTrained = trainedFilter(config);
   return pick(backbone.weights, (name) => {
     const group = backbone.parameterGroup(name);
@@ -111,7 +111,7 @@ function pick(weights: Weights, keep: (name: string) => boolean): Weights {
 
 /** Heads of the checkpoint where it has fitting ones, fresh ones otherwise. */
 async function spatialParameters(
-  config: TrainConfig,
+  config: RunConfig,
   backbone: BackboneV1,
   heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
@@ -124,7 +124,7 @@ async function spatialParameters(
 }
 
 function spatialSettings(
-  config: TrainConfig,
+  config: RunConfig,
   { model: heads, taps }: RunHeads,
   labels: GeometryLabelsV1,
 ): SpatialSettings {
@@ -140,7 +140,7 @@ const settingsKey = ({ taps, heads, featureChannels }: SpatialSettings): string 
   JSON.stringify([taps, heads.headId, Object.entries(heads.options).sort(), featureChannels]);
 
 function freshHeads(
-  config: TrainConfig,
+  config: RunConfig,
   backbone: BackboneV1,
   { taps, heads, featureChannels }: SpatialSettings,
 ): ParameterValues {

@@ -14,6 +14,12 @@ import {
   withCleanup,
 } from '@spatialsv/core';
 import { checkpointFolder, restoreCheckpoint } from './checkpoint/checkpoint.js';
+import {
+  completeConfig,
+  type ModelDefaults,
+  modelDefaults,
+  type RunConfig,
+} from './config/run-config.js';
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
@@ -54,6 +60,7 @@ export interface TrainStart {
   readonly done: number;
   /** Trained values. */
   readonly parameters: number;
+  readonly defaults: ModelDefaults;
 }
 
 export interface TrainResult {
@@ -70,17 +77,19 @@ export interface TrainResult {
  *   taps that the model does not have, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
  *   FILE_INVALID, NON_FINITE.
  */
-export async function train(config: TrainConfig, given: TrainOptions): Promise<TrainResult> {
-  const options = config.arm === 'text' ? { ...given, source: undefined } : given;
-  const { source } = options;
+export async function train(written: TrainConfig, given: TrainOptions): Promise<TrainResult> {
+  const options = written.arm === 'text' ? { ...given, source: undefined } : given;
+  const { source, backbone } = options;
+  const config = completeConfig(written, backbone.config);
   requireLabeller(config, source);
   requireBuilt(config);
   const heads = await openHeads(config, options);
+  const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const lock = await lockFolder(config.out, 'train');
-  const run = { config, options, data, heads, lock };
+  const run = { config, defaults, options, data, heads, lock };
   return withCleanup(
     () => trainLocked(run),
     () => lock.release(),
@@ -91,16 +100,21 @@ export async function train(config: TrainConfig, given: TrainOptions): Promise<T
 const DAY_MS = 24 * 3600_000;
 
 interface LockedRun {
-  readonly config: TrainConfig;
+  readonly config: RunConfig;
+  readonly defaults: ModelDefaults;
   readonly options: TrainOptions;
   readonly data: TrainingData;
   readonly heads: RunHeads;
   readonly lock: FolderLock;
 }
 
-async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
+async function trainLocked({ config, defaults, options, data, heads, lock }: LockedRun) {
   const { backbone, source } = options;
-  const { resumeFrom, modelHash } = await openRunFolder(config, options, data.counts);
+  const { resumeFrom, modelHash } = await openRunFolder(
+    config,
+    { ...options, defaults },
+    data.counts,
+  );
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
   const state = await createModelState(config, backbone, heads, labels);
@@ -117,7 +131,8 @@ async function trainLocked({ config, options, data, heads, lock }: LockedRun) {
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, data.samples.length, config.batchSize);
-    options.onStart?.(describeStart(state, data.samples.length, steps, from.step));
+    const start = { samples: data.samples.length, steps, done: from.step, defaults };
+    options.onStart?.({ ...start, parameters: countParameters(state) });
     const parts = { config, backbone, state, data, builder, runner, steps, lock };
     const trainer = new Trainer(parts, options, from);
     const complete = await trainer.run(options.signal);
@@ -171,16 +186,11 @@ function requestedSize({ source: { height, width } }: TrainConfig) {
   return { ...(height !== undefined && { height }), ...(width !== undefined && { width }) };
 }
 
-function describeStart(
-  state: ModelState,
-  samples: number,
-  steps: number,
-  done: number,
-): TrainStart {
-  const sizes = Object.values(state.optimizer.parameters).map(({ shape }) =>
+function countParameters({ optimizer }: ModelState): number {
+  const sizes = Object.values(optimizer.parameters).map(({ shape }) =>
     shape.reduce((product, length) => product * length, 1),
   );
-  return { samples, steps, done, parameters: sizes.reduce((sum, size) => sum + size, 0) };
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function restore(config: TrainConfig, state: ModelState, step: number | undefined) {

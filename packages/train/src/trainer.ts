@@ -10,7 +10,7 @@ import {
   pruneCheckpoints,
   saveCheckpoint,
 } from './checkpoint/checkpoint.js';
-import type { TrainConfig } from './config/schema.js';
+import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import { SampleOrder } from './data/sample-order.js';
 import type { TrainingData } from './data/training-data.js';
@@ -25,7 +25,7 @@ import type { SampleLosses, SampleStep } from './step/sample-step.js';
 import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 
 export interface TrainerParts {
-  readonly config: TrainConfig;
+  readonly config: RunConfig;
   readonly backbone: CheckpointContent['backbone'];
   readonly state: ModelState;
   readonly data: TrainingData;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { EvalOptions } from '../commands/eval.js';
 import type { CommandContext } from '../context.js';
-import { addWeightPolicy, describeCommand, wholeNumber } from './options.js';
+import { addViewOptions, addWeightPolicy, describeCommand, wholeNumber } from './options.js';
 
 export function registerEval(program: Command, context: CommandContext): void {
   const command = describeCommand(
@@ -11,7 +11,7 @@ Answers are kept in predictions.jsonl as they come; the same command goes on whe
 prompts, settings or questions are refused.`,
     ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
   );
-  addWeightPolicy(command)
+  addViewOptions(addWeightPolicy(command))
     .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
     .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
     .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
@@ -29,8 +29,6 @@ prompts, settings or questions are refused.`,
     )
     .option('--limit <n>', 'only the first n questions', wholeNumber(1))
     .option('--max-new-tokens <n>', 'length of an answer at most', wholeNumber(1), 512)
-    .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
-    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1))
     .option('--json', 'print the results as JSON', false)
     .action(async (options: EvalOptions) => {
       const { runEvaluation } = await import('../commands/eval.js');

@@ -39,7 +39,7 @@ export function parseShard(text: string): Shard {
   throw new InvalidArgumentError('Expected i/n with i from 1 to n, for example 2/8.');
 }
 
-/** Parser of `--setting key=value`, repeated. Values are YAML, read when the command runs. */
+/** Parser of `key=value`, repeated. Values are YAML, read when the command runs. */
 export function addSetting(
   text: string,
   before: Readonly<Record<string, string>> = {},
@@ -60,16 +60,30 @@ export interface ModelOptions {
   readonly device: string;
   readonly minPixels?: number;
   readonly maxPixels?: number;
+  /** Settings of the family by key; values are YAML. */
+  readonly set?: Readonly<Record<string, string>>;
 }
 
 /** Adds the options of commands that run a checkpoint on images. */
 export function addModelOptions(command: Command): Command {
+  return addViewOptions(
+    command
+      .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
+      .requiredOption('--images <files...>', 'images of one scene, in the order of the prompt')
+      .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu'),
+  );
+}
+
+/** Adds the options of commands that open a checkpoint: how it takes its views. */
+export function addViewOptions(command: Command): Command {
   return command
-    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
-    .requiredOption('--images <files...>', 'images of one scene, in the order of the prompt')
-    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
     .option('--min-pixels <n>', 'smallest size of a view, in pixels', wholeNumber(1))
-    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1));
+    .option('--max-pixels <n>', 'largest size of a view, in pixels', wholeNumber(1))
+    .option(
+      '--set <key=value>',
+      'a setting of the model’s family, repeated; its README lists them',
+      addSetting,
+    );
 }
 
 /** What is read of weights in 16 bits. The engine names the same; it is not loaded to print a help text. */

@@ -27,6 +27,10 @@ export function registerTiny(program: Command, context: CommandContext): void {
       'add random 3D heads in spatialsv/, so that `lift` runs (its images mean nothing)',
       false,
     )
+    .option(
+      '--tokenizer <folder>',
+      'folder with the files of a real tokenizer, instead of a small one',
+    )
     .option('--force', 'write into a folder that is not empty', false)
     .option('--json', 'print what was written as JSON', false)
     .action(async (options: TinyOptions) => {

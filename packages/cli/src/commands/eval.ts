@@ -23,6 +23,7 @@ import type { WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { describeWeights, openModel, readImages } from '../model.js';
+import { parseSettings, type Settings } from '../settings.js';
 import { packageVersion } from '../version.js';
 
 export interface EvalOptions extends WeightOptions {
@@ -36,6 +37,7 @@ export interface EvalOptions extends WeightOptions {
   readonly maxNewTokens: number;
   readonly minPixels?: number;
   readonly maxPixels?: number;
+  readonly set?: Readonly<Record<string, string>>;
   readonly overwrite: boolean;
   readonly json: boolean;
 }
@@ -44,7 +46,7 @@ export interface EvalOptions extends WeightOptions {
 type RunSettings = Pick<
   EvalOptions,
   'model' | 'benchmark' | 'data' | 'maxNewTokens' | 'minPixels' | 'maxPixels'
->;
+> & { readonly settings?: Settings };
 
 export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
@@ -117,7 +119,7 @@ function answerer(
 }
 
 function settingsOf(options: EvalOptions): RunSettings {
-  const { model, benchmark, data, maxNewTokens, minPixels, maxPixels } = options;
+  const { model, benchmark, data, maxNewTokens, minPixels, maxPixels, set } = options;
   return {
     model,
     benchmark,
@@ -125,6 +127,7 @@ function settingsOf(options: EvalOptions): RunSettings {
     maxNewTokens,
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
+    ...(set !== undefined && { settings: parseSettings('--set', set) }),
   };
 }
 

@@ -17,9 +17,9 @@ import {
   labelObserver,
   labelSummary,
 } from '../labels/label-report.js';
-import { readSettings } from '../labels/source-settings.js';
 import { collectViewSets, type ViewSetOptions } from '../labels/view-set-options.js';
 import { findSource } from '../model.js';
+import { readSettings } from '../settings.js';
 
 export interface LabelOptions extends ViewSetOptions {
   readonly source: string;

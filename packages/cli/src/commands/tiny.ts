@@ -18,6 +18,8 @@ export interface TinyOptions {
   readonly layers?: number;
   readonly attentionHeads?: number;
   readonly heads: boolean;
+  /** Folder of a real tokenizer. */
+  readonly tokenizer?: string;
   readonly force: boolean;
   readonly json: boolean;
 }
@@ -39,13 +41,14 @@ interface Written {
 async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
   const adapter = findAdapter(options.family, plugins);
   if (!options.force) await requireEmpty(options.out);
-  const { out, seed, hiddenSize, layers, attentionHeads } = options;
+  const { out, seed, hiddenSize, layers, attentionHeads, tokenizer } = options;
   await adapter.writeTiny({
     folder: out,
     seed,
     ...(hiddenSize !== undefined && { hiddenSize }),
     ...(layers !== undefined && { layers }),
     ...(attentionHeads !== undefined && { heads: attentionHeads }),
+    ...(tokenizer !== undefined && { tokenizer }),
   });
   const { config, weights } = await openModel(out, plugins);
   if (options.heads) await writeHeads(out, config, plugins.resolveGeometryHead('dpt'), seed);
@@ -86,12 +89,14 @@ async function writeTinySource(options: TinyOptions, plugins: PluginRegistry): P
   return { summary, text: `${source.id}, random weights of a small ${model}` };
 }
 
-function refuseDecoderOptions({ hiddenSize, layers, attentionHeads, heads }: TinyOptions): void {
+function refuseDecoderOptions(options: TinyOptions): void {
+  const { hiddenSize, layers, attentionHeads, heads, tokenizer } = options;
   const given = Object.entries({
     '--hidden-size': hiddenSize !== undefined,
     '--layers': layers !== undefined,
     '--attention-heads': attentionHeads !== undefined,
     '--heads': heads,
+    '--tokenizer': tokenizer !== undefined,
   }).flatMap(([name, isGiven]) => (isGiven ? [name] : []));
   if (given.length === 0) return;
   throw usage(

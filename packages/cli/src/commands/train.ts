@@ -10,6 +10,8 @@ import {
   CHANGE_KINDS,
   type ChangeKind,
   loadTrainConfig,
+  type ModelDefaults,
+  type Origin,
   type StepMetrics,
   type TrainConfig,
   train,
@@ -52,6 +54,7 @@ export async function runTraining(
   const backbone = await openModel(config.model, plugins, {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
+    ...(config.backbone.settings !== undefined && { settings: config.backbone.settings }),
   });
   const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
@@ -65,10 +68,11 @@ export async function runTraining(
       ...(acceptChanges !== undefined && { acceptChanges: changeKinds(acceptChanges) }),
       signal,
       versions: { spatialsv: packageVersion() },
-      onStart: ({ steps, done, samples, parameters }) => {
+      onStart: ({ steps, done, samples, parameters, defaults }) => {
         context.err(
           `${samples} samples, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
         );
+        context.err(`${describeDefaults(defaults, backbone.adapterId)}\n`);
         progress.start('Training', steps);
         progress.update(done);
       },
@@ -87,6 +91,20 @@ export async function runTraining(
     `Stopped and saved after ${formatSeconds(seconds)}. Go on with: spatialsv train ${file} --resume\n`,
   );
   signal.throwIfAborted();
+}
+
+/** Taps and learning rates in a line, each with where it comes from. */
+export function describeDefaults(
+  { model, taps, learningRates }: ModelDefaults,
+  family: string,
+): string {
+  const from = (origin: Origin) => (origin === 'model' ? (model ?? family) : 'the configuration');
+  const rates = Object.entries(learningRates).map(
+    ([name, { value, from: origin }]) => `${name} ${value} (${from(origin)})`,
+  );
+  const tapped =
+    taps.values.length === 0 ? '' : `taps ${taps.values.join(', ')} (${from(taps.from)}); `;
+  return `${tapped}learning rates: ${rates.join(', ')}`;
 }
 
 async function openSource(

@@ -3,6 +3,11 @@
 export { isJsonObject, type JsonObject } from '../json.js';
 export * from '../nn/index.js';
 export {
+  parseBackboneSettings,
+  refusePixelBudget,
+  refuseSettings,
+} from './backbone-settings.js';
+export {
   type CheckpointContent,
   checkpointFolder,
   type OpenedCheckpoint,
@@ -13,7 +18,7 @@ export {
 export { type ConfigFields, configFields, invalidField } from './config-fields.js';
 export { type DecoderFamily, readDecoderConfig, readRopeConfig } from './decoder-fields.js';
 export { defaultTaps } from './default-taps.js';
-export { readEndIds } from './generation-config.js';
+export { readGenerationSettings, SAMPLING_DEFAULTS } from './generation-config.js';
 export {
   type CellLimits,
   CLIP_STATISTICS,
@@ -62,6 +67,7 @@ export {
   type TextCodec,
   type TextProcessor,
 } from './text-processor.js';
+export { type TinyText, type TinyTextSpec, tinyText } from './tiny-text.js';
 export {
   makeTinyTokenizer,
   QWEN_TOKENS,

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.js';
+import { qwenTokenizerJson, specialToken } from './tokenizer-json.js';
 
 /** Special tokens of the Qwen2.5 family, in the order of their ids, which follow the ordinary vocabulary. */
 export const QWEN_TOKENS = [
@@ -18,11 +19,7 @@ export const QWEN_TOKENS = [
   '<|video_pad|>',
 ] as const;
 
-/** How Qwen2 tokenizers cut text before byte-pair encoding, in the notation of tokenizer.json. */
-const SPLIT_PATTERN =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-/** The same pattern as a JavaScript expression (its letter case group spelt out). */
+/** How Qwen2 tokenizers cut text before byte-pair encoding, as a JavaScript expression. */
 const SPLIT =
   /'[sStTmMdD]|'[rRvV][eE]|'[lL][lL]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
 
@@ -52,7 +49,12 @@ export function makeTinyTokenizer(
   const ordinary = [...[...bytes].sort(), ...merges.map(([left, right]) => left + right)];
   const tokens = [...ordinary, ...special];
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  return { ids, special, json: tokenizerJson(ordinary, merges, special) };
+  const json = qwenTokenizerJson(
+    Object.fromEntries(ordinary.map((token, id) => [token, id])),
+    merges.map((pair) => pair.join(' ')),
+    special.map((content, i) => specialToken(content, ordinary.length + i)),
+  );
+  return { ids, special, json };
 }
 
 /** Visible character of each byte in byte-level BPE: printable Latin-1 as itself, the rest from U+0100 on. */
@@ -129,65 +131,12 @@ function joinPair(pieces: readonly string[], [left, right]: Merge): readonly str
   return joined;
 }
 
-function tokenizerJson(
-  ordinary: readonly string[],
-  merges: readonly Merge[],
-  special: readonly string[],
-): JsonObject {
-  const byteLevel = {
-    type: 'ByteLevel',
-    add_prefix_space: false,
-    trim_offsets: false,
-    use_regex: false,
-  };
-  const split = {
-    type: 'Split',
-    pattern: { Regex: SPLIT_PATTERN },
-    behavior: 'Isolated',
-    invert: false,
-  };
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: special.map((content, i) => ({
-      id: ordinary.length + i,
-      content,
-      ...ADDED_TOKEN_FLAGS,
-    })),
-    normalizer: { type: 'NFC' },
-    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, byteLevel] },
-    post_processor: byteLevel,
-    decoder: byteLevel,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: '',
-      end_of_word_suffix: '',
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(ordinary.map((token, id) => [token, id])),
-      merges: merges.map((pair) => pair.join(' ')),
-    },
-  };
-}
-
-const ADDED_TOKEN_FLAGS = {
-  single_word: false,
-  lstrip: false,
-  rstrip: false,
-  normalized: false,
-  special: true,
-};
-
 /** Content of tokenizer_config.json. @param family keys that depend on the family, for example `eos_token`. */
 export function tokenizerConfig({ ids, special }: TinyTokenizer, family: JsonObject): JsonObject {
-  const added = special.map((content) => [
-    String(ids.get(content)),
-    { content, ...ADDED_TOKEN_FLAGS },
-  ]);
+  const added = special.map((content) => {
+    const { id, ...token } = specialToken(content, ids.get(content)!);
+    return [String(id), token];
+  });
   const settings: JsonObject = {
     add_bos_token: false,
     add_prefix_space: false,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { tf } from '@spatialsv/engine';
 import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
+import { SAMPLING_DEFAULTS } from '../kit/generation-config.js';
 import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
@@ -116,7 +117,8 @@ const open = async (folder: string): Promise<BackboneV1> => {
       ...decoder,
       positionRows: 1,
       visionBlocks: 1,
-      endOfTurnIds: [END_ID],
+      generation: { endOfTurnIds: [END_ID], repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
+      learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
       defaultTaps: [1, 2, 3, 4],
     },
     weights: reader.mappedAll(),

@@ -96,7 +96,10 @@ const checkConfig = ({ config }: BackboneV1): void => {
   ] as const)
     assert.ok(Number.isInteger(config[name]) && config[name] > 0, `${name} is ${config[name]}`);
   assert.equal(config.heads % config.kvHeads, 0);
-  assert.ok(config.endOfTurnIds.length > 0, 'no token ends an answer');
+  const { generation, learningRates } = config;
+  assert.ok(generation.endOfTurnIds.length > 0, 'no token ends an answer');
+  for (const [group, rate] of Object.entries(learningRates))
+    assert.ok(rate >= 0 && rate < 1, `the learning rate of ${group} is ${rate}`);
   assert.ok(config.defaultTaps.length > 0, 'no default taps');
   config.defaultTaps.forEach((tap, i) => {
     assert.ok(Number.isInteger(tap) && tap >= 1 && tap <= config.layers, `tap ${tap}`);

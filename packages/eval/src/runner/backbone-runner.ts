@@ -241,7 +241,7 @@ export class BackboneRunner {
     let { logits } = start;
     for (;;) {
       const id = argmax(logits);
-      if (this.backbone.config.endOfTurnIds.includes(id)) return finish('end-of-turn');
+      if (this.backbone.config.generation.endOfTurnIds.includes(id)) return finish('end-of-turn');
       if (answer.ids.length >= start.limit) return finish('length');
       if (options.signal?.aborted) return finish('signal');
       const completed = answer.push(id);

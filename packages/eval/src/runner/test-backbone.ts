@@ -11,6 +11,7 @@ import {
   ops,
   type PreparedInputsV1,
   parameterScope,
+  SAMPLING_DEFAULTS,
   writeSafetensors,
 } from '@spatialsv/core';
 
@@ -62,7 +63,8 @@ export async function makeTestBackbone(
       ...CONFIG,
       positionRows: 1,
       visionBlocks: 1,
-      endOfTurnIds: [END],
+      generation: { endOfTurnIds: [END], repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
+      learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
       defaultTaps: [1, 2, 3, 4],
     },
     weights,

@@ -25,7 +25,7 @@ describe('parseTrainConfig', () => {
       data: [{ path: '/x/train.jsonl' }],
       batchSize: 16,
       arm: 'text',
-      optimizer: { learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 } },
+      optimizer: { learningRates: {}, gradientClip: 1 },
       schedule: { warmupRatio: 0.03 },
       source: { name: 'none' },
     });

@@ -49,12 +49,12 @@ const source = z.preprocess(
 );
 
 const optimizer = z.strictObject({
-  /** Table 6 of the paper, Qwen2.5-VL row. A rate of 0 freezes the group. */
+  /** Those of the model (Table 6 of the paper) where absent. A rate of 0 freezes the group. */
   learningRates: z
     .strictObject({
-      languageModel: rate.default(2e-7),
-      projector: rate.default(1e-5),
-      spatial: rate.default(1e-5),
+      languageModel: rate.optional(),
+      projector: rate.optional(),
+      spatial: rate.optional(),
     })
     .prefault({}),
   betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
@@ -151,7 +151,14 @@ const fields = z.strictObject({
   batchSize: count.default(16),
   /** Whether the run may only use labels whose licence allows commercial use. */
   commercialUse: z.boolean().default(false),
-  /** Pixels per view. */
+  /** How the model is opened. */
+  backbone: z
+    .strictObject({
+      /** Settings of the family; its documentation lists them. */
+      settings: z.record(z.string(), z.unknown()).optional(),
+    })
+    .prefault({}),
+  /** Pixels per view, for families whose views follow the size of their images. */
   imageBudget: z
     .strictObject({ minPixels: count.optional(), maxPixels: count.optional() })
     .prefault({}),
@@ -177,5 +184,7 @@ export const trainConfigSchema = fields
   })
   .transform((config) => resolveArm(config, dptGeometryHead.id));
 
+/** As it is written: what is absent comes from the model. */
 export type TrainConfig = z.output<typeof trainConfigSchema>;
+
 export type TrainConfigInput = z.input<typeof trainConfigSchema>;

@@ -7,6 +7,7 @@ import {
   writeFileAtomic,
 } from '@spatialsv/core';
 import { z } from 'zod';
+import type { ModelDefaults } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
 import type { Change } from './changes.js';
 
@@ -26,6 +27,8 @@ export interface RunManifest {
     /** SHA-256 of configuration, tokenizer and chat template, see `hashPromptFiles` of core. */
     readonly configurationHash: string;
   };
+  /** Taps and learning rates, and where they come from. */
+  readonly defaults: ModelDefaults;
   /** Who made the labels, under which licence. */
   readonly source: LabelProvenanceV1 | 'none';
   readonly data: readonly {

@@ -9,13 +9,15 @@ import {
 } from '@spatialsv/core';
 import { parse, stringify } from 'yaml';
 import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
-import type { TrainConfig } from '../config/schema.js';
+import type { ModelDefaults, RunConfig } from '../config/run-config.js';
 import type { TrainOptions } from '../train.js';
 import { type Change, changedSettings, changedSources, requireAccepted } from './changes.js';
 import { describeData, type RunManifest, readManifest, writeManifest } from './manifest.js';
 import { truncateMetrics } from './metrics-log.js';
 
 const CONFIG_FILE = 'config.yaml';
+
+type RunOptions = TrainOptions & { readonly defaults: ModelDefaults };
 
 /** A run folder that is ready to be written to. */
 export interface OpenedRun {
@@ -33,8 +35,8 @@ export interface OpenedRun {
  *   FILE_INVALID for a damaged manifest.
  */
 export async function openRunFolder(
-  config: TrainConfig,
-  options: TrainOptions,
+  config: RunConfig,
+  options: RunOptions,
   counts: readonly number[],
 ): Promise<OpenedRun> {
   const { out } = config;
@@ -55,7 +57,7 @@ export async function openRunFolder(
   return { resumeFrom, modelHash: [adapter, weightsHash, configurationHash].join(' ') };
 }
 
-async function record(config: TrainConfig, manifest: RunManifest, changes: readonly Change[]) {
+async function record(config: RunConfig, manifest: RunManifest, changes: readonly Change[]) {
   const at = manifest.resumedAt.at(-1) ?? manifest.createdAt;
   const accepted = changes.map((change) => ({ at, ...change }));
   const acceptedChanges = [...manifest.acceptedChanges, ...accepted];
@@ -86,8 +88,8 @@ async function readBefore(out: string) {
 }
 
 async function newManifest(
-  config: TrainConfig,
-  { backbone, source, versions }: TrainOptions,
+  config: RunConfig,
+  { backbone, source, versions, defaults }: RunOptions,
   counts: readonly number[],
   before: RunManifest | undefined,
 ): Promise<RunManifest> {
@@ -104,6 +106,7 @@ async function newManifest(
       weightsHash: await hashWeights(backbone.weights),
       configurationHash: await hashPromptFiles(backbone.folder),
     },
+    defaults,
     source: source?.provenance ?? 'none',
     data: await describeData(config, counts),
     acceptedChanges: before?.acceptedChanges ?? [],

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { SpatialError } from '@spatialsv/core';
 import { parse } from 'yaml';
 
-export type SourceSettings = Readonly<Record<string, unknown>>;
+/** Settings of a plugin, checked by it. */
+export type Settings = Readonly<Record<string, unknown>>;
 
 /**
  * Settings of a source from a YAML file, with those of the command line over them.
@@ -12,8 +13,8 @@ export type SourceSettings = Readonly<Record<string, unknown>>;
 export async function readSettings(
   file: string | undefined,
   given: Readonly<Record<string, string>> = {},
-): Promise<SourceSettings> {
-  const settings = parseGiven(given);
+): Promise<Settings> {
+  const settings = parseSettings('--setting', given);
   if (file === undefined) return settings;
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new SpatialError({
@@ -26,27 +27,35 @@ export async function readSettings(
   return { ...parseFile(file, text), ...settings };
 }
 
-function parseGiven(given: Readonly<Record<string, string>>): SourceSettings {
+/**
+ * Settings of the command line.
+ * @param option that they were given with, for messages. @param given YAML texts by key.
+ * @throws SpatialError USAGE for a text that is no YAML.
+ */
+export function parseSettings(
+  option: string,
+  given: Readonly<Record<string, string>> = {},
+): Settings {
   const parsed = Object.entries(given).map(
-    ([key, text]) => [key, parseSetting(key, text)] as const,
+    ([key, text]) => [key, parseSetting(option, key, text)] as const,
   );
   return Object.fromEntries(parsed);
 }
 
-function parseSetting(key: string, text: string): unknown {
+function parseSetting(option: string, key: string, text: string): unknown {
   try {
     return parse(text);
   } catch (cause) {
     throw new SpatialError({
       code: 'USAGE',
-      message: `--setting ${key}=${text}: ${(cause as Error).message.split('\n')[0]}`,
+      message: `${option} ${key}=${text}: ${(cause as Error).message.split('\n')[0]}`,
       hint: 'Values are YAML, for example `true`, `0.5` or `{ h: 4, w: 4 }`.',
       cause,
     });
   }
 }
 
-function parseFile(file: string, text: string): SourceSettings {
+function parseFile(file: string, text: string): Settings {
   const invalid = (problem: string, cause?: unknown) =>
     new SpatialError({
       code: 'CONFIG_INVALID',
@@ -60,6 +69,6 @@ function parseFile(file: string, text: string): SourceSettings {
   } catch (cause) {
     throw invalid((cause as Error).message, cause);
   }
-  if (typeof content === 'object' && !Array.isArray(content)) return content as SourceSettings;
+  if (typeof content === 'object' && !Array.isArray(content)) return content as Settings;
   throw invalid(`expected keys and values, found ${JSON.stringify(content).slice(0, 60)}`);
 }
