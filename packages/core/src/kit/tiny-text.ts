@@ -1,12 +1,15 @@
 /** Text side of a tiny checkpoint: a small tokenizer that is made, or the files of a real one. */
 import type { JsonObject } from '../json.js';
 import type { TinyCheckpointOptions } from '../spec.js';
+import { makeTinyLlamaTokenizer } from './tiny-llama-tokenizer.js';
 import { makeTinyTokenizer, tokenizerConfig } from './tiny-tokenizer.js';
 import { addTokens, readTokenizerFiles } from './tokenizer-files.js';
 import { idsByToken } from './tokenizer-json.js';
 
 export interface TinyTextSpec {
-  /** Special tokens of the family, in the order of their ids. */
+  /** Structure of a small tokenizer: that of Qwen2's (default), or of Llama's. */
+  readonly kind?: 'qwen' | 'llama';
+  /** Special tokens of the family, in the order of their ids; without the `<unk>`, `<s>` and `</s>` of every Llama. */
   readonly special: readonly string[];
   /** Keys of the family in tokenizer_config.json, for example `eos_token`. */
   readonly config: JsonObject;
@@ -33,9 +36,28 @@ export async function tinyText(
   spec: TinyTextSpec,
 ): Promise<TinyText> {
   if (tokenizer !== undefined) return realText(tokenizer, spec);
-  const made = makeTinyTokenizer(corpus, spec.maxMerges ?? 1500, spec.special);
-  return textOf(made.json, tokenizerConfig(made, spec.config));
+  const { kind = 'qwen', special, config, maxMerges = 1500 } = spec;
+  if (kind === 'qwen') {
+    const made = makeTinyTokenizer(corpus, maxMerges, special);
+    return textOf(made.json, tokenizerConfig(made, config));
+  }
+  const made = makeTinyLlamaTokenizer(corpus, maxMerges, special);
+  const settings = { ...LLAMA_SETTINGS, additional_special_tokens: special, ...config };
+  return textOf(made.json, tokenizerConfig(made, settings));
 }
+
+/** What every Llama has in tokenizer_config.json. */
+const LLAMA_SETTINGS: JsonObject = {
+  add_bos_token: true,
+  add_eos_token: false,
+  add_prefix_space: true,
+  bos_token: '<s>',
+  eos_token: '</s>',
+  legacy: true,
+  model_max_length: 4096,
+  tokenizer_class: 'LlamaTokenizer',
+  unk_token: '<unk>',
+};
 
 async function realText(folder: string, { special, config }: TinyTextSpec): Promise<TinyText> {
   const { json, settings } = addTokens(await readTokenizerFiles(folder), special);

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.js';
+import { countWords, learnMerges } from './byte-pairs.js';
 import { qwenTokenizerJson, specialToken } from './tokenizer-json.js';
 
 /** Special tokens of the Qwen2.5 family, in the order of their ids, which follow the ordinary vocabulary. */
@@ -45,7 +46,7 @@ export function makeTinyTokenizer(
   special: readonly string[],
 ): TinyTokenizer {
   const bytes = byteCharacters();
-  const merges = learnMerges(wordCounts(corpus, bytes), maxMerges);
+  const merges = learnMerges(countWords(spelt(corpus, bytes)), maxMerges);
   const ordinary = [...[...bytes].sort(), ...merges.map(([left, right]) => left + right)];
   const tokens = [...ordinary, ...special];
   const ids = new Map(tokens.map((token, id) => [token, id]));
@@ -67,68 +68,13 @@ function byteCharacters(): readonly string[] {
   });
 }
 
-/** Number of occurrences of every pre-token, spelt in byte characters. */
-function wordCounts(corpus: readonly string[], bytes: readonly string[]): Map<string, number> {
+/** Pre-tokens of texts, spelt in byte characters. */
+function* spelt(corpus: readonly string[], bytes: readonly string[]): Generator<string> {
   const encoder = new TextEncoder();
-  const counts = new Map<string, number>();
   for (const text of corpus) {
-    for (const [word] of text.normalize('NFC').matchAll(SPLIT)) {
-      const spelt = Array.from(encoder.encode(word), (byte) => bytes[byte]!).join('');
-      counts.set(spelt, (counts.get(spelt) ?? 0) + 1);
-    }
+    for (const [word] of text.normalize('NFC').matchAll(SPLIT))
+      yield Array.from(encoder.encode(word), (byte) => bytes[byte]!).join('');
   }
-  return counts;
-}
-
-type Merge = readonly [string, string];
-
-/** Byte-pair encoding: repeatedly joins the most frequent neighbouring pair (ties by spelling). */
-function learnMerges(counts: ReadonlyMap<string, number>, maxMerges: number): readonly Merge[] {
-  let words: readonly Word[] = [...counts].map(([word, count]) => ({
-    pieces: Array.from(word),
-    count,
-  }));
-  const merges: Merge[] = [];
-  while (merges.length < maxMerges) {
-    const best = mostFrequentPair(words);
-    if (best === undefined) break;
-    merges.push(best);
-    words = words.map(({ pieces, count }) => ({ pieces: joinPair(pieces, best), count }));
-  }
-  return merges;
-}
-
-interface Word {
-  readonly pieces: readonly string[];
-  readonly count: number;
-}
-
-function mostFrequentPair(words: readonly Word[]): Merge | undefined {
-  const pairs = new Map<string, { pair: Merge; count: number }>();
-  for (const { pieces, count } of words) {
-    for (let i = 0; i + 1 < pieces.length; i++) {
-      const pair: Merge = [pieces[i]!, pieces[i + 1]!];
-      const key = pair.join(' ');
-      pairs.set(key, { pair, count: (pairs.get(key)?.count ?? 0) + count });
-    }
-  }
-  let best: { key: string; pair: Merge; count: number } | undefined;
-  for (const [key, { pair, count }] of pairs) {
-    const isBetter =
-      best === undefined || count > best.count || (count === best.count && key < best.key);
-    if (isBetter) best = { key, pair, count };
-  }
-  return best?.pair;
-}
-
-function joinPair(pieces: readonly string[], [left, right]: Merge): readonly string[] {
-  const joined: string[] = [];
-  for (let i = 0; i < pieces.length; i++) {
-    const isPair = pieces[i] === left && pieces[i + 1] === right;
-    joined.push(isPair ? left + right : pieces[i]!);
-    if (isPair) i++;
-  }
-  return joined;
 }
 
 /** Content of tokenizer_config.json. @param family keys that depend on the family, for example `eos_token`. */

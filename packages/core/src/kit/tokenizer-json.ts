@@ -1,4 +1,4 @@
-/** Content of tokenizer.json: the structure of Qwen2's tokenizers, and tokens added to any. */
+/** Content of tokenizer.json: the structures of Qwen2's and Llama's tokenizers, and tokens added to any. */
 import type { JsonObject } from '../json.js';
 
 /** An entry of `added_tokens`. */
@@ -63,6 +63,62 @@ export function qwenTokenizerJson(
       end_of_word_suffix: '',
       fuse_unk: false,
       byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges,
+    },
+  };
+}
+
+/**
+ * Byte-pair encoding as Llama's tokenizers have it: a space is written ▁, one is put in front of every text, characters
+ * that are no token are spelt in bytes, and \<s> begins a text where special tokens are asked for.
+ */
+export function llamaTokenizerJson(
+  vocab: Readonly<Record<string, number>>,
+  merges: readonly string[],
+  added: readonly AddedToken[],
+): JsonObject {
+  const space = { String: ' ' };
+  const written = { String: '▁' };
+  const begin = { SpecialToken: { id: '<s>', type_id: 0 } };
+  const [first, second] = ['A', 'B'].map((id, type) => ({ Sequence: { id, type_id: type } }));
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: space, content: '▁' },
+      ],
+    },
+    pre_tokenizer: null,
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [begin, first],
+      pair: [begin, first, { SpecialToken: { id: '<s>', type_id: 1 } }, second],
+      special_tokens: { '<s>': { id: '<s>', ids: [vocab['<s>']], tokens: ['<s>'] } },
+    },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: written, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: '<unk>',
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
       ignore_merges: false,
       vocab,
       merges,
