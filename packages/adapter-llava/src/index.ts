@@ -1,1 +1,10 @@
-export { default } from './plugin.js';
+export {
+  type NextVideoSiglipConfig,
+  parseNextVideoSiglipConfig,
+} from './next-video-siglip/config.js';
+export { nextVideoSiglipShapes } from './next-video-siglip/names.js';
+export type { NextVideoSiglipTinyOptions } from './next-video-siglip/tiny-checkpoint.js';
+export { llavaNextVideoSiglip } from './plugin.js';
+export type { FrameFit } from './shared/frames.js';
+export type { NextVideoTinyOptions } from './shared/tiny-tower.js';
+export type { NewlinePosition } from './shared/video.js';

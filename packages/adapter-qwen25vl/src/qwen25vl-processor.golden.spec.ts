@@ -2,8 +2,8 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { makeCellView, readCellImages, readImage, renderPrompt, tf } from '@spatialsv/core/kit';
-import { expectAllclose, type Golden, readGolden } from '@spatialsv/core/testing';
-import { GOLDEN, type GoldenCase, openGoldenCase, sampled } from './__fixtures__/golden.js';
+import { expectAllclose, type Golden, readGolden, sampledValues } from '@spatialsv/core/testing';
+import { GOLDEN, type GoldenCase, openGoldenCase } from './__fixtures__/golden.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
 
 const folder = path.join(GOLDEN, 'processor');
@@ -59,7 +59,11 @@ describe('image processor beside transformers', () => {
     const tolerance = { rtol: 0, atol: 1e-5 + levels / 255 / Math.min(...config.std) };
     expectAllclose(pixelValues, expectedPatches(name), tolerance);
     const { samples } = golden.info as { samples: number };
-    expectAllclose(sampled(pixelValues, samples), golden.float32(`values.${name}`), tolerance);
+    expectAllclose(
+      sampledValues(pixelValues, samples),
+      golden.float32(`values.${name}`),
+      tolerance,
+    );
   });
 });
 

@@ -4,45 +4,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decodeSequence, embedSequence, float32Source, readImage, saveWeights, siteOfLayer, type Tensor, tf } from '@spatialsv/core/kit';
 import type { BackboneV1, LayerCacheV1, Parameters, PreparedInputsV1 } from '@spatialsv/core/spec';
-import { type Golden, readGolden } from '@spatialsv/core/testing';
+import { type Golden, readGolden, wideWeight } from '@spatialsv/core/testing';
 import { qwen25Vl } from '../plugin.js';
 import { parseQwen25VlConfig, qwen25VlShapes } from '../qwen25vl-config.js';
 
 export const GOLDEN = fileURLToPath(new URL('../__golden__/', import.meta.url));
-
-/** FNV-1a. */
-function hash32(text: string): number {
-  let value = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) {
-    value = Math.imul(value ^ byte, 0x01000193) >>> 0;
-  }
-  return value;
-}
-
-/** Weight values as reference/qwen25vl/make_golden.py makes them from name and index. */
-export function fillWeight(name: string, shape: readonly number[]): Float32Array {
-  const size = shape.reduce((product, side) => product * side, 1);
-  const start = hash32(name);
-  const isNorm = name.includes('norm') || name.includes('ln_q');
-  const scale = Math.fround(isNorm ? 0.1732 : 0.3464);
-  return Float32Array.from({ length: size }, (_, i) => {
-    let x = (Math.imul(i, 0x9e3779b9) + start) >>> 0;
-    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
-    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
-    x = (x ^ (x >>> 16)) >>> 0;
-    const value = Math.fround(scale * Math.fround((x >>> 8) * 2 ** -23 - 1));
-    return isNorm ? Math.fround(value + 1) : value;
-  });
-}
-
-/** The values that a case stores of a large array: evenly spread ones; all of a small array. */
-export const sampled = (values: Float32Array, samples: number): Float32Array =>
-  values.length <= 2 * samples
-    ? values
-    : Float32Array.from(
-        { length: samples },
-        (_, k) => values[Math.floor((k * values.length) / samples)]!,
-      );
 
 /** One golden case with its checkpoint opened by the adapter. */
 export interface GoldenCase {
@@ -71,7 +37,7 @@ export async function openGoldenCase(name: 'tied' | 'untied'): Promise<GoldenCas
   const config = { ...JSON.parse(text), tie_word_embeddings: name === 'tied' };
   await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));
   const shapes = Object.entries(qwen25VlShapes(parseQwen25VlConfig(config)));
-  const filled = shapes.map(([key, shape]) => [key, { data: fillWeight(key, shape), shape }] as const);
+  const filled = shapes.map(([key, shape]) => [key, { data: wideWeight(key, shape), shape }] as const);
   const sources = filled.map(([key, { data, shape }]) => [key, float32Source(data, shape)] as const);
   await saveWeights(folder, new Map(sources));
   const model = await qwen25Vl.open(folder);

@@ -6,6 +6,13 @@ export {
 } from './describe-dataset-format.js';
 export { describeGeometryHead, type GeometryHeadConformance } from './describe-geometry-head.js';
 export {
+  describeGoldenBackbone,
+  type GoldenBackboneInfo,
+  type GoldenBackboneOptions,
+  type OpenedGoldenBackbone,
+  sampledValues,
+} from './describe-golden-backbone.js';
+export {
   describeSupervisionSource,
   type SupervisionConformance,
 } from './describe-supervision-source.js';
@@ -14,3 +21,4 @@ export { type Golden, readGolden } from './golden.js';
 export { type SampleLabelsSize, sampleLabels, sampleStoredLabels } from './sample-labels.js';
 export { withTemporaryFolder } from './temporary-folder.js';
 export type { TestRunner } from './test-runner.js';
+export { wideWeight, writeWideCheckpoint } from './wide-weights.js';

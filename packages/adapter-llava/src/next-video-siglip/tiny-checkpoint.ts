@@ -1,0 +1,139 @@
+import {
+  CLIP_NAMES,
+  float32Source,
+  type JsonObject,
+  type Shapes,
+  shapesBelow,
+  tinyText,
+  towerShapes,
+  writeCheckpointFolder,
+} from '@spatialsv/core/kit';
+import {
+  type NextVideoTinyOptions,
+  ofUsage,
+  tinyDecoder,
+  tinyTower,
+  tinyVideoWeights,
+} from '../shared/tiny-tower.js';
+import type { NewlinePosition } from '../shared/video.js';
+import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
+import { ARCHITECTURE, MODEL_TYPE } from './model-type.js';
+import { NEWLINE, nextVideoSiglipShapes, PROJECTOR, PROJECTOR_NAMES, VISION } from './names.js';
+
+/** Side of a frame: 7 × 7 patches and some pixels that fill none, 4 × 4 cells. */
+const IMAGE_SIZE = 104;
+
+/** Special tokens of Qwen2, in the order of their ids. */
+const QWEN2_TOKENS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
+
+export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
+  /** Default `bilinear`. */
+  readonly pool?: NextVideoSiglipConfig['pooling']['mode'];
+  /** Default `grid`. */
+  readonly newline?: NewlinePosition;
+  /** Whether the file holds the tower's last block, which never runs. Default false, as in the published file. */
+  readonly lastBlock?: boolean;
+}
+
+/**
+ * Writes a small random checkpoint of LLaVA-NeXT-Video with SigLIP and Qwen2 in the layout of the original code: config.json,
+ * model.safetensors, tokenizer and generation settings, no processor and no chat template. It has every structural feature
+ * of the family: frames whose last pixels fill no patch, an odd grid pooled by interpolation, newlines.
+ * @throws SpatialError USAGE for sizes that do not fit together.
+ */
+export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
+  const { maxMerges } = options;
+  const text = await tinyText(options, { special: QWEN2_TOKENS, config: TOKENIZER, maxMerges });
+  const config = tinyConfig(options, text.ids, text.size);
+  await writeCheckpointFolder(options.folder, {
+    files: {
+      ...text.files,
+      'config.json': config,
+      'generation_config.json': generationConfig(text.ids),
+    },
+    weights: tinyTensors(config, options),
+  });
+}
+
+/** What is this family's in tokenizer_config.json. */
+const TOKENIZER = {
+  eos_token: '<|im_end|>',
+  pad_token: '<|endoftext|>',
+  tokenizer_class: 'Qwen2Tokenizer',
+};
+
+function tinyTensors(config: JsonObject, options: NextVideoSiglipTinyOptions) {
+  const parsed = ofUsage(() => parseNextVideoSiglipConfig(config, 'tiny checkpoint'));
+  const shapes = storedShapes(parsed, options.lastBlock ?? false);
+  const parts = {
+    shapes,
+    tower: parsed.vision.tower,
+    layers: parsed.decoder.layers,
+    vision: VISION,
+    output: `${PROJECTOR}.${PROJECTOR_NAMES.second}`,
+  };
+  return new Map(
+    [...tinyVideoWeights(parts, options)].map(([name, data]) => [
+      name,
+      float32Source(data, shapes[name]!, options.storedAs ?? 'F32'),
+    ]),
+  );
+}
+
+/** What the model reads, and what published files hold beside it. @param lastBlock whether they hold that block. */
+export function storedShapes(config: NextVideoSiglipConfig, lastBlock = false): Shapes {
+  const { tower, storedDepth } = config.vision;
+  const depth = lastBlock ? storedDepth : tower.depth;
+  const whole = { ...tower, depth, postNorm: tower.norm };
+  return {
+    ...shapesBelow(VISION, towerShapes(whole, CLIP_NAMES)),
+    [NEWLINE]: [config.decoder.hiddenSize],
+    ...nextVideoSiglipShapes(config),
+  };
+}
+
+/** config.json in the published style; the sizes of the tower are an addition to it. */
+function tinyConfig(
+  options: NextVideoSiglipTinyOptions,
+  ids: ReadonlyMap<string, number>,
+  vocabularySize: number,
+): JsonObject {
+  const decoder = tinyDecoder(options, vocabularySize);
+  const heads = decoder['num_attention_heads'] as number;
+  const vision = tinyTower(options.vision ?? {}, IMAGE_SIZE);
+  return {
+    ...decoder,
+    add_faster_video: false,
+    add_time_instruction: false,
+    architectures: [ARCHITECTURE],
+    bos_token_id: ids.get('<|endoftext|>'),
+    eos_token_id: ids.get('<|im_end|>'),
+    image_aspect_ratio: 'anyres_max_9',
+    mm_hidden_size: vision['hidden_size'],
+    mm_newline_position: options.newline ?? 'grid',
+    mm_patch_merge_type: 'spatial_unpad',
+    mm_projector_type: 'mlp2x_gelu',
+    mm_spatial_pool_mode: options.pool ?? 'bilinear',
+    mm_spatial_pool_stride: 2,
+    mm_use_im_start_end: false,
+    mm_vision_select_layer: -2,
+    mm_vision_tower: 'google/siglip-so400m-patch14-384',
+    model_type: MODEL_TYPE,
+    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
+    rms_norm_eps: 1e-6,
+    rope_scaling: null,
+    rope_theta: 1000000,
+    tie_word_embeddings: false,
+    torch_dtype: options.storedAs === 'BF16' ? 'bfloat16' : 'float32',
+    use_mm_proj: true,
+    use_sliding_window: false,
+    vision_config: { ...vision, model_type: 'siglip_vision_model' },
+  };
+}
+
+const generationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
+  bos_token_id: ids.get('<|endoftext|>'),
+  do_sample: false,
+  eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
+  pad_token_id: ids.get('<|endoftext|>'),
+});
