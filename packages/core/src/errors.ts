@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'FILE_INVALID'
   | 'IMAGE_INVALID'
   | 'DATA_INVALID'
+  | 'OUT_OF_MEMORY'
   | 'USAGE';
 
 /**

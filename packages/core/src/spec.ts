@@ -402,6 +402,12 @@ export interface LabellerV1 {
   readonly provenance: LabelProvenanceV1;
   /** @throws SpatialError DATA_INVALID when the source has no geometry for an image. */
   doSupervise(request: SupervisionRequestV1): Promise<GeometryLabelsV1>;
+  /**
+   * Identifies the labels that {@link doSupervise} would give, equal for equal labels, without reading their arrays: of a
+   * labeller whose labels were made before and may be replaced.
+   * @throws SpatialError DATA_INVALID as {@link doSupervise} does.
+   */
+  contentOf?(request: SupervisionRequestV1): Promise<string>;
   dispose(): Promise<void>;
 }
 

@@ -21,7 +21,14 @@ export {
   type RunValue,
   registerDevice,
 } from './devices/index.js';
-export { type KernelReport, kernelReport } from './devices/kernel-choice/index.js';
+export { type MachineInfo, machineInfo } from './devices/kernel-choice/cache.js';
+export {
+  type KernelRecord,
+  type KernelReport,
+  kernelRecord,
+  kernelReport,
+  pinKernels,
+} from './devices/kernel-choice/index.js';
 export { type Differentiated, differentiate } from './differentiate.js';
 export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {

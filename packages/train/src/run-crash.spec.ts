@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,7 +69,8 @@ async function run(config: TrainConfig, resume = false) {
 }
 
 const STEPS = 10_000;
-const ROUNDS = 5;
+/** Kills of one test run. */
+const ROUNDS = Number(process.env['SPATIALSV_KILLS'] ?? 5);
 
 const withShell = process.platform === 'win32' ? describe.skip : describe;
 
@@ -116,21 +117,78 @@ withShell('a run that is killed', () => {
 });
 
 withShell('a disk that is full', () => {
-  it('ends the run with the error, and leaves the checkpoint before it', async () => {
-    const config = toyConfig(folder, 'full', {
+  const configure = (inputs: string) =>
+    toyConfig(inputs, 'full', {
       checkpointEvery: 1,
       keepCheckpoints: 1,
       schedule: { steps: 6, warmupRatio: 0 },
     });
-    // A limit on the size of files does to one process what a full disk does to all.
-    const child = startChild([folder, 'full', 6, 3], 'ulimit -f 2000');
+
+  async function expectIntact(child: Child, config: TrainConfig, code: string) {
     await child.ended;
     expect(savedBy(child)).toEqual([1, 2]);
     const error = JSON.parse(child.lines.at(-1)!);
-    expect(error.code).toBe('EFBIG');
+    expect(error.code).toBe(code);
+    expect(error.message).toContain('saving step 3');
     expect(error.message).toContain(`the last checkpoint is ${checkpointFolder(config.out, 2)}`);
     expect(readdirSync(join(config.out, 'checkpoints'))).toEqual(['step-2']);
     expect(readdirSync(config.out)).not.toContain('run.lock');
+    expect(await newestSound(config)).toBe(2);
     expect((await run(config, true)).complete).toBe(true);
+  }
+
+  it('ends the run with the error, and leaves the checkpoint before it', async () => {
+    // A limit on the size of files does to one process what a full disk does to all.
+    const child = startChild([folder, 'full', 6, 3], 'ulimit -f 2000');
+    await expectIntact(child, configure(folder), 'EFBIG');
+  });
+
+  it('of a few megabytes likewise', async () => {
+    const disk = mkdtempSync(join(tmpdir(), 'run-disk-'));
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', disk]).status !== 0) {
+      rmSync(disk, { recursive: true });
+      console.warn('skipped: this user may not mount a small disk');
+      return;
+    }
+    try {
+      await writeToyInputs(disk);
+      await expectIntact(startChild([disk, 'full', 6, 3]), configure(disk), 'ENOSPC');
+    } finally {
+      spawnSync('umount', [disk]);
+      rmSync(disk, { recursive: true });
+    }
+  });
+});
+
+withShell('Ctrl-C during a save', () => {
+  const configure = (out: string) =>
+    toyConfig(folder, out, {
+      checkpointEvery: 1,
+      keepCheckpoints: 1,
+      schedule: { steps: STEPS, warmupRatio: 0 },
+    });
+
+  it.each([
+    ['once', 1, [1, 2]],
+    ['twice', 2, [1]],
+  ] as const)('%s leaves a run that goes on', async (name, times, saved) => {
+    const config = configure(name);
+    const child = startChild([folder, name, STEPS, 'Infinity', 1000]);
+    // Its lines are `saving`, `saved 1`, `saving`.
+    await child.printed(3);
+    for (let time = 0; time < times; time++) {
+      child.process.kill('SIGINT');
+      await sleep(100);
+    }
+    await child.ended;
+    expect(child.process.exitCode).toBe(times === 1 ? 0 : 130);
+    expect(savedBy(child)).toEqual(saved);
+    expect(await newestSound(config)).toBe(saved.at(-1));
+    const abort = new AbortController();
+    const backbone = await openToyBackbone(config.model);
+    const onStep = () => abort.abort();
+    const options = { backbone, source: toySource, signal: abort.signal, onStep };
+    await train(config, { ...options, resume: true });
+    expect(await newestSound(config)).toBe(saved.at(-1)! + 1);
   });
 });

@@ -10,7 +10,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LabellerV1 } from '@spatialsv/core';
+import { type LabellerV1, SpatialError, writePng } from '@spatialsv/core';
+import { kernelRecord, pinKernels } from '@spatialsv/engine';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
@@ -59,6 +60,9 @@ function brokenAfter(count: number): LabellerV1 {
     },
   };
 }
+
+const replaceImage = (image: string) =>
+  writePng(image, new Uint8Array(3 * 8 * 8).fill(9), { height: 8, width: 8, channels: 3 });
 
 const stateOf = (config: TrainConfig, step: number) =>
   readFileSync(join(checkpointFolder(config.out, step), 'trainer/state.safetensors'));
@@ -244,6 +248,71 @@ describe('resuming', () => {
     // What was accepted is what the run is made from now.
     expect((await run(config, changed)).complete).toBe(true);
   });
+
+  it('with an image that was replaced is refused until it is accepted', async () => {
+    const { config, options } = await stopped();
+    await replaceImage(join(folder, '0-a.png'));
+    const error = await failure(config, options);
+    expect(error.code).toBe('CONFIG_INVALID');
+    expect(error.message).toMatch(/data \('.*0-a\.png' was "[0-9a-f]{64}", is "[0-9a-f]{64}"\)/);
+    expect(error.hint).toContain('--accept-changes data');
+    expect((await run(config, { ...options, acceptChanges: ['data'] })).complete).toBe(true);
+    expect(await readManifest(config.out)).toMatchObject({ acceptedChanges: [{ kind: 'data' }] });
+  });
+
+  it('with other stored labels is refused until it is accepted', async () => {
+    const source = (content: string): LabellerV1 => ({
+      ...toySource,
+      contentOf: ({ images }) =>
+        content === 'absent' && images[0]!.endsWith('0-a.png')
+          ? Promise.reject(new SpatialError({ code: 'DATA_INVALID', message: '', hint: '' }))
+          : Promise.resolve(content),
+    });
+    const config = toyConfig(folder, 'run', { schedule: { steps: 2, warmupRatio: 0 } });
+    const abort = new AbortController();
+    await run(config, { source: source('a'), signal: abort.signal, onStep: onStep(abort) });
+    const error = await failure(config, { source: source('b'), resume: true });
+    expect(error.message).toMatch(/labels \('.*0-a\.png.* was "a", is "b"\)/);
+    expect(error.hint).toContain('--accept-changes labels');
+    const vanished = await failure(config, { source: source('absent'), resume: true });
+    expect(vanished.message).toMatch(/0-a\.png.* was "a", is "absent"/);
+    const accepted = { source: source('b'), resume: true, acceptChanges: ['labels' as const] };
+    expect((await run(config, accepted)).complete).toBe(true);
+  });
+
+  it('writes its programs as they were written at the beginning', async () => {
+    const { config, options } = await stopped();
+    const file = join(config.out, 'manifest.json');
+    const manifest = JSON.parse(readFileSync(file, 'utf8'));
+    const { kernels } = manifest.machine;
+    const other = { kind: 'product', size: { rows: 7, channels: 7 }, chosen: 'plain' };
+    manifest.machine.kernels = { ...kernels, kernels: [other] };
+    writeFileSync(file, JSON.stringify(manifest));
+    expect((await run(config, options)).complete).toBe(true);
+    expect(await kernelRecord()).toMatchObject({ kernels: [other] });
+    expect((await readManifest(config.out))!.machine!.kernels.kernels).toEqual([other]);
+    expect(await pinKernels(kernels)).toBe(true);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['number of threads', { threads: 99 }, /machine \('threads' was 99, is \d+\)/],
+    ['kernels', { kernels: { block: 3, kernels: [], override: 'x' } }, /machine \('kernels' was/],
+  ])(
+    'on a machine with another %s is refused until it is accepted',
+    async (_what, part, message) => {
+      const { config, options } = await stopped();
+      const file = join(config.out, 'manifest.json');
+      const manifest = JSON.parse(readFileSync(file, 'utf8'));
+      writeFileSync(
+        file,
+        JSON.stringify({ ...manifest, machine: { ...manifest.machine, ...part } }),
+      );
+      const error = await failure(config, options);
+      expect(error.message).toMatch(message);
+      expect(error.hint).toContain('--accept-changes machine');
+      expect((await run(config, { ...options, acceptChanges: ['machine'] })).complete).toBe(true);
+    },
+  );
 
   it('names every change at once', async () => {
     const { config } = await stopped();

@@ -23,7 +23,12 @@ import {
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
-import { readTrainingData, requireSignal, type TrainingData } from './data/training-data.js';
+import {
+  readTrainingData,
+  requestedSize,
+  requireSignal,
+  type TrainingData,
+} from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
 import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
@@ -110,11 +115,7 @@ interface LockedRun {
 
 async function trainLocked({ config, defaults, options, data, heads, lock }: LockedRun) {
   const { backbone, source } = options;
-  const { resumeFrom, modelHash } = await openRunFolder(
-    config,
-    { ...options, defaults },
-    data.counts,
-  );
+  const { resumeFrom, modelHash } = await openRunFolder(config, { ...options, defaults }, data);
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
   const state = await createModelState(config, backbone, heads, labels);
@@ -180,10 +181,6 @@ async function openHeads(config: TrainConfig, options: TrainOptions): Promise<Ru
   const where = config.layers === undefined ? 'layers of the model' : 'layers';
   if (source !== undefined) requireTapCount(model, taps, where);
   return { model, taps, find };
-}
-
-function requestedSize({ source: { height, width } }: TrainConfig) {
-  return { ...(height !== undefined && { height }), ...(width !== undefined && { width }) };
 }
 
 function countParameters({ optimizer }: ModelState): number {

@@ -129,7 +129,11 @@ export class Trainer {
     await lock.requireHeld();
     if (this.#step > 0) await syncMetrics(config.out);
     const record = { step: this.#step, position: this.#position, seed: config.seed };
-    const folder = await saveCheckpoint(config.out, { ...state, backbone, record });
+    const folder = await saveCheckpoint(config.out, { ...state, backbone, record }).catch(
+      (error: unknown) => {
+        throw extendError(error, `saving step ${this.#step}: ${errorMessage(error)}`);
+      },
+    );
     this.#saveFailed = false;
     this.#saved = { step: this.#step, folder };
     this.#events.onCheckpoint?.(folder);

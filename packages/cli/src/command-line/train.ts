@@ -14,7 +14,7 @@ Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. 
     .option('--resume', 'go on from the newest checkpoint of the run folder', false)
     .option(
       '--accept-changes <kinds>',
-      'resume although these have changed: settings, weights, data, labels, versions',
+      'resume although these have changed: settings, weights, data, labels, versions, machine',
       addNames,
     )
     .option('--json', 'print one JSON object at the end', false)

@@ -105,6 +105,7 @@ const KERNEL_SOURCES: Readonly<Record<KernelReport['source'], string>> = {
   measured: 'measured now',
   cache: 'measured earlier',
   override: 'not measured',
+  pinned: 'as another process chose',
 };
 
 /** How operations are written here, one line per kind and size. */

@@ -10,7 +10,13 @@ import {
   type StoreTables,
   storeError,
 } from './environment.js';
-import { decodeLabels, encodeLabels, type LabelRecord, parseRecord } from './label-value.js';
+import {
+  decodeLabels,
+  encodeLabels,
+  type LabelRecord,
+  labelsDigest,
+  parseRecord,
+} from './label-value.js';
 import type { LabelSummary, StoredLabels } from './types.js';
 
 /** Keys that are read at once: no read transaction outlives its page, so a writer may free what it replaces. */
@@ -91,6 +97,17 @@ export class LabelStore {
       message: `${this.#name(key)}: the record is there, the arrays are not`,
       hint: 'The entry is damaged: remove it and label its images again.',
     });
+  }
+
+  /**
+   * SHA-256 of the arrays and conventions of labels, equal for equal labels whenever they were made.
+   * @throws SpatialError DATA_INVALID for a damaged record.
+   */
+  contentOf(key: string): string | undefined {
+    const record = this.#record(key);
+    const value = this.#tables.values.getBinary(key);
+    if (record === undefined || value === undefined) return undefined;
+    return labelsDigest(value, record);
   }
 
   /**

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
+import { canonicalJson } from '../canonical-json.js';
 import { SpatialError } from '../errors.js';
 import { decodeFloat32 } from '../safetensors/dtypes.js';
 import {
@@ -128,6 +130,18 @@ const labelTensors = (labels: GeometryLabelsV1): ReadonlyMap<string, TensorBytes
     tensors.set('features', featureTensor(features.data, grid));
   }
   return tensors;
+};
+
+/** SHA-256 of what a value says of the geometry; who made it and when lie in its header and do not count. */
+export const labelsDigest = (
+  value: Uint8Array,
+  { fields, conventions }: Pick<LabelRecord, 'fields' | 'conventions'>,
+): string => {
+  const header = Number(new DataView(value.buffer, value.byteOffset).getBigUint64(0, true));
+  return createHash('sha256')
+    .update(canonicalJson({ fields, conventions }))
+    .update(value.subarray(8 + header))
+    .digest('hex');
 };
 
 // ---------------------------------------------------------------------------------------------- decode

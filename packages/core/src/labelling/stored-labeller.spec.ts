@@ -100,6 +100,29 @@ describe('labels of a store', () => {
     });
   });
 
+  it('are told apart by their arrays, whoever made them and when', async () => {
+    const contentOf = async (depth: number, createdAt: string) => {
+      let content = '';
+      await withStore([{}], async (store, image) => {
+        const key = [...store.keys()][0]!;
+        const stored = store.read(key)!;
+        const labels = { ...stored.labels, depth: stored.labels.depth.map(() => depth) };
+        await store.write(key, { ...stored, labels, createdAt });
+        content = await storedLabeller(store).contentOf!({ images: [image] });
+      });
+      return content;
+    };
+    const first = await contentOf(2, '2026-01-01T00:00:00.000Z');
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    expect(await contentOf(2, '2026-02-02T00:00:00.000Z')).toBe(first);
+    expect(await contentOf(3, '2026-01-01T00:00:00.000Z')).not.toBe(first);
+    await withStore([{}], async (store, image) => {
+      await writeFile(image, 'another image');
+      const content = storedLabeller(store).contentOf!({ images: [image] });
+      await expect(content).rejects.toMatchObject({ code: 'DATA_INVALID' });
+    });
+  });
+
   it('are given in the asked size where it is stored, in the largest otherwise', () =>
     withStore([{ size: [2, 3] }, { size: [8, 12] }, {}], async (store, image) => {
       const labeller = storedLabeller(store);

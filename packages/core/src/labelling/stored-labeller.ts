@@ -10,7 +10,10 @@ import type {
 } from '../spec.js';
 
 /** What a labeller reads of a store. */
-export type ReadableLabelStore = Pick<LabelStore, 'folder' | 'keys' | 'summary' | 'read'>;
+export type ReadableLabelStore = Pick<
+  LabelStore,
+  'folder' | 'keys' | 'summary' | 'read' | 'contentOf'
+>;
 
 /**
  * Labels that were stored before, as a source: images are found by their content, wherever they lie now. Where a view set
@@ -21,18 +24,27 @@ export type ReadableLabelStore = Pick<LabelStore, 'folder' | 'keys' | 'summary' 
  */
 export function storedLabeller(store: ReadableLabelStore, source?: string): LabellerV1 {
   const { provenance, provides, sets } = onlyKind(store.folder, kindsOf(store), source);
+  const keyOf = async ({ images, ...size }: SupervisionRequestV1) => {
+    const hashes = await Promise.all(images.map(hashFile));
+    return choose(sets.get(setName(hashes)) ?? [], size);
+  };
   return {
     sourceId: provenance.source,
     provides,
     provenance,
     dispose: async () => undefined,
-    async doSupervise({ images, signal, ...size }) {
-      signal?.throwIfAborted();
-      const hashes = await Promise.all(images.map(hashFile));
-      const key = choose(sets.get(setName(hashes)) ?? [], size);
+    async doSupervise(request) {
+      request.signal?.throwIfAborted();
+      const key = await keyOf(request);
       const stored = key === undefined ? undefined : store.read(key);
       if (stored !== undefined) return stored.labels;
-      throw notStored(store.folder, images, provenance);
+      throw notStored(store.folder, request.images, provenance);
+    },
+    async contentOf(request) {
+      const key = await keyOf(request);
+      const content = key === undefined ? undefined : store.contentOf(key);
+      if (content !== undefined) return content;
+      throw notStored(store.folder, request.images, provenance);
     },
   };
 }

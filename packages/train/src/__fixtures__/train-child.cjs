@@ -1,10 +1,12 @@
 /**
- * `train-child.cjs FOLDER OUT STEPS [LARGE_FROM]`: trains on the toy inputs of FOLDER, a checkpoint after each step, going on
- * where OUT has some. Prints `saved STEP` for each, and the error as JSON where one comes. From checkpoint LARGE_FROM on a
- * checkpoint has a file of 4 MB more, which a limit of file sizes refuses.
+ * `train-child.cjs FOLDER OUT STEPS [LARGE_FROM] [SLOW_MS]`: trains on the toy inputs of FOLDER, a checkpoint after each step, going on
+ * where OUT has some. Prints `saving` and `saved STEP` for each, and the error as JSON where one comes. From checkpoint LARGE_FROM
+ * on a checkpoint has a file of 4 MB more, which a small disk or a limit of file sizes refuses. SIGINT finishes the step under way
+ * and saves; a second one ends the process at once, as the commands do. A save takes SLOW_MS longer.
  */
 const { writeSync, writeFileSync } = require('node:fs');
 const { basename, join } = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 const { openToyBackbone } = require('../testing/toy-backbone.ts');
 const { toySource } = require('../testing/toy-data.ts');
 const { toyConfig } = require('../testing/toy-run.ts');
@@ -12,7 +14,9 @@ const { train } = require('../train.ts');
 
 const print = (text) => writeSync(1, `${text}\n`);
 
-async function main(folder, out, steps, largeFrom) {
+async function main(folder, out, steps, largeFrom, slowMs) {
+  const abort = new AbortController();
+  process.on('SIGINT', () => (abort.signal.aborted ? process.exit(130) : abort.abort()));
   const config = toyConfig(folder, out, {
     checkpointEvery: 1,
     keepCheckpoints: 1,
@@ -21,15 +25,19 @@ async function main(folder, out, steps, largeFrom) {
   const toy = await openToyBackbone(config.model);
   let saves = 0;
   const save = async (target, replaced) => {
+    if (slowMs > 0) print('saving');
     await toy.save(target, replaced);
+    await sleep(slowMs);
     if (++saves >= largeFrom) writeFileSync(join(target, 'large'), Buffer.alloc(4 << 20));
   };
   const onCheckpoint = (name) => print(`saved ${basename(name).slice('step-'.length)}`);
-  await train(config, { backbone: { ...toy, save }, source: toySource, resume: true, onCheckpoint });
+  const backbone = { ...toy, save };
+  const { signal } = abort;
+  await train(config, { backbone, source: toySource, resume: true, onCheckpoint, signal });
 }
 
-const [folder, out, steps, largeFrom = Number.POSITIVE_INFINITY] = process.argv.slice(2);
-main(folder, out, Number(steps), Number(largeFrom)).catch((error) => {
+const [folder, out, steps, largeFrom = 'Infinity', slowMs = 0] = process.argv.slice(2);
+main(folder, out, Number(steps), Number(largeFrom), Number(slowMs)).catch((error) => {
   print(JSON.stringify({ code: error.code, message: error.message }));
   process.exitCode = 1;
 });

@@ -4,6 +4,7 @@ import {
   readDataset,
   type SampleV1,
   SpatialError,
+  type SupervisionRequestV1,
 } from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
 
@@ -71,3 +72,11 @@ export function requireSignal(
 
 const dataError = (message: string, hint: string) =>
   new SpatialError({ code: 'DATA_INVALID', message, hint });
+
+/** Size of the labels to ask for. */
+export const requestedSize = ({
+  source: { height, width },
+}: Pick<TrainConfig, 'source'>): Pick<SupervisionRequestV1, 'height' | 'width'> => ({
+  ...(height !== undefined && { height }),
+  ...(width !== undefined && { width }),
+});

@@ -3,7 +3,14 @@ import type { TrainConfig } from '../config/schema.js';
 import type { RunManifest } from './manifest.js';
 
 /** What may have changed between two parts of one run. */
-export const CHANGE_KINDS = ['settings', 'weights', 'data', 'labels', 'versions'] as const;
+export const CHANGE_KINDS = [
+  'settings',
+  'weights',
+  'data',
+  'labels',
+  'versions',
+  'machine',
+] as const;
 export type ChangeKind = (typeof CHANGE_KINDS)[number];
 
 /** Something that is not as it was when the run was begun. */
@@ -50,12 +57,16 @@ export function changedSources(before: RunManifest, now: RunManifest): readonly 
     ...changedEntries('data', data(before), data(now)),
     ...changedEntries('labels', { source: before.source }, { source: now.source }),
     ...changedEntries('versions', before.versions, now.versions),
+    ...(before.machine === undefined
+      ? []
+      : changedEntries('machine', { ...before.machine }, { ...now.machine })),
   ];
 }
 
 type Entries = Readonly<Record<string, unknown>>;
 
-function changedEntries(kind: ChangeKind, before: Entries, now: Entries): readonly Change[] {
+/** Entries that differ between two records. */
+export function changedEntries(kind: ChangeKind, before: Entries, now: Entries): readonly Change[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
   return names
     .filter((name) => valueKey(before[name]) !== valueKey(now[name]))
@@ -80,9 +91,18 @@ export function requireAccepted(
   const kinds = [...new Set([...accepted, ...refused.map(({ kind }) => kind)])];
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `${out}: the run was begun with other ${refused.map(describe).join('; ')}`,
+    message: `${out}: the run was begun with other ${describeAll(refused)}`,
     hint: `Restore what it was begun with, start a new run in another \`out\` folder, or go on with the change: --resume --accept-changes ${kinds.join(',')}`,
   });
+}
+
+/** Named in a message; thousands of images may have changed at once. */
+const NAMED = 8;
+
+function describeAll(changes: readonly Change[]): string {
+  const named = changes.slice(0, NAMED).map(describe).join('; ');
+  const more = changes.length - NAMED;
+  return more > 0 ? `${named}; and ${more} more` : named;
 }
 
 const describe = ({ kind, name, was, is }: Change): string =>

@@ -6,6 +6,7 @@ import {
   SpatialError,
   writeFileAtomic,
 } from '@spatialsv/core';
+import type { KernelRecord, MachineInfo } from '@spatialsv/engine';
 import { z } from 'zod';
 import type { ModelDefaults } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
@@ -19,6 +20,8 @@ export interface RunManifest {
   readonly resumedAt: readonly string[];
   readonly seed: number;
   readonly versions: Readonly<Record<string, string>>;
+  /** What the last digits of every result depend on; absent in runs that were begun before it was recorded. */
+  readonly machine?: (MachineInfo & { readonly kernels: KernelRecord }) | undefined;
   readonly model: {
     readonly folder: string;
     readonly adapter: string;
@@ -36,6 +39,8 @@ export interface RunManifest {
     readonly sha256: string;
     readonly samples: number;
   }[];
+  /** Files that the data name and labels that a store has, see {@link RunInputs}; each by content in `inputs.json`. */
+  readonly inputs?: { readonly images: number; readonly labels: number } | undefined;
   /** What was different when the run was continued, and accepted. */
   readonly acceptedChanges: readonly (Change & { readonly at: string })[];
 }
@@ -48,6 +53,21 @@ const manifestSchema = z.looseObject({
   createdAt: z.string(),
   resumedAt: z.array(z.string()),
   versions: z.record(z.string(), z.string()),
+  machine: z
+    .looseObject({
+      kernels: z.object({
+        block: z.int().nullable(),
+        kernels: z.array(
+          z.object({
+            kind: z.string(),
+            size: z.object({ rows: z.number(), channels: z.number() }),
+            chosen: z.string(),
+          }),
+        ),
+        override: z.string(),
+      }),
+    })
+    .optional(),
   model: z.looseObject({
     adapter: z.string(),
     weightsHash: z.string(),

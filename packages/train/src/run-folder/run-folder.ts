@@ -7,13 +7,22 @@ import {
   SpatialError,
   writeFileAtomic,
 } from '@spatialsv/core';
+import { kernelRecord, machineInfo, pinKernels } from '@spatialsv/engine';
 import { parse, stringify } from 'yaml';
 import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
 import type { ModelDefaults, RunConfig } from '../config/run-config.js';
+import { requestedSize, type TrainingData } from '../data/training-data.js';
 import type { TrainOptions } from '../train.js';
 import { type Change, changedSettings, changedSources, requireAccepted } from './changes.js';
 import { describeData, type RunManifest, readManifest, writeManifest } from './manifest.js';
 import { truncateMetrics } from './metrics-log.js';
+import {
+  changedInputs,
+  describeInputs,
+  type RunInputs,
+  readInputs,
+  writeInputs,
+} from './run-inputs.js';
 
 const CONFIG_FILE = 'config.yaml';
 
@@ -29,15 +38,14 @@ export interface OpenedRun {
 
 /**
  * Opens the folder of a run whose lock is held: tidies what a crash has left, compares what the run is made from with what
- * it was begun with, and records it.
- * @param counts samples of each data set.
+ * it was begun with, and records it. Programs that are compiled afterwards are written as those of the run's beginning were.
  * @throws SpatialError USAGE when the folder holds another run; CONFIG_INVALID for changes that were not accepted;
  *   FILE_INVALID for a damaged manifest.
  */
 export async function openRunFolder(
   config: RunConfig,
   options: RunOptions,
-  counts: readonly number[],
+  data: TrainingData,
 ): Promise<OpenedRun> {
   const { out } = config;
   await recoverFolders(out);
@@ -45,12 +53,18 @@ export async function openRunFolder(
   const resumeFrom = (await listCheckpoints(out)).at(-1);
   if (resumeFrom !== undefined && options.resume !== true) throw occupied(out);
   const before = resumeFrom === undefined ? undefined : await readBefore(out);
-  const manifest = await newManifest(config, options, counts, before?.manifest);
+  const inputs = await describeInputs(data.samples, options.source, requestedSize(config));
+  const manifest = await newManifest(config, options, { data, inputs }, before?.manifest);
   const changes =
     before === undefined
       ? []
-      : [...changedSettings(before.config, config), ...changedSources(before.manifest, manifest)];
+      : [
+          ...changedSettings(before.config, config),
+          ...changedSources(before.manifest, manifest),
+          ...changedInputs(before.inputs ?? inputs, inputs),
+        ];
   requireAccepted(out, changes, options.acceptChanges ?? []);
+  await writeInputs(out, inputs);
   await record(config, manifest, changes);
   if (resumeFrom === undefined) await truncateMetrics(out, 0);
   const { adapter, weightsHash, configurationHash } = manifest.model;
@@ -78,8 +92,9 @@ function occupied(out: string): SpatialError {
 async function readBefore(out: string) {
   const text = await readTextIfThere(join(out, CONFIG_FILE));
   const manifest = await readManifest(out);
+  const inputs = await readInputs(out);
   if (text !== undefined && manifest !== undefined)
-    return { config: parse(text) as Record<string, unknown>, manifest };
+    return { config: parse(text) as Record<string, unknown>, manifest, inputs };
   throw new SpatialError({
     code: 'FILE_MISSING',
     message: `${out}: checkpoints without ${text === undefined ? CONFIG_FILE : 'manifest.json'}: what they were made with is not known`,
@@ -90,7 +105,7 @@ async function readBefore(out: string) {
 async function newManifest(
   config: RunConfig,
   { backbone, source, versions, defaults }: RunOptions,
-  counts: readonly number[],
+  { data, inputs }: { readonly data: TrainingData; readonly inputs: RunInputs },
   before: RunManifest | undefined,
 ): Promise<RunManifest> {
   const now = new Date().toISOString();
@@ -100,6 +115,7 @@ async function newManifest(
     resumedAt: before === undefined ? [] : [...before.resumedAt, now],
     seed: config.seed,
     versions: { node: process.versions.node, ...versions },
+    machine: await describeMachine(before),
     model: {
       folder: backbone.folder,
       adapter: backbone.adapterId,
@@ -108,7 +124,18 @@ async function newManifest(
     },
     defaults,
     source: source?.provenance ?? 'none',
-    data: await describeData(config, counts),
+    data: await describeData(config, data.counts),
+    inputs: {
+      images: Object.keys(inputs.images).length,
+      labels: Object.keys(inputs.labels).length,
+    },
     acceptedChanges: before?.acceptedChanges ?? [],
   };
+}
+
+/** Where the kernels of the beginning cannot be had here, those of this machine show as a change. */
+async function describeMachine(before: RunManifest | undefined) {
+  const kernels = before?.machine?.kernels;
+  if (kernels !== undefined) await pinKernels(kernels);
+  return { ...machineInfo(), kernels: await kernelRecord() };
 }

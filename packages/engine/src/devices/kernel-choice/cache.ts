@@ -8,14 +8,18 @@ import type { MeasuredKernel, TriedBlock } from './measure.js';
 /** Counts up when what is measured, or how it is kept, changes its meaning. */
 const FORMAT = 2;
 
-/** What a measurement is valid for. */
-export interface MachineKey {
-  readonly format: number;
+/** What the last digits of a result depend on, beside how its program is written. */
+export interface MachineInfo {
   readonly platform: string;
   /** Model and instruction sets of the processor. */
   readonly processor: string;
   readonly threads: number;
   readonly onnxRuntime: string;
+}
+
+/** What a measurement is valid for. */
+export interface MachineKey extends MachineInfo {
+  readonly format: number;
   /** Kinds and sizes that are measured. */
   readonly trials: string;
 }
@@ -29,15 +33,15 @@ export interface Measurement {
 
 /** @param trials a description of the kinds and sizes that are measured. */
 export function machineKey(trials: string): MachineKey {
-  return {
-    format: FORMAT,
-    platform: `${process.platform} ${process.arch}`,
-    processor: processor(),
-    threads: environment().threads,
-    onnxRuntime: executorInfo().version,
-    trials: digest(trials),
-  };
+  return { format: FORMAT, ...machineInfo(), trials: digest(trials) };
 }
+
+export const machineInfo = (): MachineInfo => ({
+  platform: `${process.platform} ${process.arch}`,
+  processor: processor(),
+  threads: environment().threads,
+  onnxRuntime: executorInfo().version,
+});
 
 const digest = (text: string): string =>
   createHash('sha256').update(text).digest('hex').slice(0, 16);

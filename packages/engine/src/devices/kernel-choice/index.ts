@@ -14,8 +14,11 @@ import { kernelTrials } from './trials.js';
 
 /** How operations are written on this machine, and why. */
 export interface KernelReport {
-  /** `cache`: measured by earlier processes alone; `override`: the environment variable chooses every kind. */
-  readonly source: 'measured' | 'cache' | 'override';
+  /**
+   * `cache`: measured by earlier processes alone; `override`: the environment variable chooses every kind; `pinned`: as
+   * another process wrote its programs.
+   */
+  readonly source: 'measured' | 'cache' | 'override' | 'pinned';
   /** Where the measurement is kept; null where it could not be. */
   readonly file: string | null;
   /** Time that this process spent on measuring and on the check of equality, ms. */
@@ -33,6 +36,14 @@ interface Chosen {
   readonly report: KernelReport;
 }
 
+/** How graphs are written, without the times that led to it: what makes another process write them alike. */
+export interface KernelRecord {
+  readonly block: number | null;
+  readonly kernels: readonly Pick<MeasuredKernel, 'kind' | 'size' | 'chosen'>[];
+  /** Content of SPATIALSV_KERNELS, empty where it was not set. */
+  readonly override: string;
+}
+
 let chosen: Promise<Chosen> | undefined;
 
 /** How operations are to be written on this processor: measured once and kept, checked for equality by every process. */
@@ -40,6 +51,48 @@ export const kernelChoice = async (): Promise<KernelChoice> => (await choose()).
 
 /** What was chosen on this machine, and why. @throws EngineError INPUT_INVALID for a wrong SPATIALSV_KERNELS. */
 export const kernelReport = async (): Promise<KernelReport> => (await choose()).report;
+
+/** What was chosen on this machine, to be kept with results that have to be repeated to the last bit. */
+export async function kernelRecord(): Promise<KernelRecord> {
+  return recordOf((await choose()).report);
+}
+
+function recordOf({ block, kernels, override }: KernelReport): KernelRecord {
+  return {
+    block,
+    kernels: kernels.map(({ kind, size, chosen: way }) => ({ kind, size, chosen: way })),
+    override: override ?? '',
+  };
+}
+
+/**
+ * Has programs that are compiled from now on written as another process wrote them, whatever is fastest here.
+ * @returns false, with everything left as it is, where that is impossible: a block size that is not right on this processor,
+ *   a kind that this version does not know, or another SPATIALSV_KERNELS.
+ */
+export async function pinKernels(record: KernelRecord): Promise<boolean> {
+  if ((process.env[KERNELS_VARIABLE] ?? '').trim() !== record.override) return false;
+  const candidates = new Map(kernelTrials().map((trial) => [trial.kind, trial.candidates]));
+  if (!record.kernels.every(({ kind, chosen: way }) => candidates.get(kind)?.includes(way)))
+    return false;
+  if (!(await isStillRight(record))) return false;
+  const pinned = pinnedChoice(record, parseOverride(record.override, candidates));
+  chosen = Promise.resolve(pinned);
+  return true;
+}
+
+function pinnedChoice(record: KernelRecord, override: Override | undefined): Chosen {
+  const { block } = record;
+  const unmeasured = { ms: {}, rounds: 0 };
+  const kernels = record.kernels.map((kernel) => ({
+    ...kernel,
+    ...unmeasured,
+    equal: [kernel.chosen],
+  }));
+  const choice = choiceOf({ block, tried: [], kernels }, override);
+  const report = { source: 'pinned' as const, file: null, ms: 0, block, tried: [], kernels };
+  return { choice, report: override ? { ...report, override: record.override } : report };
+}
 
 function choose(): Promise<Chosen> {
   chosen ??= chooseKernels(userCacheFolder(), process.env[KERNELS_VARIABLE]);
@@ -58,7 +111,10 @@ export async function chooseKernels(folder: string, variable?: string): Promise<
   const { block, tried, kernels } = found.measured;
   const ms = Math.round(performance.now() - started);
   const report = { source: found.source, file: found.file, ms, block, tried, kernels };
-  return { choice, report: variable && override ? { ...report, override: variable } : report };
+  return {
+    choice,
+    report: variable && override ? { ...report, override: variable.trim() } : report,
+  };
 }
 
 type Found = Pick<KernelReport, 'source' | 'file'> & { readonly measured: Measurement };
@@ -90,7 +146,7 @@ async function measuredIn(folder: string): Promise<Found> {
 }
 
 /** A file may come from a machine that looks like this one: no result rests on it without a look at this processor. */
-async function isStillRight({ block }: Measurement): Promise<boolean> {
+async function isStillRight({ block }: Pick<Measurement, 'block'>): Promise<boolean> {
   if (block === null) return true;
   return (await findBlock([block])).block === block;
 }

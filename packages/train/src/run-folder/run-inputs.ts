@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import {
+  hashFile,
+  type LabellerV1,
+  readTextIfThere,
+  type SampleV1,
+  SpatialError,
+  type SupervisionRequestV1,
+  writeFileAtomic,
+} from '@spatialsv/core';
+import { z } from 'zod';
+import { type Change, changedEntries } from './changes.js';
+
+const INPUTS_FILE = 'inputs.json';
+
+const contents = z.record(z.string(), z.string());
+const inputsSchema = z.object({ version: z.literal(1), images: contents, labels: contents });
+
+type Contents = Readonly<Record<string, string>>;
+
+/** What a run reads beside its data files, by content: `inputs.json`. */
+export interface RunInputs {
+  /** SHA-256 of every image file, or `absent`, by path. */
+  readonly images: Contents;
+  /** What identifies the stored labels of every view set, or `absent`, by the paths of its images. */
+  readonly labels: Contents;
+}
+
+type LabelSize = Pick<SupervisionRequestV1, 'height' | 'width'>;
+
+/**
+ * Reads every image that the samples name, once, and asks the labeller for the content of its labels where they were made
+ * before. An image that cannot be read is noted as absent: whether it is needed shows when its sample is.
+ */
+export async function describeInputs(
+  samples: readonly SampleV1[],
+  labeller: LabellerV1 | undefined,
+  size: LabelSize,
+): Promise<RunInputs> {
+  const viewSets = new Map(samples.map(({ images }) => [setName(images), images]));
+  const paths = [...new Set([...viewSets.values()].flat())].sort();
+  return {
+    images: await describeEach(paths, (path) => path, hashFile),
+    labels:
+      labeller?.contentOf === undefined
+        ? {}
+        : await describeEach([...viewSets.values()], setName, (images) =>
+            labeller.contentOf!({ images, ...size }),
+          ),
+  };
+}
+
+const setName = (images: readonly string[]): string => images.join(' ');
+
+/** Reads that are under way at a time. */
+const AT_ONCE = 8;
+
+async function describeEach<Item>(
+  items: readonly Item[],
+  nameOf: (item: Item) => string,
+  describe: (item: Item) => Promise<string>,
+): Promise<Record<string, string>> {
+  const found = new Array<[string, string]>(items.length);
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < items.length; index = next++) {
+      const item = items[index]!;
+      found[index] = [nameOf(item), await describe(item).catch(absentOr)];
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return Object.fromEntries(found);
+}
+
+/** Stands for what is not there. */
+const ABSENT = 'absent';
+
+function absentOr(error: unknown): string {
+  if (SpatialError.isInstance(error)) return ABSENT;
+  throw error;
+}
+
+/**
+ * What is not as it was, one entry for each image or view set. What only one of the two names does not count: then the data
+ * file is another one, which is a change of its own.
+ */
+export function changedInputs(before: RunInputs, now: RunInputs): readonly Change[] {
+  const inBoth = (values: Contents, other: Contents): Contents =>
+    Object.fromEntries(Object.entries(values).filter(([name]) => Object.hasOwn(other, name)));
+  const compare = (kind: 'data' | 'labels', was: Contents, is: Contents) =>
+    changedEntries(kind, inBoth(was, is), inBoth(is, was));
+  return [
+    ...compare('data', before.images, now.images),
+    ...compare('labels', before.labels, now.labels),
+  ];
+}
+
+/** @throws SpatialError FILE_INVALID for a damaged file. @returns undefined for a run that has none. */
+export async function readInputs(out: string): Promise<RunInputs | undefined> {
+  const file = join(out, INPUTS_FILE);
+  const text = await readTextIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    return inputsSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new SpatialError({
+      code: 'FILE_INVALID',
+      message: `${file}: not the contents of a run's images and labels (${(cause as Error).message})`,
+      hint: 'Restore the file, or start a new run in another `out` folder.',
+      cause,
+    });
+  }
+}
+
+export async function writeInputs(out: string, inputs: RunInputs): Promise<void> {
+  const text = JSON.stringify({ version: 1, ...inputs }, null, 1);
+  await writeFileAtomic(join(out, INPUTS_FILE), `${text}\n`);
+}
