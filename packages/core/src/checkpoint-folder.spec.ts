@@ -45,7 +45,7 @@ describe('readCheckpointConfig', () => {
   });
 
   it.each([
-    ['{', 'invalid JSON'],
+    ['{', 'cut off'],
     ['[]', 'a list'],
     ['null', 'null'],
     ['3', 'a number'],

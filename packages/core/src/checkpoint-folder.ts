@@ -1,9 +1,16 @@
-import { copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { SpatialError } from './errors.js';
-import { listIfThere, resolveFile, unreadable } from './files.js';
+import { listIfThere, readText, resolveFile } from './files.js';
+import {
+  type ForeignFolder,
+  foreignError,
+  namesIn,
+  recogniseFile,
+  recogniseFolder,
+} from './foreign-folder.js';
 import { hashFiles } from './hash-files.js';
-import { isJsonObject, type JsonObject } from './json.js';
+import { isJsonObject, type JsonObject, parseJsonText } from './json.js';
 import type { SafetensorsReader } from './safetensors/reader.js';
 import { replaceWeights, saveWeights } from './safetensors/writer.js';
 
@@ -15,18 +22,36 @@ const describeFolder = async (folder: string): Promise<string> => {
   const found = await stat(folder).catch(() => undefined);
   if (!found) return 'nothing at this path';
   if (!found.isDirectory()) return 'a file';
-  const names = (await readdir(folder)).sort();
+  const names = await namesIn(folder);
   if (names.length === 0) return 'an empty folder';
   const rest = names.length - SHOWN_NAMES;
   return `${names.slice(0, SHOWN_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 };
 
-const notACheckpoint = async (folder: string, missing: string): Promise<SpatialError> =>
-  new SpatialError({
+const isThere = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
+/** A folder with a config.json is a checkpoint of its kind, whatever else it lacks. */
+const foreignKind = async (folder: string): Promise<ForeignFolder | undefined> => {
+  if (!(await isThere(folder)) || (await isThere(path.join(folder, 'config.json'))))
+    return undefined;
+  const isFolder = (await stat(folder)).isDirectory();
+  return isFolder ? recogniseFolder(folder) : recogniseFile(folder);
+};
+
+const notACheckpoint = async (folder: string, missing: string): Promise<SpatialError> => {
+  const foreign = await foreignKind(folder);
+  if (foreign !== undefined)
+    return foreignError(folder, `a checkpoint folder with ${missing}`, foreign);
+  return new SpatialError({
     code: 'FILE_MISSING',
     message: `${folder}: expected a checkpoint folder with ${missing}, found ${await describeFolder(folder)}`,
     hint: `Name a folder in the Hugging Face layout: ${CONTENT}. A model name is not downloaded.`,
   });
+};
 
 /**
  * A JSON object file of a checkpoint folder.
@@ -39,10 +64,7 @@ export const readCheckpointJson = async (folder: string, name: string): Promise<
     const isMissing = SpatialError.isInstance(error) && error.code === 'FILE_MISSING';
     throw isMissing ? await notACheckpoint(folder, name) : error;
   });
-  const text = await readFile(real, 'utf8').catch((error: unknown) => {
-    throw unreadable(file, error);
-  });
-  return parseObject(text, file);
+  return parseObject(await readText(real), file);
 };
 
 const parseObject = (text: string, file: string): JsonObject => {
@@ -55,9 +77,9 @@ const parseObject = (text: string, file: string): JsonObject => {
     });
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (error) {
-    throw fail(`invalid JSON (${(error as Error).message})`, error);
+    throw fail((error as Error).message, error);
   }
   if (isJsonObject(value)) return value;
   throw fail(value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`);

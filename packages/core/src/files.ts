@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import {
   appendFile,
   type FileHandle,
   mkdir,
   open,
   readdir,
-  readFile,
   realpath,
   rename,
   rm,
@@ -35,8 +35,16 @@ export const resolveFile = async (file: string, hint: string): Promise<string> =
   });
 };
 
-const describeKind = (found: { isDirectory(): boolean }): string =>
-  found.isDirectory() ? 'a folder' : 'something that is not a regular file';
+const KINDS = [
+  ['isDirectory', 'a folder'],
+  ['isFIFO', 'a pipe'],
+  ['isSocket', 'a socket'],
+  ['isCharacterDevice', 'a device'],
+  ['isBlockDevice', 'a device'],
+] as const;
+
+const describeKind = (found: Stats): string =>
+  KINDS.find(([is]) => found[is]())?.[1] ?? 'something that is not a regular file';
 
 /** Error about a file that exists but cannot be read. */
 export const unreadable = (file: string, cause: unknown): SpatialError =>
@@ -122,15 +130,85 @@ export const makeFolder = async (folder: string): Promise<void> => {
 
 const isAbsent = (error: unknown): boolean => isCode(error, 'ENOENT', 'ENOTDIR');
 
+/** Most bytes of a text file that is read as a whole: beyond any that a model, a run or a user's configuration has. */
+export const MAX_TEXT_BYTES = 1 << 28;
+
+const MEBIBYTE = 1 << 20;
+
+/** Size for people: whole bytes, or MiB. */
+const formatBytes = (bytes: number): string =>
+  bytes < MEBIBYTE ? `${bytes} bytes` : `${(bytes / MEBIBYTE).toFixed(1)} MiB`;
+
+/**
+ * Text of a regular file of at most so many bytes, UTF-8 with or without a byte order mark. What it is and how long it is are
+ * known before a byte is read.
+ * @param maxBytes {@link MAX_TEXT_BYTES} unless given.
+ * @throws SpatialError FILE_MISSING where there is no regular file | FILE_INVALID for one that is too long, no UTF-8 or cannot
+ *   be read.
+ */
+export const readText = async (file: string, maxBytes = MAX_TEXT_BYTES): Promise<string> => {
+  const real = await resolveFile(file, 'Check the path.');
+  const bytes = await readWhole(real, file, maxBytes);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw notUtf8(file, bytes, cause);
+  }
+};
+
+const readWhole = async (real: string, file: string, maxBytes: number): Promise<Uint8Array> => {
+  const handle = await open(real, 'r').catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
+  try {
+    const { size } = await handle.stat();
+    if (size > maxBytes) throw tooLong(file, size, maxBytes);
+    return await readAt(handle, 0, size);
+  } catch (error) {
+    throw SpatialError.isInstance(error) ? error : unreadable(file, error);
+  } finally {
+    await handle.close();
+  }
+};
+
+const tooLong = (file: string, size: number, maxBytes: number): SpatialError =>
+  new SpatialError({
+    code: 'FILE_INVALID',
+    message: `${file}: expected at most ${formatBytes(maxBytes)}, found ${formatBytes(size)}`,
+    hint: 'No such file is so long: check that it is the right one and not damaged.',
+  });
+
+const notUtf8 = (file: string, bytes: Uint8Array, cause: unknown): SpatialError => {
+  const [first, second] = bytes;
+  const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  return new SpatialError({
+    code: 'FILE_INVALID',
+    message: `${file}: expected UTF-8 text, found ${isUtf16 ? 'UTF-16' : 'bytes that are no UTF-8'}`,
+    hint: 'Save the file as UTF-8, or restore it from where it came from.',
+    cause,
+  });
+};
+
 /**
  * Text of a file that need not be there.
- * @throws SpatialError FILE_INVALID for a file that is there and cannot be read.
+ * @throws SpatialError FILE_INVALID for something that is there and cannot be read as {@link readText} reads.
  */
-export const readTextIfThere = (file: string): Promise<string | undefined> =>
-  readFile(file, 'utf8').catch((error: unknown) => {
+export const readTextIfThere = async (
+  file: string,
+  maxBytes?: number,
+): Promise<string | undefined> => {
+  const found = await stat(file).catch((error: unknown) => {
     if (isAbsent(error)) return undefined;
     throw unreadable(file, error);
   });
+  if (found === undefined) return undefined;
+  if (found.isFile()) return readText(file, maxBytes);
+  throw new SpatialError({
+    code: 'FILE_INVALID',
+    message: `${file}: expected a file, found ${describeKind(found)}`,
+    hint: 'Remove it, or put the file in its place.',
+  });
+};
 
 /**
  * Names in a folder that need not be there.

@@ -36,11 +36,21 @@ export function findingOf(
   return { severity, code, where, what, hint };
 }
 
-/** @throws SpatialError for the first finding that is an error. */
+/** Errors that stand for several findings, and those. */
+const FINDINGS = new WeakMap<SpatialError, readonly Finding[]>();
+
+/** @throws SpatialError for the first finding that is an error; {@link findingsOf} gives all of them. */
 export function requireNoErrors(findings: readonly Finding[]): void {
-  const error = findings.find(({ severity }) => severity === 'error');
-  if (error !== undefined) throw findingError(error);
+  const first = findings.find(({ severity }) => severity === 'error');
+  if (first === undefined) return;
+  const error = findingError(first);
+  FINDINGS.set(error, findings);
+  throw error;
 }
+
+/** Everything that was found before an error was thrown: what {@link requireNoErrors} was given, else the error itself. */
+export const findingsOf = (error: SpatialError): readonly Finding[] =>
+  FINDINGS.get(error) ?? [findingOf(error)];
 
 /**
  * Does `work` and collects what it refuses.
@@ -54,7 +64,7 @@ export async function collectFinding<Result>(
     return await work();
   } catch (error) {
     if (!SpatialError.isInstance(error)) throw error;
-    findings.push(findingOf(error));
+    findings.push(...findingsOf(error));
     return undefined;
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { builtInContributions } from './built-in.js';
 import { SpatialError } from './errors.js';
 import { readTextIfThere, writeFileAtomic } from './files.js';
+import { parseJsonText } from './json.js';
 import { float32Source, openSafetensors, writeSafetensors } from './safetensors/index.js';
 import type { GeometryHeadModelV1, GeometryHeadV1, ParameterValues } from './spec.js';
 
@@ -97,7 +98,7 @@ export function requireTapCount(
 
 function parseSettings(text: string, file: string): z.output<typeof settingsSchema> {
   try {
-    return settingsSchema.parse(JSON.parse(text));
+    return settingsSchema.parse(parseJsonText(text));
   } catch (cause) {
     throw new SpatialError({
       code: 'FILE_INVALID',

@@ -4,10 +4,17 @@ import path from 'node:path';
 import type { MappedTensor } from '@spatialsv/engine';
 import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
+import { type Finding, requireNoErrors } from '../finding.js';
+import {
+  foreignError,
+  recogniseFile,
+  recogniseFolder,
+  recogniseQuantisation,
+} from '../foreign-folder.js';
 import { hashWeights } from '../hash-files.js';
-import { nearestName } from '../nearest-name.js';
 import type { Shapes } from '../nn/index.js';
 import { openWeights, type SafetensorsReader } from '../safetensors/index.js';
+import { compareTensors, passedOverIn } from './checkpoint-findings.js';
 
 /** What a checkpoint has to hold, by published names. */
 export interface CheckpointContent {
@@ -39,6 +46,8 @@ export interface OpenedCheckpoint {
   readonly weights: Readonly<Record<string, MappedTensor>>;
   /** Whether the output matrix is the source that it may be tied to. */
   readonly isTied: boolean;
+  /** What is doubtful and does not keep the weights from being used: files passed over, tensors that the model has no place for. */
+  readonly findings: readonly Finding[];
   /** SHA-256 of what the model reads; reads all of it. */
   hash(): Promise<string>;
   /**
@@ -78,13 +87,15 @@ const isBuffer = (name: string): boolean =>
  * Opens the weights of a checkpoint and compares them with what the model reads. Reads headers only, but for an output
  * matrix that is stored although the configuration says that it is tied.
  * @param folder with `model.safetensors` or its shards.
- * @throws SpatialError FILE_MISSING, saying so where the weights are pickled ones | FILE_INVALID; WEIGHT_MISSING,
- *   WEIGHT_UNEXPECTED or SHAPE_MISMATCH, naming tensor, folder and nearest name.
+ * @throws SpatialError FILE_MISSING, saying what the weights are where they are of another kind | FILE_INVALID; WEIGHT_MISSING,
+ *   WEIGHT_UNEXPECTED, SHAPE_MISMATCH or DTYPE_UNSUPPORTED, naming tensor, folder and nearest name: the first of what
+ *   `findingsOf` gives.
  */
 export async function openCheckpoint(
   folder: string,
   content: CheckpointContent,
 ): Promise<OpenedCheckpoint> {
+  await refuseAdapter(folder);
   const reader = await openWeights(folder).catch(async (error: unknown) => {
     throw await explained(folder, error);
   });
@@ -94,12 +105,9 @@ export async function openCheckpoint(
   const shapes = tie === 'own' ? content.shapes : without(content.tied!.name, content.shapes);
   const isUnread = (name: string) =>
     (content.isUnread?.(name) ?? false) || (tie === 'copy' && name === content.tied!.name);
-  // Shapes first: sizes that are those of another model also bring other names.
-  for (const [name, shape] of Object.entries(shapes)) {
-    const stored = names.get(name);
-    if (stored !== undefined) checkShape(folder, name, reader.info(stored).shape, shape);
-  }
-  checkNames(folder, shapes, [...names.keys()], isUnread);
+  const findings = await compareTensors({ reader, names, shapes, isUnread });
+  const passedOver = await passedOverIn(reader);
+  requireNoErrors([...findings, ...passedOver]);
   const mapped = Object.keys(shapes).map(
     (name) => [name, reader.mapped(names.get(name)!)] as const,
   );
@@ -108,6 +116,7 @@ export async function openCheckpoint(
   return {
     weights,
     isTied: tie !== 'own',
+    findings: [...findings, ...passedOver],
     hash: () => hashWeights(weights),
     save: (target, replaced) => saveCheckpoint(reader, target, inFileNames(replaced, names, copy)),
   };
@@ -137,7 +146,11 @@ const without = (name: string, shapes: Shapes): Shapes =>
 export async function checkpointFolder(location: string): Promise<string> {
   if (!(await isFile(location))) return location;
   if (location.endsWith('.safetensors')) return path.dirname(location);
-  throw pickled(path.dirname(location), path.basename(location));
+  const found = recogniseFile(location) ?? {
+    what: 'another file',
+    hint: 'Name a checkpoint folder.',
+  };
+  throw foreignError(location, WEIGHTS, found);
 }
 
 const isFile = (file: string): Promise<boolean> =>
@@ -146,22 +159,27 @@ const isFile = (file: string): Promise<boolean> =>
     () => false,
   );
 
-const PICKLED = ['model.pt', 'model.pth', 'pytorch_model.bin'];
+const WEIGHTS = 'model.safetensors or its shards';
 
-/** Says so where the weights are there, but pickled. */
+/** Says what the weights are where they are there, but of another kind. */
 async function explained(folder: string, error: unknown): Promise<unknown> {
-  for (const name of PICKLED) {
-    if (await isFile(path.join(folder, name))) return pickled(folder, name);
-  }
-  return error;
+  const isMissing = SpatialError.isInstance(error) && error.code === 'FILE_MISSING';
+  const isOtherType = SpatialError.isInstance(error) && error.code === 'DTYPE_UNSUPPORTED';
+  const quantised = isOtherType || isMissing ? await recogniseQuantisation(folder) : undefined;
+  if (isOtherType && quantised)
+    return foreignError(folder, PLAIN_WEIGHTS, quantised, 'DTYPE_UNSUPPORTED');
+  const foreign = quantised ?? (isMissing ? await recogniseFolder(folder) : undefined);
+  return foreign === undefined ? error : foreignError(folder, WEIGHTS, foreign);
 }
 
-const pickled = (folder: string, name: string): SpatialError =>
-  new SpatialError({
-    code: 'FILE_MISSING',
-    message: `${folder}: expected model.safetensors or its shards, found ${name}: PyTorch's own files are not read`,
-    hint: 'Download model.safetensors and config.json, which are published beside it.',
-  });
+const PLAIN_WEIGHTS = 'weights in bfloat16, float16 or float32';
+
+/** Beside a whole model, `transformers` would read the adapter's base and apply the adapter; the weights here are neither. */
+async function refuseAdapter(folder: string): Promise<void> {
+  if (!(await isFile(path.join(folder, 'adapter_config.json')))) return;
+  const foreign = await recogniseFolder(folder);
+  if (foreign !== undefined) throw foreignError(folder, 'a model', foreign);
+}
 
 // ---------------------------------------------------------------------------------------------- tying
 
@@ -188,58 +206,4 @@ async function isSameTensor(reader: SafetensorsReader, a: string, b: string): Pr
     if (next.done || Buffer.compare(chunk, next.value) !== 0) return false;
   }
   return true;
-}
-
-// ---------------------------------------------------------------------------------------------- checks
-
-const RESTORE = 'Weights and config.json must come from the same checkpoint.';
-const SHOWN_NAMES = 5;
-
-function checkNames(
-  folder: string,
-  shapes: Shapes,
-  found: readonly string[],
-  isUnread: (name: string) => boolean,
-): void {
-  const stored = new Set(found);
-  const missing = Object.keys(shapes).filter((name) => !stored.has(name));
-  const unexpected = found.filter((name) => !Object.hasOwn(shapes, name) && !isUnread(name));
-  if (missing.length > 0) {
-    throw new SpatialError({
-      code: 'WEIGHT_MISSING',
-      message: `${folder}: expected the tensor ${listed(missing)}, found none`,
-      hint: nearest(unexpected.length > 0 ? unexpected : found, missing[0]!) + RESTORE,
-    });
-  }
-  if (unexpected.length > 0) {
-    throw new SpatialError({
-      code: 'WEIGHT_UNEXPECTED',
-      message: `${folder}: found the tensor ${listed(unexpected)}, which config.json has no place for`,
-      hint: `${nearest(Object.keys(shapes), unexpected[0]!)}Check the sizes in config.json. ${RESTORE}`,
-    });
-  }
-}
-
-function nearest(candidates: readonly string[], name: string): string {
-  const near = nearestName(candidates, name);
-  return near === undefined ? '' : `The nearest tensor is ${near}. `;
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, SHOWN_NAMES).join(', ');
-  return names.length > SHOWN_NAMES ? `${shown} and ${names.length - SHOWN_NAMES} more` : shown;
-}
-
-function checkShape(
-  folder: string,
-  name: string,
-  found: readonly number[],
-  expected: readonly number[],
-): void {
-  if (found.join() === expected.join()) return;
-  throw new SpatialError({
-    code: 'SHAPE_MISMATCH',
-    message: `${folder}: ${name}: expected (${expected.join(', ')}) by config.json, found (${found.join(', ')})`,
-    hint: RESTORE,
-  });
 }

@@ -1,9 +1,9 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
-import { resolveFile } from '../files.js';
-import { isJsonObject, type JsonObject } from '../json.js';
+import { readText, resolveFile } from '../files.js';
+import { isJsonObject, type JsonObject, parseJsonText } from '../json.js';
 import type { ContributionV1 } from '../spec.js';
 
 /** The `apiVersion` of manifests that this core understands. */
@@ -49,12 +49,14 @@ export const invalidPlugin = (name: string, problem: string, cause?: unknown): S
     cause,
   });
 
+const MAX_PACKAGE_BYTES = 1 << 23;
+
 /** package.json of a folder. @throws SpatialError FILE_MISSING | FILE_INVALID. */
 export const readPackageJson = async (folder: string): Promise<JsonObject> => {
   const file = path.join(folder, 'package.json');
   const real = await resolveFile(file, 'Name a folder that holds an npm package.');
   try {
-    const value: unknown = JSON.parse(await readFile(real, 'utf8'));
+    const value: unknown = parseJsonText(await readText(real, MAX_PACKAGE_BYTES));
     if (isJsonObject(value)) return value;
     throw new TypeError('not an object');
   } catch (error) {

@@ -1,5 +1,5 @@
 import { SpatialError } from '../errors.js';
-import { findDuplicateKey, isJsonObject, type JsonObject } from '../json.js';
+import { findDuplicateKey, isJsonObject, type JsonObject, parseJsonText } from '../json.js';
 import {
   byteLengthOf,
   isSafetensorsDType,
@@ -7,8 +7,8 @@ import {
   type SafetensorsDType,
 } from './dtypes.js';
 
-/** Longest header that is read, as in the reference implementation. */
-export const MAX_HEADER_BYTES = 100_000_000;
+/** Longest header that is read: a hundred bytes for each of 160,000 tensors, which take seconds to check. */
+export const MAX_HEADER_BYTES = 1 << 24;
 
 /** Where one tensor lies in its file. */
 export interface TensorRecord {
@@ -33,6 +33,28 @@ export const invalidFile = (file: string, problem: string, cause?: unknown): Spa
     cause,
   });
 
+/** What stands where the weights of a download should: the first bytes of files that are taken for weights. */
+const TEXTS: readonly (readonly [start: string, what: string, hint: string])[] = [
+  [
+    'version ',
+    'a pointer of Git LFS',
+    'The weights themselves were not downloaded: run `git lfs pull` in the folder.',
+  ],
+  ['<!DOCTYP', 'a web page', 'The download brought an error page: download the file again.'],
+  ['<!doctyp', 'a web page', 'The download brought an error page: download the file again.'],
+  ['<html', 'a web page', 'The download brought an error page: download the file again.'],
+  ['PK\u0003\u0004', 'a ZIP archive or pickled PyTorch weights', 'Take a *.safetensors file.'],
+  ['GGUF', 'GGUF weights', 'Take the *.safetensors files that they were made from.'],
+];
+
+const refuseText = (prefix: Uint8Array, file: string): void => {
+  const start = Buffer.from(prefix.subarray(0, 8)).toString('latin1');
+  const found = TEXTS.find(([text]) => start.startsWith(text));
+  if (found === undefined) return;
+  const message = `${file}: expected a safetensors file, found ${found[1]}`;
+  throw new SpatialError({ code: 'FILE_INVALID', message, hint: found[2] });
+};
+
 /**
  * Length of the JSON header.
  * @param prefix first 8 bytes of the file.
@@ -41,6 +63,7 @@ export const invalidFile = (file: string, problem: string, cause?: unknown): Spa
 export const parseHeaderLength = (prefix: Uint8Array, fileBytes: number, file: string): number => {
   if (prefix.byteLength < 8)
     throw invalidFile(file, `expected at least 8 bytes, found ${fileBytes}`);
+  refuseText(prefix, file);
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES))
     throw invalidFile(file, `header of ${length} bytes, expected at most ${MAX_HEADER_BYTES}`);
@@ -52,7 +75,7 @@ export const parseHeaderLength = (prefix: Uint8Array, fileBytes: number, file: s
 const parseJson = (bytes: Uint8Array, file: string): unknown => {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    const value: unknown = JSON.parse(text);
+    const value = parseJsonText(text);
     const duplicate = findDuplicateKey(text);
     if (duplicate === undefined) return value;
     throw invalidFile(file, `the header names ${JSON.stringify(duplicate)} twice`);

@@ -1,12 +1,14 @@
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { SpatialError } from '../errors.js';
-import { resolveFile, unreadable } from '../files.js';
-import { findDuplicateKey, isJsonObject } from '../json.js';
-import { MAX_HEADER_BYTES } from './header.js';
+import { readText, resolveFile } from '../files.js';
+import { findDuplicateKey, isJsonObject, parseJsonText } from '../json.js';
 
 export const INDEX_FILE = 'model.safetensors.index.json';
 export const SINGLE_FILE = 'model.safetensors';
+
+/** A hundred bytes for each of 300,000 tensors. */
+const MAX_INDEX_BYTES = 1 << 25;
 
 const invalidIndex = (file: string, problem: string, cause?: unknown): SpatialError =>
   new SpatialError({
@@ -16,25 +18,16 @@ const invalidIndex = (file: string, problem: string, cause?: unknown): SpatialEr
     cause,
   });
 
-const readText = async (file: string): Promise<string> => {
-  const { size } = await stat(file);
-  if (size > MAX_HEADER_BYTES) throw invalidIndex(file, `${size} bytes are too many for an index`);
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw unreadable(file, error);
-  });
-  return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-};
-
 const parseJson = async (file: string): Promise<unknown> => {
   try {
-    const text = await readText(file);
-    const value: unknown = JSON.parse(text);
+    const text = await readText(file, MAX_INDEX_BYTES);
+    const value = parseJsonText(text);
     const duplicate = findDuplicateKey(text);
     if (duplicate === undefined) return value;
     throw invalidIndex(file, `the index names ${JSON.stringify(duplicate)} twice`);
   } catch (error) {
     if (SpatialError.isInstance(error)) throw error;
-    throw invalidIndex(file, `not UTF-8 JSON (${(error as Error).message})`, error);
+    throw invalidIndex(file, `expected JSON, found ${(error as Error).message}`, error);
   }
 };
 

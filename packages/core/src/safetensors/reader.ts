@@ -223,19 +223,24 @@ const openSharded = async (folder: string, indexFile: string): Promise<Safetenso
 };
 
 /**
- * Opens the weights of a Hugging Face checkpoint folder: `model.safetensors.index.json` with its shards, else
- * `model.safetensors`. Links that lie in the folder itself (the layout of Hugging Face's cache) are resolved.
+ * Opens the weights of a Hugging Face checkpoint folder, in the order of transformers: `model.safetensors`, else
+ * `model.safetensors.index.json` with its shards. Links that lie in the folder itself (the layout of Hugging Face's cache)
+ * are resolved.
  * @throws SpatialError FILE_MISSING | FILE_INVALID | WEIGHT_MISSING | DTYPE_UNSUPPORTED.
  */
 export const openWeights = async (folder: string): Promise<SafetensorsReader> => {
+  const file = path.join(folder, SINGLE_FILE);
+  if (await isFile(file)) return openSingle(file, folder);
   const indexFile = path.join(folder, INDEX_FILE);
-  const hint = `A checkpoint folder holds ${SINGLE_FILE}, or ${INDEX_FILE} and its shards.`;
-  const isSharded = await resolveFile(indexFile, hint).then(
+  await resolveFile(
+    indexFile,
+    `A checkpoint folder holds ${SINGLE_FILE}, or ${INDEX_FILE} and its shards.`,
+  );
+  return openSharded(folder, indexFile);
+};
+
+const isFile = (file: string): Promise<boolean> =>
+  resolveFile(file, '').then(
     () => true,
     () => false,
   );
-  if (isSharded) return openSharded(folder, indexFile);
-  const file = path.join(folder, SINGLE_FILE);
-  await resolveFile(file, hint);
-  return openSingle(file, folder);
-};

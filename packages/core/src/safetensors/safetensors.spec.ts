@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { SpatialError } from '../errors.js';
@@ -214,13 +214,34 @@ describe('a sharded checkpoint', () => {
     ['FILE_INVALID', 'not json'],
     ['FILE_MISSING', '{"weight_map": {"a": "absent.safetensors"}}'],
     ['FILE_MISSING', '{"weight_map": {"a": "folder"}}'],
-    ['WEIGHT_MISSING', '{"weight_map": {"other": "model.safetensors"}}'],
+    ['WEIGHT_MISSING', '{"weight_map": {"other": "all.safetensors"}}'],
   ])('gives %s for the index %s', async (code, index) => {
     await withTemporaryFolder(async (folder) => {
       await mkdir(path.join(folder, 'folder'));
-      await saveWeights(folder, tensors);
+      await writeSafetensors(path.join(folder, 'all.safetensors'), tensors);
       await writeFile(path.join(folder, 'model.safetensors.index.json'), index);
       await expect(openWeights(folder)).rejects.toThrow(hasCode(code));
+    });
+  });
+
+  it('is passed over where model.safetensors is there, as transformers does', async () => {
+    await withTemporaryFolder(async (folder) => {
+      await saveWeights(folder, tensors, weightMap);
+      const newer = new Map([['a', float32Source(Float32Array.of(8, 9), [2])]]);
+      await saveWeights(folder, newer);
+      expect([...(await (await openWeights(folder)).readFloat32('a'))]).toEqual([8, 9]);
+      await rm(path.join(folder, 'model-00001-of-00002.safetensors'));
+      expect((await openWeights(folder)).names).toEqual(['a']);
+    });
+  });
+
+  it('is not saved where it would be passed over', async () => {
+    await withTemporaryFolder(async (folder) => {
+      await saveWeights(folder, tensors);
+      await expect(saveWeights(folder, tensors, weightMap)).rejects.toThrow(
+        hasCode('FILE_INVALID'),
+      );
+      expect(await readdir(folder)).toEqual(['model.safetensors']);
     });
   });
 
@@ -249,6 +270,7 @@ describe('openSafetensors', () => {
     ['a header longer than the file', 'FILE_INVALID', Buffer.from('ffff000000000000', 'hex')],
     ['a header of 2⁶⁴−1 bytes', 'FILE_INVALID', Buffer.from('ffffffffffffffff', 'hex')],
     ['an empty header', 'FILE_INVALID', new Uint8Array(8)],
+    ['a header of 17 MB', 'FILE_INVALID', makeRawFile(Buffer.alloc(17_000_000, ' '))],
     ['a text file', 'FILE_INVALID', Buffer.from('this is not a safetensors file')],
     ['invalid UTF-8', 'FILE_INVALID', makeRawFile(Buffer.from('{"\xff":1}', 'latin1'))],
     ['a list', 'FILE_INVALID', makeFile([])],
@@ -299,6 +321,23 @@ describe('openSafetensors', () => {
       const file = path.join(folder, 'x.safetensors');
       await writeFile(file, bytes);
       await expect(openSafetensors(file)).rejects.toThrow(hasCode(code));
+    });
+  });
+
+  it.each([
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n', /Git LFS/, /lfs pull/],
+    ['<!DOCTYPE html><html><body>404</body></html>', /web page/, /again/],
+    ['PK\u0003\u0004............', /pickled/, /safetensors/],
+    ['GGUF\u0003\0\0\0\0\0\0\0', /GGUF/, /safetensors/],
+  ])('says what was taken for weights: %p', async (text, message, hint) => {
+    await withTemporaryFolder(async (folder) => {
+      const file = path.join(folder, 'model.safetensors');
+      await writeFile(file, text);
+      await expect(openSafetensors(file)).rejects.toMatchObject({
+        code: 'FILE_INVALID',
+        message: expect.stringMatching(message),
+        hint: expect.stringMatching(hint),
+      });
     });
   });
 

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { SpatialError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
@@ -159,7 +160,8 @@ const encodeIndex = (tensors: TensorSources, weightMap: ReadonlyMap<string, stri
  * into a new folder and rename that.
  * @param weightMap tensor name → file name, as {@link SafetensorsReader.weightMap} gives it; all in
  *   `model.safetensors` when absent.
- * @throws SpatialError WEIGHT_MISSING | WEIGHT_UNEXPECTED when tensors and weight map differ.
+ * @throws SpatialError WEIGHT_MISSING | WEIGHT_UNEXPECTED when tensors and weight map differ, FILE_INVALID for shards in a
+ *   folder with a `model.safetensors`.
  */
 export const saveWeights = async (
   folder: string,
@@ -168,11 +170,23 @@ export const saveWeights = async (
   options: WriteOptions = {},
 ): Promise<void> => {
   const shards = groupByShard(tensors, weightMap);
+  if (!shards.has(SINGLE_FILE)) await requireNoSingleFile(folder);
   for (const [shard, group] of shards)
     await writeSafetensors(path.join(folder, shard), group, options);
   const isSingle = shards.size === 1 && shards.has(SINGLE_FILE);
   if (!isSingle)
     await writeFileAtomic(path.join(folder, INDEX_FILE), encodeIndex(tensors, weightMap));
+};
+
+/** Whoever opens the folder would read that file and pass over the shards. */
+const requireNoSingleFile = async (folder: string): Promise<void> => {
+  const file = path.join(folder, SINGLE_FILE);
+  if ((await stat(file).catch(() => undefined)) === undefined) return;
+  throw new SpatialError({
+    code: 'FILE_INVALID',
+    message: `${file}: expected no such file where shards are written: it would be read in their place`,
+    hint: 'Write into a new folder, or remove the file.',
+  });
 };
 
 const singleFileMap = (tensors: TensorSources): ReadonlyMap<string, string> =>
