@@ -15,8 +15,8 @@ import {
   prepareCells,
   readCellImages,
   readCheckpointConfig,
-  readCheckpointJson,
   readGenerationSettings,
+  readImageProcessor,
   refuseSettings,
 } from '@spatialsv/core/kit';
 import type {
@@ -64,12 +64,8 @@ export async function openQwen25Vl(
   const text = await openTextProcessor(folder, cellTokenIds(config));
   const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
   const { decoder, vision } = config;
-  const images = readCellImages(
-    await readCheckpointJson(folder, 'preprocessor_config.json'),
-    path.join(folder, 'preprocessor_config.json'),
-    patchesOf(vision),
-    options,
-  );
+  const processor = await readImageProcessor(folder);
+  const images = readCellImages(processor.config, processor.where, patchesOf(vision), options);
   const { imageTokenId } = config;
   const context: CellContext = {
     text,
@@ -82,6 +78,7 @@ export async function openQwen25Vl(
     folder,
     config: backboneConfig(config, generation),
     weights: checkpoint.weights,
+    findings: checkpoint.findings,
     parameterGroup: cellParameterGroup,
     prepare: (conversation) => prepareCells(context, conversation),
     decodeTokens: text.decode,

@@ -43,14 +43,49 @@ describe('parseQwen25VlConfig', () => {
     expect(parseQwen25VlConfig(modern)).toEqual(flat);
   });
 
+  it('reads rope_scaling where rope_parameters are there too', () => {
+    const rope_parameters = { rope_theta: 5e5, rope_type: 'default', mrope_section: [8, 28, 28] };
+    const both = parseQwen25VlConfig({ ...config3B, rope_parameters });
+    expect(both.decoder.rope).toEqual({ theta: 1e6, sections: [16, 24, 24] });
+    const { rope_theta, ...rest } = config3B;
+    for (const rope_scaling of [null, {}, undefined]) {
+      const { decoder } = parseQwen25VlConfig({ ...rest, rope_scaling, rope_parameters });
+      expect(decoder.rope).toEqual({ theta: 5e5, sections: [8, 28, 28] });
+    }
+    const plain = parseQwen25VlConfig({ ...rest, rope_scaling: undefined });
+    expect(plain.decoder.rope).toEqual({ theta: 1e6, sections: [16, 24, 24] });
+  });
+
+  it('ties where either place says so', () => {
+    const tie = (outer?: boolean, inner?: boolean) => {
+      const { model_type, vision_config, ...text } = config3B;
+      const text_config = { ...text, tie_word_embeddings: inner };
+      const config = { model_type, vision_config, text_config, tie_word_embeddings: outer };
+      return parseQwen25VlConfig(config).decoder.tieHead;
+    };
+    expect([
+      tie(),
+      tie(false, false),
+      tie(false, true),
+      tie(true, false),
+      tie(undefined, true),
+    ]).toEqual([false, false, true, true, true]);
+  });
+
+  it('takes indices of blocks beyond the depth for none', () => {
+    const vision_config = { ...config3B.vision_config, depth: 8 };
+    const { vision } = parseQwen25VlConfig({ ...config3B, vision_config });
+    expect(vision.tower.windows?.wholeBlocks).toEqual([7]);
+  });
+
   it.each([
     ['model_type', { model_type: 'qwen2_vl' }],
+    ['head_dim', { head_dim: 64 }],
+    ['layer_types', { layer_types: ['full_attention', 'sliding_attention'] }],
     ['hidden_act', { hidden_act: 'gelu' }],
     ['use_sliding_window', { use_sliding_window: true }],
-    ['num_hidden_layers', { num_hidden_layers: undefined }],
     ['num_hidden_layers', { num_hidden_layers: '36' }],
     ['num_attention_heads', { num_key_value_heads: 3 }],
-    ['vision_config', { vision_config: undefined }],
     ['vision_config', { vision_config: [] }],
     [
       'vision_config.hidden_act',
@@ -61,11 +96,6 @@ describe('parseQwen25VlConfig', () => {
       { vision_config: { ...config3B.vision_config, window_size: 100 } },
     ],
     ['vision_config.out_hidden_size', { vision_config: config7B.vision_config }],
-    [
-      'vision_config.fullatt_block_indexes',
-      { vision_config: { ...config3B.vision_config, depth: 8 } },
-    ],
-    ['rope_scaling', { rope_scaling: null }],
     ['rope_scaling.rope_type', { rope_scaling: { ...config3B.rope_scaling, rope_type: 'yarn' } }],
     ['rope_scaling.mrope_section', { rope_scaling: { type: 'mrope', mrope_section: [16, 24] } }],
   ])('refuses another %s', (field, change) => {

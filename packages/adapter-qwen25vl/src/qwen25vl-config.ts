@@ -35,7 +35,8 @@ export interface Qwen25VlConfig extends CellTokens {
 
 /**
  * Reads config.json in its published (flat), nested (`text_config`, transformers 4.52–4.57) and 5.x
- * (`rope_parameters`) shapes.
+ * (`rope_parameters`) shapes. A key that is not there has the default of the configuration classes of transformers 5.18
+ * (models/qwen2_5_vl/configuration_qwen2_5_vl.py), which are the sizes of the 72B model.
  * @param where path of the file, for messages.
  * @throws SpatialError CONFIG_INVALID for a missing or ill-typed field, and for a structure that is not Qwen2.5-VL's.
  */
@@ -43,9 +44,7 @@ export function parseQwen25VlConfig(config: JsonObject, where = 'config.json'): 
   const root = configFields(config, where);
   root.require('model_type', [MODEL_TYPE]);
   const text = root.child('text_config') ?? root;
-  const visionFields = root.child('vision_config');
-  if (visionFields === undefined)
-    throw invalidField(`${where}.vision_config`, 'an object', undefined);
+  const visionFields = root.child('vision_config') ?? configFields({}, `${where}.vision_config`);
   const vision = parseVision(visionFields);
   const decoder = parseDecoder(root, text);
   if (vision.outputSize !== decoder.hiddenSize) {
@@ -58,38 +57,57 @@ export function parseQwen25VlConfig(config: JsonObject, where = 'config.json'): 
 function parseDecoder(root: ConfigFields, text: ConfigFields): DecoderConfig {
   text.require('hidden_act', ['silu']);
   text.require('use_sliding_window', [false]);
-  const hiddenSize = text.positive('hidden_size');
-  const heads = text.positive('num_attention_heads');
-  const kvHeads = text.positive('num_key_value_heads', heads);
-  const headDim = text.positive('head_dim', hiddenSize / heads);
-  text.multiple('num_attention_heads', heads, kvHeads);
+  refuseSlidingLayers(text);
+  const hiddenSize = text.positive('hidden_size', 8192);
+  const heads = text.positive('num_attention_heads', 64);
+  const kvHeads = readKvHeads(text, heads);
+  text.multiple('hidden_size', hiddenSize, heads);
+  const headDim = requireEvenInteger(text, 'hidden_size / num_attention_heads', hiddenSize / heads);
+  text.require('head_dim', [headDim]);
   return {
     hiddenSize,
     heads,
     kvHeads,
-    headDim: requireEvenInteger(text, 'head_dim', headDim),
-    layers: text.positive('num_hidden_layers'),
-    intermediateSize: text.positive('intermediate_size'),
-    vocabularySize: text.positive('vocab_size'),
-    rmsNormEps: text.positive('rms_norm_eps', 1e-6),
+    headDim,
+    layers: text.positive('num_hidden_layers', 80),
+    intermediateSize: text.positive('intermediate_size', 29568),
+    vocabularySize: text.positive('vocab_size', 152064),
+    rmsNormEps: text.positive('rms_norm_eps', 1e-5),
     qkvBias: true,
     qkNorm: false,
-    tieHead: root.boolean('tie_word_embeddings', text.boolean('tie_word_embeddings', false)),
+    // Releases before 5 wrote it into text_config; either place ties.
+    tieHead:
+      root.boolean('tie_word_embeddings', false) || text.boolean('tie_word_embeddings', false),
     rope: parseRope(text, headDim),
   };
 }
 
+function refuseSlidingLayers(text: ConfigFields): void {
+  const types: unknown = text.object['layer_types'] ?? [];
+  if (Array.isArray(types) && types.every((type) => type === 'full_attention')) return;
+  throw invalidField(`${text.where}.layer_types`, 'full_attention in every layer', types);
+}
+
+/** A null counts as the number of heads, an absent key as the default of the class. */
+function readKvHeads(text: ConfigFields, heads: number): number {
+  const isNull = text.object['num_key_value_heads'] === null;
+  const kvHeads = text.positive('num_key_value_heads', isNull ? heads : 8);
+  text.multiple('num_attention_heads', heads, kvHeads);
+  return kvHeads;
+}
+
+/** `rope_scaling` (4.x) wins over `rope_parameters` (5.x) where both are there and it is not empty. */
 function parseRope(text: ConfigFields, headDim: number): RopeConfig {
-  const fields = text.child('rope_parameters') ?? text.child('rope_scaling');
-  if (fields === undefined) {
-    throw invalidField(`${text.where}.rope_scaling`, 'an object with mrope_section', undefined);
-  }
+  const scaling = text.child('rope_scaling');
+  const isEmpty = scaling === undefined || Object.keys(scaling.object).length === 0;
+  const found = isEmpty ? text.child('rope_parameters') : scaling;
+  const fields = found ?? configFields({}, `${text.where}.rope_scaling`);
   fields.require('rope_type', ['default', 'mrope']);
   fields.require('type', ['mrope', 'default']);
   const theta = fields.has('rope_theta')
     ? fields.positive('rope_theta')
     : text.positive('rope_theta', 1e6);
-  const sections = fields.integers('mrope_section');
+  const sections = fields.integers('mrope_section', [16, 24, 24]);
   const covered = sections.reduce((sum, size) => sum + size, 0);
   if (sections.length === 3 && covered === headDim / 2) return { theta, sections };
   const expected = `3 numbers with the sum ${headDim / 2} (half the head dimension)`;
@@ -100,7 +118,7 @@ function parseVision(fields: ConfigFields): CellVision {
   fields.require('hidden_act', ['silu']);
   fields.child('rope_parameters')?.require('rope_theta', [10000]);
   const mergeSize = fields.positive('spatial_merge_size', 2);
-  const outputSize = fields.positive('out_hidden_size');
+  const outputSize = fields.positive('out_hidden_size', 3584);
   return {
     tower: parseTower(fields, mergeSize),
     names: NAMES,
@@ -111,9 +129,9 @@ function parseVision(fields: ConfigFields): CellVision {
 }
 
 function parseTower(fields: ConfigFields, mergeSize: number): VisionTowerConfig {
-  const width = fields.positive('hidden_size');
-  const heads = fields.positive('num_heads');
-  const depth = fields.positive('depth');
+  const width = fields.positive('hidden_size', 3584);
+  const heads = fields.positive('num_heads', fields.positive('num_attention_heads', 16));
+  const depth = fields.positive('depth', 32);
   const patchSize = fields.positive('patch_size', 14);
   const windowSize = fields.positive('window_size', 112);
   fields.multiple('window_size', windowSize, patchSize * mergeSize);
@@ -125,10 +143,10 @@ function parseTower(fields: ConfigFields, mergeSize: number): VisionTowerConfig 
     norm: NORM,
     qkvBias: true,
     layerScale: false,
-    mlp: { hidden: fields.positive('intermediate_size'), activation: 'silu', gated: true },
+    mlp: { hidden: fields.positive('intermediate_size', 3420), activation: 'silu', gated: true },
     patch: {
       size: patchSize,
-      channels: fields.positive('in_channels', fields.positive('in_chans', 3)),
+      channels: fields.positive('in_channels', 3),
       frames: fields.positive('temporal_patch_size', 2),
       bias: false,
     },
@@ -141,11 +159,9 @@ function parseTower(fields: ConfigFields, mergeSize: number): VisionTowerConfig 
   };
 }
 
-function parseWholeBlocks(fields: ConfigFields, depth: number): readonly number[] {
-  const blocks = fields.integers('fullatt_block_indexes');
-  if (blocks.every((block) => block < depth)) return blocks;
-  throw invalidField(`${fields.where}.fullatt_block_indexes`, `indices below ${depth}`, blocks);
-}
+/** Indices beyond the depth name nothing, as in the reference. */
+const parseWholeBlocks = (fields: ConfigFields, depth: number): readonly number[] =>
+  fields.integers('fullatt_block_indexes', [7, 15, 23, 31]).filter((block) => block < depth);
 
 function requireEvenInteger(fields: ConfigFields, key: string, value: number): number {
   if (Number.isInteger(value) && value % 2 === 0) return value;

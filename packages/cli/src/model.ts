@@ -8,6 +8,7 @@ import {
   SpatialError,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
+import { findingMessage } from '@spatialsv/core/host';
 import type { WeightReport } from '@spatialsv/engine';
 import { parseSettings, type Settings } from './settings.js';
 
@@ -23,6 +24,7 @@ export interface BackboneOptions {
 
 /**
  * Opens a checkpoint folder with the adapter that accepts its config.json.
+ * @param tell what is said of things that are doubtful about the folder.
  * @throws SpatialError FILE_MISSING | FILE_INVALID for a wrong path, PLUGIN_UNKNOWN when no adapter accepts it, and what
  *   the adapter finds.
  */
@@ -30,15 +32,18 @@ export async function openModel(
   folder: string,
   plugins: PluginRegistry,
   options: BackboneOptions = {},
+  tell: (text: string) => void = () => {},
 ): Promise<BackboneV1> {
   const config = await readCheckpointConfig(folder);
   const adapter = located(`${folder}/config.json`, () => plugins.resolveBackboneAdapter(config));
   const { minPixels, maxPixels, set, settings = parseSettings('--set', set) } = options;
-  return adapter.open(folder, {
+  const backbone = await adapter.open(folder, {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
     ...(Object.keys(settings).length > 0 && { settings }),
   });
+  for (const finding of backbone.findings ?? []) tell(`warning: ${findingMessage(finding)}\n`);
+  return backbone;
 }
 
 /** @throws SpatialError USAGE with the known families and the nearest of them. */

@@ -11,6 +11,7 @@ export {
   findingError,
   findingMessage,
   findingOf,
+  findingsOf,
   requireNoErrors,
 } from './finding.js';
 export { nearestName } from './nearest-name.js';

@@ -6,9 +6,11 @@
  * C channels, K vocabulary rows, P patches of one view.
  */
 import type { MappedTensor, Tensor } from '@spatialsv/engine';
+import type { Finding } from './finding.js';
 
 export { CodedError } from '@spatialsv/engine/errors';
 export { type ErrorCode, SpatialError } from './errors.js';
+export type { Finding } from './finding.js';
 
 export const SPECIFICATION_VERSION = 'v1';
 
@@ -266,6 +268,8 @@ export interface BackboneV1 {
   readonly config: BackboneConfigV1;
   /** Every weight of the checkpoint by published name, still in its file. */
   readonly weights: Readonly<Record<string, MappedTensor>>;
+  /** What is doubtful about the folder and does not keep it from being used: warnings, said when it is opened. */
+  readonly findings?: readonly Finding[];
   parameterGroup(name: string): ParameterGroup;
 
   /** Tokenises, lays out and preprocesses a conversation. */

@@ -15,7 +15,12 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   const { progress, signal, out } = context;
   const { question, system, maxNewTokens, json } = options;
   progress.start('Reading');
-  const backbone = await openModel(options.model, await composePlugins(context.folder), options);
+  const backbone = await openModel(
+    options.model,
+    await composePlugins(context.folder),
+    options,
+    context.err,
+  );
   const images = await readImages(options.images);
   const inputs = await backbone.prepare({
     images,

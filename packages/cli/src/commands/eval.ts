@@ -53,7 +53,7 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   progress.start('Reading');
   const plugins = await composePlugins(context.folder);
   const benchmark = plugins.resolveBenchmark(options.benchmark);
-  const backbone = await openModel(options.model, plugins, options);
+  const backbone = await openModel(options.model, plugins, options, context.err);
   const samples = await readSamples(benchmark, options);
   const identity = await identify(backbone, options);
   const runner = new BackboneRunner(backbone, {

@@ -76,7 +76,7 @@ export interface LiftSubject {
 
 async function readSubject(options: LiftOptions, context: CommandContext): Promise<LiftSubject> {
   const plugins = await composePlugins(context.folder);
-  const backbone = await openModel(options.model, plugins, options);
+  const backbone = await openModel(options.model, plugins, options, context.err);
   const stored = await readSpatialCheckpoint(options.model, plugins.resolveGeometryHead);
   const heads = requireDepth(options.model, stored);
   const images = await readImages(options.images);

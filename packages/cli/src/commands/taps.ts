@@ -29,7 +29,12 @@ export interface TapsOptions extends ModelOptions {
 export async function writeTaps(options: TapsOptions, context: CommandContext): Promise<void> {
   const { progress } = context;
   progress.start('Reading');
-  const backbone = await openModel(options.model, await composePlugins(context.folder), options);
+  const backbone = await openModel(
+    options.model,
+    await composePlugins(context.folder),
+    options,
+    context.err,
+  );
   const images = await readImages(options.images);
   const inputs = await backbone.prepare({ images, question: options.question });
   const sites = tapSites(options, backbone.config);

@@ -51,11 +51,12 @@ export async function runTraining(
   const config = await loadTrainConfig(file);
   const plugins = await composePlugins(dirname(file), config.plugins);
   const { minPixels, maxPixels } = config.imageBudget;
-  const backbone = await openModel(config.model, plugins, {
+  const backboneOptions = {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
     ...(config.backbone.settings !== undefined && { settings: config.backbone.settings }),
-  });
+  };
+  const backbone = await openModel(config.model, plugins, backboneOptions, context.err);
   const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
   const work = () =>

@@ -17,7 +17,7 @@ export interface ConfigFields {
   integer(key: string, fallback?: number): number;
   positive(key: string, fallback?: number): number;
   boolean(key: string, fallback: boolean): boolean;
-  integers(key: string): readonly number[];
+  integers(key: string, fallback?: readonly number[]): readonly number[];
   numbers(key: string, fallback: readonly number[]): readonly number[];
   /** The nested object, or undefined when the key is absent or null. */
   child(key: string): ConfigFields | undefined;
@@ -52,8 +52,8 @@ export function configFields(object: JsonObject, where: string): ConfigFields {
     positive: (key, fallback) => check(key, fallback, 'a positive number', isPositive),
     boolean: (key, fallback) =>
       check(key, fallback, 'true or false', (v) => typeof v === 'boolean'),
-    integers: (key) =>
-      check<number[]>(key, undefined, 'a list of whole numbers', isList(isInteger)),
+    integers: (key, fallback) =>
+      check<readonly number[]>(key, fallback, 'a list of whole numbers', isList(isInteger)),
     numbers: (key, fallback) =>
       check<readonly number[]>(
         key,

@@ -31,6 +31,7 @@ export {
   type PixelStatistics,
   refuseExtremeShape,
 } from './image-processor.js';
+export { type ImageProcessorFile, readImageProcessor } from './image-processor-file.js';
 export {
   joinViews,
   type NetworkOptions,

@@ -1,4 +1,5 @@
 export { expectAllclose, type NumberArray, type Tolerance, toBeAllclose } from './allclose.js';
+export { wrongDefaults } from './config-defaults.js';
 export { describeBackboneAdapter } from './describe-backbone-adapter.js';
 export {
   type DatasetFormatConformance,
