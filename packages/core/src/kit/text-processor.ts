@@ -6,6 +6,7 @@ import { SpatialError } from '../errors.js';
 import { readTextIfThere } from '../files.js';
 import { isJsonObject, type JsonObject } from '../json.js';
 import { openChatTemplate } from './chat-template.js';
+import { readTokenizerFiles } from './tokenizer-files.js';
 
 /** One message of a chat, as chat templates take it. */
 export interface ChatMessage {
@@ -20,7 +21,10 @@ export type ChatPart =
 
 /** Between texts and ids. */
 export interface TextCodec {
-  /** Ids of a text whose special tokens are written out, nothing added. */
+  /**
+   * Ids of a text, nothing added. A special token that is written out is that token wherever it stands, as in
+   * `transformers`; what is no character (half of a surrogate pair) counts as U+FFFD.
+   */
   encode(text: string): readonly number[];
   /** Text of ids, special tokens and unused vocabulary rows left out. */
   decode(ids: readonly number[]): string;
@@ -35,7 +39,8 @@ export interface TextProcessor extends TextCodec {
 }
 
 /**
- * Opens tokenizer.json, tokenizer_config.json and the chat template of a checkpoint folder.
+ * Opens tokenizer and chat template of a checkpoint folder: tokenizer_config.json with tokenizer.json, or with the vocab.json
+ * and merges.txt of a Qwen2 tokenizer.
  * @param tokens ids that the configuration gives to tokens, by token.
  * @throws SpatialError FILE_MISSING | FILE_INVALID; CONFIG_INVALID when a token has another id.
  */
@@ -57,15 +62,17 @@ export async function openTextCodec(
   folder: string,
   tokens: Readonly<Record<string, number>>,
 ): Promise<TextCodec> {
-  const settings = await readCheckpointJson(folder, 'tokenizer_config.json');
-  const content = await readCheckpointJson(folder, 'tokenizer.json');
-  const tokenizer = makeTokenizer(folder, content, settings);
+  const { json, settings } = await readTokenizerFiles(folder);
+  const tokenizer = makeTokenizer(folder, json, settings);
   checkTokenIds(folder, tokenizer, tokens);
   return {
-    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
+    encode: (text) => tokenizer.encode(wellFormed(text), { add_special_tokens: false }).ids,
     decode: (ids) => decodeIds(tokenizer, ids),
   };
 }
+
+/** Text with U+FFFD in place of halves of surrogate pairs, which have no bytes. */
+const wellFormed = (text: string): string => text.replace(/\p{Cs}/gu, '\uFFFD');
 
 function decodeIds(tokenizer: Tokenizer, ids: readonly number[]): string {
   const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
