@@ -74,6 +74,13 @@ export {
 } from './losses/index.js';
 export { createProcessOwner, type ProcessOwner } from './process-owner.js';
 export {
+  describeNonFinite,
+  findNonFinite,
+  type NonFiniteValues,
+  type NonFiniteWeight,
+  nonFiniteWeights,
+} from './safetensors/non-finite.js';
+export {
   readSpatialCheckpoint,
   requireTapCount,
   SPATIAL_FOLDER,

@@ -1,6 +1,8 @@
 import {
   type BackboneConfigV1,
   type DecoderSite,
+  describeNonFinite,
+  findNonFinite,
   float32Source,
   layerOfSite,
   type PreparedInputsV1,
@@ -43,6 +45,7 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
   const result = await runner.forward(inputs, { sites, logits: true });
   await runner.dispose();
   const { vocabularySize } = backbone.config;
+  warnOfNonFinite(result, context.err);
   const tokens = inputs.inputIds.length;
   const tensors = new Map<string, TensorSource>([
     ['input_ids', int32Source(inputs.inputIds, [tokens])],
@@ -60,6 +63,19 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
       ? `${JSON.stringify({ file: options.out, tensors: Object.fromEntries(shapes) })}\n`
       : shapes.map(([name, shape]) => `${name} (${shape.join(', ')})\n`).join(''),
   );
+}
+
+/** States are written as they are, to be looked at; those that are not finite are said. */
+function warnOfNonFinite({ hidden, views, logits }: ForwardResult, tell: (text: string) => void) {
+  const ofViews = Object.entries(views).flatMap(([site, states]) =>
+    states!.map(({ data }, view) => [`${site} of view ${view + 1}`, data] as const),
+  );
+  const ofDecoder = Object.entries(hidden).map(([site, data]) => [site, data!] as const);
+  for (const [name, data] of [...ofViews, ...ofDecoder, ['logits', logits!] as const]) {
+    const found = findNonFinite(data);
+    if (found !== undefined)
+      tell(`warning: ${name}: found ${describeNonFinite(found, data.length)}\n`);
+  }
 }
 
 /** Sites of both options; the taps of the 3D heads without either. */

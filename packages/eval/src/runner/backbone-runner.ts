@@ -26,6 +26,7 @@ import {
   type WeightReport,
   WeightSet,
 } from '@spatialsv/engine';
+import { requireFinite } from './finite.js';
 import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
 import { TokenText } from './token-text.js';
@@ -189,7 +190,7 @@ export class BackboneRunner {
     this.#programs.prepare(viewKey(view, blocks), () => compileVision(this.#context, view, blocks));
   }
 
-  /** Greedy answer: always the most probable token, until the turn ends. */
+  /** Greedy answer: always the most probable token, until the turn ends. @throws SpatialError NON_FINITE for such logits. */
   async generate(inputs: PreparedInputsV1, options: GenerateOptions = {}): Promise<GenerateResult> {
     const limit = options.maxNewTokens ?? 128;
     const sequence = padSequence(inputs);
@@ -208,7 +209,8 @@ export class BackboneRunner {
 
   /**
    * The maps of the 3D heads for every view, at the output size of the first view's grid.
-   * @throws SpatialError TAP_UNKNOWN when the heads read layers that the decoder does not have.
+   * @throws SpatialError TAP_UNKNOWN when the heads read layers that the decoder does not have, NON_FINITE for states and maps
+   *   with NaN or infinities.
    */
   async predictGeometry(inputs: PreparedInputsV1, heads: SpatialCheckpoint): Promise<GeometryMaps> {
     requireViews(inputs);
@@ -219,7 +221,13 @@ export class BackboneRunner {
       this.forward(inputs, { sites }),
       geometry.prepare(inputs.grids),
     ]);
-    return geometry.predict(inputs.grids, hidden);
+    const origin = { backbone: this.backbone, heads: heads.parameters };
+    for (const [site, states] of Object.entries(hidden))
+      await requireFinite(`hidden states at ${site}`, states!, origin);
+    const maps = await geometry.predict(inputs.grids, hidden);
+    for (const [name, values] of Object.entries(maps))
+      if (values instanceof Float32Array) await requireFinite(`map ${name}`, values, origin);
+    return maps;
   }
 
   /** Releases every compiled program, and copies of weights. */
@@ -240,6 +248,7 @@ export class BackboneRunner {
     };
     let { logits } = start;
     for (;;) {
+      await requireFinite('logits of the next token', logits, { backbone: this.backbone });
       const id = argmax(logits);
       if (this.backbone.config.generation.endOfTurnIds.includes(id)) return finish('end-of-turn');
       if (answer.ids.length >= start.limit) return finish('length');
@@ -325,18 +334,11 @@ function concat(parts: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** Index of the first largest value. @throws SpatialError NON_FINITE when there is none. */
+/** Index of the first largest value. */
 function argmax(values: Float32Array): number {
-  let best = -1;
-  for (let i = 0; i < values.length; i++) {
-    if (best < 0 ? values[i]! > -Infinity : values[i]! > values[best]!) best = i;
-  }
-  if (best >= 0) return best;
-  throw new SpatialError({
-    code: 'NON_FINITE',
-    message: `logits: expected a largest value among ${values.length}, found none that is a number`,
-    hint: 'The weights are damaged or a training run diverged: check them with `spatialsv taps`.',
-  });
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
 }
 
 function requireViews(inputs: PreparedInputsV1): void {
