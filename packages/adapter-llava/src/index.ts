@@ -4,6 +4,7 @@ export {
 } from './next-video-siglip/config.js';
 export { nextVideoSiglipShapes } from './next-video-siglip/names.js';
 export type { NextVideoSiglipTinyOptions } from './next-video-siglip/tiny-checkpoint.js';
+export { llavaOneVision15 } from './onevision-15/adapter.js';
 export { llavaNextVideoSiglip } from './plugin.js';
 export type { FrameFit } from './shared/frames.js';
 export type { NextVideoTinyOptions } from './shared/tiny-tower.js';

@@ -1,12 +1,13 @@
 import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
+import { llavaOneVision15 } from './onevision-15/adapter.js';
 import plugin, { llavaNextVideoSiglip } from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 describe('plugin', () => {
   it('contributes the adapters', () => {
-    expect(plugin.contributions()).toEqual([llavaNextVideoSiglip]);
+    expect(plugin.contributions()).toEqual([llavaNextVideoSiglip, llavaOneVision15]);
   });
 
   it('tells the models apart by config.json', () => {

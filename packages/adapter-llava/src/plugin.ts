@@ -1,5 +1,6 @@
 import { type BackboneAdapterV1, definePlugin } from '@spatialsv/core/spec';
 import { isNextVideoSiglip } from './next-video-siglip/model-type.js';
+import { llavaOneVision15 } from './onevision-15/adapter.js';
 
 /**
  * Backbone adapter of LLaVA-NeXT-Video with SigLIP and Qwen2 (LLaVA-Video-7B-Qwen2), in the layout of the original code.
@@ -18,5 +19,5 @@ export const llavaNextVideoSiglip: BackboneAdapterV1 = {
 /** Contributes the backbone adapters of LLaVA. */
 export default definePlugin({
   specificationVersion: 'v1',
-  contributions: () => [llavaNextVideoSiglip],
+  contributions: () => [llavaNextVideoSiglip, llavaOneVision15],
 });

@@ -1,5 +1,5 @@
 import {
-  type CellTokens,
+  type CellModel,
   type CellVision,
   type ConfigFields,
   cellShapes,
@@ -28,10 +28,7 @@ const NAMES: VisionTowerNames = {
   },
 };
 
-export interface Qwen25VlConfig extends CellTokens {
-  readonly decoder: DecoderConfig;
-  readonly vision: CellVision;
-}
+export type Qwen25VlConfig = CellModel;
 
 /**
  * Reads config.json in its published (flat), nested (`text_config`, transformers 4.52–4.57) and 5.x

@@ -19,6 +19,7 @@ export {
 } from './describe-supervision-source.js';
 export { filled, uniformOf } from './filled.js';
 export { type Golden, readGolden } from './golden.js';
+export { type LocatedCell, locateCells, rampImage, readWeights } from './located-cells.js';
 export { type SampleLabelsSize, sampleLabels, sampleStoredLabels } from './sample-labels.js';
 export { withTemporaryFolder } from './temporary-folder.js';
 export type { TestRunner } from './test-runner.js';

@@ -1,4 +1,5 @@
 /** What Qwen's vision models and those that took over their processor, prompt and layout of cells share. */
+export { type CellFamily, type CellModel, openCellBackbone } from './backbone.js';
 export {
   type CellImageConfig,
   type CellLayout,
@@ -32,6 +33,11 @@ export {
   renderPrompt,
   VIDEO_PAD,
 } from './prompt.js';
+export {
+  type TinyCellFamily,
+  type TinyCellOptions,
+  writeTinyCells,
+} from './tiny-folder.js';
 export { TINY_CHAT_TEMPLATE } from './tiny-template.js';
 export { tinyCellWeights } from './tiny-weights.js';
 export {

@@ -3,6 +3,8 @@ import type { ConfigFields } from '../config-fields.js';
 import type { ChatMessage } from '../text-processor.js';
 
 export const DEFAULT_SYSTEM = 'You are a helpful assistant.';
+/** Ends an answer in any case. */
+export const END_OF_TURN = '<|im_end|>';
 export const IMAGE_PAD = '<|image_pad|>';
 export const VIDEO_PAD = '<|video_pad|>';
 

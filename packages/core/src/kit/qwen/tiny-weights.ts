@@ -1,5 +1,4 @@
 /** Random weights of small models with cells that train from scratch. */
-import type { DecoderConfig } from '../../nn/index.js';
 import {
   type TinyValues,
   tinyDecoderValues,
@@ -7,15 +6,15 @@ import {
   tinyTowerValues,
   tinyWeights,
 } from '../tiny-weights.js';
+import type { CellModel } from './backbone.js';
 import { cellShapes } from './names.js';
-import type { CellVision } from './vision.js';
 
 /**
  * Weights by published name. A constant bias of the first block lets the norms of the vision tower keep brightness.
  * @param projectorGain size of the projector's output weights.
  */
 export function tinyCellWeights(
-  { vision, decoder }: { readonly vision: CellVision; readonly decoder: DecoderConfig },
+  { vision, decoder }: CellModel,
   seed: number,
   projectorGain = 0.2,
 ): ReadonlyMap<string, Float32Array> {

@@ -1,0 +1,2 @@
+/** `model_type` in config.json of every checkpoint of LLaVA-OneVision-1.5. */
+export const MODEL_TYPE = 'llavaonevision1_5';
