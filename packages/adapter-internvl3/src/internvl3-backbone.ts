@@ -1,0 +1,140 @@
+import path from 'node:path';
+import {
+  createDecoder,
+  defaultTaps,
+  openCheckpoint,
+  openTextCodec,
+  openTextProcessor,
+  readCheckpointConfig,
+  readGenerationSettings,
+  readImageProcessor,
+  type TextCodec,
+  type TextProcessor,
+} from '@spatialsv/core/kit';
+import {
+  type BackboneConfigV1,
+  type BackboneV1,
+  type GenerationSettingsV1,
+  type OpenBackboneOptions,
+  SpatialError,
+} from '@spatialsv/core/spec';
+import { type InternVl3Config, parseInternVl3Config } from './internvl3-config.js';
+import { checkpointContent, DECODER_NAMES, parameterGroup } from './internvl3-names.js';
+import { prepareConversation } from './internvl3-prepare.js';
+import { IMAGE_TOKEN } from './internvl3-prompt.js';
+import { readSettings } from './internvl3-settings.js';
+import { encodeTiles, projectCells, VISION_NAMES } from './internvl3-vision.js';
+import { internVl3 } from './plugin.js';
+import { parseNativeTiling, type TilingConfig } from './tiling.js';
+
+const END_OF_TURN = '<|im_end|>';
+
+/** Tap layers of the published depths (paper, Table 6). */
+export const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
+  24: [3, 9, 15, 21],
+  28: [3, 9, 15, 21],
+};
+
+/** Learning rates of Table 6 of the paper. */
+const LEARNING_RATES = { languageModel: 1e-5, projector: 1e-5, spatial: 1e-5 };
+
+/** Published sizes of this structure, by layers and width of the decoder. */
+const PUBLISHED_MODELS: Readonly<Record<string, string>> = {
+  '24x896': 'InternVL3-1B',
+  '28x1536': 'InternVL3-2B',
+  '28x3584': 'InternVL3-8B',
+  '48x5120': 'InternVL3-14B',
+};
+
+/**
+ * Opens an InternVL3 checkpoint folder of either layout. Weights stay in their files.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID | CONFIG_INVALID | WEIGHT_MISSING | WEIGHT_UNEXPECTED |
+ *   SHAPE_MISMATCH.
+ */
+export async function openInternVl3(
+  folder: string,
+  options: OpenBackboneOptions = {},
+): Promise<BackboneV1> {
+  const settings = readSettings(internVl3.id, options);
+  const raw = await readCheckpointConfig(folder);
+  const parsed = parseInternVl3Config(raw, path.join(folder, 'config.json'));
+  const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
+  const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
+  const text = await openText(folder, config);
+  const imageTokenId = requireImageToken(folder, text, config);
+  const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  const tiling = await readTiling(folder, config);
+  const render = 'render' in text ? { render: text.render } : {};
+  const context = { config, text, ...render, tiling, settings, imageTokenId };
+  const { decoder, vision } = config;
+  const names = VISION_NAMES[config.layout];
+  return {
+    adapterId: internVl3.id,
+    folder,
+    config: backboneConfig(config, generation),
+    weights: checkpoint.weights,
+    parameterGroup,
+    prepare: (conversation) => prepareConversation(context, conversation),
+    decodeTokens: text.decode,
+    encodeView: (parameters, pixels, layout, states) =>
+      encodeTiles(vision, names, parameters, pixels, layout, states),
+    projectView: (parameters, features) => projectCells(vision, names, parameters, features),
+    decoder: createDecoder(decoder, DECODER_NAMES),
+    save: checkpoint.save,
+  };
+}
+
+function openText(
+  folder: string,
+  { layout, imageTokenId }: InternVl3Config,
+): Promise<TextCodec | TextProcessor> {
+  if (layout === 'original') return openTextCodec(folder, {});
+  return openTextProcessor(
+    folder,
+    imageTokenId === undefined ? {} : { [IMAGE_TOKEN]: imageTokenId },
+  );
+}
+
+/** Id of the token at visual positions. @throws SpatialError CONFIG_INVALID where it is no token of the vocabulary. */
+function requireImageToken(
+  folder: string,
+  text: TextCodec,
+  { decoder: { vocabularySize } }: InternVl3Config,
+): number {
+  const found = text.encode(IMAGE_TOKEN);
+  const [id] = found;
+  if (id !== undefined && found.length === 1 && id < vocabularySize) return id;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${path.join(folder, 'tokenizer.json')}: expected ${IMAGE_TOKEN} to be one token with an id below vocab_size ${vocabularySize}, found ${found.join(', ')}`,
+    hint: 'Take tokenizer files and config.json from the same checkpoint.',
+  });
+}
+
+/** Limits and statistics of images: in config.json of the original layout, else where transformers keeps them. */
+async function readTiling(folder: string, config: InternVl3Config): Promise<TilingConfig> {
+  if (config.original !== undefined) return config.original.tiling;
+  const { config: settings, where } = await readImageProcessor(folder);
+  return parseNativeTiling(settings, where, config.vision.tileSize);
+}
+
+function backboneConfig(
+  { decoder, vision }: InternVl3Config,
+  generation: GenerationSettingsV1,
+): BackboneConfigV1 {
+  const model = PUBLISHED_MODELS[`${decoder.layers}x${decoder.hiddenSize}`];
+  return {
+    ...(model !== undefined && { model }),
+    layers: decoder.layers,
+    hiddenSize: decoder.hiddenSize,
+    vocabularySize: decoder.vocabularySize,
+    heads: decoder.heads,
+    kvHeads: decoder.kvHeads,
+    headDim: decoder.headDim,
+    positionRows: 1,
+    visionBlocks: vision.tower.depth,
+    generation,
+    learningRates: LEARNING_RATES,
+    defaultTaps: defaultTaps(decoder.layers, PUBLISHED_TAPS),
+  };
+}

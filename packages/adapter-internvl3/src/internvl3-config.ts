@@ -1,0 +1,240 @@
+import {
+  type ConfigFields,
+  configFields,
+  type DecoderConfig,
+  invalidField,
+  type JsonObject,
+  type NormConfig,
+  readDecoderConfig,
+  type VisionTowerConfig,
+} from '@spatialsv/core/kit';
+import { DEFAULT_SYSTEM } from './internvl3-prompt.js';
+import { type CheckpointLayout, layoutOf, MODEL_TYPES } from './model-type.js';
+import { parseOriginalTiling, type TilingConfig } from './tiling.js';
+
+/** Vision tower of one tile, and the projector behind it. */
+export interface VisionConfig {
+  readonly tower: VisionTowerConfig;
+  /** Side of a tile in pixels. */
+  readonly tileSize: number;
+  /** Width of the projector's output, the decoder's hidden size. */
+  readonly outputSize: number;
+}
+
+/** Side in patches of what becomes one visual token (`downsample_ratio` 0.5). */
+export const CELL_SIDE = 2;
+
+/** Rows and columns of visual tokens of one tile. */
+export const cellsPerSide = ({ tileSize, tower }: VisionConfig): number =>
+  tileSize / tower.patch.size / CELL_SIDE;
+
+export interface InternVl3Config {
+  readonly layout: CheckpointLayout;
+  readonly decoder: DecoderConfig;
+  readonly vision: VisionConfig;
+  /** Id of the token at every visual position; in the original layout the tokenizer alone says it. */
+  readonly imageTokenId?: number;
+  /** What only the original layout keeps in config.json. */
+  readonly original?: { readonly tiling: TilingConfig; readonly system: string };
+}
+
+/**
+ * Reads config.json of either layout. Absent keys have the defaults of the classes that read the file: those of
+ * transformers 5.18, or those of the code that comes with the original checkpoints.
+ * @param where path of the file, for messages.
+ * @throws SpatialError CONFIG_INVALID for a missing or ill-typed field, and for a structure that is not that of InternVL3
+ *   with InternViT-300M and a Qwen2.5 decoder.
+ */
+export function parseInternVl3Config(config: JsonObject, where = 'config.json'): InternVl3Config {
+  const layout = layoutOf(config);
+  const root = configFields(config, where);
+  if (layout === undefined) root.require('model_type', Object.values(MODEL_TYPES));
+  const parsed = layout === 'original' ? parseOriginal(root) : parseNative(root);
+  checkImageToken(root, parsed);
+  return parsed;
+}
+
+function checkImageToken(root: ConfigFields, { decoder, imageTokenId = 0 }: InternVl3Config): void {
+  if (imageTokenId < decoder.vocabularySize) return;
+  const expected = `an id below the vocabulary's size ${decoder.vocabularySize}`;
+  throw invalidField(`${root.where}.image_token_id`, expected, imageTokenId);
+}
+
+// ---------------------------------------------------------------------------------------------- original layout
+
+function parseOriginal(root: ConfigFields): InternVl3Config {
+  root.require('template', ['internvl2_5']);
+  requireStated(root, 'ps_version', 'v2'); // Absent it means v1, which transposes every tile.
+  root.require('select_layer', [-1]);
+  root.require('downsample_ratio', [0.5]);
+  root.require('pad2square', [false]);
+  for (const adapter of ['use_backbone_lora', 'use_llm_lora']) root.require(adapter, [0]);
+  const llm = requireChild(root, 'llm_config');
+  checkArchitecture(llm);
+  const tieHead = root.boolean('tie_word_embeddings', llm.boolean('tie_word_embeddings', false));
+  const decoder = readDecoderConfig(llm, 'qwen2', tieHead);
+  const fields = requireChild(root, 'vision_config');
+  const tileSize = root.positive('force_image_size', fields.positive('image_size', 224));
+  const tower = parseOriginalTower(fields, tileSize);
+  return {
+    layout: 'original',
+    decoder,
+    vision: { tower, tileSize, outputSize: decoder.hiddenSize },
+    original: { tiling: parseOriginalTiling(root, tileSize), system: systemOf(root) },
+  };
+}
+
+/** The defaults of the original class are those of InternViT-6B. */
+function parseOriginalTower(fields: ConfigFields, tileSize: number): VisionTowerConfig {
+  refuseHeadNorms(fields, 'qk_normalization', true);
+  return makeTower(fields, {
+    width: fields.positive('hidden_size', 3200),
+    heads: fields.positive('num_attention_heads', 25),
+    depth: fields.positive('num_hidden_layers', 48),
+    hidden: fields.positive('intermediate_size', 12800),
+    qkvBias: fields.boolean('qkv_bias', false),
+    norm: parseNorm(fields, 'rms_norm'),
+    patchSize: fields.positive('patch_size', 14),
+    tableSize: fields.positive('image_size', 224),
+    tileSize,
+  });
+}
+
+function checkArchitecture(llm: ConfigFields): void {
+  const found: unknown = llm.object['architectures'];
+  if (Array.isArray(found) && found[0] === 'Qwen2ForCausalLM') return;
+  throw invalidField(`${llm.where}.architectures`, '["Qwen2ForCausalLM"]', found);
+}
+
+function systemOf(root: ConfigFields): string {
+  const stated: unknown = root.object['system_message'] ?? DEFAULT_SYSTEM;
+  if (typeof stated === 'string') return stated;
+  throw invalidField(`${root.where}.system_message`, 'a text', stated);
+}
+
+// ---------------------------------------------------------------------------------------------- transformers' layout
+
+function parseNative(root: ConfigFields): InternVl3Config {
+  root.require('vision_feature_layer', [-1]);
+  root.require('vision_feature_select_strategy', ['default']);
+  root.require('downsample_ratio', [0.5]);
+  root.require('projector_hidden_act', ['gelu']);
+  const text = root.child('text_config') ?? configFields({}, `${root.where}.text_config`);
+  text.require('model_type', ['qwen2']);
+  const tieHead = root.boolean('tie_word_embeddings', true);
+  const decoder = readDecoderConfig(text, 'qwen2', tieHead);
+  const fields = root.child('vision_config') ?? configFields({}, `${root.where}.vision_config`);
+  const tileSize = squareSide(fields, 'image_size', 448);
+  const tower = parseNativeTower(fields, tileSize);
+  const vision = { tower, tileSize, outputSize: decoder.hiddenSize };
+  checkTokensPerTile(root, vision);
+  return {
+    layout: 'native',
+    decoder,
+    vision,
+    imageTokenId: root.integer('image_token_id', 151667),
+  };
+}
+
+function parseNativeTower(fields: ConfigFields, tileSize: number): VisionTowerConfig {
+  refuseHeadNorms(fields, 'use_qk_norm', false);
+  fields.require('use_absolute_position_embeddings', [true]);
+  fields.require('use_mask_token', [false]);
+  // Without it the tower has one more norm.
+  fields.require('use_mean_pooling', [true]);
+  return makeTower(fields, {
+    width: fields.positive('hidden_size', 1024),
+    heads: fields.positive('num_attention_heads', 16),
+    depth: fields.positive('num_hidden_layers', 24),
+    hidden: fields.positive('intermediate_size', 4096),
+    qkvBias: fields.boolean('attention_bias', false),
+    norm: parseNorm(fields, 'layer_norm'),
+    patchSize: squareSide(fields, 'patch_size', 14),
+    tableSize: tileSize,
+    tileSize,
+  });
+}
+
+/** A number, or two equal ones. */
+function squareSide(fields: ConfigFields, key: string, fallback: number): number {
+  const value: unknown = fields.object[key] ?? fallback;
+  const [height, width]: unknown[] =
+    Array.isArray(value) && value.length === 2 ? value : [value, value];
+  if (typeof height === 'number' && height > 0 && height === width) return height;
+  throw invalidField(`${fields.where}.${key}`, 'a positive number, or two equal ones', value);
+}
+
+/** @throws SpatialError CONFIG_INVALID where the configuration counts another number of tokens. */
+function checkTokensPerTile(root: ConfigFields, vision: VisionConfig): void {
+  if (!root.has('image_seq_length')) return;
+  const tokens = cellsPerSide(vision) ** 2;
+  const found = root.integer('image_seq_length');
+  if (found === tokens) return;
+  const expected = `${tokens}, the visual tokens of a tile of ${vision.tileSize} pixels`;
+  throw invalidField(`${root.where}.image_seq_length`, expected, found);
+}
+
+// ---------------------------------------------------------------------------------------------- both layouts
+
+interface TowerSizes {
+  readonly width: number;
+  readonly heads: number;
+  readonly depth: number;
+  /** Channels inside the perceptron of a block. */
+  readonly hidden: number;
+  readonly qkvBias: boolean;
+  readonly norm: NormConfig;
+  readonly patchSize: number;
+  /** Side in pixels of the images that the table of positions was learnt for. */
+  readonly tableSize: number;
+  readonly tileSize: number;
+}
+
+function makeTower(fields: ConfigFields, sizes: TowerSizes): VisionTowerConfig {
+  const { width, heads, patchSize, tableSize, tileSize } = sizes;
+  fields.require('hidden_act', ['gelu']);
+  fields.require('num_channels', [3]);
+  fields.multiple('hidden_size', width, heads);
+  fields.multiple('image_size', tableSize, patchSize);
+  fields.multiple('image_size', tileSize, CELL_SIDE * patchSize);
+  return {
+    width,
+    heads,
+    depth: sizes.depth,
+    norm: sizes.norm,
+    qkvBias: sizes.qkvBias,
+    layerScale: true,
+    mlp: { hidden: sizes.hidden, activation: 'gelu', gated: false },
+    patch: { size: patchSize, channels: 3, bias: true },
+    cellSide: CELL_SIDE,
+    classToken: { angles: false },
+    positions: { side: tableSize / patchSize, resampling: { kind: 'offset', offset: 0 } },
+  };
+}
+
+function parseNorm(fields: ConfigFields, fallback: 'layer_norm' | 'rms_norm'): NormConfig {
+  const stated: unknown = fields.object['norm_type'] ?? fallback;
+  const kinds = { layer_norm: 'layer', rms_norm: 'rms' } as const;
+  if (stated !== 'layer_norm' && stated !== 'rms_norm')
+    throw invalidField(`${fields.where}.norm_type`, '"layer_norm" or "rms_norm"', stated);
+  return { kind: kinds[stated], epsilon: fields.positive('layer_norm_eps', 1e-6) };
+}
+
+function refuseHeadNorms(fields: ConfigFields, key: string, fallback: boolean): void {
+  if (!fields.boolean(key, fallback)) return;
+  const expected =
+    'false, as in InternViT-300M (InternViT-6B, which the largest models have, is not supported)';
+  throw invalidField(`${fields.where}.${key}`, expected, true);
+}
+
+function requireChild(root: ConfigFields, key: string): ConfigFields {
+  const child = root.child(key);
+  if (child !== undefined) return child;
+  throw invalidField(`${root.where}.${key}`, 'an object', undefined);
+}
+
+/** Refuses every value but one, and also none. */
+function requireStated(fields: ConfigFields, key: string, value: string): void {
+  const found: unknown = fields.object[key];
+  if (found !== value) throw invalidField(`${fields.where}.${key}`, JSON.stringify(value), found);
+}

@@ -1,0 +1,72 @@
+import { cutPatches, refuseExtremeShape, resizeBicubic } from '@spatialsv/core/kit';
+import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '@spatialsv/core/spec';
+import { CELL_SIDE } from './internvl3-config.js';
+import { chooseTiles, type TileGrid, type TilingConfig } from './tiling.js';
+
+/** Which visual rows of a view are its feature grid: those of the tiles side by side, or those of the thumbnail. */
+export type GridOf = 'tiles' | 'thumbnail';
+
+/** Tiles of one view. Its key is all that the order of pixels, features and states depends on. */
+export interface TileLayout extends ViewLayoutV1, TileGrid {
+  readonly hasThumbnail: boolean;
+  readonly grid: GridOf;
+}
+
+export interface TiledView extends ViewInputV1 {
+  readonly layout: TileLayout;
+}
+
+/** Images that the tower sees of a view. */
+export const tilesOf = ({ columns, rows, hasThumbnail }: TileLayout): number =>
+  columns * rows + (hasThumbnail ? 1 : 0);
+
+/**
+ * Pixel values of one view: resized (Pillow's bicubic, each axis by itself) to a grid of tiles, which are cut row by row, and
+ * followed by the whole view in the size of a tile where there are several; (x / 255 − mean) / std.
+ * @returns (tiles · P, 3 · patch²) float32: tile by tile, 2 × 2 cells row by row, the patches of a cell row by row, colours
+ *   slowest.
+ * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
+ */
+export function processImage(
+  image: RgbImage,
+  tiling: TilingConfig,
+  patchSize: number,
+  grid: GridOf,
+): TiledView {
+  refuseExtremeShape(image.height, image.width);
+  const { columns, rows } = chooseTiles(image.height, image.width, tiling);
+  const { tileSize } = tiling;
+  const resized = resizeBicubic(image, tileSize * columns, tileSize * rows);
+  const tiles = Array.from({ length: rows * columns }, (_, tile) =>
+    cutTile(resized, tileSize, Math.floor(tile / columns), tile % columns),
+  );
+  const hasThumbnail = tiling.hasThumbnail && tiles.length > 1;
+  if (hasThumbnail) tiles.push(resizeBicubic(image, tileSize, tileSize));
+  const patches = (tileSize / patchSize) ** 2;
+  const values = 3 * patchSize ** 2;
+  const pixelValues = new Float32Array(tiles.length * patches * values);
+  tiles.forEach((tile, i) => {
+    const ofTile = cutPatches(tile, { ...tiling, patchSize, cellSide: CELL_SIDE });
+    pixelValues.set(ofTile, i * ofTile.length);
+  });
+  return {
+    pixelValues,
+    pixelShape: [tiles.length * patches, values],
+    layout: tileLayout({ columns, rows }, hasThumbnail, grid),
+  };
+}
+
+function tileLayout({ columns, rows }: TileGrid, hasThumbnail: boolean, asked: GridOf): TileLayout {
+  const grid = hasThumbnail ? asked : 'tiles';
+  const key = `${rows}x${columns}${hasThumbnail ? `+1 ${grid}` : ''}`;
+  return { key, columns, rows, hasThumbnail, grid };
+}
+
+function cutTile(image: RgbImage, side: number, row: number, column: number): RgbImage {
+  const data = new Uint8Array(3 * side * side);
+  for (let y = 0; y < side; y++) {
+    const start = 3 * ((row * side + y) * image.width + column * side);
+    data.set(image.data.subarray(start, start + 3 * side), 3 * side * y);
+  }
+  return { data, height: side, width: side };
+}

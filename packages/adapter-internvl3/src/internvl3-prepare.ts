@@ -1,0 +1,158 @@
+import { setImmediate } from 'node:timers/promises';
+import {
+  layOutPrompt,
+  type PromptLayout,
+  plainPositions,
+  refusePlaceholders,
+  type TextCodec,
+  type TextProcessor,
+} from '@spatialsv/core/kit';
+import {
+  type ConversationV1,
+  type PreparedInputsV1,
+  type RgbImage,
+  SpatialError,
+  type ViewGridV1,
+} from '@spatialsv/core/spec';
+import { cellsPerSide, type InternVl3Config } from './internvl3-config.js';
+import {
+  processImage,
+  type TiledView,
+  type TileLayout,
+  tilesOf,
+} from './internvl3-image-processor.js';
+import {
+  messagesOf,
+  originalPrompt,
+  PLACEHOLDERS,
+  type PromptParts,
+  renderAnswer,
+  splitAtViews,
+} from './internvl3-prompt.js';
+import type { InternVl3Settings } from './internvl3-settings.js';
+import type { TilingConfig } from './tiling.js';
+
+export interface PrepareContext {
+  readonly config: InternVl3Config;
+  readonly text: TextCodec;
+  /** The checkpoint's own template; original checkpoints have none. */
+  readonly render?: TextProcessor['render'];
+  readonly tiling: TilingConfig;
+  readonly settings: InternVl3Settings;
+  readonly imageTokenId: number;
+}
+
+/**
+ * Tokenises a conversation, lays its views out and preprocesses their pixels.
+ * @throws SpatialError IMAGE_INVALID for an image of extreme shape, DATA_INVALID for text with image placeholders,
+ *   FILE_INVALID when the chat template does not place one placeholder per view.
+ */
+export async function prepareConversation(
+  context: PrepareContext,
+  conversation: ConversationV1,
+): Promise<PreparedInputsV1> {
+  const views = await processViews(context, conversation.images);
+  const cells = cellsPerSide(context.config.vision);
+  const { starts, ...tokens } = await layOut(context, conversation, views);
+  return {
+    ...tokens,
+    ...plainPositions(tokens.inputIds.length),
+    views,
+    grids: views.map(({ layout }, i) =>
+      viewGrid(layout, cells, starts[i]!, conversation.images[i]!),
+    ),
+  };
+}
+
+async function processViews(
+  { config, tiling, settings }: PrepareContext,
+  images: readonly RgbImage[],
+): Promise<readonly TiledView[]> {
+  const most = settings.maxTiles ?? (images.length > 1 ? 1 : tiling.maxTiles);
+  const limits = { ...tiling, maxTiles: most, minTiles: Math.min(tiling.minTiles, most) };
+  const views: TiledView[] = [];
+  for (const image of images) {
+    views.push(processImage(image, limits, config.vision.tower.patch.size, settings.grid));
+    await setImmediate(); // Lets other work run between views.
+  }
+  return views;
+}
+
+/** The prompt with its views, then the answer through its end of turn. */
+async function layOut(
+  context: PrepareContext,
+  { question, system, answer }: ConversationV1,
+  views: readonly TiledView[],
+): Promise<PromptLayout> {
+  for (const [what, text] of Object.entries({ question, system, answer })) {
+    if (text !== undefined) refusePlaceholders(what, text, PLACEHOLDERS);
+  }
+  const { config, text, settings, imageTokenId } = context;
+  const isNumbered = settings.numberImages ?? config.layout === 'original';
+  const areNumbered = isNumbered && views.length > 1;
+  const parts = { question, images: views.length, areNumbered };
+  const texts = await promptTexts(context, { ...parts, ...(system !== undefined && { system }) });
+  const perTile = cellsPerSide(config.vision) ** 2;
+  return layOutPrompt({
+    text: texts.map((stretch) => text.encode(stretch)),
+    rows: views.map(({ layout }) => tilesOf(layout) * perTile),
+    placeholderId: imageTokenId,
+    ...(answer !== undefined && { answer: text.encode(renderAnswer(answer)) }),
+  });
+}
+
+/** The texts before, between and behind the views. */
+async function promptTexts(
+  { config, render }: PrepareContext,
+  parts: PromptParts,
+): Promise<readonly string[]> {
+  if (render === undefined) return originalPrompt(parts, config.original?.system);
+  const chat = await render(messagesOf(parts));
+  const texts = splitAtViews(chat, parts.images);
+  if (texts !== undefined) return texts;
+  throw new SpatialError({
+    code: 'FILE_INVALID',
+    message: `chat template: expected ${parts.images} places for ${parts.images} views, found another number`,
+    hint: 'Restore the chat template published with the checkpoint.',
+  });
+}
+
+/**
+ * The feature grid of a view: the cells of all tiles side by side, or those of the thumbnail, which come last.
+ * @param cells of one tile along a side. @param start position of the first visual token.
+ */
+function viewGrid(
+  layout: TileLayout,
+  cells: number,
+  start: number,
+  { height, width }: RgbImage,
+): ViewGridV1 {
+  const perTile = cells * cells;
+  const tiled = stitched(layout, cells, start);
+  const thumbnailStart = start + tiled.length;
+  const thumbnail = Int32Array.from(
+    { length: layout.hasThumbnail ? perTile : 0 },
+    (_, cell) => thumbnailStart + cell,
+  );
+  const isTiled = layout.grid === 'tiles';
+  const [rows, columns] = isTiled ? [layout.rows, layout.columns] : [1, 1];
+  const [h, w] = [rows * cells, columns * cells];
+  return {
+    h,
+    w,
+    tokenIndex: isTiled ? tiled : thumbnail,
+    extraIndex: isTiled ? thumbnail : tiled.sort(),
+    toImage: { ax: width / w, bx: 0, ay: height / h, by: 0 },
+    covered: { x0: 0, y0: 0, x1: width, y1: height },
+  };
+}
+
+/** Positions of the cells of all tiles, row-major over the whole view. Tiles come row by row, each with its own cells. */
+function stitched({ rows, columns }: TileLayout, cells: number, start: number): Int32Array {
+  const w = columns * cells;
+  return Int32Array.from({ length: rows * cells * w }, (_, cell) => {
+    const [row, column] = [Math.floor(cell / w), cell % w];
+    const tile = Math.floor(row / cells) * columns + Math.floor(column / cells);
+    return start + tile * cells * cells + (row % cells) * cells + (column % cells);
+  });
+}

@@ -1,0 +1,79 @@
+import type { ChatMessage, ChatPart } from '@spatialsv/core/kit';
+
+/** At every visual position, and in chat templates the place of a view. */
+export const IMAGE_TOKEN = '<IMG_CONTEXT>';
+/** The place of a view in chat templates of the first converted checkpoints. */
+const OLDER_MARKER = '<image>';
+const VIDEO_MARKER = '<video>';
+const BEFORE_VIEW = '<img>';
+const BEHIND_VIEW = '</img>';
+
+/** What a text may not contain: it would be taken for a view. */
+export const PLACEHOLDERS = [IMAGE_TOKEN, OLDER_MARKER, VIDEO_MARKER];
+
+/** What is rendered: views first, then the question. */
+export interface PromptParts {
+  readonly system?: string;
+  readonly images: number;
+  readonly question: string;
+  /** Whether `Image-1: ` stands before the first view, and so on. */
+  readonly areNumbered: boolean;
+}
+
+/**
+ * Who the model is told that it is where a conversation says nothing (conversation template `internvl2_5`): that it is
+ * InternVL, a multimodal model, and who has built it.
+ */
+export const DEFAULT_SYSTEM =
+  '你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。';
+
+/**
+ * The prompt of one question, up to the place where the assistant speaks, as the code of original checkpoints writes it.
+ * @returns the texts before, between and behind the views.
+ */
+export function originalPrompt(parts: PromptParts, system = DEFAULT_SYSTEM): readonly string[] {
+  const view = (_: unknown, i: number) =>
+    `${label(parts, i)}${BEFORE_VIEW}${IMAGE_TOKEN}${BEHIND_VIEW}\n`;
+  const views = Array.from({ length: parts.images }, view).join('');
+  const text = [
+    `<|im_start|>system\n${parts.system ?? system}<|im_end|>\n`,
+    `<|im_start|>user\n${views}${parts.question}<|im_end|>\n`,
+    '<|im_start|>assistant\n',
+  ].join('');
+  return text.split(IMAGE_TOKEN);
+}
+
+/** The chat that asks a question, for the checkpoint's own template. */
+export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
+  const views = Array.from({ length: parts.images }, (_, i): readonly ChatPart[] => {
+    const text = label(parts, i);
+    return [...(text === '' ? [] : [{ type: 'text', text } as const]), { type: 'image' }];
+  });
+  const user: ChatMessage = {
+    role: 'user',
+    content: [...views.flat(), { type: 'text', text: parts.question }],
+  };
+  return parts.system === undefined ? [user] : [{ role: 'system', content: parts.system }, user];
+}
+
+/**
+ * A rendered chat with every view between its two tokens.
+ * @returns the texts before, between and behind the views; undefined when the chat does not hold `views` places for them.
+ */
+export function splitAtViews(chat: string, views: number): readonly string[] | undefined {
+  const markers = [IMAGE_TOKEN, OLDER_MARKER];
+  const texts = markers.map((marker) => chat.split(marker)).find(({ length }) => length > 1) ?? [
+    chat,
+  ];
+  if (texts.length !== views + 1) return undefined;
+  return texts.map((text, i) => {
+    const before = i < views ? BEFORE_VIEW : '';
+    return `${i > 0 ? BEHIND_VIEW : ''}${text}${before}`;
+  });
+}
+
+/** What follows the prompt when the assistant has answered. The newline behind it is no target. */
+export const renderAnswer = (answer: string): string => `${answer}<|im_end|>`;
+
+const label = ({ areNumbered }: PromptParts, view: number): string =>
+  areNumbered ? `Image-${view + 1}: ` : '';

@@ -1,0 +1,101 @@
+/** How a view is cut into tiles. */
+import {
+  CLIP_STATISTICS,
+  type ConfigFields,
+  configFields,
+  IMAGENET_STATISTICS,
+  invalidField,
+  type JsonObject,
+  type PixelStatistics,
+} from '@spatialsv/core/kit';
+
+export interface TilingConfig extends PixelStatistics {
+  /** Side of a tile in pixels. */
+  readonly tileSize: number;
+  readonly minTiles: number;
+  readonly maxTiles: number;
+  /** Whether a view of several tiles is followed by the whole of it as one more. */
+  readonly hasThumbnail: boolean;
+}
+
+/** Tiles of one view, in columns and rows. */
+export interface TileGrid {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Original checkpoints keep the limits in config.json, and the statistics in their code. */
+export function parseOriginalTiling(root: ConfigFields, tileSize: number): TilingConfig {
+  const isDynamic = root.boolean('dynamic_image_size', false);
+  return {
+    ...IMAGENET_STATISTICS,
+    tileSize,
+    minTiles: isDynamic ? root.positive('min_dynamic_patch', 1) : 1,
+    maxTiles: isDynamic ? root.positive('max_dynamic_patch', 6) : 1,
+    hasThumbnail: root.boolean('use_thumbnail', false),
+  };
+}
+
+/**
+ * Reads the image processor of transformers' layout. `crop_to_patches` is not looked at: the model's processor always asks
+ * for tiles, with a thumbnail.
+ * @param tileSize side of the tower's images. @param where path of the file, for messages.
+ * @throws SpatialError CONFIG_INVALID for another size than the tower's, another resampling or normalisation.
+ */
+export function parseNativeTiling(
+  config: JsonObject,
+  where: string,
+  tileSize: number,
+): TilingConfig {
+  const fields = configFields(config, where);
+  fields.require('resample', [3]);
+  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
+  fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
+  const size = fields.child('size') ?? configFields({ height: 384, width: 384 }, `${where}.size`);
+  for (const side of ['height', 'width']) {
+    const found = size.positive(side);
+    const expected = `${tileSize}, as vision_config.image_size in config.json`;
+    if (found !== tileSize) throw invalidField(`${size.where}.${side}`, expected, found);
+  }
+  return {
+    tileSize,
+    minTiles: fields.positive('min_patches', 1),
+    maxTiles: fields.positive('max_patches', 12),
+    hasThumbnail: true,
+    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
+    std: fields.numbers('image_std', CLIP_STATISTICS.std),
+  };
+}
+
+/**
+ * The grid of tiles whose aspect ratio is nearest to that of a view, width over height. Of two that are equally near the
+ * larger one is taken when the view has more than half of its pixels.
+ * @param height, width of the view in pixels. @returns one tile where the limits leave none.
+ */
+export function chooseTiles(
+  height: number,
+  width: number,
+  { tileSize, minTiles, maxTiles }: Pick<TilingConfig, 'tileSize' | 'minTiles' | 'maxTiles'>,
+): TileGrid {
+  const ratio = width / height;
+  let best: TileGrid = { columns: 1, rows: 1 };
+  let nearest = Number.POSITIVE_INFINITY;
+  for (const grid of gridsBetween(minTiles, maxTiles)) {
+    const distance = Math.abs(ratio - grid.columns / grid.rows);
+    const pixels = tileSize * tileSize * grid.columns * grid.rows;
+    if (distance > nearest) continue;
+    if (distance === nearest && height * width <= 0.5 * pixels) continue;
+    best = grid;
+    nearest = distance;
+  }
+  return best;
+}
+
+/** Every grid of `min` … `max` tiles, fewer tiles first. */
+function gridsBetween(min: number, max: number): readonly TileGrid[] {
+  const grids: TileGrid[] = [];
+  for (let columns = 1; columns <= max; columns++)
+    for (let rows = 1; columns * rows <= max; rows++)
+      if (columns * rows >= min) grids.push({ columns, rows });
+  return grids.sort((a, b) => a.columns * a.rows - b.columns * b.rows);
+}

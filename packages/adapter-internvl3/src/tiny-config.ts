@@ -1,0 +1,165 @@
+/** Configuration files of tiny checkpoints, with the keys of the published ones. */
+import { IMAGENET_STATISTICS, type JsonObject, type TinyText } from '@spatialsv/core/kit';
+import { CELL_SIDE } from './internvl3-config.js';
+import { MODEL_TYPES } from './model-type.js';
+import type { InternVl3TinyOptions } from './tiny-checkpoint.js';
+
+const PATCH_SIZE = 14;
+
+type Text = Pick<TinyText, 'ids' | 'size'>;
+
+const tileSizeOf = ({ vision = {} }: InternVl3TinyOptions): number => vision.tileSize ?? 224;
+
+/** Visual tokens of a tile. */
+const tokensPerTile = (options: InternVl3TinyOptions): number =>
+  (tileSizeOf(options) / PATCH_SIZE / CELL_SIDE) ** 2;
+
+export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
+  const tieHead = options.tieHead ?? false;
+  return {
+    architectures: ['InternVLChatModel'],
+    downsample_ratio: 1 / CELL_SIDE,
+    dynamic_image_size: true,
+    force_image_size: tileSizeOf(options),
+    llm_config: {
+      architectures: ['Qwen2ForCausalLM'],
+      ...decoderConfig(options, text),
+      rope_theta: options.ropeTheta ?? 1000000,
+      rope_scaling: { factor: 2.0, rope_type: 'dynamic', type: 'dynamic' },
+      tie_word_embeddings: tieHead,
+    },
+    max_dynamic_patch: options.maxTiles ?? 12,
+    min_dynamic_patch: 1,
+    model_type: MODEL_TYPES.original,
+    pad2square: false,
+    ps_version: 'v2',
+    select_layer: -1,
+    template: 'internvl2_5',
+    tie_word_embeddings: tieHead,
+    torch_dtype: storedType(options),
+    use_backbone_lora: 0,
+    use_llm_lora: 0,
+    use_thumbnail: true,
+    vision_config: {
+      architectures: ['InternVisionModel'],
+      ...towerConfig(options),
+      drop_path_rate: 0.1,
+      image_size: tileSizeOf(options),
+      model_type: 'intern_vit_6b',
+      patch_size: PATCH_SIZE,
+      qk_normalization: false,
+      qkv_bias: true,
+    },
+  };
+}
+
+export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
+  const tieHead = options.tieHead ?? false;
+  return {
+    architectures: ['InternVLForConditionalGeneration'],
+    downsample_ratio: 1 / CELL_SIDE,
+    image_seq_length: tokensPerTile(options),
+    image_token_id: text.ids.get('<IMG_CONTEXT>'),
+    model_type: MODEL_TYPES.native,
+    projector_hidden_act: 'gelu',
+    text_config: {
+      ...decoderConfig(options, text),
+      rope_scaling: { factor: 2.0, rope_type: 'dynamic' },
+      rope_theta: options.ropeTheta ?? 1000000,
+      tie_word_embeddings: tieHead,
+    },
+    tie_word_embeddings: tieHead,
+    torch_dtype: storedType(options),
+    vision_config: {
+      ...towerConfig(options),
+      attention_bias: true,
+      image_size: [tileSizeOf(options), tileSizeOf(options)],
+      layer_scale_init_value: 0.1,
+      model_type: 'internvl_vision',
+      num_channels: 3,
+      patch_size: [PATCH_SIZE, PATCH_SIZE],
+      use_absolute_position_embeddings: true,
+      use_mask_token: false,
+      use_mean_pooling: true,
+      use_qk_norm: false,
+    },
+    vision_feature_layer: -1,
+    vision_feature_select_strategy: 'default',
+  };
+}
+
+const storedType = ({ storedAs }: InternVl3TinyOptions): string =>
+  storedAs === 'BF16' ? 'bfloat16' : 'float32';
+
+function decoderConfig(options: InternVl3TinyOptions, { ids, size }: Text): JsonObject {
+  const hidden = options.hiddenSize ?? 128;
+  const layers = options.layers ?? 6;
+  const heads = options.heads ?? 4;
+  return {
+    attention_dropout: 0,
+    bos_token_id: ids.get('<|endoftext|>'),
+    eos_token_id: ids.get('<|im_end|>'),
+    hidden_act: 'silu',
+    hidden_size: hidden,
+    initializer_range: 0.02,
+    intermediate_size: options.intermediateSize ?? 3 * hidden,
+    max_position_embeddings: 32768,
+    max_window_layers: layers,
+    model_type: 'qwen2',
+    num_attention_heads: heads,
+    num_hidden_layers: layers,
+    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
+    rms_norm_eps: 1e-6,
+    sliding_window: null,
+    use_cache: true,
+    use_sliding_window: false,
+    vocab_size: size,
+  };
+}
+
+function towerConfig({ vision = {} }: InternVl3TinyOptions): JsonObject {
+  const hidden = vision.hiddenSize ?? 96;
+  return {
+    attention_dropout: 0,
+    hidden_act: 'gelu',
+    hidden_size: hidden,
+    initializer_range: 0.02,
+    intermediate_size: vision.intermediateSize ?? 2 * hidden,
+    layer_norm_eps: 1e-6,
+    norm_type: 'layer_norm',
+    num_attention_heads: vision.heads ?? 4,
+    num_hidden_layers: vision.depth ?? 4,
+  };
+}
+
+export const tinyGenerationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
+  bos_token_id: ids.get('<|endoftext|>'),
+  do_sample: false,
+  eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
+  pad_token_id: ids.get('<|endoftext|>'),
+});
+
+export function nativePreprocessorConfig(options: InternVl3TinyOptions): JsonObject {
+  const side = tileSizeOf(options);
+  return {
+    crop_to_patches: true,
+    do_convert_rgb: true,
+    do_normalize: true,
+    do_rescale: true,
+    do_resize: true,
+    image_mean: IMAGENET_STATISTICS.mean,
+    image_processor_type: 'GotOcr2ImageProcessorFast',
+    image_std: IMAGENET_STATISTICS.std,
+    max_patches: options.maxTiles ?? 12,
+    min_patches: 1,
+    processor_class: 'InternVLProcessor',
+    resample: 3,
+    rescale_factor: 1 / 255,
+    size: { height: side, width: side },
+  };
+}
+
+export const nativeProcessorConfig = (options: InternVl3TinyOptions): JsonObject => ({
+  image_seq_length: tokensPerTile(options),
+  processor_class: 'InternVLProcessor',
+});
