@@ -57,6 +57,7 @@ export {
   layerOfSite,
   layerParameters,
   type NextToken,
+  neededLayers,
   type PaddedSequence,
   padSequence,
   parseLayer,

@@ -4,8 +4,10 @@ import {
   type DeviceTensor,
   openDevice,
 } from './devices/index.js';
+import { peakBytes } from './graph/peak-bytes.js';
 import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
 import { checkTfjs } from './tfjs.js';
+import { trace } from './trace/trace.js';
 
 /**
  * Turns a program into something that runs: traces it once on symbolic tensors, together with its gradients where
@@ -22,6 +24,15 @@ export async function compile(
 ): Promise<CompiledProgram> {
   checkTfjs();
   return openDevice(options.device ?? 'cpu').compile(program, specs, options);
+}
+
+/**
+ * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs: counted in its graph, which is
+ * traced and not prepared. @throws as {@link compile} does.
+ */
+export function programPeakBytes(program: Program, specs: SpecTree): number {
+  checkTfjs();
+  return peakBytes(trace(program, specs).graph);
 }
 
 /**

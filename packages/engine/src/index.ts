@@ -8,7 +8,7 @@ export {
   type ChunkedUpdateOptions,
   type ElementwiseProgram,
 } from './chunked-update.js';
-export { compile, createTensor } from './compile.js';
+export { compile, createTensor, programPeakBytes } from './compile.js';
 export {
   type CompiledProgram,
   type CompileOptions,

@@ -1,7 +1,7 @@
 import type { SampleInputs } from './data/sample-inputs.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import type { SampleStep } from './step/sample-step.js';
+import type { SampleRunner } from './step/sample-step.js';
 
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
 const LOSSES = { text: 1, distillation: null, depth: 2, ray: null, point: null, total: 3 };
@@ -31,7 +31,7 @@ describe('explainNonFiniteGradient', () => {
       id,
       inputs: { value } as unknown as SampleInputs,
     }));
-    const step = runner as unknown as SampleStep;
+    const step = runner as unknown as SampleRunner;
     const error = await explainNonFiniteGradient(batch, step, optimizer, 7);
     await optimizer.dispose();
     return error;

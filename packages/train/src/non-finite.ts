@@ -1,7 +1,7 @@
 import { SpatialError } from '@spatialsv/core';
 import type { SampleInputs } from './data/sample-inputs.js';
 import type { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import type { SampleLosses, SampleStep } from './step/sample-step.js';
+import type { SampleLosses, SampleRunner } from './step/sample-step.js';
 import { LOSS_TERMS } from './step/step-program.js';
 
 /** @throws SpatialError NON_FINITE naming the loss term and the sample. */
@@ -17,7 +17,7 @@ export function requireFiniteLosses(losses: SampleLosses, sampleId: string, step
  */
 export async function explainNonFiniteGradient(
   batch: readonly { readonly id: string; readonly inputs: SampleInputs }[],
-  runner: SampleStep,
+  runner: SampleRunner,
   optimizer: AdamwOptimizer,
   step: number,
 ): Promise<SpatialError> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -156,6 +156,28 @@ withShell('a disk that is full', () => {
     } finally {
       spawnSync('umount', [disk]);
       rmSync(disk, { recursive: true });
+    }
+  });
+});
+
+(process.platform === 'linux' ? describe : describe.skip)('memory that is short', () => {
+  it('is an error that names the sample and the setting', async () => {
+    const large = mkdtempSync(join(tmpdir(), 'run-memory-'));
+    try {
+      await writeToyInputs(large);
+      const data = join(large, 'data.jsonl');
+      const [line] = readFileSync(data, 'utf8').split('\n');
+      // The scores of its attention take 2 GB.
+      const long = { ...JSON.parse(line!), id: 'long', question: 'x'.repeat(16_000) };
+      writeFileSync(data, JSON.stringify(long));
+      const child = startChild([large, 'memory', 2], 'ulimit -d 3500000');
+      await child.ended;
+      const error = JSON.parse(child.lines.at(-1)!);
+      expect(error.code).toBe('OUT_OF_MEMORY');
+      expect(error.message).toMatch(/step 1: no memory for sample 'long' \(\d+ tokens, 2 views\)/);
+      expect(error.hint).toContain('recompute: layer');
+    } finally {
+      rmSync(large, { recursive: true });
     }
   });
 });

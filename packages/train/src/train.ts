@@ -34,8 +34,9 @@ import { createModelState, type ModelState, type RunHeads } from './model-state.
 import { countSteps } from './optimizer/schedule.js';
 import type { ChangeKind } from './run-folder/changes.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
-import { openRunFolder } from './run-folder/run-folder.js';
-import { SampleStep } from './step/sample-step.js';
+import { openRunFolder, recordRecompute } from './run-folder/run-folder.js';
+import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
+import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
 
 export interface TrainOptions extends TrainerEvents {
@@ -115,7 +116,8 @@ interface LockedRun {
 
 async function trainLocked({ config, defaults, options, data, heads, lock }: LockedRun) {
   const { backbone, source } = options;
-  const { resumeFrom, modelHash } = await openRunFolder(config, { ...options, defaults }, data);
+  const opened = await openRunFolder(config, { ...options, defaults }, data);
+  const { resumeFrom, modelHash } = opened;
   const labelSize = requestedSize(config);
   const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
   const state = await createModelState(config, backbone, heads, labels);
@@ -128,13 +130,16 @@ async function trainLocked({ config, defaults, options, data, heads, lock }: Loc
     distils: config.signals.includes('feat'),
   });
   const taps = state.spatial?.taps ?? [];
-  const runner = new SampleStep({ backbone, heads: heads.model, losses, taps }, state, device);
+  const model = { backbone, heads: heads.model, losses, taps };
+  const samples = { builder, data, decided: opened.recompute };
+  const recompute = await decideRecompute(config, model, state, samples);
+  const runner = openRunner(model, state, { recompute, device });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, data.samples.length, config.batchSize);
     const start = { samples: data.samples.length, steps, done: from.step, defaults };
     options.onStart?.({ ...start, parameters: countParameters(state) });
-    const parts = { config, backbone, state, data, builder, runner, steps, lock };
+    const parts = { config, backbone, state, data, builder, runner, recompute, steps, lock };
     const trainer = new Trainer(parts, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
@@ -157,16 +162,40 @@ function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): 
   });
 }
 
-function requireBuilt({ train: modes, recompute }: TrainConfig): void {
-  const [key, value] = [modes.llm, modes.mm].includes('lora')
-    ? ['train', 'lora']
-    : ['recompute', recompute];
-  if (value === 'none') return;
+function requireBuilt({ train: modes }: TrainConfig): void {
+  if (![modes.llm, modes.mm].includes('lora')) return;
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `${key}: '${value}' is not there yet`,
-    hint: "Use 'full' or 'frozen' under `train`, and recompute: none.",
+    message: "train: 'lora' is not there yet",
+    hint: "Use 'full' or 'frozen' under `train`.",
   });
+}
+
+/** Samples that are looked at to see how large they are. */
+const LOOKED_AT = 8;
+
+/** What is recomputed, decided once for a run. */
+async function decideRecompute(
+  { recompute, out }: RunConfig,
+  model: StepModel,
+  state: ModelState,
+  {
+    builder,
+    data,
+    decided,
+  }: {
+    readonly builder: SampleInputsBuilder;
+    readonly data: TrainingData;
+    readonly decided: Recompute | undefined;
+  },
+): Promise<Recompute> {
+  if (recompute !== 'auto') return recompute;
+  if (decided !== undefined) return decided;
+  const samples = [];
+  for (const sample of data.samples.slice(0, LOOKED_AT)) samples.push(await builder.build(sample));
+  const chosen = chooseRecompute(model, state, samples);
+  await recordRecompute(out, chosen);
+  return chosen;
 }
 
 /** The heads to train. Those of a run without labels are not trained, whatever they take. */

@@ -19,9 +19,11 @@ import type { ModelState } from './model-state.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { clipCoefficient } from './optimizer/adamw.js';
 import { rateFactor } from './optimizer/schedule.js';
+import { explainOutOfMemory } from './out-of-memory.js';
 import { mapValues } from './records.js';
 import { appendMetrics, type StepMetrics, syncMetrics } from './run-folder/metrics-log.js';
-import type { SampleLosses, SampleStep } from './step/sample-step.js';
+import type { Recompute } from './step/open-runner.js';
+import type { SampleLosses, SampleRunner } from './step/sample-step.js';
 import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 
 export interface TrainerParts {
@@ -30,7 +32,9 @@ export interface TrainerParts {
   readonly state: ModelState;
   readonly data: TrainingData;
   readonly builder: Pick<SampleInputsBuilder, 'build'>;
-  readonly runner: SampleStep;
+  readonly runner: SampleRunner;
+  /** What the runner computes twice. */
+  readonly recompute: Recompute;
   /** Of the run folder. */
   readonly lock: Pick<FolderLock, 'requireHeld'>;
   /** Optimiser steps of the whole run. */
@@ -189,13 +193,18 @@ export class Trainer {
 
   /** Forward and backward passes of one batch; the next sample is read, and its program compiled, while one is computed. */
   async #accumulate(): Promise<readonly BatchEntry[]> {
-    const { config, runner } = this.#parts;
+    const { config, runner, recompute } = this.#parts;
     const batch: BatchEntry[] = [];
     for (let index = 0; index < config.batchSize; index++) {
       const current = await (this.#next ?? this.#fetch(this.#position + index));
       this.#next = this.#fetch(this.#position + index + 1);
       this.#next.then(({ inputs }) => runner.prepare(inputs)).catch(() => undefined);
-      const losses = await runner.run(current.inputs);
+      const losses = await runner.run(current.inputs).catch((error: unknown) => {
+        throw explainOutOfMemory(error, current, this.#step + 1, {
+          recompute,
+          train: config.train,
+        });
+      });
       requireFiniteLosses(losses, current.id, this.#step + 1);
       batch.push({ ...current, losses });
     }

@@ -38,6 +38,6 @@ async function main(folder, out, steps, largeFrom, slowMs) {
 
 const [folder, out, steps, largeFrom = 'Infinity', slowMs = 0] = process.argv.slice(2);
 main(folder, out, Number(steps), Number(largeFrom), Number(slowMs)).catch((error) => {
-  print(JSON.stringify({ code: error.code, message: error.message }));
+  print(JSON.stringify({ code: error.code, message: error.message, hint: error.hint }));
   process.exitCode = 1;
 });

@@ -10,6 +10,7 @@ import type { KernelRecord, MachineInfo } from '@spatialsv/engine';
 import { z } from 'zod';
 import type { ModelDefaults } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
+import type { Recompute } from '../step/open-runner.js';
 import type { Change } from './changes.js';
 
 /** What a run was made from: `manifest.json`. */
@@ -41,6 +42,8 @@ export interface RunManifest {
   }[];
   /** Files that the data name and labels that a store has, see {@link RunInputs}; each by content in `inputs.json`. */
   readonly inputs?: { readonly images: number; readonly labels: number } | undefined;
+  /** What `recompute: auto` stands for. */
+  readonly recompute?: Recompute;
   /** What was different when the run was continued, and accepted. */
   readonly acceptedChanges: readonly (Change & { readonly at: string })[];
 }
@@ -75,6 +78,7 @@ const manifestSchema = z.looseObject({
   }),
   source: z.union([z.literal('none'), z.looseObject({ source: z.string(), model: z.string() })]),
   data: z.array(z.looseObject({ path: z.string(), sha256: z.string(), samples: z.int() })),
+  recompute: z.enum(['none', 'layer']).optional(),
   acceptedChanges: z.array(z.looseObject({})).default([]),
 });
 

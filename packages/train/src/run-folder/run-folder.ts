@@ -12,6 +12,7 @@ import { parse, stringify } from 'yaml';
 import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
 import type { ModelDefaults, RunConfig } from '../config/run-config.js';
 import { requestedSize, type TrainingData } from '../data/training-data.js';
+import type { Recompute } from '../step/open-runner.js';
 import type { TrainOptions } from '../train.js';
 import { type Change, changedSettings, changedSources, requireAccepted } from './changes.js';
 import { describeData, type RunManifest, readManifest, writeManifest } from './manifest.js';
@@ -34,6 +35,8 @@ export interface OpenedRun {
   readonly resumeFrom: number | undefined;
   /** Identifies what computes the features of a view. */
   readonly modelHash: string;
+  /** What `recompute: auto` stands for, where it was decided before. */
+  readonly recompute: Recompute | undefined;
 }
 
 /**
@@ -68,7 +71,14 @@ export async function openRunFolder(
   await record(config, manifest, changes);
   if (resumeFrom === undefined) await truncateMetrics(out, 0);
   const { adapter, weightsHash, configurationHash } = manifest.model;
-  return { resumeFrom, modelHash: [adapter, weightsHash, configurationHash].join(' ') };
+  const modelHash = [adapter, weightsHash, configurationHash].join(' ');
+  return { resumeFrom, modelHash, recompute: manifest.recompute };
+}
+
+/** Notes what `recompute: auto` stands for, which decides the last digits of every gradient of the run. */
+export async function recordRecompute(out: string, recompute: Recompute): Promise<void> {
+  const manifest = await readManifest(out);
+  if (manifest !== undefined) await writeManifest(out, { ...manifest, recompute });
 }
 
 async function record(config: RunConfig, manifest: RunManifest, changes: readonly Change[]) {
@@ -129,6 +139,7 @@ async function newManifest(
       images: Object.keys(inputs.images).length,
       labels: Object.keys(inputs.labels).length,
     },
+    ...(before?.recompute !== undefined && { recompute: before.recompute }),
     acceptedChanges: before?.acceptedChanges ?? [],
   };
 }

@@ -1,4 +1,10 @@
-import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  ProgramCache,
+  programPeakBytes,
+} from '@spatialsv/engine';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import { mapValues } from '../records.js';
@@ -12,8 +18,17 @@ export type SampleLosses = Readonly<Record<LossTerm, number | null>>;
 /** Shapes whose programs are kept compiled: images of many sizes in one data set are usual. */
 const PROGRAMS = 64;
 
-/** Runs forward and backward passes, one compiled program per shape of sample. */
-export class SampleStep {
+/** Runs forward and backward passes of samples. */
+export interface SampleRunner {
+  /** Has the programs of a sample compiled, for a {@link run} to come. */
+  prepare(inputs: SampleInputs): void;
+  /** Adds the gradients of a sample to the accumulators. */
+  run(inputs: SampleInputs): Promise<SampleLosses>;
+  dispose(): Promise<void>;
+}
+
+/** Forward and backward pass of a sample in one graph, one compiled program per shape of sample. */
+export class SampleStep implements SampleRunner {
   readonly #model: StepModel;
   readonly #state: ModelState;
   readonly #device: string;
@@ -25,12 +40,10 @@ export class SampleStep {
     this.#device = device;
   }
 
-  /** Has the program of a sample compiled, for a {@link run} to come. */
   prepare({ shape }: SampleInputs): void {
     this.#programs.prepare(stepKey(shape), () => this.#compile(shape));
   }
 
-  /** Adds the gradients of a sample to the accumulators. */
   async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
     const { optimizer, frozenTensors } = this.#state;
     const inputs = {
@@ -44,13 +57,7 @@ export class SampleStep {
       () => this.#compile(shape),
       async (program) => (await program.run(inputs)) as { losses: DeviceTensor },
     );
-    const values = await outputs.losses.read();
-    const losses = LOSS_TERMS.map((term, index) => [
-      term,
-      this.#isPresent(term, shape) ? values[index]! : null,
-    ]);
-    outputs.losses.dispose();
-    return Object.fromEntries(losses);
+    return readLosses(outputs.losses, this.#model, shape);
   }
 
   dispose(): Promise<void> {
@@ -58,26 +65,45 @@ export class SampleStep {
   }
 
   #compile(shape: StepShape) {
-    const { optimizer, frozenSpecs } = this.#state;
-    const trained = mapValues(optimizer.parameters, (tensor) => float32(...tensor.shape));
-    return compile(
-      stepProgram(this.#model, shape),
-      {
-        frozen: frozenSpecs,
-        parameters: trained,
-        accumulators: trained,
-        sample: sampleSpecs(this.#model.heads, shape),
-      },
-      { device: this.#device, state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
-    );
+    return compile(stepProgram(this.#model, shape), stepSpecs(this.#model, this.#state, shape), {
+      ...{ device: this.#device, state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
+    });
   }
+}
 
-  #isPresent(term: LossTerm, shape: StepShape): boolean {
-    const { losses, heads } = this.#model;
-    if (term === 'total') return true;
-    if (losses.weights[term] === 0) return false;
-    if (term === 'text') return shape.targets > 0;
-    if (term === 'distillation') return shape.featureChannels > 0;
-    return shape.geometry && heads.tasks.includes(term);
-  }
+/** Bytes that the graph of {@link SampleStep} for a shape allocates, beside parameters and what belongs to them. */
+export const stepPeakBytes = (model: StepModel, state: ModelState, shape: StepShape): number =>
+  programPeakBytes(stepProgram(model, shape), stepSpecs(model, state, shape));
+
+function stepSpecs(model: StepModel, { optimizer, frozenSpecs }: ModelState, shape: StepShape) {
+  const trained = mapValues(optimizer.parameters, (tensor) => float32(...tensor.shape));
+  return {
+    frozen: frozenSpecs,
+    parameters: trained,
+    accumulators: trained,
+    sample: sampleSpecs(model.heads, shape),
+  };
+}
+
+/** Takes the `losses` of a step program apart, and disposes them. */
+export async function readLosses(
+  tensor: DeviceTensor,
+  model: StepModel,
+  shape: StepShape,
+): Promise<SampleLosses> {
+  const values = await tensor.read();
+  const losses = LOSS_TERMS.map((term, index) => [
+    term,
+    isPresent(model, term, shape) ? values[index]! : null,
+  ]);
+  tensor.dispose();
+  return Object.fromEntries(losses);
+}
+
+function isPresent({ losses, heads }: StepModel, term: LossTerm, shape: StepShape): boolean {
+  if (term === 'total') return true;
+  if (losses.weights[term] === 0) return false;
+  if (term === 'text') return shape.targets > 0;
+  if (term === 'distillation') return shape.featureChannels > 0;
+  return shape.geometry && heads.tasks.includes(term);
 }

@@ -1,6 +1,7 @@
 import {
   type BackboneV1,
   type DecodedSequence,
+  type DecodeRequest,
   decodeSequence,
   distillationLoss,
   embedSequence,
@@ -15,6 +16,7 @@ import {
   totalLoss,
 } from '@spatialsv/core';
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
+import { mapValues } from '../records.js';
 import { type GridGroup, gridGroups, type StepShape } from './step-shape.js';
 
 /** Terms of equation 6, in the order of the program's `losses` output; the last entry is their weighted sum. */
@@ -83,19 +85,27 @@ export function stepProgram(model: StepModel, shape: StepShape) {
   return ({ frozen, parameters, accumulators, sample }: StepTensors): StepOutputs => {
     const { outputs, gradients } = differentiate((trained) => {
       const terms = sampleLosses(model, shape, { ...frozen, ...trained }, sample);
-      const loss = totalLoss(model.losses.weights, terms);
-      const values = LOSS_TERMS.map((term) => (term === 'total' ? loss : terms[term]));
-      return { loss, losses: tf.stack(values.map((value) => value ?? tf.scalar(0))) };
+      return lossOutputs(model, terms);
     }, parameters);
-    const sums = Object.entries(accumulators).map(([name, sum]) => [
-      name,
-      tf.add(sum, gradients[name]!),
-    ]);
-    return { accumulators: Object.fromEntries(sums), losses: outputs.losses };
+    return { accumulators: addGradients(accumulators, gradients), losses: outputs.losses };
   };
 }
 
 type Terms = Partial<Record<Exclude<LossTerm, 'total'>, Tensor | undefined>>;
+
+/** What the decoder has to give for a sample of a shape: tapped sites, and whether the states after the final norm. */
+export function decodeRequest(model: StepModel, shape: StepShape): DecodeRequest {
+  const { hasText, hasFeatures, tasks } = usedTerms(model, shape);
+  return { taps: tasks.length > 0 ? tapSites(model) : [], last: hasText || hasFeatures };
+}
+
+function usedTerms({ losses: { weights }, heads }: StepModel, shape: StepShape) {
+  return {
+    hasText: shape.targets > 0 && weights.text > 0,
+    hasFeatures: shape.featureChannels > 0 && weights.distillation > 0,
+    tasks: shape.geometry ? heads.tasks.filter((task) => weights[task] > 0) : [],
+  };
+}
 
 /** The terms of equation 6 that the sample has labels for and whose weight is not 0. Scalars. */
 export function sampleLosses(
@@ -104,16 +114,27 @@ export function sampleLosses(
   parameters: Parameters,
   sample: SampleTensors,
 ): Terms {
-  const { weights } = model.losses;
-  const hasText = shape.targets > 0 && weights.text > 0;
-  const hasFeatures = shape.featureChannels > 0 && weights.distillation > 0;
-  const tasks = shape.geometry ? model.heads.tasks.filter((task) => weights[task] > 0) : [];
-  const { hidden, last } = decodeSequence(
+  const embeddings = embedSample(model, shape, parameters, sample);
+  const { positions } = sample;
+  const request = decodeRequest(model, shape);
+  const decoded = decodeSequence(
     model.backbone.decoder,
     parameters,
-    { embeddings: embedSample(model, shape, parameters, sample), positions: sample.positions },
-    { taps: tasks.length > 0 ? tapSites(model) : [], last: hasText || hasFeatures },
+    { embeddings, positions },
+    request,
   );
+  return decodedLosses(model, shape, parameters, decoded, sample);
+}
+
+/** {@link sampleLosses} from the hidden states that {@link decodeRequest} asks for. */
+export function decodedLosses(
+  model: StepModel,
+  shape: StepShape,
+  parameters: Parameters,
+  { hidden, last }: Pick<DecodedSequence, 'hidden' | 'last'>,
+  sample: SampleTensors,
+): Terms {
+  const { hasText, hasFeatures, tasks } = usedTerms(model, shape);
   const geometry =
     tasks.length > 0 ? spatialLosses(model, tasks, shape, parameters, hidden, sample) : {};
   return {
@@ -125,10 +146,25 @@ export function sampleLosses(
   };
 }
 
+/** Total of equation 6, and the values of {@link LOSS_TERMS}. */
+export function lossOutputs(model: StepModel, terms: Terms) {
+  const loss = totalLoss(model.losses.weights, terms);
+  const values = LOSS_TERMS.map((term) => (term === 'total' ? loss : terms[term]));
+  return { loss, losses: tf.stack(values.map((value) => value ?? tf.scalar(0))) };
+}
+
+/** Adds gradients to their accumulators, in place where the device can. */
+export const addGradients = (
+  accumulators: Parameters,
+  gradients: Parameters,
+): Record<string, Tensor> =>
+  mapValues(accumulators, (sum, name) => tf.add(sum, gradients[name]!) as Tensor);
+
 const tapSites = ({ taps, backbone }: StepModel) =>
   taps.map((layer) => siteOfLayer(layer, backbone.config.layers));
 
-function embedSample(
+/** Embeddings of a sequence with the projected views in their places, (T, C). */
+export function embedSample(
   { backbone }: StepModel,
   shape: StepShape,
   parameters: Parameters,

@@ -1,0 +1,219 @@
+import {
+  blockGradients,
+  type DecoderSite,
+  type DecoderV1,
+  type Parameters,
+  siteOfLayer,
+} from '@spatialsv/core';
+import {
+  type CompiledProgram,
+  compile,
+  differentiate,
+  float32,
+  int32,
+  type SpecTree,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
+import type { PartWeights } from './part-weights.js';
+import {
+  addGradients,
+  decodedLosses,
+  decodeRequest,
+  embedSample,
+  lossOutputs,
+  type SampleTensors,
+  type StepModel,
+} from './step-program.js';
+import type { StepShape } from './step-shape.js';
+
+/** Weights of a part of the model as its programs see them, by the names that the part gives them. */
+interface PartTensors {
+  readonly trained: Parameters;
+  readonly frozen: Parameters;
+}
+
+interface AccumulatingTensors extends PartTensors {
+  readonly accumulators: Parameters;
+}
+
+interface EmbedTensors extends PartTensors {
+  readonly sample: SampleTensors;
+}
+
+const allOf = ({ trained, frozen }: PartTensors): Parameters => ({ ...frozen, ...trained });
+
+/** Everything that a layered step compiles for samples of one shape. */
+export interface LayeredContext {
+  readonly model: StepModel;
+  readonly shape: StepShape;
+  readonly device: string;
+  /** Specs of the `sample` input. */
+  readonly sample: Readonly<Record<string, SpecTree>>;
+}
+
+const rowsOf = ({ shape, model }: LayeredContext) =>
+  float32(shape.tokens, model.backbone.config.hiddenSize);
+
+const positionsOf = ({ shape }: LayeredContext) => int32(shape.positionRows, shape.tokens);
+
+/** What the embedding reads of a sample. */
+export const EMBED_INPUTS = ['inputIds', 'spliceIndex', 'features'] as const;
+
+const embedInputs = ({ sample }: LayeredContext) =>
+  Object.fromEntries(EMBED_INPUTS.map((name) => [name, sample[name]!]));
+
+/** Ids and features of a sample → `x` (T, C). */
+export function compileEmbedding(
+  context: LayeredContext,
+  { specs }: PartWeights,
+): Promise<CompiledProgram> {
+  const { model, shape, device } = context;
+  const program = ({ sample, ...weights }: EmbedTensors) => ({
+    x: tf.add(embedSample(model, shape, allOf(weights), sample), 0),
+  });
+  return compile(program, { ...specs, sample: embedInputs(context) }, { device, name: 'embed' });
+}
+
+/** dL/dx of the embeddings → gradients of what made them, added to the accumulators. */
+export function compileEmbeddingGradients(
+  context: LayeredContext,
+  { specs, accumulators }: PartWeights,
+): Promise<CompiledProgram> {
+  const { model, shape, device } = context;
+  type Inputs = EmbedTensors & AccumulatingTensors & { readonly dy: Tensor };
+  const program = ({ sample, trained, frozen, accumulators: sums, dy }: Inputs) => {
+    const { gradients } = differentiate((values) => {
+      const y = embedSample(model, shape, { ...frozen, ...values }, sample);
+      return { loss: tf.sum(tf.mul(y, dy)) };
+    }, trained);
+    return { accumulators: addGradients(sums, gradients) };
+  };
+  return compile(
+    program,
+    { ...specs, accumulators, sample: embedInputs(context), dy: rowsOf(context) },
+    { device, state: ['accumulators'], name: 'embed-gradients' },
+  );
+}
+
+interface BlockTensors extends PartTensors {
+  readonly x: Tensor;
+  readonly positions: Tensor;
+}
+
+/** `x` (T, C) → `y` (T, C), the output of a block of a kind. */
+export function compileForward(
+  context: LayeredContext,
+  kind: string,
+  { specs }: PartWeights,
+): Promise<CompiledProgram> {
+  const { decoder } = context.model.backbone;
+  const program = ({ x, positions, ...weights }: BlockTensors) => ({
+    y: decoder.block(kind, allOf(weights), x, { positions }).x,
+  });
+  return compile(
+    program,
+    { ...specs, x: rowsOf(context), positions: positionsOf(context) },
+    { device: context.device, name: 'block' },
+  );
+}
+
+/**
+ * Backward pass of a block from its input: the state `dy` becomes dL/dx, gradients are added to the accumulators.
+ * @param isTapped whether a further gradient of x, `tap`, is added to it.
+ */
+export function compileBackward(
+  context: LayeredContext,
+  kind: string,
+  { specs, accumulators }: PartWeights,
+  isTapped: boolean,
+): Promise<CompiledProgram> {
+  const { decoder } = context.model.backbone;
+  type Inputs = BlockTensors & AccumulatingTensors & { readonly dy: Tensor; readonly tap?: Tensor };
+  const program = ({ trained, frozen, accumulators: sums, tap, ...tensors }: Inputs) => {
+    const { dx, gradients } = blockGradients(
+      decoder as DecoderV1,
+      kind,
+      { trained, frozen },
+      tensors,
+    );
+    return {
+      dy: tap === undefined ? dx : tf.add(dx, tap),
+      accumulators: addGradients(sums, gradients),
+    };
+  };
+  const rows = rowsOf(context);
+  return compile(
+    program,
+    {
+      ...{ ...specs, accumulators, x: rows, dy: rows, positions: positionsOf(context) },
+      ...(isTapped && { tap: rows }),
+    },
+    { device: context.device, state: ['dy', 'accumulators'], name: 'block-gradients' },
+  );
+}
+
+/** What lies above the decoder's blocks takes their outputs by layer: `x0` is the embedding. */
+export const stateName = (layer: number): string => `x${layer}`;
+
+/** Layers whose outputs the losses of a sample read: tapped ones, and the last where it is needed, in order. */
+export function readLayers({ model, shape }: LayeredContext, depth: number): readonly number[] {
+  const { taps, last } = decodeRequest(model, shape);
+  const tapped = taps.length > 0 ? model.taps : [];
+  return [...new Set([...tapped, ...(last ? [depth] : [])])].sort((a, b) => a - b);
+}
+
+interface LossTensors extends AccumulatingTensors {
+  readonly states: Parameters;
+  readonly sample: SampleTensors;
+}
+
+/**
+ * Final norm, logits, heads and losses: `losses`, the gradients `dx` of the layers that they read, and those of their own
+ * parameters, added to the accumulators.
+ */
+export function compileLosses(
+  context: LayeredContext,
+  { specs, accumulators }: PartWeights,
+  layers: readonly number[],
+): Promise<CompiledProgram> {
+  const { model, shape, device } = context;
+  const names = layers.map(stateName);
+  const program = ({ trained, frozen, accumulators: sums, states, sample }: LossTensors) => {
+    const { outputs, gradients } = differentiate(
+      (values) => {
+        const parameters = { ...frozen, ...values };
+        const decoded = decodedOf(context, parameters, values);
+        return lossOutputs(model, decodedLosses(model, shape, parameters, decoded, sample));
+      },
+      { ...trained, ...states },
+    );
+    const dx = Object.fromEntries(names.map((name) => [name, gradients[name]!]));
+    return { losses: outputs.losses, dx, accumulators: addGradients(sums, gradients) };
+  };
+  const sampleInputs = Object.entries(context.sample).filter(
+    ([name]) => !(EMBED_INPUTS as readonly string[]).includes(name) && name !== 'positions',
+  );
+  const states = Object.fromEntries(names.map((name) => [name, rowsOf(context)]));
+  return compile(
+    program,
+    { ...specs, accumulators, states, sample: Object.fromEntries(sampleInputs) },
+    { device, state: ['accumulators'], name: 'losses' },
+  );
+}
+
+/** The sites that the losses read, from the outputs of layers. */
+function decodedOf({ model, shape }: LayeredContext, parameters: Parameters, states: Parameters) {
+  const { decoder, config } = model.backbone;
+  const { taps, last: needsLast } = decodeRequest(model, shape);
+  const needsNorm = needsLast || taps.includes('final');
+  const last = needsNorm
+    ? decoder.finalNorm(parameters, states[stateName(config.layers)]!)
+    : undefined;
+  const hidden: Partial<Record<DecoderSite, Tensor>> = {};
+  for (const layer of taps.length > 0 ? model.taps : []) {
+    const site = siteOfLayer(layer, config.layers);
+    hidden[site] = site === 'final' ? last! : states[stateName(layer)]!;
+  }
+  return { hidden, ...(last !== undefined && { last }) };
+}

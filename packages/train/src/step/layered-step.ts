@@ -1,0 +1,250 @@
+import { neededLayers } from '@spatialsv/core';
+import {
+  type CompiledProgram,
+  createTensor,
+  type DeviceTensor,
+  int32,
+  ProgramCache,
+  type RunValue,
+  type SpecTree,
+  type Tree,
+} from '@spatialsv/engine';
+import type { SampleInputs } from '../data/sample-inputs.js';
+import type { ModelState } from '../model-state.js';
+import {
+  compileBackward,
+  compileEmbedding,
+  compileEmbeddingGradients,
+  compileForward,
+  compileLosses,
+  EMBED_INPUTS,
+  type LayeredContext,
+  readLayers,
+  stateName,
+} from './layered-programs.js';
+import { type PartWeights, partWeights } from './part-weights.js';
+import { readLosses, type SampleLosses, type SampleRunner } from './sample-step.js';
+import { decodeRequest, type StepModel } from './step-program.js';
+import { type StepShape, stepKey } from './step-shape.js';
+import { sampleSpecs } from './step-specs.js';
+
+/** A shape of sample takes five programs, and a block per kind. */
+const PROGRAMS = 320;
+
+/** A program of the cache, and how it is made where it is not there. */
+interface ProgramSource {
+  readonly key: string;
+  readonly make: () => Promise<CompiledProgram>;
+}
+
+type Outputs = Readonly<Record<string, DeviceTensor>>;
+
+/**
+ * Forward and backward passes layer by layer: of the decoder nothing is kept but the inputs of its layers, and each is
+ * computed again in the backward pass. One program per kind of block and length serves all layers of it. Gradients are those of
+ * one graph.
+ */
+export class LayeredStep implements SampleRunner {
+  readonly #model: StepModel;
+  readonly #device: string;
+  readonly #programs = new ProgramCache(PROGRAMS);
+  readonly #parts: StepParts;
+
+  constructor(model: StepModel, state: ModelState, device: string) {
+    this.#model = model;
+    this.#device = device;
+    this.#parts = stepParts(model, state);
+  }
+
+  prepare({ shape }: SampleInputs): void {
+    const context = this.#context(shape);
+    const { embed, layers } = this.#parts;
+    const depth = this.#depth(shape);
+    const wanted = layers.slice(0, depth).map((_, index) => this.#forward(context, index));
+    const losses = this.#losses(context, readLayers(context, depth));
+    for (const { key, make } of [this.#embed(context, embed), ...wanted, losses])
+      this.#programs.prepare(key, make);
+  }
+
+  async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
+    const context = this.#context(shape);
+    const inputs = tensors as Readonly<Record<string, Tree<RunValue>>>;
+    const depth = this.#depth(shape);
+    const { positionRows, tokens } = shape;
+    const spec = int32(positionRows, tokens);
+    const positions = createTensor(spec, inputs['positions'] as Int32Array, this.#device);
+    const kept: DeviceTensor[] = [];
+    try {
+      kept.push(await this.#embedded(context, inputs));
+      for (let layer = 0; layer < depth; layer++)
+        kept.push(await this.#applied(context, layer, kept[layer]!, positions));
+      const { losses, dx } = await this.#lossesOf(context, kept, inputs);
+      await this.#goBack(context, { kept, positions, dx, inputs });
+      return await readLosses(losses, this.#model, shape);
+    } finally {
+      for (const tensor of [positions, ...kept]) tensor.dispose();
+    }
+  }
+
+  dispose(): Promise<void> {
+    return this.#programs.dispose();
+  }
+
+  #context(shape: StepShape): LayeredContext {
+    const sample = sampleSpecs(this.#model.heads, shape) as Record<string, SpecTree>;
+    return { model: this.#model, shape, device: this.#device, sample };
+  }
+
+  #depth(shape: StepShape): number {
+    return neededLayers(
+      decodeRequest(this.#model, shape),
+      this.#model.backbone.decoder.layers.length,
+    );
+  }
+
+  async #embedded(context: LayeredContext, inputs: Readonly<Record<string, Tree<RunValue>>>) {
+    const { embed } = this.#parts;
+    const sample = pick(inputs, EMBED_INPUTS);
+    const { x } = await this.#use(this.#embed(context, embed), { ...embed.values, sample });
+    return x as DeviceTensor;
+  }
+
+  async #applied(context: LayeredContext, layer: number, x: DeviceTensor, positions: DeviceTensor) {
+    const { values } = this.#parts.layers[layer]!.weights;
+    const { y } = await this.#use(this.#forward(context, layer), { ...values, x, positions });
+    return y as DeviceTensor;
+  }
+
+  async #lossesOf(
+    context: LayeredContext,
+    kept: readonly DeviceTensor[],
+    inputs: Readonly<Record<string, Tree<RunValue>>>,
+  ) {
+    const { top } = this.#parts;
+    const layers = readLayers(context, kept.length - 1);
+    const states = Object.fromEntries(layers.map((layer) => [stateName(layer), kept[layer]!]));
+    const rest = Object.keys(inputs).filter(
+      (name) => name !== 'positions' && !(EMBED_INPUTS as readonly string[]).includes(name),
+    );
+    const given = { ...top.values, accumulators: top.sums, states, sample: pick(inputs, rest) };
+    const outputs = await this.#use(this.#losses(context, layers), given);
+    return outputs as unknown as { readonly losses: DeviceTensor; readonly dx: Outputs };
+  }
+
+  /** From the topmost layer down to the lowest that anything below or in it is trained. */
+  async #goBack(
+    context: LayeredContext,
+    pass: {
+      readonly kept: readonly DeviceTensor[];
+      readonly positions: DeviceTensor;
+      readonly dx: Outputs;
+      readonly inputs: Readonly<Record<string, Tree<RunValue>>>;
+    },
+  ): Promise<void> {
+    const { kept, positions, dx, inputs } = pass;
+    const { embed, layers } = this.#parts;
+    const lowest = embed.isTrained ? 0 : layers.findIndex(({ weights }) => weights.isTrained);
+    const depth = kept.length - 1;
+    const dy = dx[stateName(depth)]!;
+    try {
+      for (let layer = depth - 1; layer >= Math.max(0, lowest); layer--) {
+        if (lowest < 0) break;
+        const { weights } = layers[layer]!;
+        const tap = dx[stateName(layer)];
+        const x = kept[layer]!;
+        const given = { ...weights.values, accumulators: weights.sums, x, positions, dy };
+        const source = this.#backward(context, layer, tap !== undefined);
+        await this.#use(source, { ...given, ...(tap !== undefined && { tap }) });
+      }
+      if (!embed.isTrained) return;
+      const sample = pick(inputs, EMBED_INPUTS);
+      const given = { ...embed.values, accumulators: embed.sums, sample, dy };
+      await this.#use(this.#embedGradients(context, embed), given);
+    } finally {
+      for (const tensor of Object.values(dx)) tensor.dispose();
+    }
+  }
+
+  #use({ key, make }: ProgramSource, inputs: Tree<RunValue>): Promise<Outputs> {
+    const work = async (program: CompiledProgram) => (await program.run(inputs)) as Outputs;
+    return this.#programs.use(key, make, work);
+  }
+
+  #embed(context: LayeredContext, part: PartWeights): ProgramSource {
+    return {
+      key: `embed:${stepKey(context.shape)}`,
+      make: () => compileEmbedding(context, part),
+    };
+  }
+
+  #embedGradients(context: LayeredContext, part: PartWeights): ProgramSource {
+    return {
+      key: `embed-gradients:${stepKey(context.shape)}`,
+      make: () => compileEmbeddingGradients(context, part),
+    };
+  }
+
+  #forward(context: LayeredContext, layer: number): ProgramSource {
+    const { kind, weights } = this.#parts.layers[layer]!;
+    return {
+      key: `forward:${lengthKey(context)}:${kind}:${weights.key}`,
+      make: () => compileForward(context, kind, weights),
+    };
+  }
+
+  #backward(context: LayeredContext, layer: number, isTapped: boolean): ProgramSource {
+    const { kind, weights } = this.#parts.layers[layer]!;
+    return {
+      key: `backward:${lengthKey(context)}:${isTapped}:${kind}:${weights.key}`,
+      make: () => compileBackward(context, kind, weights, isTapped),
+    };
+  }
+
+  #losses(context: LayeredContext, layers: readonly number[]): ProgramSource {
+    return {
+      key: `losses:${stepKey(context.shape)}`,
+      make: () => compileLosses(context, this.#parts.top, layers),
+    };
+  }
+}
+
+/** All that a block's program depends on of a shape. */
+const lengthKey = ({ shape: { tokens, positionRows } }: LayeredContext): string =>
+  `${tokens}:${positionRows}`;
+
+const pick = <Value>(
+  record: Readonly<Record<string, Value>>,
+  names: readonly string[],
+): Record<string, Value> =>
+  Object.fromEntries(names.flatMap((name) => (name in record ? [[name, record[name]!]] : [])));
+
+/** A model as its programs divide it. */
+interface StepParts {
+  /** Embedding table, projector, and whatever else lies below the blocks. */
+  readonly embed: PartWeights;
+  readonly layers: readonly { readonly kind: string; readonly weights: PartWeights }[];
+  /** Final norm, logits, heads and projectors. */
+  readonly top: PartWeights;
+}
+
+function stepParts({ backbone }: StepModel, state: ModelState): StepParts {
+  const { decoder } = backbone;
+  const { names, layers } = decoder;
+  const above = [...names.finalNorm, ...names.logits];
+  const inBlocks = new Set(layers.flatMap((layer) => Object.values(layer.names)));
+  const isBelow = (name: string) =>
+    names.embed.includes(name) ||
+    !(above.includes(name) || inBlocks.has(name) || backbone.parameterGroup(name) === 'vision');
+  const spatial = [...Object.keys(state.optimizer.parameters), ...Object.keys(state.frozenTensors)];
+  return {
+    embed: partWeights(state, byOwnName(Object.keys(backbone.weights).filter(isBelow))),
+    layers: layers.map(({ kind, names: own }) => ({ kind, weights: partWeights(state, own) })),
+    top: partWeights(
+      state,
+      byOwnName([...above, ...spatial.filter((name) => name.startsWith('spatial.'))]),
+    ),
+  };
+}
+
+const byOwnName = (names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(names.map((name) => [name, name]));
