@@ -2,9 +2,12 @@
 // usage: node reference/llava-next-video/write_folders.mjs
 import { readFile, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { llavaNextVideoSiglip } from '../../packages/adapter-llava/dist/index.js';
+import { llavaNextVideo, llavaNextVideoSiglip } from '../../packages/adapter-llava/dist/index.js';
 
-for (const [family, adapter] of [['next-video-siglip', llavaNextVideoSiglip]]) {
+for (const [family, adapter] of [
+  ['next-video', llavaNextVideo],
+  ['next-video-siglip', llavaNextVideoSiglip],
+]) {
   const golden = fileURLToPath(
     new URL(`../../packages/adapter-llava/src/${family}/__golden__/`, import.meta.url),
   );

@@ -1,11 +1,16 @@
 export {
+  type NextVideoConfig,
+  parseNextVideoConfig,
+} from './next-video/config.js';
+export { nextVideoShapes } from './next-video/names.js';
+export {
   type NextVideoSiglipConfig,
   parseNextVideoSiglipConfig,
 } from './next-video-siglip/config.js';
 export { nextVideoSiglipShapes } from './next-video-siglip/names.js';
 export type { NextVideoSiglipTinyOptions } from './next-video-siglip/tiny-checkpoint.js';
 export { llavaOneVision15 } from './onevision-15/adapter.js';
-export { llavaNextVideoSiglip } from './plugin.js';
+export { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 export type { FrameFit } from './shared/frames.js';
 export type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 export type { NewlinePosition } from './shared/video.js';

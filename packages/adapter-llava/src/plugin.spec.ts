@@ -1,13 +1,15 @@
 import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
+import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
 import { llavaOneVision15 } from './onevision-15/adapter.js';
-import plugin, { llavaNextVideoSiglip } from './plugin.js';
+import plugin, { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 describe('plugin', () => {
   it('contributes the adapters', () => {
-    expect(plugin.contributions()).toEqual([llavaNextVideoSiglip, llavaOneVision15]);
+    const expected = [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision15];
+    expect(plugin.contributions()).toEqual(expected);
   });
 
   it('tells the models apart by config.json', () => {
@@ -23,6 +25,7 @@ describe('plugin', () => {
       'llava-next-video-siglip',
     ]);
     expect(accepted({ model_type: 'llava_qwen', mm_vision_tower: 'openai/clip' })).toEqual([]);
+    expect(accepted({ model_type: 'llava_next_video' })).toEqual(['llava-next-video']);
     expect(accepted({ model_type: 'qwen2' })).toEqual([]);
   });
 });
@@ -42,4 +45,5 @@ const small = (
   writeTiny: (options) => writeTiny({ ...SMALL, ...options }),
 });
 
+describeBackboneAdapter(() => small(llavaNextVideo, writeTinyNextVideo));
 describeBackboneAdapter(() => small(llavaNextVideoSiglip, writeTinyNextVideoSiglip));

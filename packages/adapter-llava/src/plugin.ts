@@ -1,6 +1,22 @@
 import { type BackboneAdapterV1, definePlugin } from '@spatialsv/core/spec';
+import { MODEL_TYPE as NEXT_VIDEO } from './next-video/model-type.js';
 import { isNextVideoSiglip } from './next-video-siglip/model-type.js';
 import { llavaOneVision15 } from './onevision-15/adapter.js';
+
+/**
+ * Backbone adapter of LLaVA-NeXT-Video with CLIP and Vicuna, in the layout of transformers. Models are loaded when a
+ * checkpoint is opened.
+ */
+export const llavaNextVideo: BackboneAdapterV1 = {
+  specificationVersion: 'v1',
+  kind: 'backbone-adapter',
+  id: 'llava-next-video',
+  accepts: (config) => config['model_type'] === NEXT_VIDEO,
+  open: async (folder, options) =>
+    (await import('./next-video/backbone.js')).openNextVideo(folder, options),
+  writeTiny: async (options) =>
+    (await import('./next-video/tiny-checkpoint.js')).writeTinyNextVideo(options),
+};
 
 /**
  * Backbone adapter of LLaVA-NeXT-Video with SigLIP and Qwen2 (LLaVA-Video-7B-Qwen2), in the layout of the original code.
@@ -19,5 +35,5 @@ export const llavaNextVideoSiglip: BackboneAdapterV1 = {
 /** Contributes the backbone adapters of LLaVA. */
 export default definePlugin({
   specificationVersion: 'v1',
-  contributions: () => [llavaNextVideoSiglip, llavaOneVision15],
+  contributions: () => [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision15],
 });
