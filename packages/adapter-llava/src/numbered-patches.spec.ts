@@ -10,6 +10,7 @@ import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
 import { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
+import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 /** Width of tower and decoder, so that a projector can be the identity. */
 const WIDTH = 32;
@@ -59,7 +60,7 @@ const rowAt = ({ spliceIndex, inputIds }: PreparedInputsV1, position: number): n
 interface Case {
   readonly name: string;
   readonly adapter: BackboneAdapterV1;
-  readonly writeTiny: (options: object & { folder: string; seed: number }) => Promise<void>;
+  readonly writeTiny: (options: NextVideoTinyOptions) => Promise<void>;
   readonly settings?: Record<string, unknown>;
   readonly mean: readonly number[];
   readonly std: readonly number[];

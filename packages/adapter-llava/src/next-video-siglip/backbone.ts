@@ -86,7 +86,7 @@ export async function openNextVideoSiglip(
     config: nextVideoBackboneConfig({ decoder, visionBlocks, generation, published: PUBLISHED }),
     weights: checkpoint.weights,
     parameterGroup,
-    prepare: (conversation) =>
+    prepare: async (conversation) =>
       layOutVideo(video, conversation.images, encodePrompt(text, conversation)),
     decodeTokens: text.decode,
     encodeView: (parameters, pixels, _layout, states) =>
