@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { SpatialError } from '@spatialsv/core';
-import { parse } from 'yaml';
+import { readText, readYaml, SpatialError } from '@spatialsv/core';
+
+const MAX_SETTINGS_BYTES = 1 << 22;
 
 /** Settings of a plugin, checked by it. */
 export type Settings = Readonly<Record<string, unknown>>;
@@ -16,14 +16,7 @@ export async function readSettings(
 ): Promise<Settings> {
   const settings = parseSettings('--setting', given);
   if (file === undefined) return settings;
-  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new SpatialError({
-      code: 'FILE_MISSING',
-      message: `--settings ${file}: cannot be read (${cause.code})`,
-      hint: 'Name a YAML file with the settings of the source, one key a line.',
-      cause,
-    });
-  });
+  const text = await readText(file, MAX_SETTINGS_BYTES);
   return { ...parseFile(file, text), ...settings };
 }
 
@@ -44,11 +37,11 @@ export function parseSettings(
 
 function parseSetting(option: string, key: string, text: string): unknown {
   try {
-    return parse(text);
+    return readYaml(text, option).value ?? null;
   } catch (cause) {
     throw new SpatialError({
       code: 'USAGE',
-      message: `${option} ${key}=${text}: ${(cause as Error).message.split('\n')[0]}`,
+      message: `${option} ${key}=${text.slice(0, 60)}: ${(cause as Error).message.split('\n')[0]}`,
       hint: 'Values are YAML, for example `true`, `0.5` or `{ h: 4, w: 4 }`.',
       cause,
     });
@@ -56,19 +49,11 @@ function parseSetting(option: string, key: string, text: string): unknown {
 }
 
 function parseFile(file: string, text: string): Settings {
-  const invalid = (problem: string, cause?: unknown) =>
-    new SpatialError({
-      code: 'CONFIG_INVALID',
-      message: `--settings ${file}: ${problem}`,
-      hint: 'Write one setting of the source a line, for example `featureGrid: { h: 16, w: 16 }`.',
-      cause,
-    });
-  let content: unknown;
-  try {
-    content = parse(text) ?? {};
-  } catch (cause) {
-    throw invalid((cause as Error).message, cause);
-  }
+  const content = readYaml(text, `--settings ${file}`).value ?? {};
   if (typeof content === 'object' && !Array.isArray(content)) return content as Settings;
-  throw invalid(`expected keys and values, found ${JSON.stringify(content).slice(0, 60)}`);
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `--settings ${file}: expected keys and values, found ${JSON.stringify(content).slice(0, 60)}`,
+    hint: 'Write one setting of the source a line, for example `featureGrid: { h: 16, w: 16 }`.',
+  });
 }

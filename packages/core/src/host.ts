@@ -31,3 +31,4 @@ export {
   type RejectedPlugin,
   SUPERVISION_SOURCE,
 } from './plugins/index.js';
+export { readYaml, type YamlText } from './yaml.js';

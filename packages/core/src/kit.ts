@@ -81,6 +81,7 @@ export {
   appendLine,
   listIfThere,
   readLines,
+  readText,
   readTextIfThere,
   recoverFolders,
   removeFolderAtomic,

@@ -45,7 +45,8 @@ export function addSetting(
   before: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {
   const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  if (key === undefined) throw new InvalidArgumentError('Expected key=value.');
+  if (key === undefined || key === '__proto__')
+    throw new InvalidArgumentError('Expected key=value.');
   return { ...before, [key]: value! };
 }
 

@@ -82,6 +82,20 @@ describe('parseTrainConfig', () => {
     expect(both.message.split('\n')).toHaveLength(2);
   });
 
+  it('refuses aliases that explode and the key of a prototype, with the line', () => {
+    const aliases = Array.from(
+      { length: 9 },
+      (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i}, `.repeat(9)}*a${i}]`,
+    );
+    const bomb = failure(`${MINIMAL}a0: &a0 [1]\n${aliases.join('\n')}\n`);
+    expect(bomb).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/:\d+: the alias/),
+    });
+    const heads = failure(`${MINIMAL}heads:\n  __proto__: { preset: tiny }\n`);
+    expect(heads.message).toContain("config.yaml:6: unknown key '__proto__'");
+  });
+
   it('refuses steps beside epochs, broken YAML and an empty file', () => {
     expect(failure(`${MINIMAL}schedule: { steps: 3, epochs: 1 }\n`).message).toContain('not both');
     expect(failure('model: [\n').code).toBe('CONFIG_INVALID');

@@ -1,40 +1,34 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { headsConfigSchema, nearestName, SpatialError } from '@spatialsv/core';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import {
+  headsConfigSchema,
+  nearestName,
+  readText,
+  readYaml,
+  SpatialError,
+  type YamlText,
+} from '@spatialsv/core';
+import { type Document, isMap, isNode, isScalar } from 'yaml';
 import { z } from 'zod';
 import { type TrainConfig, trainConfigSchema } from './schema.js';
+
+const MAX_CONFIG_BYTES = 1 << 22;
 
 /**
  * Reads a training configuration. Defaults are filled in and relative paths resolved against the file's folder.
  * @throws SpatialError FILE_MISSING, or CONFIG_INVALID naming file, line, key and, for an unknown key, the nearest known one.
  */
 export async function loadTrainConfig(path: string): Promise<TrainConfig> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new SpatialError({
-      code: 'FILE_MISSING',
-      message: `${path}: the configuration file cannot be read (${(cause as Error).message})`,
-      hint: 'Name an existing YAML file: spatialsv train CONFIG.yaml',
-      cause,
-    });
-  });
-  return parseTrainConfig(text, path);
+  return parseTrainConfig(await readText(path, MAX_CONFIG_BYTES), path);
 }
 
 /** {@link loadTrainConfig} from text; `path` is what messages name and relative paths start from. */
 export function parseTrainConfig(text: string, path: string): TrainConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const broken = document.errors[0];
-  if (broken !== undefined) {
-    throw invalid(`${path}:${lines.linePos(broken.pos[0]).line}`, broken.message, YAML_HINT);
-  }
-  const result = trainConfigSchema.safeParse(document.toJS() ?? {});
+  const yaml = readYaml(text, path);
+  const result = trainConfigSchema.safeParse(yaml.value ?? {});
   if (result.success) return resolvePaths(result.data, dirname(resolve(path)));
-  throw describe(result.error, document, lines, path);
+  throw describe(result.error, yaml, path);
 }
 
-const YAML_HINT = 'Correct the YAML at this line; indentation is by spaces and lists start with -.';
 const KEYS_HINT = 'docs/training.md lists every key with its type and default.';
 
 function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
@@ -65,16 +59,11 @@ function resolveSource(source: TrainConfig['source'], at: (path: string) => stri
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-function describe(
-  error: z.ZodError,
-  document: Document,
-  lines: LineCounter,
-  path: string,
-): SpatialError {
+function describe(error: z.ZodError, yaml: YamlText, path: string): SpatialError {
   const told = error.issues.map((issue) => {
     const where = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-    const line = lineOf(document, lines, where);
-    return `${path}${line === undefined ? '' : `:${line}`}: ${explain(issue, document)}`;
+    const line = lineOf(yaml, where);
+    return `${path}${line === undefined ? '' : `:${line}`}: ${explain(issue, yaml.document)}`;
   });
   return invalid(undefined, told.join('\n'), KEYS_HINT);
 }
@@ -133,10 +122,10 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   return wrapped ? unwrap(schema.unwrap()) : schema;
 }
 
-function lineOf(document: Document, lines: LineCounter, path: Path): number | undefined {
+function lineOf(yaml: YamlText, path: Path): number | undefined {
   for (let length = path.length; length > 0; length--) {
-    const offset = keyOffset(document, path.slice(0, length));
-    if (offset !== undefined) return lines.linePos(offset).line;
+    const offset = keyOffset(yaml.document, path.slice(0, length));
+    if (offset !== undefined) return yaml.lineOf(offset);
   }
   return undefined;
 }
