@@ -41,6 +41,22 @@ def swapped_profile():
     return bytes(profile)
 
 
+def save_small_frame(path, transparent):
+    """A 6 x 5 image with a frame of 3 x 2 at (2, 1), in a local palette of 4 colours; pixel (1, 0) of it is index 2."""
+    colours = bytes([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
+    control = bytes([0x21, 0xF9, 4, 1 if transparent else 0, 0, 0, 2, 0])
+    frame = bytes([0x2C]) + struct.pack("<4H", 2, 1, 3, 2) + bytes([0x81]) + colours
+    codes = [4, 0, 2, 1, 3, 1, 0, 5]  # clear, six pixels, end; 4 bits once the table has 8 entries
+    widths = [3, 3, 3, 3, 4, 4, 4, 4]
+    bits = at = 0
+    for code, width in zip(codes, widths):
+        bits |= code << at
+        at += width
+    data = bits.to_bytes((at + 7) // 8, "little")
+    head = b"GIF89a" + struct.pack("<2H", 6, 5) + bytes([0, 0, 0])
+    path.write_bytes(head + control + frame + bytes([2, len(data)]) + data + b"\0;")
+
+
 def write_images():
     y, x = np.mgrid[0:9, 0:13]
     rgb = np.stack([(23 * x + 31 * y) % 256, (57 * x + 5 * y + 40) % 256, (11 * x * y + 9) % 256], -1).astype(np.uint8)
@@ -64,6 +80,13 @@ def write_images():
     write_png(FOLDER / "gamma.png", rgb, 2, 8, chunk(b"gAMA", struct.pack(">I", 100000)))
     image.save(FOLDER / "lossless.webp", lossless=True)
     image.save(FOLDER / "first-frame.gif", save_all=True, append_images=[image.rotate(180)])
+    # Hidden pixels of a GIF: within the frame, and around a frame that is smaller than the image.
+    palette.save(FOLDER / "transparent.gif", transparency=3)
+    save_small_frame(FOLDER / "small-frame.gif", transparent=True)
+    save_small_frame(FOLDER / "small-frame-opaque.gif", transparent=False)
+    small = (x * 17 + y * 3).astype(np.uint16)  # at most 255
+    Image.fromarray(small).save(FOLDER / "grey16-small.png")
+    Image.fromarray(small).save(FOLDER / "grey16-small.tiff")
     image.save(FOLDER / "rgb.tiff")
     image.convert("CMYK").save(FOLDER / "cmyk.tiff")
     smooth.save(FOLDER / "rgb.jpg", quality=90)

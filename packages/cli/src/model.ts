@@ -5,6 +5,7 @@ import {
   type RgbImage,
   readCheckpointConfig,
   readImage,
+  readImageHeader,
   SpatialError,
   type SupervisionSourceV1,
 } from '@spatialsv/core';
@@ -71,8 +72,15 @@ function located<Result>(where: string, find: () => Result, code?: 'USAGE'): Res
   }
 }
 
-/** @throws SpatialError FILE_MISSING | IMAGE_INVALID naming the file. */
-export async function readImages(paths: readonly string[]): Promise<RgbImage[]> {
+/**
+ * @param backbone that will see them; it may refuse a size.
+ * @throws SpatialError FILE_MISSING | IMAGE_INVALID naming the file.
+ */
+export async function readImages(
+  paths: readonly string[],
+  backbone?: Pick<BackboneV1, 'requireImageSize'>,
+): Promise<RgbImage[]> {
+  for (const path of paths) backbone?.requireImageSize?.(await readImageHeader(path));
   const images: RgbImage[] = [];
   for (const path of paths) images.push(await readImage(path));
   return images;

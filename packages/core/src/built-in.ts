@@ -1,3 +1,4 @@
+import { conversationsFormat, instructionFormat, messagesFormat } from './data/chat-rows.js';
 import { mindCubeFormat } from './data/mindcube.js';
 import { mmbenchFormat } from './data/mmbench.js';
 import { plainFormat } from './data/plain.js';
@@ -11,7 +12,15 @@ export const BUILT_IN_PLUGIN_NAME = '@spatialsv/core';
 /** Heads and data set formats that are always there. */
 export const builtInPlugin = definePlugin({
   specificationVersion: 'v1',
-  contributions: () => [dptGeometryHead, plainFormat, mindCubeFormat, mmbenchFormat],
+  contributions: () => [
+    dptGeometryHead,
+    plainFormat,
+    mindCubeFormat,
+    mmbenchFormat,
+    conversationsFormat,
+    messagesFormat,
+    instructionFormat,
+  ],
 });
 
 /** A registry of {@link builtInPlugin} alone, where no plugins are loaded. */

@@ -4,7 +4,12 @@
  */
 
 export { BUILT_IN_PLUGIN_NAME, builtInContributions, builtInPlugin } from './built-in.js';
-export { type DatasetFormats, type DatasetRequest, readDataset } from './data/dataset.js';
+export {
+  type DatasetFormats,
+  type DatasetRequest,
+  findDatasetFormat,
+  readDataset,
+} from './data/dataset.js';
 export {
   collectFinding,
   type Finding,
@@ -14,6 +19,7 @@ export {
   findingsOf,
   requireNoErrors,
 } from './finding.js';
+export { expandHome } from './home.js';
 export { nearestName } from './nearest-name.js';
 export {
   BACKBONE_ADAPTER,

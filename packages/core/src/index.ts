@@ -10,6 +10,7 @@ export {
 } from './data/mindcube.js';
 export { multipleChoicePrompt } from './data/mmbench.js';
 export { type SplitQuestion, splitInlineOptions } from './data/options.js';
+export { readSampleImages, type SampleImagesRequest } from './data/sample-images.js';
 export { type FolderLock, LOCK_FILE, lockFolder } from './folder-lock.js';
 export {
   distillationParameterShapes,

@@ -35,7 +35,11 @@ export {
   stringListField,
 } from './data/fields.js';
 export { type JsonLine, readJsonLines } from './data/json-lines.js';
-export { defineJsonLinesFormat, type JsonLinesFormat } from './data/json-lines-format.js';
+export {
+  defineJsonLinesFormat,
+  type FormatSettings,
+  type JsonLinesFormat,
+} from './data/json-lines-format.js';
 export {
   type BlockGradients,
   bindWeights,
@@ -177,9 +181,11 @@ export {
 export {
   decodeImage,
   encodePng,
+  type ImageHeader,
   type PngLayout,
   readImage,
   readImageBytes,
+  readImageHeader,
   resizeArea,
   resizeBicubic,
   resizeCubic,

@@ -6,6 +6,7 @@
  * C channels, K vocabulary rows, P patches of one view.
  */
 import type { MappedTensor, Tensor } from '@spatialsv/engine';
+import type { SpatialError } from './errors.js';
 import type { Finding } from './finding.js';
 
 export { CodedError } from '@spatialsv/engine/errors';
@@ -33,12 +34,23 @@ export interface RgbImage {
   readonly path?: string;
 }
 
+/** What the header of an image file says of its pixels. */
+export interface ImageSizeV1 {
+  /** EXIF orientation applied. */
+  readonly height: number;
+  readonly width: number;
+  /** Where it came from, for messages. */
+  readonly path?: string;
+}
+
 /** One line of a dataset. A sample without `question` trains the 3D losses only. */
 export interface SampleV1 {
   readonly id: string;
   /** Image paths, absolute, in prompt order. */
   readonly images: readonly string[];
   readonly question?: string;
+  /** What stands before the question, in the system turn; that of the chat template where absent. */
+  readonly system?: string;
   /** Option letter → option text, when the question is multiple choice. */
   readonly options?: Readonly<Record<string, string>>;
   /** Target string that the model is trained to say. */
@@ -275,6 +287,11 @@ export interface BackboneV1 {
   /** Tokenises, lays out and preprocesses a conversation. */
   prepare(conversation: ConversationV1): Promise<PreparedInputsV1>;
   decodeTokens(ids: readonly number[]): string;
+  /**
+   * Refuses an image by its size, as `prepare` would: asked of every image before a run. Absent where every size is taken.
+   * @throws SpatialError IMAGE_INVALID.
+   */
+  requireImageSize?(image: ImageSizeV1): void;
 
   /** Vision encoder of one view, (P, …) pixel values in; `states` names the blocks whose output is wanted as well. */
   encodeView(
@@ -510,6 +527,8 @@ export interface DatasetReadOptionsV1 {
   readonly prompt?: string | undefined;
   /** The format's own settings; every default where absent. */
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
+  /** Told of each row that cannot be read, which is then passed over; the first one is thrown where absent. */
+  readonly onProblem?: ((problem: SpatialError) => void) | undefined;
 }
 
 /** How the files of a data set are read. */

@@ -76,7 +76,7 @@ async function askAll(
 }
 
 /**
- * What each question is: SHA-256 of its id, text, options, right letter, category and images. Equal for equal content in
+ * What each question is: SHA-256 of its id, texts, options, right letter, category and images. Equal for equal content in
  * any folder.
  * @throws SpatialError FILE_MISSING | FILE_INVALID for an image.
  */
@@ -85,9 +85,9 @@ export async function questionKeys(samples: readonly SampleV1[]): Promise<readon
   const hashes = new Map<string, string>();
   for (const path of samples.flatMap(({ images }) => images))
     if (!hashes.has(path)) hashes.set(path, await hashFile(path));
-  return samples.map(({ images, id, question, options, answerLetter, category }) => {
+  return samples.map(({ images, id, question, system, options, answerLetter, category }) => {
     const imageHashes = images.map((path) => hashes.get(path)!);
-    const content = { id, question, options, answerLetter, category, imageHashes };
+    const content = { id, question, system, options, answerLetter, category, imageHashes };
     return createHash('sha256').update(canonicalJson(content)).digest('hex');
   });
 }

@@ -9,7 +9,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LabellerV1, openSafetensors, readSpatialCheckpoint } from '@spatialsv/core';
+import {
+  fitToCells,
+  type LabellerV1,
+  openSafetensors,
+  readSpatialCheckpoint,
+  writePng,
+} from '@spatialsv/core';
 import { checkpointFolder } from './checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
@@ -224,6 +230,26 @@ describe('train', () => {
     expect((await run(configure('research'), { source })).complete).toBe(true);
     const allowed = configure('allowed', { commercialUse: true });
     expect((await run(allowed, { source: toySource })).complete).toBe(true);
+  });
+
+  it('refuses an image before it begins, with file and sample', async () => {
+    const lines = readFileSync(join(folder, 'data.jsonl'), 'utf8').trim().split('\n');
+    const last = { ...JSON.parse(lines.at(-1)!), id: 'wide', images: ['strip.png'] };
+    await writePng(join(folder, 'strip.png'), new Uint8Array(3 * 900), {
+      ...{ width: 900, height: 1, channels: 3 },
+    });
+    const path = join(folder, 'strip.jsonl');
+    writeFileSync(path, `${[...lines.slice(0, -1), JSON.stringify(last)].join('\n')}\n`);
+    const config = configure('strip', { data: [{ path }] });
+    const backbone = await openToyBackbone(config.model);
+    const requireImageSize = ({ width, height }: { width: number; height: number }) =>
+      void fitToCells(height, width, { cell: 2, minPixels: 4, maxPixels: 64 });
+    const failing = run(config, { backbone: { ...backbone, requireImageSize } });
+    await expect(failing).rejects.toMatchObject({
+      code: 'IMAGE_INVALID',
+      message: expect.stringMatching(/strip\.jsonl: sample 'wide': .*strip\.png.*900×1/),
+    });
+    expect(existsSync(config.out)).toBe(false);
   });
 
   it('refuses a folder in use and a changed configuration', async () => {

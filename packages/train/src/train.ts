@@ -7,6 +7,7 @@ import {
   type GeometryHeadV1,
   type LabellerV1,
   lockFolder,
+  readSampleImages,
   removeTemporaries,
   requireCommercialUse,
   requireTapCount,
@@ -80,7 +81,7 @@ export interface TrainResult {
  * Writes the run folder: `config.yaml`, `manifest.json`, `metrics.jsonl`, `checkpoints/step-N/`; one process at a time.
  * @throws SpatialError USAGE without a source in an arm that learns from labels, when the folder holds another run or another process writes to it, CONFIG_INVALID when a
  *   resumed run is not made from what it was begun with or the heads do not take their options or that many taps, TAP_UNKNOWN for
- *   taps that the model does not have, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
+ *   taps that the model does not have, IMAGE_INVALID for an image that the backbone refuses, PLUGIN_UNKNOWN for heads that are not there, DATA_INVALID also for labels whose licence the configuration does not allow, FILE_MISSING,
  *   FILE_INVALID, NON_FINITE.
  */
 export async function train(written: TrainConfig, given: TrainOptions): Promise<TrainResult> {
@@ -93,6 +94,8 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
+  const { samples, placeOf: nameOf } = data;
+  await readSampleImages({ samples, nameOf, backbone, signal: options.signal });
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const lock = await lockFolder(config.out, 'train');
   const run = { config, defaults, options, data, heads, lock };

@@ -8,6 +8,7 @@ import {
   parseBackboneSettings,
   readCheckpointConfig,
   readGenerationSettings,
+  refuseExtremeShape,
   refusePixelBudget,
   type Tensor,
 } from '@spatialsv/core/kit';
@@ -89,6 +90,7 @@ export async function openNextVideoSiglip(
     prepare: async (conversation) =>
       layOutVideo(video, conversation.images, encodePrompt(text, conversation)),
     decodeTokens: text.decode,
+    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, _layout, states) =>
       encodeFrame(vision, VISION, parameters, pixels, states),
     projectView: (parameters, features, layout) =>

@@ -35,7 +35,7 @@ export interface Frame extends Pick<ViewInputV1, 'pixelValues' | 'pixelShape'> {
  */
 export function makeFrame(image: RgbImage, config: FrameConfig): Frame {
   const { size, patchSize } = config;
-  refuseExtremeShape(image.height, image.width);
+  refuseExtremeShape(image.height, image.width, image.path);
   const [height, width] = config.fit === 'squash' ? [size, size] : shortestTo(size, image);
   const resized = resizeBicubic(image, width, height);
   const { image: pixels, window } = cutMiddle(wholeImage(resized), size, size);

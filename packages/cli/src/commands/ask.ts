@@ -21,7 +21,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     options,
     context.err,
   );
-  const images = await readImages(options.images);
+  const images = await readImages(options.images, backbone);
   const inputs = await backbone.prepare({
     images,
     question,

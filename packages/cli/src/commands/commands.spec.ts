@@ -254,9 +254,17 @@ describe('what a new user gets wrong', () => {
     const { exitCode, err } = await ask(model, file);
     expect(exitCode).toBe(1);
     expect(err).toMatch(
-      /^error\[IMAGE_INVALID\]: .*notes\.jpg: expected an image, found .*these are my/,
+      /^error\[IMAGE_INVALID\]: .*notes\.jpg: expected an image, found a text file\n/,
     );
     expect(err).toMatch(/\nhint: .*JPEG/);
+  });
+
+  it('an image of extreme shape', async () => {
+    const file = join(root, 'strip.png');
+    await writePng(file, new Uint8Array(4000 * 3), { width: 1, height: 4000, channels: 3 });
+    const { exitCode, err } = await ask(model, file);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^error\[IMAGE_INVALID\]: .*strip\.png of 1×4000 pixels/);
   });
 
   it('a checkpoint of another family', async () => {

@@ -4,6 +4,7 @@ import {
   type BenchmarkV1,
   hashPromptFiles,
   hashWeights,
+  readSampleImages,
   type SampleV1,
   SpatialError,
   withCleanup,
@@ -55,6 +56,8 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   const benchmark = plugins.resolveBenchmark(options.benchmark);
   const backbone = await openModel(options.model, plugins, options, context.err);
   const samples = await readSamples(benchmark, options);
+  const nameOf = (index: number) => `${options.data}: sample '${samples[index]!.id}'`;
+  await readSampleImages({ samples, nameOf, backbone, signal });
   const identity = await identify(backbone, options);
   const runner = new BackboneRunner(backbone, {
     device: options.device,
@@ -109,9 +112,13 @@ function answerer(
   { maxNewTokens }: EvalOptions,
   signal: AbortSignal,
 ) {
-  return async ({ images: paths, question }: SampleV1): Promise<string> => {
+  return async ({ images: paths, question, system }: SampleV1): Promise<string> => {
     const images = await readImages(paths);
-    const inputs = await backbone.prepare({ images, question: question! });
+    const inputs = await backbone.prepare({
+      images,
+      question: question!,
+      ...(system !== undefined && { system }),
+    });
     const { text, stoppedBy } = await runner.generate(inputs, { maxNewTokens, signal });
     if (stoppedBy === 'signal') signal.throwIfAborted();
     return text;

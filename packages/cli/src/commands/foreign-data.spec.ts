@@ -132,7 +132,9 @@ describe('a plugin with a data set format and a benchmark', () => {
   it('is suggested for a name that is nearly its own', async () => {
     const file = writeConfig('misspelt', '{ format: tabel, path: questions.tsv }');
     const { err } = await runForTest(['train', file]);
-    expect(err).toMatch(/PLUGIN_UNKNOWN.*questions\.tsv.*jsonl, mindcube, mmbench, table/);
+    expect(err).toMatch(
+      /PLUGIN_UNKNOWN.*questions\.tsv.*jsonl, messages, mindcube, mmbench, table/,
+    );
     expect(err).toContain('"table"');
   });
 

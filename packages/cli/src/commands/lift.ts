@@ -79,7 +79,7 @@ async function readSubject(options: LiftOptions, context: CommandContext): Promi
   const backbone = await openModel(options.model, plugins, options, context.err);
   const stored = await readSpatialCheckpoint(options.model, plugins.resolveGeometryHead);
   const heads = requireDepth(options.model, stored);
-  const images = await readImages(options.images);
+  const images = await readImages(options.images, backbone);
   // Visual tokens come before the question and do not see it: any question gives the same maps.
   const question = options.question ?? 'Describe the scene.';
   return { plugins, backbone, heads, images, inputs: await backbone.prepare({ images, question }) };

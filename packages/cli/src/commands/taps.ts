@@ -37,7 +37,7 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
     options,
     context.err,
   );
-  const images = await readImages(options.images);
+  const images = await readImages(options.images, backbone);
   const inputs = await backbone.prepare({ images, question: options.question });
   const sites = tapSites(options, backbone.config);
   const runner = new BackboneRunner(backbone, { device: options.device, weights: 'mapped' });

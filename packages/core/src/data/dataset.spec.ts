@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { builtInContributions, builtInPlugin } from '../built-in.js';
 import { SpatialError } from '../errors.js';
@@ -94,6 +94,97 @@ describe('readDataset, jsonl', () => {
     expect(error.message).toContain(join(folder, 'gone.png'));
   });
 
+  it.each(['../other/x.png', '/etc/hostname', 'a/../../x.png'])(
+    'refuses an image outside of the image root: %s',
+    async (image) => {
+      write('other/x.png', '');
+      const path = write('rows/data.jsonl', JSON.stringify({ id: '1', images: ['a.png', image] }));
+      write('rows/a.png', '');
+      const error = await failure(readDataset({ format: 'jsonl', path }));
+      expect(error).toMatchObject({ code: 'DATA_INVALID', hint: /imageRoot/ });
+      expect(error.message).toContain(`${path}:1: expected images below ${dirname(path)}`);
+    },
+  );
+
+  it('takes images from wherever the root that is named lies', async () => {
+    const image = write('other/x.png', '');
+    const path = write('rows/data.jsonl', JSON.stringify({ id: '1', images: [image] }));
+    const [sample] = await readDataset({ path, imageRoot: folder });
+    expect(sample!.images).toEqual([image]);
+  });
+
+  it.each([
+    ['separators of Windows', 'one\\two\\a.png', 'one/two/a.png'],
+    ['spaces and commas', 'my room, 2/a b.png', 'my room, 2/a b.png'],
+    ['composed accents', 'cafe\u0301/a.png', 'caf\u00e9/a.png'],
+    ['decomposed accents', 'caf\u00e9/a.png', 'cafe\u0301/a.png'],
+    ['other scripts', '部屋/🙂.png', '部屋/🙂.png'],
+  ])('finds images with %s in their path', async (_, named, there) => {
+    const image = write(there, '');
+    const path = write('rows/data.jsonl', JSON.stringify({ id: '1', images: [named] }));
+    expect((await readDataset({ path }))[0]!.images).toEqual([image]);
+  });
+
+  it('begins a path with ~ in the home folder', async () => {
+    const path = write('data.jsonl', '{"id":"1","images":["~/no-such-image.png"]}');
+    const read = readDataset({ path, imageRoot: homedir() });
+    const image = join(homedir(), 'no-such-image.png');
+    expect((await failure(read)).message).toContain(`image ${image} does not exist`);
+  });
+
+  it.each([
+    '<image>',
+    '<video>',
+    '<|image_pad|>',
+    '<image_1>',
+    '<image 2>',
+    '<IMG_CONTEXT>',
+    '<|image_1|>',
+  ])('refuses the placeholder %s in a text', async (placeholder) => {
+    write('a.png', '');
+    const row = { id: 'q', images: ['a.png'], question: `${placeholder} Where?`, answer: 'x' };
+    const path = write('data.jsonl', JSON.stringify(row));
+    const error = await failure(readDataset({ format: 'jsonl', path }));
+    expect(error.code).toBe('DATA_INVALID');
+    expect(error.message).toContain(
+      `sample 'q': question: expected plain text, found the placeholder ${placeholder}`,
+    );
+  });
+
+  it('lets texts with other angle brackets pass', async () => {
+    write('a.png', '');
+    const question = 'Is a <b> 3 < 4 tag, <imagery> or <img src="x">?';
+    const path = write(
+      'data.jsonl',
+      JSON.stringify({ id: 'q', images: ['a.png'], question, answer: 'x' }),
+    );
+    expect((await readDataset({ path }))[0]!.question).toBe(question);
+  });
+
+  it('tells every problem where somebody listens, and keeps the other rows', async () => {
+    write('a.png', '');
+    const rows = [
+      { id: '1', images: ['a.png'] },
+      { id: 2, images: ['a.png'] },
+      { id: '3', images: ['gone.png'] },
+      { id: '4', images: ['a.png'], question: '<image>' },
+      { id: '5', images: ['../a.png'] },
+      { id: '6', images: ['a.png'] },
+    ].map((row) => JSON.stringify(row));
+    const path = write('data.jsonl', [...rows, '{'].join('\n'));
+    const problems: SpatialError[] = [];
+    const onProblem = (problem: SpatialError) => problems.push(problem);
+    const samples = await readDataset({ path, onProblem });
+    expect(samples.map(({ id }) => id)).toEqual(['1', '6']);
+    expect(problems.map(({ message }) => message.slice(path.length, path.length + 12))).toEqual([
+      expect.stringContaining(':2: '),
+      expect.stringContaining("sample '3'"),
+      expect.stringContaining("sample '4'"),
+      expect.stringContaining(':5: '),
+      expect.stringContaining(':7: '),
+    ]);
+  });
+
   it('refuses a wrong field, an answer without option and a missing file', async () => {
     const wrong = write('a.jsonl', '{"id":1,"images":["a.png"]}');
     expect((await failure(readDataset({ format: 'jsonl', path: wrong }))).code).toBe(
@@ -178,7 +269,7 @@ describe('readDataset, formats', () => {
     const path = write('data.jsonl', JSON.stringify(row));
     const error = await failure(readDataset({ path, format: 'mindcub' }));
     expect(error).toMatchObject({ code: 'PLUGIN_UNKNOWN' });
-    expect(error.message).toMatch(/data\.jsonl: .*jsonl, mindcube, mmbench/);
+    expect(error.message).toMatch(/data\.jsonl: .*jsonl, messages, mindcube, mmbench/);
     expect(error.hint).toContain('"mindcube"');
   });
 
@@ -218,7 +309,9 @@ describe('readDataset, formats', () => {
     const sample = { id: '1', images: [`${path}.png`], category: 'x' };
     expect(await readDataset(request, registry)).toEqual([sample]);
     expect(await readDataset({ ...request, format: 'tsv' }, registry)).toEqual([sample]);
-    expect(builtInContributions().ids('dataset-format')).toEqual(['jsonl', 'mindcube', 'mmbench']);
+    expect(builtInContributions().ids('dataset-format')).toEqual([
+      ...['conversations', 'instruction', 'jsonl', 'messages', 'mindcube', 'mmbench'],
+    ]);
   });
 
   it('does not choose between two formats', async () => {

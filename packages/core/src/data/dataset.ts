@@ -2,7 +2,9 @@ import { isAbsolute } from 'node:path';
 import { builtInContributions } from '../built-in.js';
 import { SpatialError } from '../errors.js';
 import type { DatasetFormatV1, SampleV1 } from '../spec.js';
-import { requireImages } from './image-root.js';
+import { isFile } from './image-paths.js';
+import { type ProblemListener, tolerate } from './json-lines.js';
+import { requireNoPlaceholder } from './placeholders.js';
 import { PLAIN_FORMAT_ID } from './plain.js';
 
 export interface DatasetRequest {
@@ -19,6 +21,8 @@ export interface DatasetRequest {
   readonly limit?: number | undefined;
   /** Whether every image has to be there. Default true. */
   readonly checkImages?: boolean | undefined;
+  /** Told of each row that cannot be read or lacks an image, which is then left out; the first one is thrown where absent. */
+  readonly onProblem?: ProblemListener | undefined;
 }
 
 /** Where formats are found; a plugin registry is one. */
@@ -37,19 +41,53 @@ export async function readDataset(
   request: DatasetRequest,
   formats: DatasetFormats = builtInContributions(),
 ): Promise<readonly SampleV1[]> {
-  const { path, imageRoot, prompt, settings, limit = Number.POSITIVE_INFINITY } = request;
+  const { path, imageRoot, prompt, settings, onProblem } = request;
   const format = await findFormat(request, formats);
+  const { limit = Number.POSITIVE_INFINITY, checkImages = true } = request;
   const samples: SampleV1[] = [];
+  const images = new Map<string, boolean>();
   try {
-    for await (const sample of format.read(path, { imageRoot, prompt, settings })) {
+    for await (const sample of format.read(path, { imageRoot, prompt, settings, onProblem })) {
       if (samples.length >= limit) break;
-      samples.push(checkSample(sample, format, path));
+      checkSample(sample, format, path);
+      if (checkImages) await lookFor(sample.images, images);
+      const missing = sample.images.find((image) => images.get(image) === false);
+      const kept = tolerate(onProblem, () => {
+        checkTexts(sample, path);
+        if (missing !== undefined) throw missingImage(path, sample.id, missing);
+        return sample;
+      });
+      if (kept !== undefined) samples.push(kept);
     }
   } catch (error) {
     throw SpatialError.isInstance(error) ? error : failedFormat(format, path, error);
   }
-  if (request.checkImages !== false) await requireImages(samples, path);
   return samples;
+}
+
+/** The id of the format that a data set is read with. @throws SpatialError as {@link readDataset} does. */
+export const findDatasetFormat = async (
+  request: DatasetRequest,
+  formats: DatasetFormats = builtInContributions(),
+): Promise<string> => (await findFormat(request, formats)).id;
+
+/** Notes of each image whether it is there; one that many samples share is looked for once. */
+async function lookFor(images: readonly string[], known: Map<string, boolean>): Promise<void> {
+  for (const image of images) if (!known.has(image)) known.set(image, await isFile(image));
+}
+
+function missingImage(file: string, id: string, image: string): SpatialError {
+  return new SpatialError({
+    code: 'FILE_MISSING',
+    message: `${file}: sample '${id}': image ${image} does not exist`,
+    hint: 'Unpack the images beside the data set, or set `imageRoot` (--image-root) to the folder that the image paths are relative to.',
+  });
+}
+
+/** Texts are what a model is given: marks of other toolkits would be spelled out to it. */
+function checkTexts({ id, question, answer, system }: SampleV1, path: string): void {
+  for (const [what, text] of Object.entries({ question, answer, system }))
+    if (text !== undefined) requireNoPlaceholder(`${path}: sample '${id}': ${what}`, text);
 }
 
 /** The named format, or the one that knows the file; the plain format, whose errors name the line, where none does. */
@@ -85,13 +123,13 @@ const ambiguous = (path: string, formats: readonly DatasetFormatV1[]): SpatialEr
   });
 
 /** Formats are code of others: what they give is checked before anything relies on it. */
-function checkSample(sample: SampleV1, format: DatasetFormatV1, path: string): SampleV1 {
+function checkSample(sample: SampleV1, format: DatasetFormatV1, path: string): void {
   const isRight =
     typeof sample.id === 'string' &&
     sample.id !== '' &&
     Array.isArray(sample.images) &&
     sample.images.every((image) => typeof image === 'string' && isAbsolute(image));
-  if (isRight) return sample;
+  if (isRight) return;
   const found = JSON.stringify(sample)?.slice(0, 200);
   throw invalidFormat(
     format,

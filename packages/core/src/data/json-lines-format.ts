@@ -1,9 +1,13 @@
 import { resolve } from 'node:path';
 import { SpatialError } from '../errors.js';
+import { expandHome } from '../home.js';
 import { nearestName } from '../nearest-name.js';
 import type { DatasetFormatV1, DatasetReadOptionsV1, SampleV1 } from '../spec.js';
-import { findImageRoot } from './image-root.js';
+import { findImageRoot, locateImage, requireBelow } from './image-paths.js';
 import { type JsonLine, readJsonLines } from './json-lines.js';
+
+/** Chosen values of a format's settings, by name. */
+export type FormatSettings = Readonly<Record<string, string | undefined>>;
 
 /** What tells one JSON Lines format from another. */
 export interface JsonLinesFormat {
@@ -15,16 +19,25 @@ export interface JsonLinesFormat {
   /**
    * @param images absolute paths of the row's images.
    * @param prompt wording of the questions, one of `prompts`; undefined for the usual one.
+   * @param settings those of `settings` that the user has chosen.
+   * @returns a sample, or several where a row holds them.
    * @throws SpatialError DATA_INVALID.
    */
-  sample(row: JsonLine, images: readonly string[], prompt: string | undefined): SampleV1;
+  sample(
+    row: JsonLine,
+    images: readonly string[],
+    prompt: string | undefined,
+    settings: FormatSettings,
+  ): SampleV1 | readonly SampleV1[];
   /** Wordings of the questions that a user can choose from; none where absent. */
   readonly prompts?: readonly string[];
+  /** Values that each setting of the format may have; none where absent. */
+  readonly settings?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * A data set format of one JSON object a line: image paths are relative to the image root, and errors name file and line.
- * It has no settings.
+ * A data set format of JSON objects, one a line or in a list: image paths are relative to the image root and stay below it, and
+ * errors name file and line.
  */
 export const defineJsonLinesFormat = (format: JsonLinesFormat): DatasetFormatV1 => ({
   specificationVersion: 'v1',
@@ -42,21 +55,46 @@ async function* readSamples(
   file: string,
   options: DatasetReadOptionsV1,
 ): AsyncGenerator<SampleV1> {
-  checkOptions(format, options);
-  let root = options.imageRoot;
-  for await (const row of readJsonLines(file)) {
-    const images = format.images(row);
-    root ??= await findImageRoot(file, images[0]!);
-    const folder = root;
-    const absolute = images.map((image) => resolve(folder, image));
-    yield format.sample(row, absolute, options.prompt);
+  const settings = checkOptions(format, options);
+  const { onProblem, prompt, imageRoot } = options;
+  let root = imageRoot === undefined ? undefined : resolve(expandHome(imageRoot));
+  for await (const row of readJsonLines(file, onProblem)) {
+    try {
+      const names = format.images(row);
+      root ??= await findImageRoot(file, names[0]!);
+      const images = await locateImages(root, names, row.place);
+      const made = format.sample(row, images, prompt, settings);
+      if (isList(made)) yield* made;
+      else yield made;
+    } catch (error) {
+      if (onProblem === undefined || !SpatialError.isInstance(error)) throw error;
+      onProblem(error);
+    }
   }
+}
+
+const isList = (made: SampleV1 | readonly SampleV1[]): made is readonly SampleV1[] =>
+  Array.isArray(made);
+
+async function locateImages(
+  root: string,
+  names: readonly string[],
+  place: string,
+): Promise<readonly string[]> {
+  const images: string[] = [];
+  for (const name of names) {
+    const image = await locateImage(root, name);
+    requireBelow(root, image, place);
+    images.push(image);
+  }
+  return images;
 }
 
 /** First row of a file; undefined where there is none, or none that can be read. */
 async function firstRow(file: string): Promise<JsonLine | undefined> {
   try {
-    for await (const row of readJsonLines(file)) return row;
+    // A row that is broken says nothing of the others.
+    for await (const row of readJsonLines(file, () => undefined)) return row;
   } catch (error) {
     if (!SpatialError.isInstance(error)) throw error;
   }
@@ -64,24 +102,29 @@ async function firstRow(file: string): Promise<JsonLine | undefined> {
 }
 
 function checkOptions(
-  { id, prompts = [] }: JsonLinesFormat,
+  { id, prompts = [], settings: known = {} }: JsonLinesFormat,
   { prompt, settings = {} }: DatasetReadOptionsV1,
-): void {
-  if (prompt !== undefined && !prompts.includes(prompt)) {
-    const known = prompts.length === 0 ? 'no prompts' : prompts.join(' or ');
-    const nearest = nearestName(prompts, prompt);
-    throw invalidOption(
-      `data set format ${id}: prompt: expected ${known}, found "${prompt}"`,
-      nearest === undefined ? 'Leave `prompt` out.' : `Did you mean "${nearest}"?`,
-    );
+): FormatSettings {
+  if (prompt !== undefined) requireOneOf(`data set format ${id}: prompt`, prompts, prompt);
+  const names = Object.keys(known);
+  for (const [name, value] of Object.entries(settings)) {
+    requireOneOf(`data set format ${id}: settings`, names, name);
+    requireOneOf(`data set format ${id}: settings.${name}`, known[name]!, value);
   }
-  const [setting] = Object.keys(settings);
-  if (setting === undefined) return;
-  throw invalidOption(
-    `data set format ${id}: expected no settings, found "${setting}"`,
-    'Leave `settings` out.',
-  );
+  return settings as FormatSettings;
 }
 
-const invalidOption = (message: string, hint: string): SpatialError =>
-  new SpatialError({ code: 'CONFIG_INVALID', message, hint });
+/** @throws SpatialError CONFIG_INVALID. */
+function requireOneOf(where: string, known: readonly string[], found: unknown): void {
+  if (known.includes(found as string)) return;
+  const nearest = nearestName(known, String(found));
+  const expected = known.length === 0 ? 'none' : known.join(' or ');
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `${where}: expected ${expected}, found ${JSON.stringify(found)}`,
+    hint:
+      nearest !== undefined
+        ? `Did you mean "${nearest}"?`
+        : 'Choose one of these, or leave it out.',
+  });
+}

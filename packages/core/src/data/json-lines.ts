@@ -1,9 +1,9 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { SpatialError } from '../errors.js';
+import { decodeText } from './decode-text.js';
+import { parseRow } from './parse-row.js';
+import { type RecordText, splitRecords } from './split-records.js';
 
-/** One parsed line of a JSON Lines file, with where it stands. */
+/** One parsed row of a JSON file, with where it stands. */
 export interface JsonLine {
   readonly value: Readonly<Record<string, unknown>>;
   /** 1-based. */
@@ -12,51 +12,44 @@ export interface JsonLine {
   readonly place: string;
 }
 
+/** Told of a row that cannot be read, which is then passed over. */
+export type ProblemListener = (problem: SpatialError) => void;
+
 /**
- * Reads a JSON Lines file object by object; blank lines are skipped.
+ * Reads a file of JSON objects row by row: JSON Lines, or one JSON array, as UTF-8 or UTF-16. Blank lines are skipped.
+ * @param onProblem takes the errors of single rows; the first one is thrown where absent.
  * @throws SpatialError FILE_MISSING, or DATA_INVALID naming file and line.
  */
-export async function* readJsonLines(path: string): AsyncGenerator<JsonLine> {
-  await requireFile(path);
-  const lines = createInterface({
-    input: createReadStream(path, 'utf8'),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
-  let line = 0;
-  for await (const text of lines) {
-    line += 1;
-    if (text.trim() !== '') yield parseLine(text, line, `${path}:${line}`);
+export async function* readJsonLines(
+  path: string,
+  onProblem?: ProblemListener,
+): AsyncGenerator<JsonLine> {
+  for await (const record of splitRecords(decodeText(path), path)) {
+    const row = tolerate(onProblem, () => parseLine(record, path));
+    if (row !== undefined) yield row;
   }
 }
 
-/** @throws SpatialError FILE_MISSING unless `path` is a file that can be read. */
-export async function requireFile(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) return;
-  throw new SpatialError({
-    code: 'FILE_MISSING',
-    message: `${path}: expected a file, found ${found === undefined ? 'nothing' : 'a folder'}`,
-    hint: 'Check the path; relative paths are read from the folder of the file that names them.',
-  });
-}
-
-function parseLine(text: string, line: number, place: string): JsonLine {
+/** @returns what `work` returns; undefined where its error went to the listener. */
+export function tolerate<Result>(
+  onProblem: ProblemListener | undefined,
+  work: () => Result,
+): Result | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { value: value as Record<string, unknown>, line, place };
-    }
-  } catch (cause) {
-    throw invalid(place, `not valid JSON (${(cause as Error).message})`, cause);
+    return work();
+  } catch (error) {
+    if (onProblem === undefined || !SpatialError.isInstance(error)) throw error;
+    onProblem(error);
+    return undefined;
   }
-  throw invalid(place, 'expected a JSON object');
 }
 
-function invalid(place: string, what: string, cause?: unknown): SpatialError {
-  return new SpatialError({
+function parseLine({ text, line }: RecordText, path: string): JsonLine {
+  const parsed = parseRow(text);
+  if ('value' in parsed) return { value: parsed.value, line, place: `${path}:${line}` };
+  throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `${place}: ${what}`,
-    hint: 'Each line must be one JSON object. Correct or delete this line.',
-    cause,
+    message: `${path}:${line + parsed.line}: ${parsed.problem}`,
+    hint: 'Rows are JSON objects: one a line, or the elements of one list. `jq -c . IN > OUT` writes an object over several lines as one.',
   });
 }

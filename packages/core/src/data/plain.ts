@@ -11,6 +11,9 @@ import { defineJsonLinesFormat } from './json-lines-format.js';
 
 export const PLAIN_FORMAT_ID = 'jsonl';
 
+/** Fields of other formats whose rows may have `id` and `images` as well. */
+const OTHERS = ['gt_answer', 'conversations', 'conversation', 'messages', 'instruction', 'query'];
+
 /**
  * Our own data set format, one sample a line: `id`, `images` and, where labelled, `question`, `options`, `answer`,
  * `category`. `answer` is the target text; a bare option letter stands for `L. text`. `target` says what the model is
@@ -19,8 +22,7 @@ export const PLAIN_FORMAT_ID = 'jsonl';
  */
 export const plainFormat = defineJsonLinesFormat({
   id: PLAIN_FORMAT_ID,
-  // MindCube's rows have the same first fields, and its own one for the answer.
-  matches: (row) => 'id' in row && 'images' in row && !('gt_answer' in row),
+  matches: (row) => 'id' in row && 'images' in row && !OTHERS.some((field) => field in row),
   images: (row) => stringListField(row, 'images'),
   sample: plainSample,
 });

@@ -1,30 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { SpatialError } from '../errors.js';
-import { resolveFile, unreadable } from '../files.js';
+import { fileKind } from '../file-kind.js';
+import { unreadable } from '../files.js';
 import type { RgbImage } from '../spec.js';
-
-/** Raster formats that are read. Vector formats have no pixels of their own and are refused. */
-const FORMATS: readonly string[] = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'avif'];
-
-const SHOWN_BYTES = 24;
-
-const describeStart = (bytes: Uint8Array): string => {
-  if (bytes.byteLength === 0) return 'an empty file';
-  const start = Buffer.from(bytes.subarray(0, SHOWN_BYTES));
-  const isText = start.every((byte) => byte === 9 || byte === 10 || byte === 13 || byte >= 32);
-  return `a file that starts with ${isText ? JSON.stringify(start.toString()) : start.toString('hex')}`;
-};
-
-const invalidImage = (bytes: Uint8Array, name: string, cause?: unknown): SpatialError => {
-  const reason = cause === undefined ? '' : ` (${(cause as Error).message.trim()})`;
-  return new SpatialError({
-    code: 'IMAGE_INVALID',
-    message: `${name}: expected an image, found ${describeStart(bytes)}${reason}`,
-    hint: 'Readable are complete JPEG, PNG, WebP, GIF, TIFF and AVIF images. Convert or download the file again.',
-    cause,
-  });
-};
+import { readGifFrame } from './gif-frame.js';
+import {
+  damagedImage,
+  type ImageHeader,
+  imageHeader,
+  invalidImage,
+  requireImageFile,
+} from './image-header.js';
 
 interface Raw {
   readonly data: Uint8Array;
@@ -70,21 +57,75 @@ const toRaw = async (pipeline: Sharp): Promise<Raw> => {
   return { data: new Uint8Array(data), height: info.height, width: info.width };
 };
 
-const decode = async (
+const open = (bytes: Uint8Array): Sharp =>
+  sharp(bytes, { ignoreIcc: true, autoOrient: true, failOn: 'error' });
+
+async function decode(
   bytes: Uint8Array,
+  { format, depth, hasAlpha, path }: ImageHeader,
   { alpha = 'drop' }: ReadImageOptions,
-): Promise<Raw | undefined> => {
-  const open = () => sharp(bytes, { ignoreIcc: true, autoOrient: true, failOn: 'error' });
-  const { format, space, hasAlpha } = await open().metadata();
-  if (!FORMATS.includes(format)) return undefined;
-  if (alpha === 'white' && hasAlpha) {
-    const rgba = await toRaw(open().ensureAlpha().toColourspace('srgb'));
+): Promise<Raw> {
+  const { space } = await open(bytes).metadata();
+  if (space === 'grey16') return decodeGrey16(bytes, path);
+  if (depth !== 'uchar' && depth !== 'ushort') throw invalidDepth(path, depth);
+  if (hasAlpha && alpha === 'white') {
+    const rgba = await toRaw(open(bytes).ensureAlpha().toColourspace('srgb'));
     return { ...rgba, data: overWhite(rgba.data) };
   }
-  if (space !== 'cmyk') return toRaw(open().removeAlpha().toColourspace('srgb'));
-  const raw = await toRaw(open().pipelineColourspace('cmyk').toColourspace('cmyk'));
+  if (format === 'GIF') return decodeGif(bytes);
+  if (space !== 'cmyk') return toRaw(open(bytes).removeAlpha().toColourspace('srgb'));
+  const raw = await toRaw(open(bytes).pipelineColourspace('cmyk').toColourspace('cmyk'));
   return { ...raw, data: convertCmyk(raw.data) };
-};
+}
+
+/** Pixels that are not seen have the colour that their palette gives them, as in Pillow. */
+async function decodeGif(bytes: Uint8Array): Promise<Raw> {
+  const { data: rgba, ...size } = await toRaw(open(bytes).ensureAlpha().toColourspace('srgb'));
+  const { left, top, width, height, hidden } = readGifFrame(bytes);
+  const data = new Uint8Array((rgba.length / 4) * 3);
+  for (let pixel = 0; pixel < size.width * size.height; pixel++) {
+    const [x, y] = [(pixel % size.width) - left, Math.floor(pixel / size.width) - top];
+    const isSeen = rgba[4 * pixel + 3] !== 0 && x >= 0 && x < width && y >= 0 && y < height;
+    data.set(isSeen ? rgba.subarray(4 * pixel, 4 * pixel + 3) : hidden, 3 * pixel);
+  }
+  return { ...size, data };
+}
+
+/** Below it an image of 16 bits is nearly black: a map of distances, or one of 10 to 13 bits. */
+const LEAST_WHITE = 1 << 13;
+
+/**
+ * Grey of 16 bits: the upper byte. Values of 8 bits that lie in 16 are taken as they are, as Pillow does.
+ * @throws SpatialError IMAGE_INVALID for values that mean neither.
+ */
+async function decodeGrey16(bytes: Uint8Array, name: string): Promise<Raw> {
+  const pipeline = open(bytes).removeAlpha().toColourspace('grey16').raw({ depth: 'ushort' });
+  const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
+  const values = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, value);
+  if (largest > 255 && largest < LEAST_WHITE) throw unscaled(name, largest);
+  const shift = largest > 255 ? 8 : 0;
+  const pixels = info.height * info.width;
+  const rgb = new Uint8Array(3 * pixels);
+  for (let pixel = 0; pixel < pixels; pixel++)
+    rgb.fill(values[pixel * info.channels]! >> shift, 3 * pixel, 3 * pixel + 3);
+  return { data: rgb, height: info.height, width: info.width };
+}
+
+const unscaled = (name: string, largest: number): SpatialError =>
+  new SpatialError({
+    code: 'IMAGE_INVALID',
+    message: `${name}: expected a photograph, found 16-bit grey with values up to ${largest} of 65535: it would be nearly black`,
+    hint: 'Is it a depth map? Otherwise scale it to 8 bits, for example `magick IN -auto-level -depth 8 OUT.png`.',
+  });
+
+const invalidDepth = (name: string, depth: string): SpatialError =>
+  invalidImage(
+    name,
+    `one of ${depth} values, whose range nothing tells`,
+    'Scale it to 8 bits a value, for example `magick IN -auto-level -depth 8 OUT.png`.',
+  );
 
 /**
  * Decodes an image to 8-bit RGB: EXIF orientation applied, alpha dropped unless asked otherwise, colour profiles ignored.
@@ -92,29 +133,26 @@ const decode = async (
  * @param name where it came from, for messages.
  * @throws SpatialError IMAGE_INVALID, with what was found.
  * Equal to Pillow's `exif_transpose(image).convert('RGB')`. Deviation: 16-bit greyscale keeps its upper byte, where
- * Pillow saturates every value above 255.
+ * Pillow saturates every value above 255; values between that mean neither are refused.
  */
 export const decodeImage = async (
   bytes: Uint8Array,
   name: string,
   options: ReadImageOptions = {},
 ): Promise<RgbImage> => {
-  const raw = await decode(bytes, options).catch((error: unknown) => {
-    throw invalidImage(bytes, name, error);
+  const header = await imageHeader(bytes, name);
+  const raw = await decode(bytes, header, options).catch((error: unknown) => {
+    throw SpatialError.isInstance(error) ? error : damagedImage(name, fileKind(bytes), error);
   });
-  if (!raw) throw invalidImage(bytes, name);
   return { ...raw, path: name };
 };
 
 /**
  * Content of an image file, for {@link decodeImage}: what is hashed and what is decoded are then the same bytes.
- * @throws SpatialError FILE_MISSING | FILE_INVALID.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID; IMAGE_INVALID for a file that is too large.
  */
 export const readImageBytes = async (path: string): Promise<Uint8Array> => {
-  const file = await resolveFile(
-    path,
-    'Check the path of the image; relative paths start at the working folder.',
-  );
+  const { file } = await requireImageFile(path);
   return readFile(file).catch((error: unknown) => {
     throw unreadable(path, error);
   });

@@ -34,6 +34,7 @@ export interface CellLimits {
 /**
  * Size that an image is resized to: whole cells, area within the limits, aspect ratio nearly kept (each axis is scaled by
  * itself).
+ * @param name of the image, for messages.
  * @returns [height, width] in pixels.
  * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
  */
@@ -41,8 +42,9 @@ export function fitToCells(
   height: number,
   width: number,
   { cell, minPixels, maxPixels }: CellLimits,
+  name = 'image',
 ): [number, number] {
-  refuseExtremeShape(height, width);
+  refuseExtremeShape(height, width, name);
   const [rows, columns] = [height, width].map((side) => roundHalfEven(side / cell) * cell);
   const area = rows! * columns!;
   if (area > maxPixels) {
@@ -58,13 +60,13 @@ export function fitToCells(
   return [rows!, columns!];
 }
 
-/** @throws SpatialError IMAGE_INVALID when one side is over 200 times the other. */
-export function refuseExtremeShape(height: number, width: number): void {
+/** @param name of the image, for messages. @throws SpatialError IMAGE_INVALID when one side is over 200 times the other. */
+export function refuseExtremeShape(height: number, width: number, name = 'image'): void {
   if (Math.max(height, width) / Math.min(height, width) <= MAX_ASPECT_RATIO) return;
   throw new SpatialError({
     code: 'IMAGE_INVALID',
-    message: `image of ${width}×${height} pixels: expected sides within a factor of ${MAX_ASPECT_RATIO}`,
-    hint: 'Crop the image before passing it.',
+    message: `${name} of ${width}×${height} pixels: expected sides within a factor of ${MAX_ASPECT_RATIO}`,
+    hint: 'Crop the image, or cut it into several views.',
   });
 }
 

@@ -1,12 +1,17 @@
 import { SpatialError } from '../errors.js';
 import { hashFile } from '../hash-files.js';
-import { readImage } from '../images/index.js';
+import { readImage, readImageHeader } from '../images/index.js';
 import type { LabelledImage } from '../label-store/index.js';
 
 /** What a label store notes of images. A file is looked at once, however many view sets it belongs to. */
 export interface ImageFacts {
   /** SHA-256 of a file when it was first asked for. @throws SpatialError FILE_MISSING | FILE_INVALID. */
   hash(path: string): Promise<string>;
+  /**
+   * Looks at the header of an image: what it tells is known before anything is labelled.
+   * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
+   */
+  look(path: string): Promise<void>;
   /**
    * Decodes each image in turn, so that a broken file is found whether or not a source looks at its pixels.
    * @throws SpatialError FILE_MISSING | FILE_INVALID | IMAGE_INVALID.
@@ -23,6 +28,9 @@ export const createImageFacts = (): ImageFacts => {
   const hashes = new Map<string, Promise<string>>();
   const sizes = new Map<string, Promise<Pick<LabelledImage, 'width' | 'height'>>>();
   const hash = (path: string) => remember(hashes, path, () => hashFile(path));
+  const looks = new Map<string, Promise<void>>();
+  const look = (path: string) =>
+    remember(looks, path, () => readImageHeader(path).then(() => undefined));
   const describe = async (paths: readonly string[]) => {
     const images: LabelledImage[] = [];
     for (const path of paths) {
@@ -35,7 +43,7 @@ export const createImageFacts = (): ImageFacts => {
     for (const path of paths)
       if ((await hashFile(path)) !== (await hash(path))) throw changed(path);
   };
-  return { hash, describe, requireUnchanged };
+  return { hash, look, describe, requireUnchanged };
 };
 
 const remember = <Value>(

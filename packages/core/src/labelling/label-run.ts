@@ -142,7 +142,10 @@ class LabelRun {
 
   async #identify({ images }: ViewSet): Promise<Task> {
     const hashes: string[] = [];
-    for (const image of images) hashes.push(await this.#facts.hash(image));
+    for (const image of images) {
+      await this.#facts.look(image);
+      hashes.push(await this.#facts.hash(image));
+    }
     const { provenance } = this.#request.labeller;
     return { images, key: labelKey({ images: hashes, provenance, ...this.#size() }) };
   }

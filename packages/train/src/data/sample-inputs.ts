@@ -162,12 +162,17 @@ async function readImageFile(path: string): Promise<ImageFile> {
 }
 
 /** Equal for samples whose prepared sequences are equal. */
-const contentKey = ({ question, answer }: SampleV1, files: readonly ImageFile[]): string =>
-  sha256(JSON.stringify([question, answer, files.map(({ hash }) => hash)]));
+const contentKey = ({ question, system, answer }: SampleV1, files: readonly ImageFile[]): string =>
+  sha256(JSON.stringify([question, system, answer, files.map(({ hash }) => hash)]));
 
 function conversation(sample: SampleV1, images: readonly RgbImage[]) {
-  const { question = '', answer } = sample;
-  return { images, question, ...(answer === undefined ? {} : { answer }) };
+  const { question = '', system, answer } = sample;
+  return {
+    images,
+    question,
+    ...(system !== undefined && { system }),
+    ...(answer !== undefined && { answer }),
+  };
 }
 
 function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layout {

@@ -15,6 +15,8 @@ export interface TrainingData {
   readonly counts: readonly number[];
   /** What a sample is called in messages: its id, and where it stands if another one has the same id. */
   nameOf(index: number): string;
+  /** The same with the file, for messages about what is in it. */
+  placeOf(index: number): string;
 }
 
 /**
@@ -26,22 +28,24 @@ export async function readTrainingData(
   formats?: DatasetFormats,
 ): Promise<TrainingData> {
   const samples: SampleV1[] = [];
-  const places: string[] = [];
+  const places: { readonly path: string; readonly number: number }[] = [];
   const counts: number[] = [];
   for (const dataset of config.data) {
     const read = await readDataset(dataset, formats);
     for (const [index, sample] of read.entries()) {
       samples.push(sample);
-      places.push(`sample ${index + 1} of ${dataset.path}`);
+      places.push({ path: dataset.path, number: index + 1 });
     }
     counts.push(read.length);
   }
   const repeated = repeatedIds(samples);
   const nameOf = (index: number) => {
     const { id } = samples[index]!;
-    return repeated.has(id) ? `${id} (${places[index]})` : id;
+    const { path, number } = places[index]!;
+    return repeated.has(id) ? `${id} (sample ${number} of ${path})` : id;
   };
-  return { samples, counts, nameOf };
+  const placeOf = (index: number) => `${places[index]!.path}: sample '${nameOf(index)}'`;
+  return { samples, counts, nameOf, placeOf };
 }
 
 function repeatedIds(samples: readonly SampleV1[]): ReadonlySet<string> {

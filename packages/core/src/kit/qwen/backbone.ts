@@ -16,7 +16,7 @@ import { defaultTaps } from '../default-taps.js';
 import { readGenerationSettings } from '../generation-config.js';
 import { readImageProcessor } from '../image-processor-file.js';
 import { openTextProcessor } from '../text-processor.js';
-import { readCellImages } from './images.js';
+import { readCellImages, smartResize } from './images.js';
 import { CELL_DECODER_NAMES, cellCheckpoint, cellParameterGroup } from './names.js';
 import { type CellContext, prepareCells } from './prepare.js';
 import { type CellTokens, cellTokenIds, END_OF_TURN } from './prompt.js';
@@ -73,6 +73,9 @@ export async function openCellBackbone(
     parameterGroup: cellParameterGroup,
     prepare: (conversation) => prepareCells(context, conversation),
     decodeTokens: text.decode,
+    requireImageSize: ({ height, width, path: name }) => {
+      smartResize(height, width, images, name);
+    },
     encodeView: (parameters, pixels, layout, states) =>
       encodeCells(vision, parameters, pixels, layout, states),
     projectView: (parameters, features) => mergeCells(vision, parameters, features),

@@ -70,6 +70,7 @@ export function readCellImages(
 
 /**
  * Size that an image is resized to: sides divisible by the merged cell, area within the limits.
+ * @param name of the image, for messages.
  * @returns [height, width] in pixels.
  * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
  */
@@ -77,15 +78,16 @@ export const smartResize = (
   height: number,
   width: number,
   config: Pick<CellImageConfig, 'patchSize' | 'mergeSize' | 'minPixels' | 'maxPixels'>,
+  name?: string,
 ): [number, number] =>
-  fitToCells(height, width, { ...config, cell: config.patchSize * config.mergeSize });
+  fitToCells(height, width, { ...config, cell: config.patchSize * config.mergeSize }, name);
 
 /**
  * Pixel values of one view: smart resize (Pillow's bicubic), (x / 255 − mean) / std, patches cell by cell.
  * @returns (P, 3·frames·patch²) float32 with channels slowest, and the patch grid.
  */
 export function makeCellView(image: RgbImage, config: CellImageConfig): CellView {
-  const [height, width] = smartResize(image.height, image.width, config);
+  const [height, width] = smartResize(image.height, image.width, config, image.path);
   const resized = resizeBicubic(image, width, height);
   const rows = height / config.patchSize;
   const columns = width / config.patchSize;
