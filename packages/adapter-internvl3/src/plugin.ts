@@ -12,7 +12,8 @@ export const internVl3: BackboneAdapterV1 = {
   accepts: (config) => layoutOf(config) !== undefined,
   open: async (folder, options) =>
     (await import('./internvl3-backbone.js')).openInternVl3(folder, options),
-  writeTiny: async (options) => (await import('./tiny-checkpoint.js')).writeTinyInternVl3(options),
+  writeTiny: async (options) =>
+    (await import('./tiny-checkpoint.js')).writeTinyBySettings(internVl3.id, options),
 };
 
 /** Contributes the backbone adapter `internvl3`. */

@@ -131,6 +131,19 @@ describe.each(LAYOUTS)('a tiny checkpoint, %s layout', (layout) => {
 });
 
 describe('writeTiny', () => {
+  it('takes the layout as a setting, and no other', () =>
+    withTemporaryFolder(async (folder) => {
+      const options = { folder, seed: 1, hiddenSize: 16, layers: 1, heads: 2 };
+      await internVl3.writeTiny({ ...options, settings: { layout: 'native' } });
+      const config = JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'));
+      expect(config.model_type).toBe('internvl');
+      for (const settings of [{ layout: 'other' }, { tiles: 3 }])
+        await expect(internVl3.writeTiny({ ...options, settings })).rejects.toMatchObject({
+          code: 'CONFIG_INVALID',
+          hint: 'It takes layout.',
+        });
+    }));
+
   it('refuses sizes that do not fit', async () => {
     const bad = { folder: '/nowhere', seed: 1 };
     const wrong = [{ hiddenSize: 100, heads: 8 }, { vision: { tileSize: 60 } }];

@@ -1,11 +1,13 @@
 import {
   float32Source,
   type JsonObject,
+  parseBackboneSettings,
   QWEN_TOKENS,
   tinyText,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
 import { SpatialError, type TinyCheckpointOptions } from '@spatialsv/core/spec';
+import { z } from 'zod';
 import { parseInternVl3Config } from './internvl3-config.js';
 import { internVl3Shapes } from './internvl3-names.js';
 import type { CheckpointLayout } from './model-type.js';
@@ -93,6 +95,20 @@ export async function writeTinyInternVl3(options: InternVl3TinyOptions): Promise
     ...(layout === 'native' && { texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE } }),
     weights: tinyTensors(config, options),
   });
+}
+
+const settingsSchema = z.strictObject({ layout: z.enum(['original', 'native']).optional() });
+
+/**
+ * The same with the layout among the settings.
+ * @throws SpatialError CONFIG_INVALID for another setting, USAGE for sizes that do not fit together.
+ */
+export async function writeTinyBySettings(
+  family: string,
+  options: TinyCheckpointOptions,
+): Promise<void> {
+  const { layout } = parseBackboneSettings(family, settingsSchema, options);
+  await writeTinyInternVl3({ ...options, ...(layout !== undefined && { layout }) });
 }
 
 const SHARED_TOKENIZER = {

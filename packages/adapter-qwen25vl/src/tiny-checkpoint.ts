@@ -1,5 +1,6 @@
 import {
   type JsonObject,
+  refuseSettings,
   type TinyCellOptions,
   type TinyText,
   writeTinyCells,
@@ -35,12 +36,14 @@ export interface TinyVisionOptions {
  * full attention, grouped keys and values, sectioned rotary positions.
  * @throws SpatialError USAGE for sizes that do not fit together.
  */
-export const writeTinyQwen25Vl = (options: Qwen25VlTinyOptions): Promise<void> =>
-  writeTinyCells(options, {
+export async function writeTinyQwen25Vl(options: Qwen25VlTinyOptions): Promise<void> {
+  refuseSettings('qwen2.5-vl', options);
+  await writeTinyCells(options, {
     config: (text) => tinyConfig(options, text),
     parse: parseQwen25VlConfig,
     sizes: 'a hidden size that is a multiple of 8 times the heads',
   });
+}
 
 /** config.json in the published flat style. */
 function tinyConfig(options: Qwen25VlTinyOptions, { ids, size }: TinyText): JsonObject {

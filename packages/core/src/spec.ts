@@ -326,6 +326,8 @@ export interface TinyCheckpointOptions {
   readonly corpus?: readonly string[];
   /** Folder with the files of a real tokenizer, which is written instead of a small one. */
   readonly tokenizer?: string;
+  /** The adapter's own settings of its tiny checkpoints; every default where absent. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface BackboneAdapterV1 extends ContributionBaseV1<'backbone-adapter'> {
@@ -333,7 +335,10 @@ export interface BackboneAdapterV1 extends ContributionBaseV1<'backbone-adapter'
   accepts(config: Readonly<Record<string, unknown>>): boolean;
   /** @throws SpatialError CONFIG_INVALID for settings that it does not know or a pixel budget that the family does not have. */
   open(folder: string, options?: OpenBackboneOptions): Promise<BackboneV1>;
-  /** Writes a small random checkpoint with every structural feature of the family, its tokenizer and template. */
+  /**
+   * Writes a small random checkpoint with every structural feature of the family, its tokenizer and template.
+   * @throws SpatialError CONFIG_INVALID for settings that it does not know.
+   */
   writeTiny(options: TinyCheckpointOptions): Promise<void>;
 }
 

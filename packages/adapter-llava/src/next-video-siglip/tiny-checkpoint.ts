@@ -2,6 +2,7 @@ import {
   CLIP_NAMES,
   float32Source,
   type JsonObject,
+  refuseSettings,
   type Shapes,
   shapesBelow,
   tinyText,
@@ -42,6 +43,7 @@ export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
  * @throws SpatialError USAGE for sizes that do not fit together.
  */
 export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
+  refuseSettings('llava-next-video-siglip', options);
   const { maxMerges } = options;
   const text = await tinyText(options, { special: QWEN2_TOKENS, config: TOKENIZER, maxMerges });
   const config = tinyConfig(options, text.ids, text.size);

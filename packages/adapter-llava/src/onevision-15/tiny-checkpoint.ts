@@ -1,5 +1,6 @@
 import {
   type JsonObject,
+  refuseSettings,
   type TinyCellOptions,
   type TinyText,
   writeTinyCells,
@@ -24,12 +25,14 @@ export interface OneVision15TinyOptions extends TinyCellOptions {
  * family: a class token with learnt angles, norms of queries and keys, heads that are wider than their share.
  * @throws SpatialError USAGE for sizes that do not fit together.
  */
-export const writeTinyOneVision15 = (options: OneVision15TinyOptions): Promise<void> =>
-  writeTinyCells(options, {
+export async function writeTinyOneVision15(options: OneVision15TinyOptions): Promise<void> {
+  refuseSettings('llava-onevision-1.5', options);
+  await writeTinyCells(options, {
     config: (text) => tinyConfig(options, text),
     parse: parseOneVision15Config,
     sizes: 'a vision width that is a multiple of 4 times its heads',
   });
+}
 
 /** config.json in the published style. */
 function tinyConfig(options: OneVision15TinyOptions, { ids, size }: TinyText): JsonObject {

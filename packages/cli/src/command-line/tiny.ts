@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { TinyOptions } from '../commands/tiny.js';
 import type { CommandContext } from '../context.js';
-import { describeCommand, wholeNumber } from './options.js';
+import { addSetting, describeCommand, wholeNumber } from './options.js';
 
 export function registerTiny(program: Command, context: CommandContext): void {
   describeCommand(
@@ -30,6 +30,11 @@ export function registerTiny(program: Command, context: CommandContext): void {
     .option(
       '--tokenizer <folder>',
       'folder with the files of a real tokenizer, instead of a small one',
+    )
+    .option(
+      '--set <key=value>',
+      'a setting of the family’s small checkpoints, repeated; its README lists them',
+      addSetting,
     )
     .option('--force', 'write into a folder that is not empty', false)
     .option('--json', 'print what was written as JSON', false)

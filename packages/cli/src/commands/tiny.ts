@@ -9,6 +9,7 @@ import {
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { findAdapter, openModel } from '../model.js';
+import { parseSettings } from '../settings.js';
 
 export interface TinyOptions {
   readonly family: string;
@@ -20,6 +21,8 @@ export interface TinyOptions {
   readonly heads: boolean;
   /** Folder of a real tokenizer. */
   readonly tokenizer?: string;
+  /** Settings of the family by key; values are YAML. */
+  readonly set?: Readonly<Record<string, string>>;
   readonly force: boolean;
   readonly json: boolean;
 }
@@ -41,7 +44,7 @@ interface Written {
 async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
   const adapter = findAdapter(options.family, plugins);
   if (!options.force) await requireEmpty(options.out);
-  const { out, seed, hiddenSize, layers, attentionHeads, tokenizer } = options;
+  const { out, seed, hiddenSize, layers, attentionHeads, tokenizer, set } = options;
   await adapter.writeTiny({
     folder: out,
     seed,
@@ -49,6 +52,7 @@ async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry):
     ...(layers !== undefined && { layers }),
     ...(attentionHeads !== undefined && { heads: attentionHeads }),
     ...(tokenizer !== undefined && { tokenizer }),
+    ...(set !== undefined && { settings: parseSettings('--set', set) }),
   });
   const { config, weights } = await openModel(out, plugins);
   if (options.heads) await writeHeads(out, config, plugins.resolveGeometryHead('dpt'), seed);
@@ -90,13 +94,14 @@ async function writeTinySource(options: TinyOptions, plugins: PluginRegistry): P
 }
 
 function refuseDecoderOptions(options: TinyOptions): void {
-  const { hiddenSize, layers, attentionHeads, heads, tokenizer } = options;
+  const { hiddenSize, layers, attentionHeads, heads, tokenizer, set } = options;
   const given = Object.entries({
     '--hidden-size': hiddenSize !== undefined,
     '--layers': layers !== undefined,
     '--attention-heads': attentionHeads !== undefined,
     '--heads': heads,
     '--tokenizer': tokenizer !== undefined,
+    '--set': set !== undefined,
   }).flatMap(([name, isGiven]) => (isGiven ? [name] : []));
   if (given.length === 0) return;
   throw usage(

@@ -12,7 +12,7 @@ import type { OpenBackboneOptions } from '../spec.js';
 export function parseBackboneSettings<Schema extends z.ZodObject>(
   family: string,
   schema: Schema,
-  { settings }: OpenBackboneOptions,
+  { settings }: Pick<OpenBackboneOptions, 'settings'>,
 ): z.output<Schema> {
   const parsed = schema.safeParse(settings ?? {});
   if (parsed.success) return parsed.data;
@@ -26,7 +26,10 @@ export function parseBackboneSettings<Schema extends z.ZodObject>(
 }
 
 /** For families without settings. @throws SpatialError CONFIG_INVALID for any setting. */
-export function refuseSettings(family: string, options: OpenBackboneOptions): void {
+export function refuseSettings(
+  family: string,
+  options: Pick<OpenBackboneOptions, 'settings'>,
+): void {
   parseBackboneSettings(family, schemas.strictObject({}), options);
 }
 
