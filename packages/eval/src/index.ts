@@ -29,6 +29,7 @@ export {
   type ViewStates,
 } from './runner/backbone-runner.js';
 export { type GeometryMaps, gatherCells, type HiddenStates } from './runner/geometry-runner.js';
+export type { Sampling } from './runner/token-choice.js';
 export { binomialTail } from './statistics/binomial.js';
 export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';

@@ -1,7 +1,16 @@
 import type { Command } from 'commander';
 import type { EvalOptions } from '../commands/eval.js';
 import type { CommandContext } from '../context.js';
-import { addViewOptions, addWeightPolicy, describeCommand, wholeNumber } from './options.js';
+import {
+  addGenerationOptions,
+  addViewOptions,
+  addWeightPolicy,
+  describeCommand,
+  wholeNumber,
+} from './options.js';
+
+/** Tokens of an answer at most where neither the command nor the checkpoint says. */
+const ANSWER_LENGTH = 512;
 
 export function registerEval(program: Command, context: CommandContext): void {
   const command = describeCommand(
@@ -11,7 +20,7 @@ Answers are kept in predictions.jsonl as they come; the same command goes on whe
 prompts, settings or questions are refused.`,
     ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
   );
-  addViewOptions(addWeightPolicy(command))
+  addGenerationOptions(addViewOptions(addWeightPolicy(command)), ANSWER_LENGTH)
     .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
     .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
     .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
@@ -23,15 +32,14 @@ prompts, settings or questions are refused.`,
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
     .option(
       '--seed <n>',
-      'seed of the random chance line and the permutation test',
+      'seed of the random chance line, the permutation test, and of --sample',
       wholeNumber(0),
       0,
     )
     .option('--limit <n>', 'only the first n questions', wholeNumber(1))
-    .option('--max-new-tokens <n>', 'length of an answer at most', wholeNumber(1), 512)
     .option('--json', 'print the results as JSON', false)
-    .action(async (options: EvalOptions) => {
+    .action(async (options: Omit<EvalOptions, 'usualLength'>) => {
       const { runEvaluation } = await import('../commands/eval.js');
-      await runEvaluation(options, context);
+      await runEvaluation({ ...options, usualLength: ANSWER_LENGTH }, context);
     });
 }

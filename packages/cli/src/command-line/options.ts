@@ -23,6 +23,17 @@ export const wholeNumber =
     throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
   };
 
+/** Parser of an option that takes a number above `least`, or from it on, up to `most`. */
+export const decimal =
+  (least: number, most: number, { from = false } = {}) =>
+  (text: string): number => {
+    const value = Number(text);
+    const fits = (from ? value >= least : value > least) && value <= most;
+    if (text.trim() !== '' && Number.isFinite(value) && fits) return value;
+    const end = Number.isFinite(most) ? ` up to ${most}` : '';
+    throw new InvalidArgumentError(`Expected a number ${from ? 'from' : 'above'} ${least}${end}.`);
+  };
+
 /** Parser of a list of layers: `4,12,20,28`. */
 export function layerList(text: string): number[] {
   const parts = text.split(',').map((part) => part.trim());
@@ -84,6 +95,34 @@ export function addViewOptions(command: Command): Command {
       '--set <key=value>',
       'a setting of the model’s family, repeated; its README lists them',
       addSetting,
+    );
+}
+
+/** Adds the options of commands that generate text; `--seed` is the command's own. */
+export function addGenerationOptions(command: Command, usualLength: number): Command {
+  return command
+    .option(
+      '--max-new-tokens <n>',
+      `length of an answer at most (default: the checkpoint’s, else ${usualLength})`,
+      wholeNumber(1),
+    )
+    .option(
+      '--repetition-penalty <x>',
+      'makes tokens of prompt and answer less probable; 1 for none (default: the checkpoint’s)',
+      decimal(0, Number.POSITIVE_INFINITY),
+    )
+    .option('--sample', 'draw the answer instead of taking the most probable token', false)
+    .option(
+      '--temperature <x>',
+      'with --sample (default: the checkpoint’s, as below)',
+      decimal(0, Number.POSITIVE_INFINITY),
+    )
+    .option('--top-k <n>', 'draw among the n most probable tokens; 0 for all', wholeNumber(0))
+    .option('--top-p <x>', 'draw among the tokens that reach this probability', decimal(0, 1))
+    .option(
+      '--min-p <x>',
+      'draw among tokens of at least this share of the largest probability',
+      decimal(0, 1, { from: true }),
     );
 }
 

@@ -2,18 +2,20 @@ import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
 import type { ModelOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { describeGeneration, type GenerationOptions, planGeneration } from '../generation.js';
 import { describeWeights, openModel, readImages } from '../model.js';
 
-export interface AskOptions extends ModelOptions, WeightOptions {
+export interface AskOptions extends ModelOptions, WeightOptions, GenerationOptions {
   readonly question: string;
   readonly system?: string;
-  readonly maxNewTokens: number;
+  /** Tokens of an answer at most where neither options nor checkpoint say. */
+  readonly usualLength: number;
   readonly json: boolean;
 }
 
 export async function ask(options: AskOptions, context: CommandContext): Promise<void> {
   const { progress, signal, out } = context;
-  const { question, system, maxNewTokens, json } = options;
+  const { question, system, json } = options;
   progress.start('Reading');
   const backbone = await openModel(
     options.model,
@@ -21,6 +23,8 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     options,
     context.err,
   );
+  const settings = backbone.config.generation;
+  const generation = planGeneration(settings, options, options.usualLength);
   const images = await readImages(options.images, backbone);
   const inputs = await backbone.prepare({
     images,
@@ -31,19 +35,19 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     device: options.device,
     weights: options.weightPolicy,
   });
-  context.err(`${describeWeights(runner.weights)}\n`);
+  context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   await runner.load();
   const startedMs = performance.now();
   const label = `Reading ${images.length} images, ${inputs.inputIds.length} tokens`;
   progress.start(label);
   let firstMs: number | undefined;
   const result = await runner.generate(inputs, {
-    maxNewTokens,
+    ...generation,
     signal,
     onToken(count) {
       if (firstMs === undefined) {
         firstMs = performance.now();
-        if (json) progress.start('Answering', maxNewTokens);
+        if (json) progress.start('Answering', generation.maxNewTokens);
         else progress.done();
       }
       if (json) progress.update(count);
@@ -56,7 +60,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   if (json) progress.done();
   out(
     json
-      ? `${JSON.stringify({ ...summarise(result, inputs.inputIds.length, startedMs, firstMs), weights: runner.weights })}\n`
+      ? `${JSON.stringify({ ...summarise(result, inputs.inputIds.length, startedMs, firstMs), weights: runner.weights, generation: { ...generation, settings } })}\n`
       : '\n',
   );
   signal.throwIfAborted();

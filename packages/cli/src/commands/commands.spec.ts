@@ -170,6 +170,28 @@ describe('ask', () => {
     expect(text.out.length).toBeGreaterThan(0);
   });
 
+  it('draws an answer where it is asked to, the same for the same seed', async () => {
+    const draw = async (seed: string) => {
+      const rest = ['--question', 'Where?', '--max-new-tokens', '8', '--sample', '--seed', seed];
+      const { err, out } = await runForTest(onModel('ask', ...rest, '--json'));
+      expect(err).toContain(`generation: drawn with seed ${seed} (temperature 1, top-k 50)`);
+      const { answer, generation } = JSON.parse(out);
+      expect(generation).toMatchObject({ sampling: { topK: 50, seed: Number(seed) } });
+      return answer;
+    };
+    const answers = [await draw('1'), await draw('2'), await draw('1')];
+    expect(answers[2]).toBe(answers[0]);
+    expect(answers[1]).not.toBe(answers[0]);
+    const refused = await runForTest(onModel('ask', '--question', 'Where?', '--top-k', '3'));
+    expect(refused.err).toMatch(/^error\[USAGE\]: --top-k 3/);
+  });
+
+  it('refuses settings that the family does not have', async () => {
+    const rest = ['--question', 'Where?', '--set', 'maxTiles=2'];
+    const { err } = await runForTest(onModel('ask', ...rest));
+    expect(err).toMatch(/error\[CONFIG_INVALID\]: settings of the backbone qwen2\.5-vl/);
+  });
+
   it('ends with 130 when it is interrupted', async () => {
     const signal = AbortSignal.abort();
     const { exitCode } = await runForTest(onModel('ask', '--question', 'Where?'), { signal });

@@ -23,11 +23,18 @@ import {
 import type { WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
+import {
+  describeGeneration,
+  type GenerationOptions,
+  type GenerationPlan,
+  planFor,
+  planGeneration,
+} from '../generation.js';
 import { describeWeights, openModel, readImages } from '../model.js';
 import { parseSettings, type Settings } from '../settings.js';
 import { packageVersion } from '../version.js';
 
-export interface EvalOptions extends WeightOptions {
+export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly model: string;
   readonly benchmark: string;
   readonly data: string;
@@ -35,7 +42,8 @@ export interface EvalOptions extends WeightOptions {
   readonly device: string;
   readonly seed: number;
   readonly limit?: number;
-  readonly maxNewTokens: number;
+  /** Tokens of an answer at most where neither options nor checkpoint say. */
+  readonly usualLength: number;
   readonly minPixels?: number;
   readonly maxPixels?: number;
   readonly set?: Readonly<Record<string, string>>;
@@ -44,10 +52,9 @@ export interface EvalOptions extends WeightOptions {
 }
 
 /** What was asked for. */
-type RunSettings = Pick<
-  EvalOptions,
-  'model' | 'benchmark' | 'data' | 'maxNewTokens' | 'minPixels' | 'maxPixels'
-> & { readonly settings?: Settings };
+type RunSettings = Pick<EvalOptions, 'model' | 'benchmark' | 'data' | 'minPixels' | 'maxPixels'> & {
+  readonly settings?: Settings;
+};
 
 export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
@@ -56,19 +63,21 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   const benchmark = plugins.resolveBenchmark(options.benchmark);
   const backbone = await openModel(options.model, plugins, options, context.err);
   const samples = await readSamples(benchmark, options);
+  const settings = backbone.config.generation;
+  const generation = planGeneration(settings, options, options.usualLength);
   const nameOf = (index: number) => `${options.data}: sample '${samples[index]!.id}'`;
   await readSampleImages({ samples, nameOf, backbone, signal });
-  const identity = await identify(backbone, options);
+  const identity = await identify(backbone, options, generation);
   const runner = new BackboneRunner(backbone, {
     device: options.device,
     weights: options.weightPolicy,
   });
-  context.err(`${describeWeights(runner.weights)}\n`);
+  context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   progress.start('Answering', samples.length);
   const work = () =>
     evaluate({
       samples,
-      answer: answerer(backbone, runner, options, signal),
+      answer: answerer(backbone, runner, generation, signal),
       extract: (sample, text) => benchmark.extract(sample, text),
       folder: { path: options.out, identity, overwrite: options.overwrite },
       signal,
@@ -79,7 +88,7 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   progress.done(`${report.overall.correct} of ${report.overall.total} right`);
   await writeFileAtomic(
     join(options.out, RESULTS_FILE),
-    `${JSON.stringify({ ...settingsOf(options), identity, seed: options.seed, weights: runner.weights, ...report }, null, 2)}\n`,
+    `${JSON.stringify({ ...settingsOf(options), ...generation, identity, seed: options.seed, weights: runner.weights, ...report }, null, 2)}\n`,
   );
   context.out(
     options.json
@@ -109,29 +118,29 @@ async function readSamples(
 function answerer(
   backbone: BackboneV1,
   runner: BackboneRunner,
-  { maxNewTokens }: EvalOptions,
+  generation: GenerationPlan,
   signal: AbortSignal,
 ) {
-  return async ({ images: paths, question, system }: SampleV1): Promise<string> => {
+  return async ({ id, images: paths, question, system }: SampleV1): Promise<string> => {
     const images = await readImages(paths);
     const inputs = await backbone.prepare({
       images,
       question: question!,
       ...(system !== undefined && { system }),
     });
-    const { text, stoppedBy } = await runner.generate(inputs, { maxNewTokens, signal });
+    const options = { ...planFor(generation, id), signal };
+    const { text, stoppedBy } = await runner.generate(inputs, options);
     if (stoppedBy === 'signal') signal.throwIfAborted();
     return text;
   };
 }
 
 function settingsOf(options: EvalOptions): RunSettings {
-  const { model, benchmark, data, maxNewTokens, minPixels, maxPixels, set } = options;
+  const { model, benchmark, data, minPixels, maxPixels, set } = options;
   return {
     model,
     benchmark,
     data,
-    maxNewTokens,
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
     ...(set !== undefined && { settings: parseSettings('--set', set) }),
@@ -139,12 +148,16 @@ function settingsOf(options: EvalOptions): RunSettings {
 }
 
 /** What answers depend on. Paths do not belong to it: what lies there does. */
-async function identify(backbone: BackboneV1, options: EvalOptions): Promise<EvaluationIdentity> {
+async function identify(
+  backbone: BackboneV1,
+  options: EvalOptions,
+  generation: GenerationPlan,
+): Promise<EvaluationIdentity> {
   const { model: _, data: __, ...settings } = settingsOf(options);
   return {
     weights: await hashWeights(backbone.weights),
     prompt: await hashPromptFiles(backbone.folder),
-    settings: { adapter: backbone.adapterId, ...settings },
+    settings: { adapter: backbone.adapterId, ...settings, ...generation },
     versions: { spatialsv: packageVersion() },
   };
 }

@@ -29,6 +29,7 @@ import {
 import { requireFinite } from './finite.js';
 import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
+import { type Sampling, TokenChooser } from './token-choice.js';
 import { TokenText } from './token-text.js';
 
 export interface RunnerOptions {
@@ -64,8 +65,12 @@ export interface ForwardResult {
 }
 
 export interface GenerateOptions {
-  /** Tokens at most, 128 by default. */
+  /** Tokens at most; the checkpoint's own limit, or 128, where absent. */
   readonly maxNewTokens?: number;
+  /** Makes tokens of prompt and answer less probable; that of the checkpoint where absent, 1 for none. */
+  readonly repetitionPenalty?: number;
+  /** Draws the answer; greedy where absent, whatever the checkpoint says. */
+  readonly sampling?: Sampling;
   /** Called with the characters that each token completes. */
   readonly onText?: (text: string) => void;
   /** Called after each token. */
@@ -87,7 +92,7 @@ const CACHE_BUCKET = 64;
 type Outputs = Readonly<Record<string, Tree<DeviceTensor>>>;
 
 /**
- * Runs an opened checkpoint: vision encoder and projector per view, hidden states and logits of whole sequences, greedy
+ * Runs an opened checkpoint: vision encoder and projector per view, hidden states and logits of whole sequences,
  * answers with a key-value cache, and the maps of the 3D heads. Weights stay in their files; programs are compiled once
  * per shape, and one program serves all blocks of the decoder.
  */
@@ -190,9 +195,12 @@ export class BackboneRunner {
     this.#programs.prepare(viewKey(view, blocks), () => compileVision(this.#context, view, blocks));
   }
 
-  /** Greedy answer: always the most probable token, until the turn ends. @throws SpatialError NON_FINITE for such logits. */
+  /**
+   * Answers token by token until the turn ends. Greedy, unless sampling is asked for.
+   * @throws SpatialError NON_FINITE for logits that are no numbers.
+   */
   async generate(inputs: PreparedInputsV1, options: GenerateOptions = {}): Promise<GenerateResult> {
-    const limit = options.maxNewTokens ?? 128;
+    const limit = options.maxNewTokens ?? this.backbone.config.generation.maxNewTokens ?? 128;
     const sequence = padSequence(inputs);
     const capacity = roundUp(Math.max(sequence.length, sequence.tokens + limit), CACHE_BUCKET);
     const [rows] = await Promise.all([
@@ -246,11 +254,16 @@ export class BackboneRunner {
       options.onText?.(answer.flush());
       return { ids: answer.ids, text: answer.text, stoppedBy };
     };
+    const { endOfTurnIds, repetitionPenalty } = this.backbone.config.generation;
+    const chooser = new TokenChooser(inputs.inputIds, {
+      repetitionPenalty: options.repetitionPenalty ?? repetitionPenalty,
+      sampling: options.sampling,
+    });
     let { logits } = start;
     for (;;) {
       await requireFinite('logits of the next token', logits, { backbone: this.backbone });
-      const id = argmax(logits);
-      if (this.backbone.config.generation.endOfTurnIds.includes(id)) return finish('end-of-turn');
+      const id = chooser.choose(logits);
+      if (endOfTurnIds.includes(id)) return finish('end-of-turn');
       if (answer.ids.length >= start.limit) return finish('length');
       if (options.signal?.aborted) return finish('signal');
       const completed = answer.push(id);
@@ -332,13 +345,6 @@ function concat(parts: readonly Float32Array[]): Float32Array {
     at += part.length;
   }
   return whole;
-}
-
-/** Index of the first largest value. */
-function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }
 
 function requireViews(inputs: PreparedInputsV1): void {
