@@ -1,0 +1,115 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openSafetensors } from '@spatialsv/core';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { runForTest } from '../test-run.js';
+
+/** Photographs that are not part of the repository. */
+const PHOTOS = fileURLToPath(
+  new URL('../../../../../shared/data/real-views/opensfm-berlin/', import.meta.url),
+);
+const photos = ['01.jpg', '02.jpg'].map((name) => join(PHOTOS, name));
+
+/** A row of the table: the family, and what is its own. */
+interface Family {
+  readonly id: string;
+  /** A setting of the family. */
+  readonly set?: string;
+  /** Rows and columns of a photograph with the tiny checkpoint. */
+  readonly grid: readonly [number, number];
+}
+
+const FAMILIES: readonly Family[] = [
+  { id: 'llava-next-video', set: 'frame=squash', grid: [4, 4] },
+  { id: 'llava-next-video-siglip', set: 'newline=frame', grid: [4, 4] },
+];
+
+const root = mkdtempSync(join(tmpdir(), 'spatialsv-families-'));
+const data = join(root, 'data');
+const rows = join(data, 'raw/MindCube_tinybench.jsonl');
+
+beforeAll(async () => {
+  const rooms = { folder: data, scenes: 2, seed: 1, split: 'tinybench' } as const;
+  const size = { width: 56, height: 56, views: 2, questionsPerScene: 1 };
+  await writeDataset({ ...rooms, ...size, preface: false });
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+const succeed = async (...args: string[]) => {
+  const { exitCode, out, err } = await runForTest(args);
+  expect({ exitCode, err: exitCode === 0 ? '' : err }).toEqual({ exitCode: 0, err: '' });
+  return out;
+};
+
+describe.each(FAMILIES)('$id', ({ id, set, grid }) => {
+  const model = join(root, id);
+  const run = join(root, `${id}-run`);
+  const trained = join(run, 'checkpoints/step-2');
+  const withSetting = set === undefined ? [] : ['--set', set];
+
+  it('is written small, trained with every loss on rendered rooms, and measured', async () => {
+    const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
+    await succeed('tiny', '--family', id, '--out', model, ...size);
+    const config = join(root, `${id}.yaml`);
+    const lines = [
+      `model: ${model}`,
+      `out: ${run}`,
+      `data: [{ format: mindcube, path: ${rows}, prompt: plain }]`,
+      'source: { name: synthetic }',
+      'heads: { preset: tiny, outputScale: 4 }',
+      'batchSize: 1',
+      'schedule: { steps: 2 }',
+    ];
+    writeFileSync(config, `${lines.join('\n')}\n`);
+    await succeed('train', config);
+    const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
+    expect(metrics).toHaveLength(2);
+    for (const line of metrics) {
+      const { losses } = JSON.parse(line) as { losses: Record<string, number | null> };
+      for (const term of ['text', 'distillation', 'depth', 'point', 'ray'])
+        expect(losses).toHaveProperty(term, expect.any(Number));
+    }
+    const out = join(root, `${id}-eval`);
+    const args = ['--benchmark', 'mindcube', '--data', data, '--out', out];
+    const results = await succeed(
+      ...['eval', '--model', trained, ...args, '--max-new-tokens', '2', '--json', ...withSetting],
+    );
+    expect(JSON.parse(results)).toMatchObject({ overall: { total: 2 } });
+  });
+
+  (existsSync(PHOTOS) ? it : it.skip)(
+    'is tapped, asked and lifted on photographs (skipped where they are missing)',
+    async () => {
+      const onPhotos = ['--model', trained, '--images', ...photos, ...withSetting];
+      const taps = join(root, `${id}-taps.safetensors`);
+      const question = ['--question', 'What is nearest?'];
+      await succeed(
+        'taps',
+        ...onPhotos,
+        ...question,
+        '--out',
+        taps,
+        '--sites',
+        'projector,vision:1',
+      );
+      const reader = await openSafetensors(taps);
+      expect(await reader.readFloat32('grid')).toEqual(Float32Array.from([...grid, ...grid]));
+      expect(reader.names).toEqual(expect.arrayContaining(['logits', 'projector.1', 'vision.1.0']));
+      const asked = await succeed(
+        'ask',
+        ...onPhotos,
+        ...question,
+        '--max-new-tokens',
+        '3',
+        '--json',
+      );
+      expect(JSON.parse(asked)).toMatchObject({ answer: expect.any(String) });
+      const lifted = join(root, `${id}-lifted`);
+      await succeed('lift', ...onPhotos, '--out', lifted);
+      expect(existsSync(join(lifted, 'index.html'))).toBe(true);
+    },
+  );
+});
