@@ -22,10 +22,13 @@ export interface YamlText {
 }
 
 /** Characters of a text; a configuration has a few thousand. */
-const MAX_CHARACTERS = 1 << 20;
+const MAX_CHARACTERS = 1 << 18;
 
 /** Values after every alias is written out. */
 const MAX_VALUES = 100_000;
+
+/** Each is looked for in the whole text. */
+const MAX_ALIASES = 1000;
 
 const MAX_DEPTH = 100;
 
@@ -90,30 +93,45 @@ function refuseKeys(document: Document, refuse: Refuse): void {
   });
 }
 
-/** Values that each node stands for when aliases are written out. */
+/** The node that each alias repeats: the last before it with that anchor. */
+function aliasTargets(document: Document): ReadonlyMap<Alias, unknown> {
+  const anchors = new Map<string, unknown>();
+  const targets = new Map<Alias, unknown>();
+  visit(document, {
+    Node: (_, node) => {
+      if (isAlias(node)) targets.set(node, anchors.get(node.source));
+      else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
+/** Compares the number of values that each alias stands for, when all are written out. */
 function refuseAliases(document: Document, refuse: Refuse): void {
+  const targets = aliasTargets(document);
+  if (targets.size > MAX_ALIASES)
+    refuse(0, `expected at most ${MAX_ALIASES} aliases, found ${targets.size}`);
   const sizes = new Map<unknown, number>();
+  const refuseAlias = (alias: Alias, what: string) =>
+    refuse(alias.range?.[0] ?? 0, `the alias *${alias.source} ${what}`);
   const sizeOf = (node: unknown): number => {
     const known = sizes.get(node);
     if (known !== undefined) return known;
     sizes.set(node, Number.POSITIVE_INFINITY);
-    if (isAlias(node) && node.resolve(document) === undefined)
-      refuse(node.range?.[0] ?? 0, `no anchor for the alias *${node.source}`);
-    const size = 1 + partsOf(node, document).reduce<number>((sum, part) => sum + sizeOf(part), 0);
+    const size = 1 + partsOf(node, targets).reduce<number>((sum, part) => sum + sizeOf(part), 0);
     sizes.set(node, size);
-    if (isAlias(node) && size > MAX_VALUES) refuseAlias(node, size, refuse);
+    if (!isAlias(node)) return size;
+    if (targets.get(node) === undefined) refuseAlias(node, 'has no anchor before it');
+    if (size === Number.POSITIVE_INFINITY) refuseAlias(node, 'holds itself');
+    if (size > MAX_VALUES) refuseAlias(node, `stands for more than ${MAX_VALUES} values`);
     return size;
   };
-  sizeOf(document.contents);
+  if (sizeOf(document.contents) > MAX_VALUES)
+    refuse(0, `the text stands for more than ${MAX_VALUES} values`);
 }
 
-function refuseAlias(node: Alias, size: number, refuse: Refuse): never {
-  const what = Number.isFinite(size) ? `stands for more than ${MAX_VALUES} values` : 'holds itself';
-  return refuse(node.range?.[0] ?? 0, `the alias *${node.source} ${what}`);
-}
-
-function partsOf(node: unknown, document: Document): readonly unknown[] {
-  if (isAlias(node)) return [node.resolve(document)];
+function partsOf(node: unknown, targets: ReadonlyMap<Alias, unknown>): readonly unknown[] {
+  if (isAlias(node)) return [targets.get(node)];
   if (isPair(node)) return [node.key, node.value];
   return isCollection(node) ? node.items : [];
 }
