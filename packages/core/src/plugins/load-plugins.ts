@@ -10,6 +10,7 @@ import {
   invalidPlugin,
   readManifest,
 } from './manifest.js';
+import { tryPlugin } from './try-plugin.js';
 
 export interface LoadedPlugin {
   readonly name: string;
@@ -96,6 +97,7 @@ const loadPlugin = async (candidate: PluginCandidate): Promise<LoadedPlugin> => 
   const manifest = await readManifest(candidate.folder);
   if (!manifest) throw invalidPlugin(candidate.name, 'its package.json has no "spatialsv" field');
   const { name, version, folder, kinds, entry } = manifest;
+  await tryPlugin(name, entry);
   const module = await importModule(entry).catch((error: unknown) => {
     throw invalidPlugin(name, `${entry} cannot be imported (${describe(error)})`, error);
   });
@@ -139,13 +141,12 @@ const addCandidates = async (
   collector: Collector,
   candidates: readonly PluginCandidate[],
 ): Promise<void> => {
-  const seen = new Set<string>();
-  for (const candidate of candidates) {
-    const folder = await realpath(candidate.folder);
-    if (seen.has(folder)) continue;
-    seen.add(folder);
-    await collector.add(candidate.name, () => loadPlugin(candidate));
-  }
+  const folders = await Promise.all(candidates.map(({ folder }) => realpath(folder)));
+  const distinct = candidates.filter((_, i) => folders.indexOf(folders[i]!) === i);
+  // Side by side: each is tried in a process of its own.
+  const loads = distinct.map((candidate) => loadPlugin(candidate));
+  await Promise.allSettled(loads);
+  for (const [i, { name }] of distinct.entries()) await collector.add(name, () => loads[i]!);
 };
 
 const locateAll = async (
@@ -164,7 +165,7 @@ const locateAll = async (
 
 /**
  * Finds, imports and checks plugins. A plugin that cannot be used is in `rejected` with its reason; one bad plugin
- * never hides the others.
+ * never hides the others, whatever its code does: it is tried in a process of its own before it is imported here.
  * @throws SpatialError FILE_MISSING | FILE_INVALID only for a project's own package.json.
  */
 export const loadPlugins = async (search: PluginSearch): Promise<PluginSet> => {

@@ -7,6 +7,7 @@ import { dptGeometryHead } from '../heads/index.js';
 import { definePlugin, type SupervisionSourceV1 } from '../spec.js';
 import { withTemporaryFolder } from '../testing/index.js';
 import { createRegistry, GEOMETRY_HEAD, loadPlugins, SUPERVISION_SOURCE } from './index.js';
+import { tryPlugin } from './try-plugin.js';
 
 const hasCode = (code: string) => expect.objectContaining({ code });
 
@@ -174,6 +175,67 @@ describe('loadPlugins', () => {
     });
   });
 
+  it.each<[string, string, RegExp]>([
+    ['never ends', 'await new Promise(() => {}); export default 1;', /waits for something/],
+    [
+      'keeps a timer and never ends',
+      'setInterval(() => {}, 1000); await new Promise(() => {});',
+      /does not end within 1.5 s while it is imported/,
+    ],
+    ['ends the process', 'process.exit(0);', /ends its process with code 0 while it is imported/],
+    ['ends the process by an abort', 'process.abort();', /ends its process by SIG/],
+    ['loops', 'for (;;);', /does not end within 1.5 s/],
+    [
+      'loops, deaf to signals',
+      "process.on('SIGTERM', () => {}); for (;;);",
+      /does not end within 1.5 s/,
+    ],
+    [
+      'fills the memory',
+      'const a = []; for (;;) a.push(new Array(1e6).fill(1));',
+      /ends its process|1.5 s/,
+    ],
+    ['throws nothing', 'throw undefined;', /cannot be imported \(undefined\)/],
+    [
+      'loops in contributions()',
+      "export default { specificationVersion: 'v1', contributions: () => { for (;;); } };",
+      /1.5 s in contributions\(\)/,
+    ],
+    [
+      'ends the process in accepts()',
+      `export default { specificationVersion: 'v1', contributions: () =>
+        [{ id: 'x', kind: 'backbone-adapter', accepts: () => process.exit(3) }] };`,
+      /code 3 in accepts/,
+    ],
+    [
+      'fails later, by a rejection that nobody handles',
+      "Promise.reject(new Error('later')); await new Promise((r) => setTimeout(r, 500));",
+      /ends its process with code 1.*later/,
+    ],
+  ])('rejects one whose code %s, within seconds', async (_name, entry, problem) => {
+    await withTemporaryFolder(async (folder) => {
+      const file = path.join(folder, 'plugin.mjs');
+      await writeFile(file, entry);
+      const started = performance.now();
+      await expect(tryPlugin('bad-source', file, 1500)).rejects.toMatchObject({
+        code: 'PLUGIN_INVALID',
+        message: expect.stringMatching(problem),
+      });
+      expect(performance.now() - started).toBeLessThan(60_000);
+    });
+  });
+
+  it('loads the others beside one that ends the process', async () => {
+    await withTemporaryFolder(async (project) => {
+      const good = { manifest: goodManifest };
+      const bad = { manifest: goodManifest, entry: 'process.exit(0);' };
+      await install(project, { first: good, second: bad, third: good });
+      const { loaded, rejected } = await loadPlugins({ projects: [project] });
+      expect(loaded.map(({ name }) => name)).toEqual(['first', 'third']);
+      expect(rejected).toEqual([{ name: 'second', error: hasCode('PLUGIN_INVALID') }]);
+    });
+  });
+
   it('rejects an id that another plugin has', async () => {
     await withTemporaryFolder(async (project) => {
       await install(project, {
@@ -295,6 +357,18 @@ describe('createRegistry', () => {
         }),
       );
     });
+  });
+
+  it('goes on where an adapter fails on a configuration', async () => {
+    const failing = {
+      ...adapter('f', ''),
+      accepts: () => {
+        throw new Error('no');
+      },
+    };
+    const plugin = definePlugin({ specificationVersion: 'v1', contributions: () => [failing] });
+    const plugins = await loadPlugins({ builtIn: [...builtIn, { name: 'failing', plugin }] });
+    expect(createRegistry(plugins).resolveBackboneAdapter({ model_type: 'llm_a' }).id).toBe('a');
   });
 
   it('does not choose between two adapters', async () => {

@@ -75,6 +75,18 @@ const unknown = (
   });
 };
 
+/** An adapter that fails on a configuration is none for it, and does not hide the others. */
+const accepts = (
+  adapter: BackboneAdapterV1,
+  config: Readonly<Record<string, unknown>>,
+): boolean => {
+  try {
+    return adapter.accepts(config);
+  } catch {
+    return false;
+  }
+};
+
 const ambiguous = (modelType: string, adapters: readonly BackboneAdapterV1[]): SpatialError =>
   new SpatialError({
     code: 'PLUGIN_INVALID',
@@ -104,7 +116,7 @@ export const createRegistry = (plugins: PluginSet): PluginRegistry => {
   };
   const byConfig = (config: Readonly<Record<string, unknown>>): BackboneAdapterV1 => {
     const kind = 'backbone-adapter';
-    const accepting = all<BackboneAdapterV1>(kind).filter((adapter) => adapter.accepts(config));
+    const accepting = all<BackboneAdapterV1>(kind).filter((adapter) => accepts(adapter, config));
     const modelType = `model_type ${JSON.stringify(config['model_type'] ?? null)}`;
     if (accepting.length > 1) throw ambiguous(modelType, accepting);
     if (accepting[0]) return accepting[0];
