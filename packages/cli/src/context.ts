@@ -13,6 +13,9 @@ export interface CommandContext {
   readonly folder: string;
 }
 
+/** Without control characters, which a terminal would obey. */
+export const printable = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, '\uFFFD');
+
 /** A table of texts, columns padded to their widest cell. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

@@ -1,5 +1,6 @@
 import { CodedError } from '@spatialsv/core/spec';
 import { CommanderError } from 'commander';
+import { printable } from './context.js';
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -11,20 +12,26 @@ export interface Ending {
   readonly text: string;
 }
 
-/** Turns whatever a command threw into an exit code and `error[CODE]: message` with a hint; the stack on request. */
-export function explainFailure(error: unknown, verbose: boolean): Ending {
+/**
+ * Turns whatever a command threw into an exit code and `error[CODE]: message` with a hint; the stack on request.
+ * @param more sentence behind the hint of an error that a user can cause.
+ */
+export function explainFailure(error: unknown, verbose: boolean, more = ''): Ending {
   if (error instanceof CommanderError) return explainUsage(error);
   if (isAbort(error)) return { exitCode: EXIT.interrupted, text: 'Interrupted.\n' };
   const stack = verbose && error instanceof Error ? `${describe(error)}\n` : '';
   if (CodedError.isInstance(error)) {
     const exitCode = error.code === 'USAGE' ? EXIT.usage : EXIT.failed;
-    return { exitCode, text: `${block(error.code, error.message, error.hint)}${stack}` };
+    return {
+      exitCode,
+      text: `${block(error.code, error.message, `${error.hint}${more}`)}${stack}`,
+    };
   }
   return { exitCode: EXIT.failed, text: `${explainUnknown(error, verbose)}${stack}` };
 }
 
 const block = (code: string, message: string, hint: string): string =>
-  `error[${code}]: ${message}\nhint: ${hint}\n`;
+  printable(`error[${code}]: ${message}\nhint: ${hint}\n`);
 
 const HELP = new Set(['commander.helpDisplayed', 'commander.help', 'commander.version']);
 

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { checkHint } from './check-hint.js';
 import { COMMANDS } from './command-line/index.js';
 import type { CommandContext } from './context.js';
 import { type Ending, EXIT, explainFailure, usageEnding } from './exit.js';
@@ -11,6 +12,10 @@ export function createProgram(context: CommandContext): Command {
     .description('Teach multimodal LLMs to see in 3D, look at what they see, and measure it.')
     .version(packageVersion())
     .addHelpText('after', '\nExample:\n  $ spatialsv demo\n\nEvery command has its own --help.');
+  program.hook('preAction', async (_, action) => {
+    const { expandPaths } = await import('./path-values.js');
+    expandPaths(action);
+  });
   for (const register of COMMANDS) register(program, context);
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
@@ -77,7 +82,9 @@ export async function runCommand(
   } catch (error) {
     const isMissing = error instanceof CommanderError && error.code === MISSING_OPTION;
     const misspelt = isMissing ? await misspeltOption(program, args) : undefined;
-    const { exitCode, text } = misspelt ?? explainFailure(error, isVerbose(args));
+    const { exitCode, text } =
+      misspelt ??
+      explainFailure(error, isVerbose(args), checkHint(error, namedCommand(program, args)));
     context.err(text);
     return exitCode;
   }

@@ -10,6 +10,7 @@ export {
   findDatasetFormat,
   readDataset,
 } from './data/dataset.js';
+export { type FileKind, fileKind, readFileKind, UNKNOWN_KIND } from './file-kind.js';
 export {
   collectFinding,
   type Finding,
@@ -19,8 +20,8 @@ export {
   findingsOf,
   requireNoErrors,
 } from './finding.js';
-export { expandHome } from './home.js';
 export { nearestName } from './nearest-name.js';
+export { expandHome, resolvePath } from './paths.js';
 export {
   BACKBONE_ADAPTER,
   BENCHMARK,

@@ -1,7 +1,7 @@
 import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
 import type { ModelOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
-import type { CommandContext } from '../context.js';
+import { type CommandContext, printable } from '../context.js';
 import { describeGeneration, type GenerationOptions, planGeneration } from '../generation.js';
 import { describeWeights, openModel, readImages } from '../model.js';
 
@@ -65,9 +65,6 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   );
   signal.throwIfAborted();
 }
-
-/** Without control characters, which a terminal would obey. */
-const printable = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, '\uFFFD');
 
 function summarise(
   { text, ids, stoppedBy }: GenerateResult,

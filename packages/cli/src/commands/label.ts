@@ -39,7 +39,7 @@ export interface LabelOptions extends ViewSetOptions {
 export async function label(options: LabelOptions, context: CommandContext): Promise<void> {
   checkSize(options);
   const plugins = await composePlugins(context.folder);
-  const sets = await collectViewSets(options, plugins);
+  const sets = await collectViewSets(options, plugins, context.err);
   const labeller = await openLabeller(options, plugins, context);
   const work = async () => {
     const store = await LabelStore.open(options.out);

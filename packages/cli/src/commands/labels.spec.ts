@@ -399,9 +399,9 @@ describe('wrong usage', () => {
   it('names a setting that the source does not know, and what is no store', async () => {
     const images = ['--images', scene];
     const setting = await label(join(root, 'unused'), ...images, '--setting', 'grid=3');
-    expect(setting.err).toMatch(/^error\[CONFIG_INVALID\]: .*grid/);
+    expect(setting.err).toMatch(/^error\[CONFIG_INVALID\]: .*grid/m);
     const folder = await label(rooms, ...images);
-    expect(folder.err).toMatch(/^error\[DATA_INVALID\]: .*label store/);
+    expect(folder.err).toMatch(/^error\[DATA_INVALID\]: .*label store/m);
     const none = await runForTest(['labels', 'show', join(root, 'nowhere')]);
     expect(none).toMatchObject({
       exitCode: 1,

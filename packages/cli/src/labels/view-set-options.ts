@@ -25,20 +25,34 @@ export interface ViewSetOptions {
 /**
  * The view sets that a command line asks for: the first `limit` of them, and of those the shard.
  * @param formats where the format of --data is found.
+ * @param tell takes a line for each file that is passed over.
  * @throws SpatialError USAGE for options that do not go together, and what reading the data set throws. Images that are
  *   not there are not looked for yet.
  */
 export async function collectViewSets(
   options: ViewSetOptions,
   formats: DatasetFormats,
+  tell: (text: string) => void,
 ): Promise<ViewSet[]> {
   checkUsage(options);
   const { images, views, limit, shard = { index: 1, count: 1 } } = options;
   const all =
     images === undefined
       ? viewSetsOfSamples(await readSamples(options, formats))
-      : viewSetsOfImages(await listImages(images), views);
+      : viewSetsOfImages(await namedImages(images, tell), views);
   return shardOf(all.slice(0, limit), shard);
+}
+
+const SHOWN = 10;
+
+async function namedImages(
+  names: readonly string[],
+  tell: (text: string) => void,
+): Promise<readonly string[]> {
+  const { images, passedOver } = await listImages(names);
+  for (const { where, why } of passedOver.slice(0, SHOWN)) tell(`passed over ${where}: ${why}\n`);
+  if (passedOver.length > SHOWN) tell(`… and ${passedOver.length - SHOWN} more\n`);
+  return images;
 }
 
 const readSamples = ({ data, format, imageRoot }: ViewSetOptions, formats: DatasetFormats) =>

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { SpatialError } from '../errors.js';
-import { expandHome } from '../home.js';
+import { expandHome } from '../paths.js';
 
 /** How far above the data set file its images are looked for (MindCube's rows lie two folders below their root). */
 const LEVELS = 4;

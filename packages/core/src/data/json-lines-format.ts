@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { SpatialError } from '../errors.js';
-import { expandHome } from '../home.js';
 import { nearestName } from '../nearest-name.js';
+import { expandHome } from '../paths.js';
 import type { DatasetFormatV1, DatasetReadOptionsV1, SampleV1 } from '../spec.js';
 import { findImageRoot, locateImage, requireBelow } from './image-paths.js';
 import { type JsonLine, readJsonLines } from './json-lines.js';

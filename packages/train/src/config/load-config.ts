@@ -4,6 +4,7 @@ import {
   nearestName,
   readText,
   readYaml,
+  resolvePath,
   SpatialError,
   type YamlText,
 } from '@spatialsv/core';
@@ -32,7 +33,7 @@ export function parseTrainConfig(text: string, path: string): TrainConfig {
 const KEYS_HINT = 'docs/training.md lists every key with its type and default.';
 
 function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
-  const at = (path: string) => resolve(folder, path);
+  const at = (path: string) => resolvePath(folder, path);
   return {
     ...config,
     model: at(config.model),
