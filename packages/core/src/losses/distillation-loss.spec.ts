@@ -53,6 +53,16 @@ describe('poolFeatures', () => {
     expect(poolFeatures(features, { h: 3, w: 8 }).length).toBe(2 * 3 * 8 * 3);
   });
 
+  it('averages the part of the images that the grid lies over', () => {
+    const data = Float32Array.from({ length: 6 * 8 }, (_, i) => 10 * Math.floor(i / 8) + (i % 8));
+    const features = { data, views: 1, h: 6, w: 8, channels: 1 };
+    const part = { x0: 2 / 8, y0: 0, x1: 6 / 8, y1: 4 / 6 };
+    expect([...poolFeatures(features, { h: 2, w: 2 }, part)]).toEqual([7.5, 9.5, 27.5, 29.5]);
+    // Edges between rows: those that the cells touch.
+    const shifted = { x0: 0, y0: 0.25 / 6, x1: 1 / 8, y1: 4.25 / 6 };
+    expect([...poolFeatures(features, { h: 2, w: 1 }, shifted)]).toEqual([10, 30]);
+  });
+
   it('refuses data of another length', () => {
     const features = { data: new Float32Array(7), views: 1, h: 2, w: 2, channels: 2 };
     expect(() => poolFeatures(features, { h: 1, w: 1 })).toThrow(

@@ -16,11 +16,22 @@ export function distillationLoss(projected: Tensor, target: Tensor): Tensor {
   return tf.mean(tf.sub(1, cosine));
 }
 
+/** Rectangle of an image in shares of its sides. */
+export interface ImagePart {
+  readonly x0: number;
+  readonly y0: number;
+  readonly x1: number;
+  readonly y1: number;
+}
+
+const WHOLE: ImagePart = { x0: 0, y0: 0, x1: 1, y1: 1 };
+
 /**
  * f_pool of equation 2 on the host: adaptive average pooling of feature maps to a token grid. Cell i of m over n rows
  * averages rows [⌊i·n/m⌋, ⌈(i+1)·n/m⌉).
- * @param features (V, h, w, C) row-major.
+ * @param features (V, h, w, C) row-major, over whole images.
  * @param grid rows and columns of the result, of any size (each window has at least one row).
+ * @param part of the images that the grid lies over, where that is not all of them.
  * @returns (V, grid.h, grid.w, C) row-major.
  * @throws SpatialError SHAPE_MISMATCH when the data are not views × h × w × channels long.
  */
@@ -33,12 +44,13 @@ export function poolFeatures(
     readonly channels: number;
   },
   grid: { readonly h: number; readonly w: number },
+  part: ImagePart = WHOLE,
 ): Float32Array {
   requireLength(features);
   const { views, channels } = features;
   const result = new Float32Array(views * grid.h * grid.w * channels);
-  const rows = poolingWindows(features.h, grid.h);
-  const columns = poolingWindows(features.w, grid.w);
+  const rows = poolingWindows(part.y0 * features.h, part.y1 * features.h, grid.h);
+  const columns = poolingWindows(part.x0 * features.w, part.x1 * features.w, grid.w);
   let offset = 0;
   for (let view = 0; view < views; view++) {
     for (const row of rows) {
@@ -56,10 +68,15 @@ interface PoolingWindow {
   readonly to: number;
 }
 
-function poolingWindows(from: number, to: number): PoolingWindow[] {
-  return Array.from({ length: to }, (_, i) => ({
-    from: Math.floor((i * from) / to),
-    to: Math.ceil(((i + 1) * from) / to),
+/** Edges that differ from a whole number by less are that number: they come from divisions. */
+const SLACK = 1e-6;
+
+/** Rows that each of `cells` equal parts between two edges touches. */
+function poolingWindows(first: number, last: number, cells: number): PoolingWindow[] {
+  const edge = (i: number) => first + (i * (last - first)) / cells;
+  return Array.from({ length: cells }, (_, i) => ({
+    from: Math.floor(edge(i) + SLACK),
+    to: Math.ceil(edge(i + 1) - SLACK),
   }));
 }
 

@@ -131,3 +131,33 @@ describe('features on the disk', () => {
     expect(readdirSync(cache)).toHaveLength(2);
   });
 });
+
+describe('features of the label source', () => {
+  it('are those of the part that the backbone sees', async () => {
+    const half = { x0: 4, y0: 0, x1: 8, y1: 4 };
+    const cropping: BackboneV1 = {
+      ...backbone,
+      prepare: async (conversation) => {
+        const inputs = await backbone.prepare(conversation);
+        return { ...inputs, grids: inputs.grids.map((grid) => ({ ...grid, covered: half })) };
+      },
+    };
+    const counted = {
+      ...toySource,
+      doSupervise: async (request: { readonly images: readonly string[] }) => ({
+        ...(await toySource.doSupervise(request)),
+        features: { data: Float32Array.from({ length: 16 }, (_, i) => i), h: 4, w: 4, channels: 1 },
+      }),
+    };
+    const options = {
+      features,
+      heads: { outputSize: () => ({ height: 4, width: 4 }), tasks: [] },
+      distils: true,
+      source: counted,
+    };
+    const built = await new SampleInputsBuilder({ ...options, backbone: cropping }).build(sample());
+    expect(built.tensors).toMatchObject({ distilled: Float32Array.of(2, 3, 6, 7) });
+    const whole = await new SampleInputsBuilder({ ...options, backbone }).build(sample());
+    expect(whole.tensors).toMatchObject({ distilled: Float32Array.of(2.5, 4.5, 10.5, 12.5) });
+  });
+});

@@ -11,6 +11,7 @@ import {
   readImageBytes,
   type SampleV1,
   type SupervisionRequestV1,
+  type ViewGridV1,
   type ViewLayoutV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
@@ -248,10 +249,22 @@ function pooledFeatures(labels: GeometryLabelsV1, layout: Layout): ViewSetLabels
   const size = h * w * channels;
   const pooled = layout.grids.map((grid, view) => {
     const data = features.data.subarray(view * size, (view + 1) * size);
-    return poolFeatures({ data, views: 1, h, w, channels }, grid);
+    const part = coveredPart(grid, layout.imageSizes[view]!);
+    return poolFeatures({ data, views: 1, h, w, channels }, grid, part);
   });
   return { data: concat(pooled), channels };
 }
+
+/** What the grid sees of its image, in shares of the sides: features are those of whole images. */
+const coveredPart = (
+  { covered }: Pick<ViewGridV1, 'covered'>,
+  { width, height }: Layout['imageSizes'][number],
+) => ({
+  x0: covered.x0 / width,
+  x1: covered.x1 / width,
+  y0: covered.y0 / height,
+  y1: covered.y1 / height,
+});
 
 /** Label maps by grid group, with the group's share of the valid pixels. */
 function groupTensors(views: readonly ViewLabels[], groups: readonly GridGroup[]) {
