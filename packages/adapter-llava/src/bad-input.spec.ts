@@ -155,5 +155,7 @@ describe.each(Object.entries(FAMILIES))('%s', (name, family) => {
   it('refuses tiny sizes that do not fit together', async () => {
     const bad = family.writeTiny({ folder: '/nowhere', seed: 1, hiddenSize: 100, heads: 8 });
     await expect(bad).rejects.toMatchObject({ code: 'USAGE' });
+    const unknown = family.writeTiny({ folder: '/nowhere', seed: 1, settings: { maxTiles: 1 } });
+    await expect(unknown).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 });

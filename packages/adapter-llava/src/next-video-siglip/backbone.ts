@@ -19,7 +19,6 @@ import {
   SpatialError,
   type ViewLayoutV1,
 } from '@spatialsv/core/spec';
-import { z } from 'zod';
 import { llavaNextVideoSiglip } from '../plugin.js';
 import { nextVideoBackboneConfig } from '../shared/backbone-config.js';
 import { cellSide, endFrame, endRows, pooledSide, poolGrid } from '../shared/pooling.js';
@@ -32,12 +31,7 @@ import {
   type NewlinePosition,
   type VideoConfig,
 } from '../shared/video.js';
-import {
-  NEWLINES,
-  type NextVideoSiglipConfig,
-  POOL_MODES,
-  parseNextVideoSiglipConfig,
-} from './config.js';
+import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
 import {
   checkpointContent,
   DECODER_NAMES,
@@ -48,15 +42,9 @@ import {
   VISION,
 } from './names.js';
 import { END_OF_TURN, encodePrompt } from './prompt.js';
+import { settingsSchema } from './settings.js';
 
 const PUBLISHED = { model: 'LLaVA-Video-7B-Qwen2', layers: 28, hiddenSize: 3584 };
-
-const settingsSchema = z.strictObject({
-  /** How a frame's grid is made smaller; `mm_spatial_pool_mode` of config.json where absent. */
-  pool: z.enum(POOL_MODES).optional(),
-  /** Where newlines stand; `mm_newline_position` of config.json where absent. */
-  newline: z.enum(NEWLINES).optional(),
-});
 
 /**
  * Opens a checkpoint folder of LLaVA-NeXT-Video with SigLIP and Qwen2. Weights stay in their files.

@@ -35,7 +35,7 @@ describe('a file with the block that never runs', () => {
 describe('the newline', () => {
   it('is left unread where no frame ends with one, and kept', () =>
     withTemporaryFolder(async (folder) => {
-      await write(folder, { newline: 'no_token' });
+      await write(folder, { settings: { newline: 'no_token' } });
       const model = await llavaNextVideoSiglip.open(folder);
       expect(Object.keys(model.weights)).not.toContain(NEWLINE);
       await model.save(path.join(folder, 'target'), new Map());

@@ -2,6 +2,7 @@ import {
   CLIP_NAMES,
   float32Source,
   type JsonObject,
+  parseBackboneSettings,
   refuseSettings,
   type Shapes,
   shapesBelow,
@@ -9,6 +10,7 @@ import {
   towerShapes,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
+import { llavaNextVideoSiglip } from '../plugin.js';
 import {
   type NextVideoTinyOptions,
   ofUsage,
@@ -20,6 +22,7 @@ import type { NewlinePosition } from '../shared/video.js';
 import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
 import { ARCHITECTURE, MODEL_TYPE } from './model-type.js';
 import { NEWLINE, nextVideoSiglipShapes, PROJECTOR, PROJECTOR_NAMES, VISION } from './names.js';
+import { settingsSchema } from './settings.js';
 
 /** Side of a frame: 7 × 7 patches and some pixels that fill none, 4 × 4 cells. */
 const IMAGE_SIZE = 104;
@@ -29,9 +32,9 @@ const QWEN2_TOKENS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 
 export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
   /** Default `bilinear`. */
-  readonly pool?: NextVideoSiglipConfig['pooling']['mode'];
+  readonly pool?: NextVideoSiglipConfig['pooling']['mode'] | undefined;
   /** Default `grid`. */
-  readonly newline?: NewlinePosition;
+  readonly newline?: NewlinePosition | undefined;
   /** Whether the file holds the tower's last block, which never runs. Default false, as in the published file. */
   readonly lastBlock?: boolean;
 }
@@ -45,8 +48,9 @@ export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
 export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
   refuseSettings('llava-next-video-siglip', options);
   const { maxMerges } = options;
+  const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
   const text = await tinyText(options, { special: QWEN2_TOKENS, config: TOKENIZER, maxMerges });
-  const config = tinyConfig(options, text.ids, text.size);
+  const config = tinyConfig({ ...options, ...settings }, text.ids, text.size);
   await writeCheckpointFolder(options.folder, {
     files: {
       ...text.files,

@@ -3,12 +3,14 @@ import {
   CLIP_STATISTICS,
   float32Source,
   type JsonObject,
+  refuseSettings,
   type Shapes,
   shapesBelow,
   tinyText,
   towerShapes,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
+import { llavaNextVideo } from '../plugin.js';
 import { NEWLINE, PROJECTOR, PROJECTOR_NAMES, VISION } from '../shared/native-names.js';
 import {
   type NextVideoTinyOptions,
@@ -33,6 +35,7 @@ const IMAGE_SIZE = 112;
  */
 export async function writeTinyNextVideo(options: NextVideoTinyOptions): Promise<void> {
   const { maxMerges } = options;
+  refuseSettings(llavaNextVideo.id, options);
   const text = await tinyText(options, {
     kind: 'llama',
     special: ['<video>', '<image>'],
