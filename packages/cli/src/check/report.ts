@@ -1,5 +1,5 @@
 import { type Finding, findingMessage, type PluginRegistry } from '@spatialsv/core/host';
-import { type CommandContext, formatTable } from '../context.js';
+import { type CommandContext, formatTable, printable } from '../context.js';
 
 export type CheckKind = 'model' | 'data' | 'images' | 'configuration';
 
@@ -28,6 +28,10 @@ export interface CheckContext extends CommandContext {
   /** Of a data file. */
   readonly format?: string;
   readonly imageRoot?: string;
+  /** Folder of the model that will see images. */
+  readonly model?: string;
+  /** Whether every image is decoded. */
+  readonly pixels?: boolean;
 }
 
 /** Looks at the paths of one kind. */
@@ -49,14 +53,24 @@ export const allFindings = ({ findings, parts = [] }: CheckReport): readonly Fin
 export function formatCheck(report: CheckReport): string {
   const { path, summary, facts, passedOver, findings, parts = [] } = report;
   const rows = Object.entries(facts).map(([name, value]) => [`  ${name}`, describeFact(value)]);
-  const passed = passedOver.map(({ where, why }) => `  passed over ${where}: ${why}\n`);
-  const problems = findings.map(
+  const passed = shown(passedOver, ({ where, why }) => `  passed over ${where}: ${why}\n`);
+  const problems = shown(
+    findings,
     (finding) =>
       `  ${finding.severity}[${finding.code}]: ${findingMessage(finding)}\n    hint: ${finding.hint}\n`,
   );
   const table = rows.length === 0 ? '' : formatTable(rows);
-  const own = `${path}: ${summary}\n${table}${passed.join('')}${problems.join('')}`;
-  return [own, ...parts.map(formatCheck)].join('\n');
+  const own = `${path}: ${summary}\n${table}${passed}${problems}`;
+  return printable([own, ...parts.map(formatCheck)].join('\n'));
+}
+
+/** Findings and files that are printed; --json has all of them. */
+const SHOWN = 100;
+
+function shown<Item>(items: readonly Item[], describe: (item: Item) => string): string {
+  const more =
+    items.length > SHOWN ? `  … and ${items.length - SHOWN} more (--json lists all)\n` : '';
+  return `${items.slice(0, SHOWN).map(describe).join('')}${more}`;
 }
 
 function describeFact(value: unknown): string {

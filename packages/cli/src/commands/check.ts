@@ -1,5 +1,7 @@
 import { SpatialError } from '@spatialsv/core/spec';
+import { configCheck } from '../check/config-check.js';
 import { dataCheck } from '../check/data-check.js';
+import { imagesCheck } from '../check/images-check.js';
 import { modelCheck } from '../check/model-check.js';
 import { allFindings, type Check, type CheckReport, formatCheck } from '../check/report.js';
 import { composePlugins } from '../composition.js';
@@ -8,11 +10,13 @@ import type { CommandContext } from '../context.js';
 export interface CheckOptions {
   readonly format?: string;
   readonly imageRoot?: string;
+  readonly model?: string;
+  readonly pixels: boolean;
   readonly json: boolean;
 }
 
 /** The first that takes a path looks at it. */
-const CHECKS: readonly Check[] = [modelCheck, dataCheck];
+const CHECKS: readonly Check[] = [modelCheck, configCheck, imagesCheck, dataCheck];
 
 /** @throws SpatialError DATA_INVALID when there is an error among the findings; they are printed before. */
 export async function check(

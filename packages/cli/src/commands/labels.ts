@@ -1,9 +1,10 @@
 import { LabelStore, SpatialError, withCleanup } from '@spatialsv/core';
 import type { LabelFormat } from '@spatialsv/inspect';
 import type { CommandContext } from '../context.js';
+import { formatBytes } from '../format-bytes.js';
 import { type ExportedSet, exportStore, labelFormats } from '../labels/export-store.js';
 import { countSets } from '../labels/label-report.js';
-import { describeSet, formatBytes, storeTable, viewDetails } from '../labels/show-store.js';
+import { describeSet, storeTable, viewDetails } from '../labels/show-store.js';
 import { selectKeys, shortKey } from '../labels/store-keys.js';
 import { type StoreProblem, verifyStore } from '../labels/verify-store.js';
 

@@ -1,11 +1,5 @@
 import { dirname } from 'node:path';
-import {
-  type LabellerV1,
-  openStoredLabels,
-  type PluginRegistry,
-  SpatialError,
-  withCleanup,
-} from '@spatialsv/core';
+import { SpatialError, withCleanup } from '@spatialsv/core';
 import {
   CHANGE_KINDS,
   type ChangeKind,
@@ -13,13 +7,13 @@ import {
   type ModelDefaults,
   type Origin,
   type StepMetrics,
-  type TrainConfig,
   train,
 } from '@spatialsv/train';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { formatSeconds, type ProgressReporter } from '../progress.js';
+import { backboneOptions, openSource } from '../train-parts.js';
 import { packageVersion } from '../version.js';
 
 export interface TrainCommandOptions {
@@ -50,13 +44,7 @@ export async function runTraining(
   progress.start('Reading');
   const config = await loadTrainConfig(file);
   const plugins = await composePlugins(dirname(file), config.plugins);
-  const { minPixels, maxPixels } = config.imageBudget;
-  const backboneOptions = {
-    ...(minPixels !== undefined && { minPixels }),
-    ...(maxPixels !== undefined && { maxPixels }),
-    ...(config.backbone.settings !== undefined && { settings: config.backbone.settings }),
-  };
-  const backbone = await openModel(config.model, plugins, backboneOptions, context.err);
+  const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
   const work = () =>
@@ -106,19 +94,6 @@ export function describeDefaults(
   const tapped =
     taps.values.length === 0 ? '' : `taps ${taps.values.join(', ')} (${from(taps.from)}); `;
   return `${tapped}learning rates: ${rates.join(', ')}`;
-}
-
-async function openSource(
-  { arm, source: { name, store, weights, settings }, device }: TrainConfig,
-  plugins: PluginRegistry,
-): Promise<LabellerV1 | undefined> {
-  if (arm === 'text') return undefined;
-  if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
-  return plugins.resolveSupervisionSource(name).open({
-    device,
-    ...(weights !== undefined && { weights }),
-    ...(settings !== undefined && { settings }),
-  });
 }
 
 /** The losses in a few characters: `loss 3.21 (text 0.91 depth 0.44 …) 12.3 samples/s`. */

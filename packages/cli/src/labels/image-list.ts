@@ -6,7 +6,7 @@ import { readFileKind } from '@spatialsv/core/host';
 import type { PassedOver } from '../check/report.js';
 
 /** Names of images, of formats that are not read too: what is called so and is none shall not vanish from a list. */
-const IMAGE_NAME =
+export const IMAGE_NAME =
   /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|hei[cf]|bmp|dib|jp2|j2k|jpx|jxl|psd|ico|dng|nef|arw|cr2|cr3|orf|rw2|pef|raf)$/i;
 
 /** Files that systems put beside images. */

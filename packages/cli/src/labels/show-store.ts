@@ -7,16 +7,11 @@ import {
   type StoredLabels,
 } from '@spatialsv/core';
 import { formatTable } from '../context.js';
+import { formatBytes } from '../format-bytes.js';
 import { describeImages, describeLicence } from './label-report.js';
 import { shortKey } from './store-keys.js';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  return `${(bytes / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
-}
 
 /** One line for each view set. */
 export function storeTable(summaries: readonly LabelSummary[]): string {

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type BackboneV1, SpatialError } from '@spatialsv/core';
+import { collectFinding, type Finding, findingOf, type PluginRegistry } from '@spatialsv/core/host';
+import { loadTrainConfig, type TrainConfig } from '@spatialsv/train';
+import { composePlugins } from '../composition.js';
+import { openModel } from '../model.js';
+import { backboneOptions, openSource } from '../train-parts.js';
+import { checkDataset } from './data-check.js';
+import { modelCheck } from './model-check.js';
+import type { Check, CheckContext, CheckReport } from './report.js';
+
+/** Configurations of training, with the model, the data sets and the label source that they name. */
+export const configCheck: Check = {
+  kind: 'configuration',
+  matches: async (path) => /\.ya?ml$/i.test(path),
+  run: async (path, context) => {
+    const findings: Finding[] = [];
+    const config = await readConfig(path, findings);
+    const report = { kind: 'configuration', path, summary: 'training configuration' } as const;
+    if (config === undefined) return { ...report, facts: {}, passedOver: [], findings };
+    const { out, device, source, batchSize, schedule } = config;
+    const facts = { out, device, source: source.name, batchSize, ...schedule };
+    const parts = await checkParts(path, config, context, findings);
+    return { ...report, facts, passedOver: [], findings, parts };
+  },
+};
+
+/** Every line of the error of a configuration is a finding of its own. */
+async function readConfig(path: string, findings: Finding[]): Promise<TrainConfig | undefined> {
+  try {
+    return await loadTrainConfig(path);
+  } catch (error) {
+    if (!SpatialError.isInstance(error)) throw error;
+    const { code, hint } = error;
+    for (const message of error.message.split('\n'))
+      findings.push(findingOf(new SpatialError({ code, message, hint })));
+    return undefined;
+  }
+}
+
+async function checkParts(
+  path: string,
+  config: TrainConfig,
+  context: CheckContext,
+  findings: Finding[],
+): Promise<readonly CheckReport[]> {
+  const plugins = await composePlugins(dirname(path), config.plugins);
+  const inner = { ...context, plugins };
+  const model = await modelCheck.run(config.model, inner);
+  // What is wrong with the folder is in its own report.
+  const backbone = await collectFinding([], () =>
+    openModel(config.model, plugins, backboneOptions(config)),
+  );
+  await collectFinding(findings, async () => {
+    plugins.resolveGeometryHead(config.heads.type);
+  });
+  await collectFinding(findings, () => checkSource(config, plugins));
+  return [model, ...(await checkData(config, inner, backbone))];
+}
+
+/** Weights are not opened: reading gigabytes is a part of the run. */
+async function checkSource(config: TrainConfig, plugins: PluginRegistry): Promise<void> {
+  const { name, store, weights } = config.source;
+  if (store !== undefined) await (await openSource(config, plugins))?.dispose();
+  else if (name !== 'none') plugins.resolveSupervisionSource(name);
+  if (weights === undefined || existsSync(weights)) return;
+  throw new SpatialError({
+    code: 'FILE_MISSING',
+    message: `${weights}: expected weights of the label source ${name}, found nothing`,
+    hint: 'Check `source.weights`; relative paths start at the configuration.',
+  });
+}
+
+async function checkData(
+  config: TrainConfig,
+  context: CheckContext,
+  backbone: BackboneV1 | undefined,
+): Promise<readonly CheckReport[]> {
+  const reports: CheckReport[] = [];
+  for (const dataset of config.data) reports.push(await checkDataset(dataset, context, backbone));
+  return reports;
+}
