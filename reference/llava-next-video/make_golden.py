@@ -33,6 +33,7 @@ from golden import (  # noqa: E402
     text_loss,
     write_case,
 )
+from native_names import parameters  # noqa: E402
 
 SOURCE = REFERENCE.parent / "packages/adapter-llava/src"
 ROOT = SOURCE / "next-video/__golden__"
@@ -46,25 +47,6 @@ CHECKED_GRADIENTS = (
     "language_model.lm_head.weight",
 )
 TEXTS = ["Which object?", "it's 12.5 m\n\n  away", "Ünïcode 漢字 🙂\r\n\t x"]
-
-
-def published(name: str) -> str:
-    """Published name of a parameter in memory."""
-    for in_memory, prefix in (
-        ("model.vision_tower.vision_model.", "vision_tower.vision_model."),
-        ("model.vision_tower.", "vision_tower.vision_model."),
-        ("model.multi_modal_projector.", "multi_modal_projector."),
-        ("model.image_newline", "image_newline"),
-        ("model.language_model.", "language_model.model."),
-        ("lm_head.", "language_model.lm_head."),
-    ):
-        if name.startswith(in_memory):
-            return prefix + name[len(in_memory) :]
-    raise ValueError(name)
-
-
-def parameters(model):
-    return ((published(name), parameter) for name, parameter in model.named_parameters())
 
 
 def make_model(config) -> LlavaNextVideoForConditionalGeneration:

@@ -2,9 +2,12 @@
 // usage: node reference/llava-onevision/write_folders.mjs
 import { readFile, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { llavaOneVision15 } from '../../packages/adapter-llava/dist/index.js';
+import { llavaOneVision, llavaOneVision15 } from '../../packages/adapter-llava/dist/index.js';
 
-for (const [adapter, name] of [[llavaOneVision15, 'onevision-15']]) {
+for (const [name, adapter] of [
+  ['onevision', llavaOneVision],
+  ['onevision-15', llavaOneVision15],
+]) {
   const golden = fileURLToPath(
     new URL(`../../packages/adapter-llava/src/${name}/__golden__/`, import.meta.url),
   );

@@ -9,6 +9,7 @@ export {
 } from './next-video-siglip/config.js';
 export { nextVideoSiglipShapes } from './next-video-siglip/names.js';
 export type { NextVideoSiglipTinyOptions } from './next-video-siglip/tiny-checkpoint.js';
+export { llavaOneVision } from './onevision/adapter.js';
 export { llavaOneVision15 } from './onevision-15/adapter.js';
 export { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 export type { FrameFit } from './shared/frames.js';

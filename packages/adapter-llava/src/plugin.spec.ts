@@ -2,13 +2,14 @@ import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
 import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
+import { llavaOneVision } from './onevision/adapter.js';
 import { llavaOneVision15 } from './onevision-15/adapter.js';
 import plugin, { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 describe('plugin', () => {
   it('contributes the adapters', () => {
-    const expected = [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision15];
+    const expected = [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision, llavaOneVision15];
     expect(plugin.contributions()).toEqual(expected);
   });
 

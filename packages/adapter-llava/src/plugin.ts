@@ -1,6 +1,7 @@
 import { type BackboneAdapterV1, definePlugin } from '@spatialsv/core/spec';
 import { MODEL_TYPE as NEXT_VIDEO } from './next-video/model-type.js';
 import { isNextVideoSiglip } from './next-video-siglip/model-type.js';
+import { llavaOneVision } from './onevision/adapter.js';
 import { llavaOneVision15 } from './onevision-15/adapter.js';
 
 /**
@@ -35,5 +36,5 @@ export const llavaNextVideoSiglip: BackboneAdapterV1 = {
 /** Contributes the backbone adapters of LLaVA. */
 export default definePlugin({
   specificationVersion: 'v1',
-  contributions: () => [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision15],
+  contributions: () => [llavaNextVideo, llavaNextVideoSiglip, llavaOneVision, llavaOneVision15],
 });

@@ -38,12 +38,13 @@ function poolCells(grid: tf.Tensor4D, small: number, { mode, stride }: Pooling):
   return mode === 'average' ? tf.mean(cells, [1, 3]) : tf.max(cells, [1, 3]);
 }
 
-/** The newline after each row of the grid. @param rows (side², C). @param newline (C). @returns (side · (side + 1), C). */
-export function endRows(rows: Tensor, side: number, newline: Tensor): Tensor {
+/** The newline after each row of the grid. @param rows (h · w, C). @param newline (C). @returns (h · (w + 1), C). */
+export function endRows(rows: Tensor, w: number, newline: Tensor): Tensor {
   const channels = rows.shape[1]!;
-  const grid = tf.reshape(rows, [side, side, channels]);
-  const column = tf.tile(tf.reshape(newline, [1, 1, channels]), [side, 1, 1]);
-  return tf.reshape(tf.concat([grid, column], 1), [side * (side + 1), channels]);
+  const h = rows.shape[0]! / w;
+  const grid = tf.reshape(rows, [h, w, channels]);
+  const column = tf.tile(tf.reshape(newline, [1, 1, channels]), [h, 1, 1]);
+  return tf.reshape(tf.concat([grid, column], 1), [h * (w + 1), channels]);
 }
 
 /** The newline behind all rows. @param rows (n, C). @param newline (C). @returns (n + 1, C). */

@@ -3,11 +3,11 @@ import type { EncodedViewV1, Parameters } from '@spatialsv/core/spec';
 import type { FixedTower } from './towers.js';
 
 /**
- * Vision tower of one frame.
+ * Vision tower of one frame, or of several.
  * @param scope of the tower's tensors.
- * @param pixelValues (P, 3 · patch²) float32, patches row by row.
+ * @param pixelValues (P, 3 · patch²) float32, patches row by row; (S, P, 3 · patch²) of S frames.
  * @param states blocks whose output is wanted, 0 = what enters the first block.
- * @returns (P, Cv) each, row-major, class token left out; features are those after the last block that runs, not normed.
+ * @returns (S · P, Cv) each, row-major, class token left out; features are those after the last block that runs, not normed.
  * @throws SpatialError SHAPE_MISMATCH | TAP_UNKNOWN | WEIGHT_MISSING.
  */
 export function encodeFrame(
@@ -17,7 +17,8 @@ export function encodeFrame(
   pixelValues: Tensor,
   states: readonly number[] = [],
 ): EncodedViewV1 {
-  const input = { patches: tf.expandDims(pixelValues, 0), grid: { h: side, w: side } };
+  const patches = pixelValues.rank === 3 ? pixelValues : tf.expandDims(pixelValues, 0);
+  const input = { patches, grid: { h: side, w: side } };
   const root = parameterScope(parameters, scope);
   const out = visionTower(tower, CLIP_NAMES, root, input, { states });
   const ofView = (x: Tensor) => tf.reshape(x, [-1, tower.width]);

@@ -41,7 +41,7 @@ export {
   repeated,
 } from './network-programs.js';
 export { readOptionalJson } from './optional-file.js';
-export { cutMiddle, type PlacedImage, padWhite, wholeImage } from './placed-image.js';
+export { cutMiddle, type PlacedImage, padCentre, padWhite, wholeImage } from './placed-image.js';
 export {
   layOutPrompt,
   type PromptLayout,

@@ -37,15 +37,21 @@ export function cutMiddle(
 }
 
 /** Centres an image on white; the smaller half of an odd remainder comes first. */
-export function padWhite(
+export const padWhite = (placed: PlacedImage, width: number, height: number): PlacedImage =>
+  padCentre(placed, width, height, [255, 255, 255]);
+
+/** Centres an image on a colour of 0 … 255 each; the smaller half of an odd remainder comes first. */
+export function padCentre(
   { image, window }: PlacedImage,
   width: number,
   height: number,
+  colour: readonly number[],
 ): PlacedImage {
   if (width === image.width && height === image.height) return { image, window };
   const left = Math.floor((width - image.width) / 2);
   const top = Math.floor((height - image.height) / 2);
-  const data = new Uint8Array(width * height * CHANNELS).fill(255);
+  const data = new Uint8Array(width * height * CHANNELS);
+  for (let i = 0; i < data.length; i++) data[i] = colour[i % CHANNELS]!;
   const stride = image.width * CHANNELS;
   for (let row = 0; row < image.height; row++) {
     const line = image.data.subarray(row * stride, (row + 1) * stride);

@@ -1,0 +1,155 @@
+import path from 'node:path';
+import {
+  CLIP_STATISTICS,
+  configFields,
+  createDecoder,
+  defaultTaps,
+  type ImageProcessorFile,
+  invalidField,
+  openCheckpoint,
+  openTextProcessor,
+  type PixelStatistics,
+  parseBackboneSettings,
+  readCheckpointConfig,
+  readGenerationSettings,
+  readImageProcessor,
+  refusePixelBudget,
+} from '@spatialsv/core/kit';
+import type {
+  BackboneConfigV1,
+  BackboneV1,
+  GenerationSettingsV1,
+  OpenBackboneOptions,
+} from '@spatialsv/core/spec';
+import { z } from 'zod';
+import { DECODER_NAMES, parameterGroup } from '../shared/native-names.js';
+import { cellSide, pooledSide } from '../shared/pooling.js';
+import type { VideoConfig } from '../shared/video.js';
+import { llavaOneVision } from './adapter.js';
+import { type OneVisionConfig, parseOneVisionConfig, readResolutions } from './config.js';
+import { prepareOneVision, VIEW_MODES } from './prepare.js';
+import { END_OF_TURN, IMAGE, VIDEO } from './prompt.js';
+import { encodeOneVision, oneVisionContent, POOLING, projectOneVision } from './vision.js';
+
+/** Those of the paper for LLaVA-OneVision-1.5: its Table 6 has no row for this family. */
+const LEARNING_RATES = { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 };
+
+/** Published models by layers and width of the decoder. */
+const PUBLISHED_MODELS: Readonly<Record<string, string>> = {
+  '24x896': 'LLaVA-OneVision-0.5B',
+  '28x3584': 'LLaVA-OneVision-7B',
+  '80x8192': 'LLaVA-OneVision-72B',
+};
+
+const settingsSchema = z.strictObject({
+  /** What views are shown as. */
+  views: z.enum(VIEW_MODES).default('anyres'),
+});
+
+/**
+ * Opens a LLaVA-OneVision checkpoint folder. Weights stay in their files.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID | CONFIG_INVALID | WEIGHT_MISSING | WEIGHT_UNEXPECTED |
+ *   SHAPE_MISMATCH.
+ */
+export async function openOneVision(
+  folder: string,
+  options: OpenBackboneOptions = {},
+): Promise<BackboneV1> {
+  const budget =
+    'Views have the size of the vision tower; the setting views says how they are shown.';
+  refusePixelBudget(llavaOneVision.id, options, budget);
+  const { views: mode } = parseBackboneSettings(llavaOneVision.id, settingsSchema, options);
+  const raw = await readCheckpointConfig(folder);
+  const config = parseOneVisionConfig(raw, path.join(folder, 'config.json'));
+  const checkpoint = await openCheckpoint(folder, oneVisionContent(config));
+  const decoder = { ...config.decoder, tieHead: checkpoint.isTied };
+  const { imageTokenId, videoTokenId } = config;
+  const tokens = { [IMAGE]: imageTokenId, [VIDEO]: videoTokenId };
+  const text = await openTextProcessor(folder, tokens);
+  const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  const pixels = readPixels(await readImageProcessor(folder), config);
+  const views = { ...config, pixels };
+  const context = { text, mode, views, video: videoConfig(config, pixels) };
+  return {
+    adapterId: llavaOneVision.id,
+    folder,
+    config: backboneConfig(config, generation),
+    weights: checkpoint.weights,
+    findings: checkpoint.findings,
+    parameterGroup,
+    prepare: (conversation) => prepareOneVision(context, conversation),
+    decodeTokens: text.decode,
+    encodeView: (parameters, pixelValues, layout, states) =>
+      encodeOneVision(config, parameters, pixelValues, layout, states),
+    projectView: (parameters, features, layout) =>
+      projectOneVision(config, parameters, features, layout),
+    decoder: createDecoder(decoder, DECODER_NAMES),
+    save: checkpoint.save,
+  };
+}
+
+/**
+ * Statistics of the image processor, which has to agree with config.json on sizes and resolutions.
+ * @throws SpatialError CONFIG_INVALID for another resampling, size or list of resolutions.
+ */
+function readPixels(
+  { config, where }: ImageProcessorFile,
+  { vision, resolutions }: OneVisionConfig,
+): PixelStatistics {
+  const fields = configFields(config, where);
+  fields.require('resample', [3]);
+  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
+  fields.require('do_center_crop', [false]);
+  if (fields.has('rescale_factor'))
+    fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
+  const size = fields.child('size') ?? configFields({}, `${where}.size`);
+  for (const side of size.has('shortest_edge') ? ['shortest_edge'] : ['height', 'width'])
+    requireSize(size.where, side, size.positive(side, 384), vision.imageSize);
+  const own = readResolutions(fields, 'image_grid_pinpoints', vision.imageSize);
+  if (JSON.stringify(own) !== JSON.stringify(resolutions))
+    throw invalidField(`${where}.image_grid_pinpoints`, 'those of config.json', own);
+  return {
+    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
+    std: fields.numbers('image_std', CLIP_STATISTICS.std),
+  };
+}
+
+function requireSize(where: string, key: string, found: number, expected: number): void {
+  if (found === expected) return;
+  throw invalidField(`${where}.${key}`, `the image_size ${expected} of the vision tower`, found);
+}
+
+/** Frames are squashed to the tower's size; one newline ends the video. */
+function videoConfig({ vision }: OneVisionConfig, pixels: PixelStatistics): VideoConfig {
+  const { size: patchSize } = vision.tower.patch;
+  return {
+    frame: { ...pixels, size: vision.imageSize, patchSize, fit: 'squash' },
+    grid: {
+      side: pooledSide(vision.side, POOLING),
+      cell: cellSide(vision.side, POOLING) * patchSize,
+    },
+    newline: 'one_token',
+    key: 'bilinear',
+  };
+}
+
+function backboneConfig(
+  { decoder, vision }: OneVisionConfig,
+  generation: GenerationSettingsV1,
+): BackboneConfigV1 {
+  const model = PUBLISHED_MODELS[`${decoder.layers}x${decoder.hiddenSize}`];
+  return {
+    ...(model !== undefined && { model }),
+    layers: decoder.layers,
+    hiddenSize: decoder.hiddenSize,
+    vocabularySize: decoder.vocabularySize,
+    heads: decoder.heads,
+    kvHeads: decoder.kvHeads,
+    headDim: decoder.headDim,
+    positionRows: 1,
+    visionBlocks: vision.tower.depth,
+    generation,
+    learningRates: LEARNING_RATES,
+    defaultTaps: defaultTaps(decoder.layers),
+  };
+}

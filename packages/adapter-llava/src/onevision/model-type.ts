@@ -1,0 +1,2 @@
+/** `model_type` in config.json of every checkpoint of LLaVA-OneVision in the layout of transformers. */
+export const MODEL_TYPE = 'llava_onevision';
