@@ -16,7 +16,8 @@ const small = (
   settings: Readonly<Record<string, unknown>> = {},
 ): BackboneAdapterV1 => ({
   ...internVl3,
-  open: (folder, options) => internVl3.open(folder, { ...options, settings }),
+  open: (folder, options) =>
+    internVl3.open(folder, { ...options, settings: { ...settings, ...options?.settings } }),
   writeTiny: (options) =>
     writeTinyInternVl3({
       ...options,

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { tf } from '@spatialsv/engine';
 import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
-import { SAMPLING_DEFAULTS } from '../kit/generation-config.js';
+import { refusePixelBudget, refuseSettings } from '../kit/backbone-settings.js';
+import { readGenerationSettings, SAMPLING_DEFAULTS } from '../kit/generation-config.js';
 import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
@@ -13,6 +15,7 @@ import type {
   BlockInputsV1,
   ConversationV1,
   DecoderV1,
+  OpenBackboneOptions,
   PreparedInputsV1,
   RgbImage,
   TinyCheckpointOptions,
@@ -57,14 +60,20 @@ const writeTiny = async ({ folder, seed }: TinyCheckpointOptions): Promise<void>
   await saveWeights(folder, new Map(tensors));
 };
 
-const cellColours = ({ data, height, width }: RgbImage): Float32Array => {
-  const [h, w] = [Math.floor(height / CELL), Math.floor(width / CELL)];
+/** Whole cells of an image; smaller ones where it has none. */
+const cellsOf = ({ height, width }: RgbImage) => {
+  const side = Math.min(CELL, height, width);
+  return { side, h: Math.floor(height / side), w: Math.floor(width / side) };
+};
+
+const cellColours = (image: RgbImage): Float32Array => {
+  const { side, h, w } = cellsOf(image);
   const means = new Float32Array(h * w * 3);
-  for (let y = 0; y < h * CELL; y++)
-    for (let x = 0; x < w * CELL; x++) {
-      const cell = Math.floor(y / CELL) * w + Math.floor(x / CELL);
+  for (let y = 0; y < h * side; y++)
+    for (let x = 0; x < w * side; x++) {
+      const cell = Math.floor(y / side) * w + Math.floor(x / side);
       for (let c = 0; c < 3; c++)
-        means[cell * 3 + c]! += data[(y * width + x) * 3 + c]! / 255 / CELL ** 2;
+        means[cell * 3 + c]! += image.data[(y * image.width + x) * 3 + c]! / 255 / side ** 2;
     }
   return means;
 };
@@ -75,7 +84,7 @@ const encodeText = (text: string): number[] =>
 const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> => {
   const ids: number[] = [];
   const grids = conversation.images.map((image) => {
-    const [h, w] = [Math.floor(image.height / CELL), Math.floor(image.width / CELL)];
+    const { side, h, w } = cellsOf(image);
     const tokenIndex = Int32Array.from({ length: h * w }, (_, i) => ids.length + i);
     ids.push(...Array(h * w).fill(IMAGE_ID), 10);
     return {
@@ -83,8 +92,8 @@ const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> 
       w,
       tokenIndex,
       extraIndex: new Int32Array(),
-      toImage: { ax: CELL, bx: 0, ay: CELL, by: 0 },
-      covered: { x0: 0, y0: 0, x1: w * CELL, y1: h * CELL },
+      toImage: { ax: side, bx: 0, ay: side, by: 0 },
+      covered: { x0: 0, y0: 0, x1: w * side, y1: h * side },
     };
   });
   ids.push(...encodeText(conversation.question), 10);
@@ -107,7 +116,9 @@ const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> 
   };
 };
 
-const open = async (folder: string): Promise<BackboneV1> => {
+const open = async (folder: string, options: OpenBackboneOptions = {}): Promise<BackboneV1> => {
+  refuseSettings('toy', options);
+  refusePixelBudget('toy', options, 'Cells have 28 pixels.');
   const reader = await openWeights(folder);
   for (const name of Object.keys(shapes)) reader.info(name);
   return {
@@ -117,7 +128,7 @@ const open = async (folder: string): Promise<BackboneV1> => {
       ...decoder,
       positionRows: 1,
       visionBlocks: 1,
-      generation: { endOfTurnIds: [END_ID], repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
+      generation: await readGenerationSettings(folder, {}, [END_ID]),
       learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
       defaultTaps: [1, 2, 3, 4],
     },
@@ -156,8 +167,8 @@ const withBackbone = (
   change: (backbone: BackboneV1) => Partial<BackboneV1>,
 ): BackboneAdapterV1 => ({
   ...toy,
-  open: async (folder) => {
-    const backbone = await open(folder);
+  open: async (folder, options) => {
+    const backbone = await open(folder, options);
     return { ...backbone, ...change(backbone) };
   },
 });
@@ -186,6 +197,24 @@ const runCase = async (adapter: BackboneAdapterV1, wanted: string): Promise<void
   };
   describeBackboneAdapter(() => adapter, { runner });
   await cases.get(wanted)!().finally(cleanUp);
+};
+
+/** The toy adapter with other ids where a tokenizer was given. */
+const ignoresTokenizer: BackboneAdapterV1 = {
+  ...toy,
+  writeTiny: async (options) => {
+    await writeTiny(options);
+    if (options.tokenizer !== undefined) await writeFile(path.join(options.folder, 'own'), '');
+  },
+  open: async (folder, options) => {
+    const backbone = await open(folder, options);
+    if (!existsSync(path.join(folder, 'own'))) return backbone;
+    const other = async (conversation: ConversationV1) => {
+      const prompt = await prepare(conversation);
+      return { ...prompt, inputIds: prompt.inputIds.map((id) => (id === IMAGE_ID ? id : id ^ 2)) };
+    };
+    return { ...backbone, prepare: other };
+  },
 };
 
 let drift = 0;
@@ -234,6 +263,75 @@ describe('describeBackboneAdapter', () => {
       withPrompt(({ grids }) => ({
         grids: grids.map((grid) => ({ ...grid, h: grid.w, w: grid.h })),
       })),
+    ],
+    [
+      'cells in the order of columns',
+      'sees in every cell what lies there in the image',
+      withPrompt(({ grids }) => ({
+        grids: grids.map((grid) => ({
+          ...grid,
+          tokenIndex: grid.tokenIndex.map(
+            (_, i) => grid.tokenIndex[(i % grid.w) * grid.h + Math.floor(i / grid.w)]!,
+          ),
+        })),
+      })),
+    ],
+    [
+      'rows of cells that are swapped',
+      'sees in every cell what lies there in the image',
+      withBackbone((toyBackbone) => ({
+        projectView: (parameters, features, layout) =>
+          tf.reverse(toyBackbone.projectView(parameters, features, layout), 0),
+      })),
+    ],
+    [
+      'a grid from right to left',
+      'lays out text and visual tokens',
+      withPrompt(({ grids }) => ({
+        grids: grids.map((grid) => {
+          const { ax, ay } = grid.toImage;
+          return { ...grid, toImage: { ax: -ax, bx: ax * grid.w, ay, by: 0 } };
+        }),
+      })),
+    ],
+    [
+      'settings that are not checked',
+      'takes its own settings and no others',
+      { ...toy, open: (folder, { settings: _, ...options } = {}) => open(folder, options) },
+    ],
+    [
+      'a budget of pixels that does nothing',
+      'takes its own settings and no others',
+      { ...toy, open: (folder, { maxPixels: _, ...options } = {}) => open(folder, options) },
+    ],
+    [
+      'generation settings that are not read',
+      'says how it answers and learns',
+      withBackbone(({ config }) => ({
+        config: {
+          ...config,
+          generation: { ...config.generation, repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
+        },
+      })),
+    ],
+    [
+      'an end token that is no token',
+      'says how it answers and learns',
+      withBackbone(({ config }) => ({
+        config: { ...config, generation: { ...config.generation, endOfTurnIds: [9999] } },
+      })),
+    ],
+    [
+      'a learning rate that is none',
+      'says how it answers and learns',
+      withBackbone(({ config }) => ({
+        config: { ...config, learningRates: { ...config.learningRates, spatial: 10 } },
+      })),
+    ],
+    [
+      'a tokenizer that is not taken',
+      'writes a tiny checkpoint with a given tokenizer',
+      ignoresTokenizer,
     ],
     [
       'labels in the prompt',

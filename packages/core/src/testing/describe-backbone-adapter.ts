@@ -17,6 +17,8 @@ import type {
   ViewGridV1,
 } from '../spec.js';
 import { expectAllclose } from './allclose.js';
+import { checkCells } from './check-cells.js';
+import { checkGeneration, checkOptions, checkTokenizer } from './check-settings.js';
 import {
   type BackboneOutputs,
   runBackbone,
@@ -96,10 +98,7 @@ const checkConfig = ({ config }: BackboneV1): void => {
   ] as const)
     assert.ok(Number.isInteger(config[name]) && config[name] > 0, `${name} is ${config[name]}`);
   assert.equal(config.heads % config.kvHeads, 0);
-  const { generation, learningRates } = config;
-  assert.ok(generation.endOfTurnIds.length > 0, 'no token ends an answer');
-  for (const [group, rate] of Object.entries(learningRates))
-    assert.ok(rate >= 0 && rate < 1, `the learning rate of ${group} is ${rate}`);
+  assert.ok(config.generation.endOfTurnIds.length > 0, 'no token ends an answer');
   assert.ok(config.defaultTaps.length > 0, 'no default taps');
   config.defaultTaps.forEach((tap, i) => {
     assert.ok(Number.isInteger(tap) && tap >= 1 && tap <= config.layers, `tap ${tap}`);
@@ -158,6 +157,7 @@ const checkGrid = (grid: ViewGridV1, image: RgbImage): void => {
   assert.equal(grid.tokenIndex.length, grid.h * grid.w);
   const { ax, bx, ay, by } = grid.toImage;
   const { x0, y0, x1, y1 } = grid.covered;
+  assert.ok(ax > 0 && ay > 0, 'the grid is not row-major from the upper left');
   assert.ok(x0 < x1 && y0 < y1 && x0 >= -0.5 && y0 >= -0.5, 'covered is empty or negative');
   assert.ok(x1 <= image.width + 0.5 && y1 <= image.height + 0.5, 'covered leaves the image');
   const corners = [ax * 0 + bx, ax * grid.w + bx, ay * 0 + by, ay * grid.h + by];
@@ -326,7 +326,8 @@ const checkErrors = async (
 
 /**
  * The conformance suite of a backbone adapter, on the small checkpoint that the adapter itself writes: layout of
- * tokens and grids, labels, hidden states at any layer, causality, incremental decoding, saving and errors. Equality
+ * tokens and grids, labels, cells and what they see, settings, hidden states at any layer, causality, incremental decoding,
+ * saving and errors. Equality
  * with the reference implementation is the adapter's own golden test.
  * @param create the adapter; called once.
  */
@@ -367,10 +368,18 @@ export const describeBackboneAdapter = (
     },
     'gives states of every vision block and rows of every view': async () =>
       checkViews(await opened(), await outputs()),
+    'sees in every cell what lies there in the image': async () =>
+      checkCells((await opened()).backbone, conversation.question),
     'gives hidden states of every layer': async () => checkShapes(await opened(), await outputs()),
     'sees only what came before': async () => checkCausality(await opened(), await outputs()),
     'gives the same block by block': async () => checkBlockwise(await opened(), await outputs()),
     'continues from a cache': async () => checkIncremental(await opened(), await outputs()),
+    'takes its own settings and no others': async () =>
+      checkOptions(await adapter(), (await opened()).backbone, conversation),
+    'says how it answers and learns': async () =>
+      checkGeneration(await adapter(), (await opened()).backbone, await root()),
+    'writes a tiny checkpoint with a given tokenizer': async () =>
+      checkTokenizer(await adapter(), await opened(), conversation, await root()),
     'saves a checkpoint of the same layout': async () =>
       checkSave(await adapter(), await opened(), await root()),
     'refuses incomplete checkpoints': async () =>
