@@ -15,6 +15,8 @@ const photos = ['01.jpg', '02.jpg'].map((name) => join(PHOTOS, name));
 /** A row of the table: the family, and what is its own. */
 interface Family {
   readonly id: string;
+  /** A setting of the family's small checkpoints. */
+  readonly tiny?: string;
   /** A setting of the family. */
   readonly set?: string;
   /** Rows and columns of a photograph with the tiny checkpoint. */
@@ -22,6 +24,8 @@ interface Family {
 }
 
 const FAMILIES: readonly Family[] = [
+  { id: 'internvl3', set: 'maxTiles=6', grid: [16, 24] },
+  { id: 'internvl3', tiny: 'layout=native', set: 'numberImages=true', grid: [8, 8] },
   { id: 'llava-next-video', set: 'frame=squash', grid: [4, 4] },
   { id: 'llava-next-video-siglip', set: 'newline=frame', grid: [4, 4] },
 ];
@@ -44,16 +48,21 @@ const succeed = async (...args: string[]) => {
   return out;
 };
 
-describe.each(FAMILIES)('$id', ({ id, set, grid }) => {
-  const model = join(root, id);
-  const run = join(root, `${id}-run`);
+const named = FAMILIES.map(
+  (family) => [[family.id, family.tiny ?? []].flat().join(' '), family] as const,
+);
+
+describe.each(named)('%s', (name, { id, tiny, set, grid }) => {
+  const model = join(root, name);
+  const run = join(root, `${name}-run`);
   const trained = join(run, 'checkpoints/step-2');
   const withSetting = set === undefined ? [] : ['--set', set];
 
   it('is written small, trained with every loss on rendered rooms, and measured', async () => {
     const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
-    await succeed('tiny', '--family', id, '--out', model, ...size);
-    const config = join(root, `${id}.yaml`);
+    const ofTiny = tiny === undefined ? [] : ['--set', tiny];
+    await succeed('tiny', '--family', id, '--out', model, ...size, ...ofTiny);
+    const config = join(root, `${name}.yaml`);
     const lines = [
       `model: ${model}`,
       `out: ${run}`,
@@ -72,7 +81,7 @@ describe.each(FAMILIES)('$id', ({ id, set, grid }) => {
       for (const term of ['text', 'distillation', 'depth', 'point', 'ray'])
         expect(losses).toHaveProperty(term, expect.any(Number));
     }
-    const out = join(root, `${id}-eval`);
+    const out = join(root, `${name}-eval`);
     const args = ['--benchmark', 'mindcube', '--data', data, '--out', out];
     const results = await succeed(
       ...['eval', '--model', trained, ...args, '--max-new-tokens', '2', '--json', ...withSetting],
@@ -84,7 +93,7 @@ describe.each(FAMILIES)('$id', ({ id, set, grid }) => {
     'is tapped, asked and lifted on photographs (skipped where they are missing)',
     async () => {
       const onPhotos = ['--model', trained, '--images', ...photos, ...withSetting];
-      const taps = join(root, `${id}-taps.safetensors`);
+      const taps = join(root, `${name}-taps.safetensors`);
       const question = ['--question', 'What is nearest?'];
       await succeed(
         'taps',
@@ -107,7 +116,7 @@ describe.each(FAMILIES)('$id', ({ id, set, grid }) => {
         '--json',
       );
       expect(JSON.parse(asked)).toMatchObject({ answer: expect.any(String) });
-      const lifted = join(root, `${id}-lifted`);
+      const lifted = join(root, `${name}-lifted`);
       await succeed('lift', ...onPhotos, '--out', lifted);
       expect(existsSync(join(lifted, 'index.html'))).toBe(true);
     },
