@@ -73,6 +73,7 @@ export {
   poolFeatures,
   totalLoss,
 } from './losses/index.js';
+export * from './low-rank/index.js';
 export { createProcessOwner, type ProcessOwner } from './process-owner.js';
 export {
   describeNonFinite,

@@ -23,20 +23,44 @@ const PART_OF_GROUP = {
   spatial: 'heads3d',
 } as const satisfies Record<TrainedGroup, keyof RunConfig['train']>;
 
+/** How a parameter is trained: what the last pattern that fits its name says, or else its part. */
+export function trainedMode(
+  { train: { names, ...parts } }: Pick<RunConfig, 'train'>,
+  name: string,
+  group: TrainedGroup,
+): RunConfig['train']['llm'] {
+  const fitting = Object.entries(names).filter(([pattern]) => matchesName(pattern, name));
+  return fitting.at(-1)?.[1] ?? parts[PART_OF_GROUP[group]];
+}
+
 /**
- * A parameter is trained where its part is, the rate of its group is not 0 and, if there are patterns, one of them fits its
+ * A parameter is trained as a whole where its part is, the rate of its group is not 0 and, if there are patterns, one of them fits its
  * name.
  */
 export function trainedFilter(
   config: Pick<RunConfig, 'optimizer' | 'train'> & Partial<Pick<RunConfig, 'trained'>>,
 ): TrainedFilter {
   const rates = baseRates(config);
-  const { trained: patterns, train: modes } = config;
+  const { trained: patterns } = config;
   return (name, group): group is TrainedGroup =>
     group !== 'vision' &&
-    modes[PART_OF_GROUP[group]] === 'full' &&
+    trainedMode(config, name, group) === 'full' &&
     rates[group] > 0 &&
     (patterns?.some((pattern) => matchesName(pattern, name)) ?? true);
+}
+
+/**
+ * @param names of every weight and of the parameters of the heads.
+ * @throws SpatialError CONFIG_INVALID for a pattern under `train.names` that fits none of them.
+ */
+export function requireModesFit(
+  { train }: Pick<RunConfig, 'train'>,
+  names: readonly string[],
+): void {
+  const idle = Object.keys(train.names).find(
+    (pattern) => !names.some((name) => matchesName(pattern, name)),
+  );
+  if (idle !== undefined) throw noFit('train.names', idle, names);
 }
 
 /**
@@ -48,11 +72,15 @@ export function requirePatternsFit(
   names: readonly string[],
 ): void {
   const idle = trained.find((pattern) => !names.some((name) => matchesName(pattern, name)));
-  if (idle === undefined) return;
-  const near = nearestName(names, idle);
-  throw new SpatialError({
+  if (idle !== undefined) throw noFit('trained', idle, names);
+}
+
+/** A pattern of the configuration that fits no name. */
+export function noFit(key: string, pattern: string, names: readonly string[]): SpatialError {
+  const near = nearestName(names, pattern);
+  return new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `trained: "${idle}" fits no parameter that can be trained`,
+    message: `${key}: "${pattern}" fits nothing that can be trained`,
     hint:
       near === undefined
         ? 'Give a learning rate above 0 to the group of the parameters that you mean.'

@@ -9,10 +9,12 @@ import {
   readSpatialCheckpoint,
   type SpatialSettings,
 } from '@spatialsv/core';
-import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
+import { createTensor, type DeviceTensor, float32, int32, type SpecTree } from '@spatialsv/engine';
 import { readMappedValues } from './checkpoint/mapped-values.js';
 import type { RunConfig } from './config/run-config.js';
-import { requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
+import { requireModesFit, requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
+import { DropoutSeeds } from './lora/dropout-seeds.js';
+import { type LoraLayer, loraConstants, loraLayers, loraParameters } from './lora/lora-layers.js';
 import { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
 import { mapValues } from './records.js';
 
@@ -26,6 +28,10 @@ export interface ModelState {
   readonly frozenSpecs: SpecTree;
   /** Frozen inputs that are not mapped from their file. */
   readonly frozenTensors: Readonly<Record<string, DeviceTensor>>;
+  /** Layers with a low-rank update. */
+  readonly loraLayers: readonly LoraLayer[];
+  /** What their dropout follows from. */
+  readonly dropout: DropoutSeeds;
 }
 
 /** 3D heads of a run. */
@@ -63,20 +69,32 @@ export async function createModelState(
       parameters[name] = { ...value, group: 'spatial' };
     else frozenHeads[name] = value;
   }
+  const layers = loraLayers(config, backbone);
+  Object.assign(parameters, loraParameters(layers, config));
+  const scales = loraConstants(layers, config);
+  requireModesFit(config, [...Object.keys(backbone.weights), ...Object.keys(values)]);
   requirePatternsFit(config, trainableNames(config, backbone, labels && values));
   const { betas, epsilon, weightDecay } = config.optimizer;
   const settings = { betas, epsilon, weightDecay };
+  const constants: ParameterValues = { ...frozenHeads, ...scales };
+  const dropout = new DropoutSeeds(layers, config);
   return {
     optimizer: await AdamwOptimizer.create(parameters, settings, config.device),
     spatial,
     frozenHeads,
     frozenSpecs: {
       ...frozenWeights(config, backbone),
-      ...mapValues(frozenHeads, ({ shape }) => float32(...shape)),
+      ...mapValues(constants, ({ shape }) => float32(...shape)),
+      ...mapValues(dropout.tensors, () => int32()),
     },
-    frozenTensors: mapValues(frozenHeads, ({ data, shape }) =>
-      createTensor(float32(...shape), data.slice(), config.device),
-    ),
+    frozenTensors: {
+      ...mapValues(constants, ({ data, shape }) =>
+        createTensor(float32(...shape), data.slice(), config.device),
+      ),
+      ...dropout.tensors,
+    },
+    loraLayers: layers,
+    dropout,
   };
 }
 

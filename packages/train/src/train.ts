@@ -89,7 +89,6 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   const { source, backbone } = options;
   const config = completeConfig(written, backbone.config);
   requireLabeller(config, source);
-  requireBuilt(config);
   const heads = await openHeads(config, options);
   const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
@@ -162,15 +161,6 @@ function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): 
     code: 'USAGE',
     message: `arm '${arm}' learns from labels: expected a label source among the options of train, found none`,
     hint: 'Open the source that the configuration names, or train with arm: text.',
-  });
-}
-
-function requireBuilt({ train: modes }: TrainConfig): void {
-  if (![modes.llm, modes.mm].includes('lora')) return;
-  throw new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: "train: 'lora' is not there yet",
-    hint: "Use 'full' or 'frozen' under `train`.",
   });
 }
 

@@ -133,11 +133,12 @@ export class Trainer {
     await lock.requireHeld();
     if (this.#step > 0) await syncMetrics(config.out);
     const record = { step: this.#step, position: this.#position, seed: config.seed };
-    const folder = await saveCheckpoint(config.out, { ...state, backbone, record }).catch(
-      (error: unknown) => {
-        throw extendError(error, `saving step ${this.#step}: ${errorMessage(error)}`);
-      },
-    );
+    const folder = await saveCheckpoint(config.out, {
+      ...state,
+      ...{ backbone, record, adapter: adapterOf(config, state) },
+    }).catch((error: unknown) => {
+      throw extendError(error, `saving step ${this.#step}: ${errorMessage(error)}`);
+    });
     this.#saveFailed = false;
     this.#saved = { step: this.#step, folder };
     this.#events.onCheckpoint?.(folder);
@@ -193,12 +194,13 @@ export class Trainer {
 
   /** Forward and backward passes of one batch; the next sample is read, and its program compiled, while one is computed. */
   async #accumulate(): Promise<readonly BatchEntry[]> {
-    const { config, runner, recompute } = this.#parts;
+    const { config, runner, recompute, state } = this.#parts;
     const batch: BatchEntry[] = [];
     for (let index = 0; index < config.batchSize; index++) {
       const current = await (this.#next ?? this.#fetch(this.#position + index));
       this.#next = this.#fetch(this.#position + index + 1);
       this.#next.then(({ inputs }) => runner.prepare(inputs)).catch(() => undefined);
+      await state.dropout.draw(this.#position + index);
       const losses = await runner.run(current.inputs).catch((error: unknown) => {
         throw explainOutOfMemory(error, current, this.#step + 1, {
           recompute,
@@ -244,6 +246,12 @@ export class Trainer {
     await appendMetrics(config.out, metrics);
     this.#events.onStep?.(metrics);
   }
+}
+
+/** What checkpoints say of an adapter, where the run trains one. */
+function adapterOf({ lora, model }: RunConfig, { loraLayers }: ModelState) {
+  const { rank, alpha, dropout } = lora;
+  return loraLayers.length === 0 ? undefined : { rank, alpha, dropout, baseModel: model };
 }
 
 function meanLosses(batch: readonly BatchEntry[]): Record<LossTerm, number | null> {

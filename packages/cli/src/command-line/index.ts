@@ -8,6 +8,7 @@ import { registerEval } from './eval.js';
 import { registerLabel } from './label.js';
 import { registerLabels } from './labels.js';
 import { registerLift } from './lift.js';
+import { registerMerge } from './merge.js';
 import { registerPlugins } from './plugins.js';
 import { registerTaps } from './taps.js';
 import { registerTiny } from './tiny.js';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerLabel,
   registerLabels,
   registerTrain,
+  registerMerge,
   registerTaps,
   registerAsk,
   registerEval,

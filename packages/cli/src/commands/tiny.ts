@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import {
   type BackboneConfigV1,
   type GeometryHeadV1,
@@ -9,6 +8,7 @@ import {
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { findAdapter, openModel } from '../model.js';
+import { requireEmpty } from '../output-folder.js';
 import { parseSettings } from '../settings.js';
 
 export interface TinyOptions {
@@ -123,16 +123,4 @@ async function writeHeads(
   const widths = taps.map(() => hiddenSize);
   const parameters = heads.initialise(widths, seed);
   await writeSpatialCheckpoint(folder, { taps, heads, featureChannels: 0, parameters });
-}
-
-async function requireEmpty(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  if (names.length === 0) return;
-  throw usage(
-    `--out ${folder}: expected a new or empty folder, found ${names.length} entries`,
-    'Choose another folder, or add --force to write into this one.',
-  );
 }

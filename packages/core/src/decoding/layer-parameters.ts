@@ -1,4 +1,4 @@
-import { LOW_RANK_NAMES, parameterScope } from '../nn/index.js';
+import { DROPOUT_NAMES, LOW_RANK_NAMES, parameterScope } from '../nn/index.js';
 import type { DecoderLayerV1, Parameters } from '../spec.js';
 
 const WEIGHT = '.weight';
@@ -14,7 +14,9 @@ export function layerNames(
   const updates = Object.entries(names)
     .filter(([free]) => free.endsWith(WEIGHT))
     .flatMap(([free, full]) =>
-      LOW_RANK_NAMES.map((name) => [sibling(free, name), sibling(full, name)] as const),
+      [...LOW_RANK_NAMES, ...DROPOUT_NAMES].map(
+        (name) => [sibling(free, name), sibling(full, name)] as const,
+      ),
     );
   return { ...names, ...Object.fromEntries(updates.filter(([, full]) => isThere(full))) };
 }

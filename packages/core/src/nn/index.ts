@@ -8,6 +8,7 @@ export {
   type RopeScaling,
 } from './decoder-config.js';
 export {
+  DROPOUT_NAMES,
   LOW_RANK_NAMES,
   type ParameterScope,
   parameterScope,

@@ -2,9 +2,13 @@ import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import type { Parameters } from '../spec.js';
+import { dropout } from './dropout.js';
 
 /** Parameters of a low-rank update, by their name inside the linear layer. */
 export const LOW_RANK_NAMES = ['lora_A.weight', 'lora_B.weight', 'lora_scale'] as const;
+
+/** Further ones of an update whose inputs are dropped at random while it is trained. */
+export const DROPOUT_NAMES = ['lora_dropout', 'lora_keep'] as const;
 
 /** Parameters below one dotted path; a missing one is an error that names its full path. */
 export interface ParameterScope {
@@ -20,7 +24,8 @@ export interface ParameterScope {
   /**
    * The linear layer `name`: y = x · Wᵀ + b, with `name.weight` (out, in) and, where it is there, `name.bias` (out). A
    * low-rank update (arXiv:2106.09685) is added where the parameters hold one: scale · (x · Aᵀ) · Bᵀ, with
-   * `name.lora_A.weight` (r, in), `name.lora_B.weight` (out, r) and `name.lora_scale` (scalar).
+   * `name.lora_A.weight` (r, in), `name.lora_B.weight` (out, r) and `name.lora_scale` (scalar). Where they hold
+   * `name.lora_dropout` (a seed, int32 scalar) and `name.lora_keep` (scalar), the update takes {@link dropout} of x.
    * @param x (…, in). @param rows of the weight, for layers that hold several side by side; all where absent.
    * @returns (…, out).
    * @throws SpatialError WEIGHT_MISSING, also for a part of a low-rank update.
@@ -68,7 +73,9 @@ function lowRankUpdate(layer: ParameterScope, x: Tensor, rows?: WeightRows): Ten
     Tensor,
     Tensor,
   ];
-  return tf.mul(ops.linear(ops.linear(x, down), rowsOf(up, rows)), scale);
+  const [seed, keep] = DROPOUT_NAMES;
+  const kept = layer.has(seed) ? dropout(x, layer.get(seed), layer.get(keep)) : x;
+  return tf.mul(ops.linear(ops.linear(kept, down), rowsOf(up, rows)), scale);
 }
 
 function rowsOf(tensor: Tensor, rows: WeightRows | undefined): Tensor {

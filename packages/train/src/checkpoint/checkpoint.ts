@@ -3,14 +3,17 @@ import { join } from 'node:path';
 import {
   type BackboneV1,
   float32Source,
+  isLowRankName,
   listIfThere,
   openSafetensors,
   type ParameterValues,
+  type PeftSettings,
   removeFolderAtomic,
   SpatialError,
   type SpatialSettings,
   writeFileAtomic,
   writeFolderAtomic,
+  writePeftAdapter,
   writeSafetensors,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
@@ -42,6 +45,8 @@ export interface CheckpointContent {
   readonly spatial?: SpatialSettings | undefined;
   /** Heads and projectors that are not trained. */
   readonly frozenHeads: ParameterValues;
+  /** Of a run with low-rank updates: its checkpoints hold an adapter instead of the whole model. */
+  readonly adapter?: PeftSettings | undefined;
   readonly record: TrainerRecord;
 }
 
@@ -59,7 +64,7 @@ export const checkpointFolder = (out: string, step: number): string =>
   join(out, CHECKPOINTS, `step-${step}`);
 
 /**
- * Writes a checkpoint: the backbone's own layout, `spatialsv/` with the heads, `trainer/` with float32 parameters and
+ * Writes a checkpoint: the backbone's own layout, or with low-rank updates that of PEFT; `spatialsv/` with the heads, `trainer/` with float32 parameters and
  * moments. A crash leaves no half checkpoint, and no other one is touched; it is on the disk when this returns.
  * @returns its folder.
  * @throws SpatialError NON_FINITE for a state with a value that is not finite: nothing is written then.
@@ -74,15 +79,21 @@ export async function saveCheckpoint(out: string, content: CheckpointContent): P
 }
 
 async function saveModel(folder: string, content: CheckpointContent) {
-  const { backbone, optimizer, spatial } = content;
-  const replaced = new Map<string, Float32Array>();
+  const { backbone, optimizer, spatial, adapter } = content;
+  const replaced: ParameterValues = {};
+  const updates: ParameterValues = {};
   const heads: ParameterValues = { ...content.frozenHeads };
   for (const [name, tensor] of Object.entries(optimizer.parameters)) {
-    const data = (await tensor.read()) as Float32Array;
-    if (isSpatial(name)) heads[name] = { data, shape: tensor.shape };
-    else replaced.set(name, data);
+    const into = isSpatial(name) ? heads : isLowRankName(name) ? updates : replaced;
+    into[name] = { data: (await tensor.read()) as Float32Array, shape: tensor.shape };
   }
-  await backbone.save(folder, replaced);
+  if (adapter === undefined)
+    await backbone.save(
+      folder,
+      new Map(Object.entries(replaced).map(([name, { data }]) => [name, data])),
+    );
+  else
+    await writePeftAdapter(folder, { updates, replaced }, adapter, Object.keys(backbone.weights));
   if (spatial !== undefined)
     await writeSpatialCheckpoint(folder, { ...spatial, parameters: heads });
 }

@@ -101,6 +101,8 @@ const trainedParts = z.strictObject({
   heads3d: z.enum(['full', 'frozen']).default('full'),
   /** Its output is computed once per view. */
   vision: z.literal('frozen').default('frozen'),
+  /** Name patterns, with `*` and `**`, of parameters that are trained in another way than their part; the last that fits counts. */
+  names: z.record(z.string().min(1), mode).default({}),
 });
 
 /** Low-rank updates of the parts whose mode is `lora`. */
@@ -108,7 +110,10 @@ const lora = z.strictObject({
   rank: count.default(16),
   /** The update is scaled by alpha / rank. */
   alpha: z.number().positive().default(32),
-  /** Names of the linear layers that get an update, with `*` and `**`; all of the part where absent. */
+  /**
+   * Linear layers that get an update: names or ends of names such as `q_proj`, or patterns with `*` and `**`; where absent all
+   * of the part, but for the embedding and the output matrix.
+   */
   targets: z.array(z.string().min(1)).min(1).optional(),
   /** Share of the inputs of an update that is dropped while training. */
   dropout: z.number().min(0).lt(1).default(0),

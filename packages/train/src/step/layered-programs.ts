@@ -43,6 +43,10 @@ interface EmbedTensors extends PartTensors {
 
 const allOf = ({ trained, frozen }: PartTensors): Parameters => ({ ...frozen, ...trained });
 
+/** The state of a program that adds gradients up: there is none where nothing of its part is trained. */
+const sumsOf = (accumulators: SpecTree): readonly string[] =>
+  Object.keys(accumulators).length > 0 ? ['accumulators'] : [];
+
 /** Everything that a layered step compiles for samples of one shape. */
 export interface LayeredContext {
   readonly model: StepModel;
@@ -92,7 +96,7 @@ export function compileEmbeddingGradients(
   return compile(
     program,
     { ...specs, accumulators, sample: embedInputs(context), dy: rowsOf(context) },
-    { device, state: ['accumulators'], name: 'embed-gradients' },
+    { device, state: sumsOf(accumulators), name: 'embed-gradients' },
   );
 }
 
@@ -149,7 +153,7 @@ export function compileBackward(
       ...{ ...specs, accumulators, x: rows, dy: rows, positions: positionsOf(context) },
       ...(isTapped && { tap: rows }),
     },
-    { device: context.device, state: ['dy', 'accumulators'], name: 'block-gradients' },
+    { device: context.device, state: ['dy', ...sumsOf(accumulators)], name: 'block-gradients' },
   );
 }
 
@@ -198,7 +202,7 @@ export function compileLosses(
   return compile(
     program,
     { ...specs, accumulators, states, sample: Object.fromEntries(sampleInputs) },
-    { device, state: ['accumulators'], name: 'losses' },
+    { device, state: sumsOf(accumulators), name: 'losses' },
   );
 }
 
