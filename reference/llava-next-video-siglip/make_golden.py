@@ -42,6 +42,7 @@ CHECKED_GRADIENTS = (
     "model.norm.weight",
     "lm_head.weight",
 )
+PENALTY = 1.3
 # Pooling and newlines beside those of the published model, on two views.
 OTHER_CASES = (("average", "frame"), ("max", "one_token"), ("bilinear", "no_token"))
 
@@ -74,16 +75,17 @@ def make_case(name: str, names: list[str], images, tokenizer, pool="bilinear", n
     out = model.decoder(inputs_embeds=embeddings, output_hidden_states=True)
     loss = text_loss(out.logits[0], labels)
     loss.backward()
+    generate = lambda **more: model.decoder.generate(
+        inputs_embeds=model.embeddings(before, rows, question),
+        attention_mask=torch.ones(1, len(prompt_ids), dtype=torch.long),
+        max_new_tokens=STEPS,
+        min_new_tokens=STEPS,
+        do_sample=False,
+        **more,
+    )
     with torch.no_grad():
-        greedy = model.decoder.generate(
-            inputs_embeds=model.embeddings(before, rows, question),
-            attention_mask=torch.ones(1, len(prompt_ids), dtype=torch.long),
-            max_new_tokens=STEPS,
-            min_new_tokens=STEPS,
-            do_sample=False,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
+        greedy = generate(output_logits=True, return_dict_in_generate=True)
+        penalised = generate(repetition_penalty=PENALTY)
     patches = cut_patches(pixels, config["vision_config"]["patch_size"])
     flat = lambda x: x.detach().reshape(-1, x.shape[-1]).numpy()
     vectors = {
@@ -107,6 +109,7 @@ def make_case(name: str, names: list[str], images, tokenizer, pool="bilinear", n
         "config": {"mm_spatial_pool_mode": pool, "mm_newline_position": newline},
         "images": [f"../../../shared/__golden__/{name}.png" for name in names],
         "promptLength": len(prompt_ids),
+        "penalised": {"penalty": PENALTY, "ids": penalised[0].tolist()},
     }
     write_case(ROOT / name, case, sampled(vectors))
 

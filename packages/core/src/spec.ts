@@ -168,6 +168,11 @@ export interface GenerationSettingsV1 {
   readonly endOfTurnIds: readonly number[];
   /** Makes tokens of prompt and answer less probable (> 1); 1 changes nothing. Greedy answers follow it also. */
   readonly repetitionPenalty: number;
+  /**
+   * Whether the penalty counts tokens of the prompt also; it does where absent. Models whose own code generates from
+   * embeddings see the answer alone.
+   */
+  readonly penalisesPrompt?: boolean;
   /** Tokens of an answer at most, where the checkpoint says so. */
   readonly maxNewTokens?: number;
   readonly sampling: SamplingSettingsV1;

@@ -65,7 +65,9 @@ export async function openNextVideoSiglip(
   const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
   const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
   const text = await openTextCodec(folder, {});
-  const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  const settled = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  // The original code generates from embeddings.
+  const generation = { ...settled, penalisesPrompt: false };
   const { decoder, vision } = config;
   const video = videoConfig(config);
   const visionBlocks = vision.tower.depth;

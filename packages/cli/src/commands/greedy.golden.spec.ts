@@ -1,8 +1,14 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  llavaNextVideoSiglip,
+  nextVideoSiglipShapes,
+  parseNextVideoSiglipConfig,
+} from '@spatialsv/adapter-llava';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
-import { type BackboneV1, openWeights, type RgbImage } from '@spatialsv/core';
+import { type BackboneV1, openWeights, type RgbImage, readImage } from '@spatialsv/core';
+import { readGolden, writeWideCheckpoint } from '@spatialsv/core/testing';
 import { BackboneRunner } from '@spatialsv/eval';
 
 interface Golden {
@@ -74,4 +80,36 @@ it('takes the penalty of generation_config.json', async () => {
   await writeFile(file, JSON.stringify({ ...settings, repetition_penalty: 1.3, do_sample: true }));
   expect(await answer(await open())).toEqual(golden.answers['1.3']);
   await writeFile(file, JSON.stringify(settings));
+});
+
+const SIGLIP = join(__dirname, '../../../adapter-llava/src/next-video-siglip/__golden__');
+
+it('penalises the answer alone where the model generates from embeddings', async () => {
+  const [source, target] = [join(SIGLIP, 'checkpoint'), join(folder, 'siglip')];
+  const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8'));
+  const shapes = nextVideoSiglipShapes(parseNextVideoSiglipConfig(config));
+  await writeWideCheckpoint(source, target, shapes);
+  const opened = await llavaNextVideoSiglip.open(target);
+  const { info } = await readGolden(join(SIGLIP, 'views-2'));
+  const { question, penalised, images } = info as {
+    question: string;
+    images: string[];
+    penalised: { penalty: number; ids: number[] };
+  };
+  const views = await Promise.all(images.map((image) => readImage(join(SIGLIP, 'views-2', image))));
+  const inputs = await opened.prepare({ images: views, question });
+  const generation = { ...opened.config.generation, endOfTurnIds: [] };
+  const answers = [generation, { ...generation, penalisesPrompt: true }].map(async (settings) => {
+    const runner = new BackboneRunner({
+      ...opened,
+      config: { ...opened.config, generation: settings },
+    });
+    const given = { maxNewTokens: 20, repetitionPenalty: penalised.penalty };
+    const { ids } = await runner.generate(inputs, given);
+    await runner.dispose();
+    return ids;
+  });
+  const [ofAnswer, ofBoth] = await Promise.all(answers);
+  expect(ofAnswer).toEqual(penalised.ids);
+  expect(ofBoth).not.toEqual(penalised.ids);
 });

@@ -254,9 +254,10 @@ export class BackboneRunner {
       options.onText?.(answer.flush());
       return { ids: answer.ids, text: answer.text, stoppedBy };
     };
-    const { endOfTurnIds, repetitionPenalty } = this.backbone.config.generation;
-    const chooser = new TokenChooser(inputs.inputIds, {
-      repetitionPenalty: options.repetitionPenalty ?? repetitionPenalty,
+    const { generation } = this.backbone.config;
+    const { endOfTurnIds, penalisesPrompt = true } = generation;
+    const chooser = new TokenChooser(penalisesPrompt ? inputs.inputIds : [], {
+      repetitionPenalty: options.repetitionPenalty ?? generation.repetitionPenalty,
       sampling: options.sampling,
     });
     let { logits } = start;

@@ -16,9 +16,10 @@ export interface TokenChoice {
 export class TokenChooser {
   readonly #choice: TokenChoice;
   readonly #random: Random | undefined;
-  /** Ids of prompt and answer. */
+  /** Ids of the answer, behind those that were given. */
   readonly #seen: Set<number>;
 
+  /** @param promptIds that count as repeated when they are said. */
   constructor(promptIds: Iterable<number>, choice: TokenChoice) {
     this.#choice = choice;
     this.#seen = new Set(promptIds);
