@@ -24,6 +24,7 @@ import {
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
+import { epochLength } from './data/sample-order.js';
 import {
   readTrainingData,
   requestedSize,
@@ -121,7 +122,8 @@ async function trainLocked({ config, defaults, options, data, heads, lock }: Loc
   const opened = await openRunFolder(config, { ...options, defaults }, data);
   const { resumeFrom, modelHash } = opened;
   const labelSize = requestedSize(config);
-  const labels = await source?.doSupervise({ images: data.samples[0]!.images, ...labelSize });
+  const labelled = data.samples.find(({ labels }) => labels)?.images;
+  const labels = labelled && (await source?.doSupervise({ images: labelled, ...labelSize }));
   const state = await createModelState(config, backbone, heads, labels);
   const { device, losses, featureCache: folder } = config;
   if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
@@ -138,7 +140,7 @@ async function trainLocked({ config, defaults, options, data, heads, lock }: Loc
   const runner = openRunner(model, state, { recompute, device });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
-    const steps = countSteps(config.schedule, data.samples.length, config.batchSize);
+    const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
     const start = { samples: data.samples.length, steps, done: from.step, defaults };
     options.onStart?.({ ...start, parameters: countParameters(state) });
     const parts = { config, backbone, state, data, builder, runner, recompute, steps, lock };

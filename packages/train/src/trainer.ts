@@ -12,7 +12,7 @@ import {
 } from './checkpoint/checkpoint.js';
 import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
-import { SampleOrder } from './data/sample-order.js';
+import { epochLength, SampleOrder } from './data/sample-order.js';
 import type { TrainingData } from './data/training-data.js';
 import { baseRates, type RatesByGroup } from './groups.js';
 import type { ModelState } from './model-state.js';
@@ -79,7 +79,7 @@ export class Trainer {
   constructor(parts: TrainerParts, events: TrainerEvents, from: TrainerPosition) {
     this.#parts = parts;
     this.#events = events;
-    this.#order = new SampleOrder(parts.data.samples.length, parts.config.seed);
+    this.#order = new SampleOrder(parts.data.sets, parts.config.seed);
     this.#step = from.step;
     this.#position = from.position;
     const { step, checkpoint } = from;
@@ -217,8 +217,8 @@ export class Trainer {
     const { data, builder, config } = this.#parts;
     const index = this.#order.at(position);
     const sample = data.samples[index]!;
-    const isLabelled = position % config.source.every === 0 || sample.answer === undefined;
-    return { id: data.nameOf(index), inputs: await builder.build(sample, isLabelled) };
+    const isDue = position % config.source.every === 0 || sample.answer === undefined;
+    return { id: data.nameOf(index), inputs: await builder.build(sample, isDue && sample.labels) };
   }
 
   #explain(batch: readonly BatchEntry[]) {
@@ -236,7 +236,7 @@ export class Trainer {
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
     const metrics: StepMetrics = {
       step: this.#step,
-      epoch: this.#position / data.samples.length,
+      epoch: this.#position / epochLength(data.sets),
       losses: meanLosses(step.batch),
       learningRates: step.rates,
       gradientNorm: step.norm,

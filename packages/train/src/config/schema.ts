@@ -5,7 +5,9 @@ import { armKeys, armProblems, type HeadsOptions, resolveArm } from './arms.js';
 const count = z.int().positive();
 const rate = z.number().min(0);
 
-const dataset = z.strictObject({
+const share = z.number().min(0).max(1);
+
+const datasetFields = z.strictObject({
   /** Id of a data set format, of core or of a plugin; found out from the file where absent. */
   format: z.string().min(1).optional(),
   path: z.string().min(1),
@@ -17,6 +19,23 @@ const dataset = z.strictObject({
   settings: z.record(z.string(), z.unknown()).optional(),
   /** Keep only the first so many samples. */
   limit: count.optional(),
+  /** Which of the samples are used, as shares of their shuffled list: [0, 0.5] and [0.5, 1] are two halves. */
+  part: z
+    .tuple([share, share])
+    .refine(([from, to]) => from < to, { message: 'the first share must be below the second' })
+    .default([0, 1]),
+  /** How often a sample is seen in an epoch; below 1, other samples come in the next epoch. */
+  ratio: z.number().positive().default(1),
+  /** Of the shuffled list of `part` and of the turns that `ratio` makes; that of the run where absent. */
+  seed: z.int().min(0).optional(),
+  /** Whether answers are learnt; without them the samples train the 3D losses alone. */
+  text: z.boolean().default(true),
+  /** Whether labels are learnt; without them the samples train the text loss alone. */
+  labels: z.boolean().default(true),
+});
+
+const dataset = datasetFields.refine(({ text, labels }) => text || labels, {
+  message: 'without text and without labels there is nothing to learn',
 });
 
 const sourceOptions = z.strictObject({

@@ -1,9 +1,50 @@
 import { ByteCache } from './byte-cache.js';
-import { SampleOrder } from './sample-order.js';
+import { epochLength, type MixedSet, SampleOrder } from './sample-order.js';
+
+const all = (count: number, ratio = 1, seed = 0): MixedSet => ({ count, ratio, seed });
+
+/** How often each sample is seen in each of some epochs. */
+function counts(sets: readonly MixedSet[], epochs: number): number[][] {
+  const order = new SampleOrder(sets, 5);
+  const length = epochLength(sets);
+  const samples = sets.reduce((sum, { count }) => sum + count, 0);
+  return Array.from({ length: epochs }, (_, epoch) => {
+    const seen = Array<number>(samples).fill(0);
+    for (let index = 0; index < length; index++) seen[order.at(epoch * length + index)]! += 1;
+    return seen;
+  });
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, value) => total + value, 0);
+
+describe('a mix of data sets', () => {
+  it('sees each as often as its ratio says', () => {
+    const [first, second] = counts([all(6), all(4, 0.5), all(2, 3)], 2);
+    for (const epoch of [first!, second!]) {
+      expect(epoch.slice(0, 6)).toEqual(Array(6).fill(1));
+      expect(sum(epoch.slice(6, 10))).toBe(2);
+      expect(epoch.slice(10)).toEqual([3, 3]);
+    }
+    expect(first!.slice(6, 10).map((seen, index) => seen + second![6 + index]!)).toEqual([
+      1, 1, 1, 1,
+    ]);
+  });
+
+  it('sees every sample of a set as often, whatever its ratio', () => {
+    const epochs = counts([all(7, 1.3)], 7);
+    const seen = epochs[0]!.map((_, sample) => sum(epochs.map((epoch) => epoch[sample]!)));
+    expect(sum(seen)).toBe(63);
+    expect(Math.max(...seen) - Math.min(...seen)).toBe(0);
+  });
+
+  it('draws other samples with another seed of the set', () => {
+    expect(counts([all(20, 0.5, 1)], 1)).not.toEqual(counts([all(20, 0.5, 2)], 1));
+  });
+});
 
 describe('SampleOrder', () => {
   it('sees every sample once an epoch, in another order each time', () => {
-    const order = new SampleOrder(10, 3);
+    const order = new SampleOrder([all(10)], 3);
     const epochs = [0, 1].map((epoch) =>
       Array.from({ length: 10 }, (_, index) => order.at(10 * epoch + index)),
     );
@@ -13,11 +54,11 @@ describe('SampleOrder', () => {
   });
 
   it('continues at a position as if it had never stopped', () => {
-    const straight = new SampleOrder(7, 1);
+    const straight = new SampleOrder([all(7)], 1);
     const seen = Array.from({ length: 20 }, (_, position) => straight.at(position));
-    const resumed = new SampleOrder(7, 1);
+    const resumed = new SampleOrder([all(7)], 1);
     expect(seen.slice(9)).toEqual(Array.from({ length: 11 }, (_, index) => resumed.at(9 + index)));
-    const other = new SampleOrder(7, 2);
+    const other = new SampleOrder([all(7)], 2);
     expect(seen).not.toEqual(Array.from({ length: 20 }, (_, position) => other.at(position)));
   });
 });

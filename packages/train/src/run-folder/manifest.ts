@@ -84,11 +84,11 @@ const manifestSchema = z.looseObject({
 
 export async function describeData(
   config: TrainConfig,
-  counts: readonly number[],
+  sets: readonly { readonly count: number }[],
 ): Promise<RunManifest['data']> {
   const data: RunManifest['data'][number][] = [];
   for (const [index, { path }] of config.data.entries()) {
-    data.push({ path, sha256: await hashFile(path), samples: counts[index]! });
+    data.push({ path, sha256: await hashFile(path), samples: sets[index]!.count });
   }
   return data;
 }

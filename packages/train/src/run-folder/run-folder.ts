@@ -42,6 +42,7 @@ export interface OpenedRun {
 /**
  * Opens the folder of a run whose lock is held: tidies what a crash has left, compares what the run is made from with what
  * it was begun with, and records it. Programs that are compiled afterwards are written as those of the run's beginning were.
+ * @param data what was read for the configuration.
  * @throws SpatialError USAGE when the folder holds another run; CONFIG_INVALID for changes that were not accepted;
  *   FILE_INVALID for a damaged manifest.
  */
@@ -134,7 +135,7 @@ async function newManifest(
     },
     defaults,
     source: source?.provenance ?? 'none',
-    data: await describeData(config, data.counts),
+    data: await describeData(config, data.sets),
     inputs: {
       images: Object.keys(inputs.images).length,
       labels: Object.keys(inputs.labels).length,
