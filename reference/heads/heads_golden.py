@@ -218,7 +218,8 @@ def write(name, case, vectors):
     save_file({k: v.float().contiguous() for k, v in vectors.items()}, folder / "vectors.safetensors")
 
 
-for name, case in CASES.items():
-    write(name, case, heads_case(case))
-distillation = dict(rows=7, hiddenSize=6, featureChannels=10)
-write("distillation", distillation, distillation_case(distillation))
+if __name__ == "__main__":
+    for name, case in CASES.items():
+        write(name, case, heads_case(case))
+    distillation = dict(rows=7, hiddenSize=6, featureChannels=10)
+    write("distillation", distillation, distillation_case(distillation))

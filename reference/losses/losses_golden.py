@@ -150,5 +150,6 @@ def write(name, case):
     save_file({k: v.float().contiguous() for k, v in vectors.items()}, folder / "vectors.safetensors")
 
 
-for name, case in CASES.items():
-    write(name, case)
+if __name__ == "__main__":
+    for name, case in CASES.items():
+        write(name, case)

@@ -151,7 +151,7 @@ describe.each(['cpu', 'tfjs-cpu'])('compile on %s', (device) => {
 });
 
 describe('state on the CPU', () => {
-  it('is written in place when every reader has finished before, and exchanged otherwise', async () => {
+  it('is written in place when every reader has finished before, and copied back otherwise', async () => {
     const specs = { a: float32(4), x: float32(4) };
     const inPlace = await compile(
       program(({ a, x }: Inputs) => ({ a: tf.add(tf.mul(a!, 0.5), x!) })),
@@ -173,7 +173,20 @@ describe('state on the CPU', () => {
     expect(Array.from(await a.read())).toEqual([2.5, 3, 3.5, 4]);
     await crossed.run({ a, x });
     expect(Array.from(await a.read())).toEqual([3.5, 4, 4.5, 5]);
+    // The caller's memory stays the tensor's, however often: other programs may be bound to it.
+    expect(Array.from(memory)).toEqual([3.5, 4, 4.5, 5]);
     await Promise.all([inPlace.dispose(), crossed.dispose()]);
+  });
+
+  it('that a program returns as it is stays where it is', async () => {
+    const same = program(({ a }: Inputs) => ({ a: tf.add(a!, tf.zerosLike(a!)) }));
+    const compiled = await compile(same, { a: float32(4) }, { state: ['a'] });
+    const memory = Float32Array.of(1, 2, 3, 4);
+    const a = createTensor(float32(4), memory);
+    await compiled.run({ a });
+    memory[0] = 9;
+    expect(Array.from(await a.read())).toEqual([9, 2, 3, 4]);
+    await compiled.dispose();
   });
 
   it('must be an input and an output of equal shape, and a device tensor', async () => {

@@ -32,7 +32,8 @@ export class ExecutorBackedDevice implements Device {
       data === undefined
         ? newHostArray(spec.dtype, sizeOf(spec.shape))
         : hostArray('tensor', spec, data);
-    return new ExecutorTensor(spec, DeviceValue.fromHost(array, spec.dtype, spec.shape));
+    const value = DeviceValue.fromHost(array, spec.dtype, spec.shape);
+    return new ExecutorTensor(spec, value, { staysInMemory: data !== undefined });
   }
 
   async compile(

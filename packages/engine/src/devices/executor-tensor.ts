@@ -13,7 +13,15 @@ import type { HostArray, TensorSpec } from '../specs.js';
 import type { DeviceTensor } from './device.js';
 import { hostArray, newHostArray } from './host.js';
 
-/** A tensor of an ONNX Runtime device. Its value is exchanged when a run writes state into a second buffer. */
+export interface ExecutorTensorOptions {
+  /** Whether others see the memory of the first value, so that later values have to come there. */
+  readonly staysInMemory?: boolean;
+}
+
+/**
+ * A tensor of an ONNX Runtime device. Its value is exchanged when a run writes state into a second buffer, or copied back where
+ * the memory is the caller's.
+ */
 export class ExecutorTensor implements DeviceTensor {
   readonly spec: TensorSpec;
   #value: DeviceValue;
@@ -21,11 +29,13 @@ export class ExecutorTensor implements DeviceTensor {
   #spare: DeviceValue | undefined;
   /** Moves between memories, one at a time: of two first uses the second finds what the first has uploaded. */
   readonly #moves = new Lane();
+  readonly #memory: HostArray | undefined;
   #disposed = false;
 
-  constructor(spec: TensorSpec, value: DeviceValue) {
+  constructor(spec: TensorSpec, value: DeviceValue, options: ExecutorTensorOptions = {}) {
     this.spec = spec;
     this.#value = value;
+    if (options.staysInMemory === true) this.#memory = value.host as HostArray;
   }
 
   get shape(): readonly number[] {
@@ -76,6 +86,10 @@ export class ExecutorTensor implements DeviceTensor {
     // Disposed during the run: both are gone.
     if (this.#disposed) return;
     const written = this.#spare!;
+    if (this.#value.host !== undefined && this.#value.host === this.#memory) {
+      (this.#memory as Float32Array).set(written.host as Float32Array);
+      return;
+    }
     this.#spare = this.#value;
     this.#value = written;
   }

@@ -1,7 +1,17 @@
 import { type Graph, type Node, sameShape } from './graph.js';
 
 /** Operators that read element i only to write element i, so that the result may lie over an input of equal shape. */
-const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Where', 'Sqrt', 'Neg', 'Clip']);
+const ELEMENTWISE = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Where',
+  'Sqrt',
+  'Neg',
+  'Clip',
+  'Identity',
+]);
 
 /**
  * Whether an output may be written over an input of the graph: every reader of the input must have finished before the

@@ -44,10 +44,10 @@ async function setUp(
     source,
     distils: true,
   });
-  const [first, second] = (await readTrainingData(config)).samples as [SampleV1, SampleV1];
+  const [first, second] = (await readTrainingData(config)).samples as unknown as SampleV1[];
   const samples = [
-    await builder.build(first),
-    await builder.build({ ...second, question: 'where '.repeat(9) }),
+    await builder.build(first!),
+    await builder.build({ ...second!, question: 'where '.repeat(9) }),
   ] as const;
   await features.dispose();
   return { model: { backbone, heads: heads.model, losses: config.losses, taps }, state, samples };
