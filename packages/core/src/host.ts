@@ -20,6 +20,8 @@ export {
   findingsOf,
   requireNoErrors,
 } from './finding.js';
+export { namesIn as listFolder, recogniseFolder } from './foreign-folder.js';
+export { readOptionalJson } from './kit/optional-file.js';
 export { nearestName } from './nearest-name.js';
 export { expandHome, resolvePath } from './paths.js';
 export {

@@ -97,14 +97,21 @@ export function requireTapCount(
 }
 
 function parseSettings(text: string, file: string): z.output<typeof settingsSchema> {
-  try {
-    return settingsSchema.parse(parseJsonText(text));
-  } catch (cause) {
-    throw new SpatialError({
+  const fail = (problem: string, cause?: unknown): SpatialError =>
+    new SpatialError({
       code: 'FILE_INVALID',
-      message: `${file}: not the settings of a SpatialSV checkpoint (${(cause as Error).message})`,
+      message: `${file}: not the settings of a SpatialSV checkpoint (${problem})`,
       hint: 'The checkpoint was written by another version or is damaged: copy it again, or train anew.',
       cause,
     });
+  let value: unknown;
+  try {
+    value = parseJsonText(text);
+  } catch (cause) {
+    throw fail((cause as Error).message, cause);
   }
+  const parsed = settingsSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw fail(problems.join('; '), parsed.error);
 }

@@ -32,6 +32,8 @@ export interface CheckContext extends CommandContext {
   readonly model?: string;
   /** Whether every image is decoded. */
   readonly pixels?: boolean;
+  /** Whether every weight is read. */
+  readonly weights?: boolean;
 }
 
 /** Looks at the paths of one kind. */

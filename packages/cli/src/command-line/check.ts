@@ -15,6 +15,7 @@ passed over, and every problem at once. Ends with 1 when there is an error.`,
     .option('--image-root <folder>', 'folder that the image paths of a data file are relative to')
     .option('--model <folder>', 'model that will see the images: are they of a size that it takes?')
     .option('--pixels', 'decode every image, which finds those that are damaged', false)
+    .option('--weights', 'read every weight, which finds values that are not finite', false)
     .option('--json', 'print the reports as JSON', false)
     .action(async (paths: string[], options: CheckOptions) => {
       const { check } = await import('../commands/check.js');

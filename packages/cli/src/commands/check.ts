@@ -12,6 +12,7 @@ export interface CheckOptions {
   readonly imageRoot?: string;
   readonly model?: string;
   readonly pixels: boolean;
+  readonly weights: boolean;
   readonly json: boolean;
 }
 

@@ -47,7 +47,7 @@ describe('openChatTemplate', () => {
     [
       'loops in loops',
       `${'{% for a in range(1000) %}'.repeat(4)}x${'{% endfor %}'.repeat(4)}`,
-      /500000 steps/,
+      /200000 steps|within 5 s/,
     ],
     ['brackets in brackets', `{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`, /call stack/],
     [

@@ -15,7 +15,7 @@ export interface TemplateBudget {
 }
 
 export const TEMPLATE_BUDGET: TemplateBudget = {
-  steps: 500_000,
+  steps: 200_000,
   characters: 2 ** 24,
   timeMs: 5000,
   memoryMb: 256,
