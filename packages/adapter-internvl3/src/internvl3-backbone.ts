@@ -8,6 +8,7 @@ import {
   readCheckpointConfig,
   readGenerationSettings,
   readImageProcessor,
+  refuseExtremeShape,
   type TextCodec,
   type TextProcessor,
 } from '@spatialsv/core/kit';
@@ -76,6 +77,7 @@ export async function openInternVl3(
     parameterGroup,
     prepare: (conversation) => prepareConversation(context, conversation),
     decodeTokens: text.decode,
+    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, layout, states) =>
       encodeTiles(vision, names, parameters, pixels, layout, states),
     projectView: (parameters, features) => projectCells(vision, names, parameters, features),

@@ -33,7 +33,7 @@ export function processImage(
   patchSize: number,
   grid: GridOf,
 ): TiledView {
-  refuseExtremeShape(image.height, image.width);
+  refuseExtremeShape(image.height, image.width, image.path);
   const { columns, rows } = chooseTiles(image.height, image.width, tiling);
   const { tileSize } = tiling;
   const resized = resizeBicubic(image, tileSize * columns, tileSize * rows);

@@ -7,6 +7,7 @@ import {
   parseBackboneSettings,
   readCheckpointConfig,
   readGenerationSettings,
+  refuseExtremeShape,
   refusePixelBudget,
 } from '@spatialsv/core/kit';
 import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
@@ -71,6 +72,7 @@ export async function openNextVideo(
       return layOutVideo(video, conversation.images, prompt);
     },
     decodeTokens: text.decode,
+    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, _layout, states) =>
       encodeFrame(vision, VISION, parameters, pixels, states),
     projectView: (parameters, features) => {

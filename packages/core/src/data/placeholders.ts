@@ -17,13 +17,15 @@ export const findPlaceholder = (text: string): string | undefined => PLACEHOLDER
  */
 export function requireNoPlaceholder(where: string, text: string): void {
   const found = findPlaceholder(text);
-  if (found === undefined) return;
-  throw new SpatialError({
+  if (found !== undefined) throw placeholderError(where, found);
+}
+
+export const placeholderError = (where: string, found: string): SpatialError =>
+  new SpatialError({
     code: 'DATA_INVALID',
     message: `${where}: expected plain text, found the placeholder ${found}`,
-    hint: `Remove the placeholder; images are placed before the question, in the order of their list. Rows of other toolkits are read as they are: formats \`conversations\`, \`messages\` and \`instruction\`.`,
+    hint: 'Remove the placeholder; images are placed before the question, in the order of their list. Rows of other toolkits are read as they are: formats `conversations`, `messages` and `instruction`.',
   });
-}
 
 /**
  * Takes the image placeholders out of a question, where they say what is done anyway: images first, then the text. A text with

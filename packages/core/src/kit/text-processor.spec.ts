@@ -97,10 +97,16 @@ describe('openTextProcessor', () => {
 });
 
 describe('refusePlaceholders', () => {
-  it('names the text and the placeholder', () => {
-    expect(() => refusePlaceholders('question', 'a <v> b', ['<i>', '<v>'])).toThrow(
-      expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringContaining('<v>') }),
-    );
-    refusePlaceholders('question', 'plain', ['<i>', '<v>']);
+  it.each(['<own>', '<image>', '<video>', '<|image_pad|>', '<image_2>', '<IMG_CONTEXT>'])(
+    'refuses %s, of this family or another',
+    (placeholder) => {
+      const refuse = () => refusePlaceholders('question', `${placeholder} Where?`, ['<own>']);
+      expect(refuse).toThrow(expect.objectContaining({ code: 'DATA_INVALID' }));
+      expect(refuse).toThrow(`found the placeholder ${placeholder}`);
+    },
+  );
+
+  it('lets other texts pass', () => {
+    refusePlaceholders('question', 'Is 1 < 2 and <b> a tag?', ['<own>']);
   });
 });

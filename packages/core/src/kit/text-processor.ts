@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { readCheckpointJson } from '../checkpoint-folder.js';
+import { placeholderError, requireNoPlaceholder } from '../data/placeholders.js';
 import { SpatialError } from '../errors.js';
 import { readTextIfThere } from '../files.js';
 import { isJsonObject, type JsonObject } from '../json.js';
@@ -147,8 +148,11 @@ function requireTemplate(value: unknown, file: string): string {
 }
 
 /**
- * Refuses text that contains a placeholder, which would be taken for a view.
- * @param what the text is, for messages. @throws SpatialError DATA_INVALID.
+ * Refuses text that contains a placeholder, which would be taken for a view, and marks of other families and toolkits, of which a
+ * model would be given the letters.
+ * @param what the text is, for messages.
+ * @param placeholders those of this family.
+ * @throws SpatialError DATA_INVALID.
  */
 export function refusePlaceholders(
   what: string,
@@ -156,10 +160,6 @@ export function refusePlaceholders(
   placeholders: readonly string[],
 ): void {
   const found = placeholders.find((placeholder) => text.includes(placeholder));
-  if (found === undefined) return;
-  throw new SpatialError({
-    code: 'DATA_INVALID',
-    message: `${what}: expected plain text, found the placeholder ${found}`,
-    hint: 'Remove the placeholder; views are placed before the question automatically.',
-  });
+  if (found !== undefined) throw placeholderError(what, found);
+  requireNoPlaceholder(what, text);
 }

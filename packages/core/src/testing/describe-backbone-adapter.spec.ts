@@ -6,6 +6,7 @@ import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
 import { refusePixelBudget, refuseSettings } from '../kit/backbone-settings.js';
 import { readGenerationSettings, SAMPLING_DEFAULTS } from '../kit/generation-config.js';
+import { refuseExtremeShape } from '../kit/image-processor.js';
 import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
@@ -370,6 +371,17 @@ describe('describeBackboneAdapter', () => {
       'gives layouts of their own to views prepared in their own way',
       withPrompt(({ views }) => ({
         views: views.map((view) => ({ ...view, layout: { key: String(drift++) } })),
+      })),
+    ],
+    [
+      'sizes that are refused in the middle of a run alone',
+      'refuses images by their size before a run as it does in preparing them',
+      withBackbone(() => ({
+        prepare: (conversation) => {
+          for (const { height, width } of conversation.images)
+            refuseExtremeShape(height, width, 'an-image.png');
+          return prepare(conversation);
+        },
       })),
     ],
     [

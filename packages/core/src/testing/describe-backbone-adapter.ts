@@ -59,6 +59,39 @@ const hashFiles = async (folder: string): Promise<Readonly<Record<string, string
   return Object.fromEntries(await Promise.all(hashes));
 };
 
+/** The last two are extreme: families may refuse them. */
+const SIZES = [
+  [84, 140],
+  [28, 28],
+  [28, 8400],
+  [8400, 28],
+] as const;
+
+const checkSizes = async (backbone: BackboneV1): Promise<void> => {
+  for (const [height, width] of SIZES) {
+    const image = { ...makeImage(SEED, height, width), path: 'an-image.png' };
+    const prepared = await outcome(() => backbone.prepare({ images: [image], question: 'What?' }));
+    const asked = await outcome(async () => backbone.requireImageSize?.(image));
+    assert.equal(
+      asked,
+      prepared,
+      `requireImageSize and prepare disagree about an image of ${width}×${height} pixels`,
+    );
+    assert.ok(prepared === '' || prepared.includes('an-image.png'), `no image in: ${prepared}`);
+  }
+};
+
+/** What is refused, with its message; nothing where it is not. */
+const outcome = async (work: () => Promise<unknown>): Promise<string> => {
+  try {
+    await work();
+    return '';
+  } catch (error) {
+    if (hasCode('IMAGE_INVALID')(error)) return (error as SpatialError).message;
+    throw error;
+  }
+};
+
 const hasCode =
   (code: string) =>
   (error: unknown): boolean =>
@@ -366,6 +399,8 @@ export const describeBackboneAdapter = (
       const { backbone, prompt } = await opened();
       assert.deepEqual(await backbone.prepare(conversation), prompt);
     },
+    'refuses images by their size before a run as it does in preparing them': async () =>
+      checkSizes((await opened()).backbone),
     'gives states of every vision block and rows of every view': async () =>
       checkViews(await opened(), await outputs()),
     'sees in every cell what lies there in the image': async () =>
