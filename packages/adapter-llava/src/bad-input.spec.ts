@@ -129,6 +129,8 @@ describe.each(Object.entries(FAMILIES))('%s', (name, family) => {
       code: 'IMAGE_INVALID',
       message: expect.stringContaining('1×4000'),
     });
+    expect(() => model.requireImageSize!(grey(1, 4000))).toThrow('1×4000');
+    expect(() => model.requireImageSize!(grey(20, 4000))).not.toThrow();
   });
 
   it('refuses texts that a view would be taken for', async () => {
