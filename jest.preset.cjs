@@ -4,6 +4,18 @@ process.env.SPATIALSV_THREADS ??= String(threads);
 // No test depends on what this machine runs fastest: all go through the blocked layout where it has one.
 process.env.SPATIALSV_KERNELS ??= 'blocked';
 
+const swc = (syntax) => [
+  '@swc/jest',
+  {
+    swcrc: false,
+    module: { type: 'commonjs' },
+    jsc: { target: 'es2022', parser: { syntax } },
+  },
+];
+
+/** Libraries that come as ES modules only. */
+const ES_MODULES = 'hyparquet|hyparquet-compressors|hysnappy';
+
 /** Shared Jest settings: ESM sources compiled to CommonJS by swc, workspace packages read from their sources. */
 module.exports = {
   // Nothing that is asserted depends on speed: whatever takes so long is stuck, on any machine.
@@ -12,14 +24,9 @@ module.exports = {
   testEnvironment: require.resolve('./scripts/jest/shared-realm-environment.cjs'),
   testEnvironmentOptions: { customExportConditions: ['@spatialsv/source', 'node', 'node-addons'] },
   transform: {
-    '^.+\\.ts$': [
-      '@swc/jest',
-      {
-        swcrc: false,
-        module: { type: 'commonjs' },
-        jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
-      },
-    ],
+    '^.+\\.ts$': swc('typescript'),
+    [`/node_modules/(?:${ES_MODULES})/.+\\.js$`]: swc('ecmascript'),
   },
+  transformIgnorePatterns: [`/node_modules/(?!(?:${ES_MODULES})/)`],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
 };

@@ -11,6 +11,8 @@ export function createProgram(context: CommandContext): Command {
   program
     .description('Teach multimodal LLMs to see in 3D, look at what they see, and measure it.')
     .version(packageVersion())
+    // A subcommand may have options of the same names as its command.
+    .enablePositionalOptions()
     .addHelpText('after', '\nExample:\n  $ spatialsv demo\n\nEvery command has its own --help.');
   program.hook('preAction', async (_, action) => {
     const { expandPaths } = await import('./path-values.js');

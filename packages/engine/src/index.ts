@@ -21,7 +21,7 @@ export {
   type RunValue,
   registerDevice,
 } from './devices/index.js';
-export { type MachineInfo, machineInfo } from './devices/kernel-choice/cache.js';
+export { type MachineInfo, machineInfo, userCacheFolder } from './devices/kernel-choice/cache.js';
 export {
   type KernelRecord,
   type KernelReport,

@@ -1,9 +1,15 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LOCK_FILE, lockFolder, type SampleV1 } from '@spatialsv/core';
+import { LOCK_FILE, lockFolder } from '@spatialsv/core';
+import type { BenchmarkQuestionV1, PromptPartV1 } from '@spatialsv/core/spec';
+import { defineBenchmark } from './benchmarks/define-benchmark.js';
+import { compareRuns } from './compare.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { EVALUATION_FILE, type EvaluationIdentity, PREDICTIONS_FILE } from './evaluation-folder.js';
+import { mergeEvaluations } from './merge.js';
+import { evaluationResults } from './results.js';
+import { verifyEvaluation } from './verify.js';
 
 let root: string;
 let image: string;
@@ -19,16 +25,34 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-const question = (index: number, change: Partial<SampleV1> = {}): SampleV1 => ({
+const parts = (text: string, path = image): readonly PromptPartV1[] => [
+  { type: 'image', image: { name: path, source: path } },
+  { type: 'text', text },
+];
+
+const question = (
+  index: number,
+  change: Partial<BenchmarkQuestionV1> = {},
+): BenchmarkQuestionV1 => ({
   id: `q${index}`,
-  images: [image],
-  question: `where ${index}`,
-  options: { A: 'x', B: 'y' },
-  answer: 'A',
-  answerLetter: index === 1 ? 'B' : 'A',
+  category: 'all',
+  parts: parts(`where ${index}`),
+  options: [
+    { letter: 'A', text: 'x' },
+    { letter: 'B', text: 'y' },
+  ],
+  right: { kind: 'letter', value: index === 1 ? 'B' : 'A' },
+  maxNewTokens: 3,
   ...change,
 });
-const samples = () => [0, 1, 2].map((index) => question(index));
+const benchmark = defineBenchmark({
+  id: 'test',
+  title: 'Test',
+  variants: ['plain'],
+  async *questions() {},
+  extract: (text) => (text === '' ? undefined : text),
+});
+const questions = () => [0, 1, 2].map((index) => question(index));
 
 const IDENTITY: EvaluationIdentity = {
   weights: 'w1',
@@ -37,20 +61,19 @@ const IDENTITY: EvaluationIdentity = {
   versions: { spatialsv: '1' },
 };
 
-const answer = async (sample: SampleV1) => {
-  asked.push(sample.id);
-  return sample.id === 'q2' ? '' : sample.answerLetter!;
+const answer = async ({ id, right }: BenchmarkQuestionV1) => {
+  asked.push(id);
+  return id === 'q2' ? '' : right!.value;
 };
-const extract = (_sample: SampleV1, text: string) => (text === '' ? undefined : text);
 
 const run = (
-  given: readonly SampleV1[],
+  given: readonly BenchmarkQuestionV1[],
   identity: Partial<EvaluationIdentity> = {},
   rest: Partial<EvaluateOptions> & { readonly overwrite?: boolean } = {},
 ) => {
   const { overwrite = false, ...options } = rest;
   const folder = { path: out, identity: { ...IDENTITY, ...identity }, overwrite };
-  return evaluate({ samples: given, answer, extract, folder, ...options });
+  return evaluate({ benchmark, variant: 'plain', questions: given, answer, folder, ...options });
 };
 
 const log = () =>
@@ -61,37 +84,43 @@ const log = () =>
 
 describe('evaluate', () => {
   it('continues an interrupted log, cutting a half-written line', async () => {
-    await run(samples().slice(0, 2));
+    await run(questions().slice(0, 2));
     appendFileSync(join(out, PREDICTIONS_FILE), '{"id":"q2","ra');
-    const predictions = await run(samples());
+    const predictions = await run(questions());
     expect(asked).toEqual(['q0', 'q1', 'q2']);
     expect(predictions.map((row) => row.extracted)).toEqual(['A', 'B', null]);
-    expect(log().map(({ id }) => id)).toEqual(['q0', 'q1', 'q2']);
-    expect(predictions).toEqual(await evaluate({ samples: samples(), answer, extract }));
+    expect(log().map((row) => row.question.id)).toEqual(['q0', 'q1', 'q2']);
+    expect(predictions.map(({ score }) => score)).toEqual([1, 1, 0]);
+    const alone = await evaluate({ benchmark, variant: 'plain', questions: questions(), answer });
+    expect(predictions.map(({ key: _, ...row }) => row)).toEqual(
+      alone.map(({ key: _, ...row }) => row),
+    );
   });
 
-  it('asks again from a line on that the disk has lost', async () => {
-    await run(samples());
+  it('asks again what a line held that the disk has lost', async () => {
+    await run(questions());
     const file = join(out, PREDICTIONS_FILE);
     const [first, , third] = readFileSync(file, 'utf8').split('\n');
     writeFileSync(file, [first, '\0\0\0', third, ''].join('\n'));
-    await run(samples());
-    expect(asked).toEqual(['q0', 'q1', 'q2', 'q1', 'q2']);
-    expect(log()).toHaveLength(3);
+    await run(questions());
+    expect(asked).toEqual(['q0', 'q1', 'q2', 'q1']);
+    expect(log().map(({ index }) => index)).toEqual([0, 2, 1]);
   });
 
   it('counts fewer of the questions, and goes on with more of them', async () => {
-    await run(samples());
-    expect(await run(samples().slice(0, 1))).toHaveLength(1);
-    expect(await run(samples())).toHaveLength(3);
+    await run(questions());
+    expect(await run(questions().slice(0, 1))).toHaveLength(1);
+    expect(await run(questions())).toHaveLength(3);
     expect(asked).toHaveLength(3);
   });
 
-  it('refuses a sample without a question to score', async () => {
-    const unlabelled = [{ id: 'x', images: [] }];
-    await expect(
-      evaluate({ samples: unlabelled, answer: async () => '', extract }),
-    ).rejects.toMatchObject({ code: 'DATA_INVALID' });
+  it('scores nothing where the right answer is not known', async () => {
+    const [unknown] = await run(
+      [{ ...question(0), right: undefined } as never],
+      {},
+      { answer: async () => 'A' },
+    );
+    expect(unknown).toMatchObject({ extracted: 'A', score: 0 });
   });
 });
 
@@ -100,7 +129,7 @@ describe('questions with one id', () => {
     const same = [question(0), question(1, { id: 'q0' }), question(2, { id: 'q0' })];
     const predictions = await run(same);
     expect(asked).toEqual(['q0', 'q0', 'q0']);
-    expect(predictions.map(({ gold, raw }) => [gold, raw])).toEqual([
+    expect(predictions.map((row) => [row.question.right!.value, row.raw])).toEqual([
       ['A', 'A'],
       ['B', 'B'],
       ['A', 'A'],
@@ -122,46 +151,47 @@ describe('a folder with answers of another evaluation', () => {
     ],
     ['the version', { versions: { spatialsv: '2' } }, /versions\.spatialsv was "1", is "2"/],
   ])('is refused for other %s, unless it may be overwritten', async (_name, change, message) => {
-    await run(samples());
-    await expect(run(samples(), change)).rejects.toMatchObject({ code: 'USAGE' });
-    await expect(run(samples(), change)).rejects.toThrow(message);
+    await run(questions());
+    await expect(run(questions(), change)).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(run(questions(), change)).rejects.toThrow(message);
     expect(asked).toHaveLength(3);
-    await run(samples(), change, { overwrite: true });
+    await run(questions(), change, { overwrite: true });
     expect(asked).toHaveLength(6);
-    await run(samples(), change);
+    await run(questions(), change);
     expect(asked).toHaveLength(6);
   });
 
-  it.each<[string, Partial<SampleV1>]>([
-    ['question', { question: 'what' }],
-    ['options', { options: { A: 'y', B: 'x' } }],
-    ['right letter', { answerLetter: 'A' }],
+  it.each<[string, Partial<BenchmarkQuestionV1>]>([
+    ['text', { parts: [{ type: 'text', text: 'what' }] }],
+    ['limit of the answer', { maxNewTokens: 4 }],
+    ['options', { options: [{ letter: 'A', text: 'y' }] }],
+    ['right letter', { right: { kind: 'letter', value: 'A' } }],
     ['category', { category: 'rotation' }],
     ['id', { id: 'r1' }],
   ])('is refused when a question has another %s', async (_name, change) => {
-    await run(samples());
+    await run(questions());
     const replaced = [question(0), question(1, change), question(2)];
     await expect(run(replaced)).rejects.toThrow(/question 2/);
     expect(asked).toHaveLength(3);
   });
 
   it('is refused when an image was replaced under its name', async () => {
-    await run(samples());
+    await run(questions());
     writeFileSync(image, 'another image');
-    await expect(run(samples())).rejects.toThrow(/question 1 \('q0'\).*images/);
+    await expect(run(questions())).rejects.toThrow(/question 1 \('q0'\).*images/);
   });
 
   it('is refused when nothing says whose answers they are', async () => {
-    await run(samples());
+    await run(questions());
     rmSync(join(out, EVALUATION_FILE));
-    await expect(run(samples())).rejects.toThrow(/evaluation\.json is missing/);
+    await expect(run(questions())).rejects.toThrow(/evaluation\.json is missing/);
   });
 
   it('is taken when only the place of the questions is another one', async () => {
-    await run(samples());
+    await run(questions());
     const moved = join(root, 'moved.png');
     writeFileSync(moved, 'image');
-    await run(samples().map((sample) => ({ ...sample, images: [moved] })));
+    await run(questions().map((each, i) => ({ ...each, parts: parts(`where ${i}`, moved) })));
     expect(asked).toHaveLength(3);
   });
 });
@@ -169,11 +199,104 @@ describe('a folder with answers of another evaluation', () => {
 describe('a folder in use', () => {
   it('is refused with the name of its owner, and free again after a failure', async () => {
     const lock = await lockFolder(out, 'eval');
-    await expect(run(samples())).rejects.toThrow(new RegExp(`process ${process.pid}`));
+    await expect(run(questions())).rejects.toThrow(new RegExp(`process ${process.pid}`));
     await lock.release();
-    const failing = run(samples(), {}, { answer: () => Promise.reject(new Error('no memory')) });
+    const failing = run(questions(), {}, { answer: () => Promise.reject(new Error('no memory')) });
     await expect(failing).rejects.toThrow('no memory');
-    await run(samples());
+    await run(questions());
     expect(() => readFileSync(join(out, LOCK_FILE))).toThrow();
+  });
+});
+
+describe('a shard', () => {
+  it('is every n-th question; together they are all of them', async () => {
+    const shard = (index: number) => ({ index, count: 2 });
+    const first = await run(questions(), {}, { shard: shard(1) });
+    expect(first.map(({ index }) => index)).toEqual([0, 2]);
+    await expect(run(questions(), {}, { shard: shard(2) })).rejects.toThrow(/settings\.shard/);
+    const second = await evaluate({
+      benchmark,
+      variant: 'plain',
+      questions: questions(),
+      answer,
+      shard: shard(2),
+      folder: { path: join(root, 'second'), identity: IDENTITY },
+    });
+    expect(second.map(({ index }) => index)).toEqual([1]);
+    const merged = await mergeEvaluations([join(root, 'second'), out]);
+    expect(merged.answers).toEqual([first[0], second[0], first[1]]);
+    await expect(mergeEvaluations([out])).rejects.toThrow(
+      /1 of 3 questions have no answer \(question 2\)/,
+    );
+  });
+
+  it('of another evaluation is not merged', async () => {
+    await run(questions(), {}, { shard: { index: 1, count: 2 } });
+    const other = { ...IDENTITY, weights: 'w2' };
+    await evaluate({
+      benchmark,
+      variant: 'plain',
+      questions: questions(),
+      answer,
+      shard: { index: 2, count: 2 },
+      folder: { path: join(root, 'other'), identity: other },
+    });
+    await expect(mergeEvaluations([out, join(root, 'other')])).rejects.toThrow(
+      /another evaluation/,
+    );
+  });
+});
+
+describe('verification', () => {
+  const protocol = { benchmark, variant: 'plain' };
+
+  const counted = async () => {
+    const answers = await run(questions());
+    const results = evaluationResults(protocol, answers, 0);
+    writeFileSync(join(out, 'results.json'), JSON.stringify(results));
+  };
+
+  it('finds that every number follows from the outputs', async () => {
+    await counted();
+    expect(await verifyEvaluation(out, protocol)).toEqual([]);
+  });
+
+  it.each<[string, string, RegExp, string, string]>([
+    ['a score', 'predictions.jsonl', /"score":0/, '"score":1', "predictions.jsonl: 'q2'"],
+    ['an output', 'predictions.jsonl', /"raw":"B"/, '"raw":"A"', "predictions.jsonl: 'q1'"],
+    ['a figure', 'results.json', /"correct":2/, '"correct":3', 'overall.correct'],
+  ])('finds %s that was changed', async (_name, file, before, after, where) => {
+    await counted();
+    const path = join(out, file);
+    writeFileSync(path, readFileSync(path, 'utf8').replace(before, after));
+    const found = await verifyEvaluation(out, protocol);
+    expect(found.map((each) => each.where)).toContain(where);
+  });
+
+  it('needs a run folder', async () => {
+    await expect(verifyEvaluation(root, protocol)).rejects.toMatchObject({ code: 'FILE_MISSING' });
+  });
+});
+
+describe('comparison', () => {
+  it('pairs the same questions of two runs', async () => {
+    const first = { name: 'a', answers: await run(questions()) };
+    const right = { answer: async ({ right: truth }: BenchmarkQuestionV1) => truth!.value };
+    const second = {
+      name: 'b',
+      answers: await run(questions(), {}, { ...right, overwrite: true }),
+    };
+    const [comparison] = compareRuns([first, second], 1);
+    expect(comparison).toMatchObject({
+      questions: 3,
+      first: 2 / 3,
+      second: 1,
+      mcNemar: { lost: 0, gained: 1 },
+    });
+    expect(comparison!.interval[0]).toBe(0);
+    const fewer = { name: 'c', answers: first.answers.slice(1) };
+    expect(() => compareRuns([first, fewer], 1)).toThrow(
+      /c: 2 questions, 3 in a, of which 2 are the same/,
+    );
   });
 });

@@ -1,28 +1,21 @@
-import { createHash } from 'node:crypto';
-import {
-  appendLine,
-  canonicalJson,
-  hashFile,
-  lockFolder,
-  type SampleV1,
-  SpatialError,
-  withCleanup,
-} from '@spatialsv/core';
+import { appendLine, lockFolder, type Shard, withCleanup } from '@spatialsv/core';
+import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
+import { type Answer, type Protocol, scoreAnswer, scoredQuestion } from './answers.js';
 import {
   type EvaluationIdentity,
   openEvaluationFolder,
   PREDICTIONS_FILE,
 } from './evaluation-folder.js';
-import type { Prediction } from './report.js';
+import { questionKeys } from './question-keys.js';
 
-export interface EvaluateOptions {
-  readonly samples: readonly SampleV1[];
+export interface EvaluateOptions extends Protocol {
+  readonly questions: readonly BenchmarkQuestionV1[];
   /** Says what the model answers. */
-  readonly answer: (sample: SampleV1) => Promise<string>;
-  /** Reads the letter out of an answer. */
-  readonly extract: (sample: SampleV1, text: string) => string | undefined;
+  readonly answer: (question: BenchmarkQuestionV1) => Promise<string>;
   /** Where answers are kept; those that are there already are not asked again. */
   readonly folder?: EvaluationFolder | undefined;
+  /** Ask only every n-th question, from the i-th on, i from 1. */
+  readonly shard?: Shard | undefined;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -35,83 +28,58 @@ export interface EvaluationFolder {
   readonly overwrite?: boolean;
 }
 
+/** A question that is asked in this run. */
+interface Asked {
+  readonly index: number;
+  readonly key: string;
+  readonly question: BenchmarkQuestionV1;
+}
+
 /**
  * Asks every question once. Each answer is appended to the log as it comes, so an interrupted run continues; the folder
  * belongs to one process at a time.
- * @returns one prediction per sample, in order.
- * @throws SpatialError DATA_INVALID for a sample without a multiple-choice question; USAGE when the folder holds answers of
- *   another model, of other settings or to other questions, or when another process writes to it; FILE_MISSING,
- *   FILE_INVALID.
+ * @returns the answers, in the order of the questions.
+ * @throws SpatialError USAGE when the folder holds answers of another model, of other settings or to other questions, or when
+ *   another process writes to it; FILE_MISSING, FILE_INVALID.
  */
-export async function evaluate(options: EvaluateOptions): Promise<readonly Prediction[]> {
-  const { samples, folder } = options;
-  for (const sample of samples) requireChoice(sample);
-  const keys = folder === undefined ? [] : await questionKeys(samples);
-  if (folder === undefined) return askAll(options, keys, []);
+export async function evaluate(options: EvaluateOptions): Promise<readonly Answer[]> {
+  const asked = await askedIn(options);
+  const { folder } = options;
+  if (folder === undefined) return askAll(options, asked, new Map());
   const lock = await lockFolder(folder.path, 'eval');
   const work = async () =>
-    askAll(options, keys, await openEvaluationFolder(folder, { samples, keys }));
+    askAll(options, asked, await openEvaluationFolder(folder, options, asked));
   return withCleanup(work, () => lock.release());
 }
 
+async function askedIn({ questions, shard, folder }: EvaluateOptions): Promise<readonly Asked[]> {
+  const mine = questions
+    .map((question, index) => ({ question, index }))
+    .filter(({ index }) => shard === undefined || index % shard.count === shard.index - 1);
+  const keys = folder === undefined ? [] : await questionKeys(mine.map(({ question }) => question));
+  return mine.map(({ question, index }, i) => ({ question, index, key: keys[i] ?? '' }));
+}
+
 async function askAll(
-  { folder, ...options }: EvaluateOptions,
-  keys: readonly string[],
-  known: readonly Prediction[],
-): Promise<readonly Prediction[]> {
-  const { samples, signal, onProgress } = options;
-  const predictions: Prediction[] = [];
-  for (const [index, sample] of samples.entries()) {
+  options: EvaluateOptions,
+  asked: readonly Asked[],
+  known: ReadonlyMap<number, Answer>,
+): Promise<readonly Answer[]> {
+  const { signal, onProgress, folder } = options;
+  const answers: Answer[] = [];
+  for (const each of asked) {
     signal?.throwIfAborted();
-    const prediction = known[index] ?? (await predict(options, sample));
-    if (folder !== undefined && known[index] === undefined)
-      await appendLine(
-        `${folder.path}/${PREDICTIONS_FILE}`,
-        JSON.stringify({ ...prediction, key: keys[index] }),
-      );
-    predictions.push(prediction);
-    onProgress?.(predictions.length, samples.length);
+    const answer = known.get(each.index) ?? (await ask(options, each));
+    if (folder !== undefined && !known.has(each.index)) {
+      await appendLine(`${folder.path}/${PREDICTIONS_FILE}`, JSON.stringify(answer));
+    }
+    answers.push(answer);
+    onProgress?.(answers.length, asked.length);
   }
-  return predictions;
+  return answers;
 }
 
-/**
- * What each question is: SHA-256 of its id, texts, options, right letter, category and images. Equal for equal content in
- * any folder.
- * @throws SpatialError FILE_MISSING | FILE_INVALID for an image.
- */
-export async function questionKeys(samples: readonly SampleV1[]): Promise<readonly string[]> {
-  // Views are shared by questions: each file is read once.
-  const hashes = new Map<string, string>();
-  for (const path of samples.flatMap(({ images }) => images))
-    if (!hashes.has(path)) hashes.set(path, await hashFile(path));
-  return samples.map(({ images, id, question, system, options, answerLetter, category }) => {
-    const imageHashes = images.map((path) => hashes.get(path)!);
-    const content = { id, question, system, options, answerLetter, category, imageHashes };
-    return createHash('sha256').update(canonicalJson(content)).digest('hex');
-  });
-}
-
-async function predict(
-  { answer, extract }: Pick<EvaluateOptions, 'answer' | 'extract'>,
-  sample: SampleV1,
-): Promise<Prediction> {
-  const raw = await answer(sample);
-  return {
-    id: sample.id,
-    category: sample.category ?? 'all',
-    gold: sample.answerLetter!,
-    letters: Object.keys(sample.options!),
-    raw,
-    extracted: extract(sample, raw) ?? null,
-  };
-}
-
-function requireChoice(sample: SampleV1): void {
-  if (sample.question !== undefined && sample.options && sample.answerLetter !== undefined) return;
-  throw new SpatialError({
-    code: 'DATA_INVALID',
-    message: `sample '${sample.id}': expected a question with options and a right letter to score`,
-    hint: 'Evaluate on labelled multiple-choice questions; samples without them can only train.',
-  });
+async function ask(options: EvaluateOptions, { index, key, question }: Asked): Promise<Answer> {
+  const raw = await options.answer(question);
+  return { index, key, raw, ...scoreAnswer(options, scoredQuestion(question), raw) };
 }

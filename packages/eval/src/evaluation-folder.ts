@@ -6,13 +6,12 @@ import {
   readLines,
   readTextIfThere,
   recoverFolders,
-  type SampleV1,
   SpatialError,
   writeFileAtomic,
 } from '@spatialsv/core';
 import { z } from 'zod';
+import type { Answer, Protocol } from './answers.js';
 import type { EvaluationFolder } from './evaluate.js';
-import type { Prediction } from './report.js';
 
 /** Name of the prediction log in a run folder. */
 export const PREDICTIONS_FILE = 'predictions.jsonl';
@@ -40,66 +39,120 @@ const identitySchema = z.object({
   versions: z.record(z.string(), z.string()),
 });
 
-const predictionSchema = z.object({
-  id: z.string(),
-  category: z.string(),
-  gold: z.string(),
-  letters: z.array(z.string()),
-  raw: z.string(),
-  extracted: z.string().nullable(),
-  /** Of the question, see `questionKeys`. */
+/** In the order in which answers are written. */
+const answerSchema = z.object({
+  index: z.number().int().min(0),
   key: z.string(),
+  raw: z.string(),
+  question: z.object({
+    id: z.string(),
+    category: z.string(),
+    group: z.string().optional(),
+    scene: z.string().optional(),
+    options: z.array(z.object({ letter: z.string(), text: z.string() })).optional(),
+    right: z
+      .object({ kind: z.enum(['letter', 'yes-no', 'text', 'number']), value: z.string() })
+      .optional(),
+    details: z.record(z.string(), z.unknown()).optional(),
+  }),
+  extracted: z.string().nullable(),
+  score: z.number(),
 });
 
-type StoredPrediction = z.output<typeof predictionSchema>;
+/** What is written down of an evaluation, beside its answers. */
+const recordSchema = identitySchema.extend({
+  benchmark: z.string(),
+  variant: z.string(),
+  data: z.object({
+    /** Questions of the whole benchmark. */
+    questions: z.number().int(),
+    /** Of the keys of those that this run asks. */
+    sha256: z.string(),
+  }),
+  shard: z.object({ index: z.number().int(), count: z.number().int() }).optional(),
+});
 
-interface Questions {
-  readonly samples: readonly SampleV1[];
-  readonly keys: readonly string[];
+export type EvaluationRecord = z.output<typeof recordSchema>;
+
+/** What of a question has to be the same. */
+interface Asked {
+  readonly index: number;
+  readonly key: string;
+  readonly question: { readonly id: string };
+}
+
+interface Questions extends Protocol {
+  readonly questions: readonly unknown[];
+  readonly shard?: EvaluationRecord['shard'] | undefined;
 }
 
 /**
  * Opens a run folder whose lock is held.
- * @returns the answers that it has, in the order of the questions.
+ * @returns the answers that it has, by the place of the question.
  * @throws SpatialError USAGE when they are those of another evaluation.
  */
 export async function openEvaluationFolder(
   { path, identity, overwrite = false }: EvaluationFolder,
-  questions: Questions,
-): Promise<readonly Prediction[]> {
+  { benchmark, variant, questions, shard }: Questions,
+  asked: readonly Asked[],
+): Promise<ReadonlyMap<number, Answer>> {
   await recoverFolders(path);
   if (overwrite)
     for (const name of [RESULTS_FILE, PREDICTIONS_FILE])
       await rm(join(path, name), { force: true });
-  const known = await readPredictions(path);
-  if (known.length > 0) {
-    requireSameIdentity(path, await readIdentity(path), identity);
-    requireSameQuestions(path, known, questions);
+  const known = await readAnswers(path);
+  const now = {
+    ...identity,
+    settings: { ...identity.settings, benchmark: benchmark.id, variant, shard },
+  };
+  if (known.size > 0) {
+    const was = await readRecord(path);
+    const before = was && {
+      ...was,
+      settings: {
+        ...was.settings,
+        benchmark: was.benchmark,
+        variant: was.variant,
+        shard: was.shard,
+      },
+    };
+    requireSameIdentity(path, before, now);
+    requireSameQuestions(path, known, asked);
   }
-  const data = { samples: questions.keys.length, sha256: sha256(questions.keys.join('\n')) };
-  const record = { version: 1, ...identity, data };
+  const data = {
+    questions: questions.length,
+    sha256: sha256(asked.map(({ key }) => key).join('\n')),
+  };
+  const record = {
+    version: 1,
+    benchmark: benchmark.id,
+    variant,
+    ...identity,
+    data,
+    ...(shard && { shard }),
+  };
   await writeFileAtomic(join(path, EVALUATION_FILE), `${JSON.stringify(record, null, 2)}\n`);
   // Without what a crash has left of a line.
-  const lines = known.map((prediction) => `${JSON.stringify(prediction)}\n`);
+  const lines = [...known.values()].map((answer) => `${JSON.stringify(answer)}\n`);
   await writeFileAtomic(join(path, PREDICTIONS_FILE), lines.join(''));
-  return known.map(({ key: _, ...prediction }) => prediction);
+  return known;
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** Answers up to a line that a crash has cut or that the disk has lost: what follows is asked again. */
-async function readPredictions(folder: string): Promise<readonly StoredPrediction[]> {
-  const predictions: StoredPrediction[] = [];
+/** Answers of a run folder by the place of their question. What a crash or the disk has spoilt of a line is left out. */
+export async function readAnswers(folder: string): Promise<ReadonlyMap<number, Answer>> {
+  const answers = new Map<number, Answer>();
   for (const line of await readLines(join(folder, PREDICTIONS_FILE))) {
-    const prediction = parseJson(line, predictionSchema);
-    if (prediction === undefined) break;
-    predictions.push(prediction);
+    const answer = parseJson(line, answerSchema) as Answer | undefined;
+    if (answer !== undefined && !answers.has(answer.index)) answers.set(answer.index, answer);
   }
-  return predictions;
+  return answers;
 }
 
-async function readIdentity(folder: string): Promise<EvaluationIdentity | undefined> {
-  return parseJson((await readTextIfThere(join(folder, EVALUATION_FILE))) ?? '', identitySchema);
+/** What a run folder says of its evaluation; undefined where it is missing or damaged. */
+export async function readRecord(folder: string): Promise<EvaluationRecord | undefined> {
+  return parseJson((await readTextIfThere(join(folder, EVALUATION_FILE))) ?? '', recordSchema);
 }
 
 function parseJson<Schema extends z.ZodType>(
@@ -143,21 +196,22 @@ function flatten({ weights, prompt, settings, versions }: EvaluationIdentity) {
   ]) as Readonly<Record<string, string | undefined>>;
 }
 
-/** The answers of a log are those to the first questions, in order. */
+/** Every answer of the log is one to a question that is asked now. */
 function requireSameQuestions(
   folder: string,
-  known: readonly StoredPrediction[],
-  { samples, keys }: Questions,
+  known: ReadonlyMap<number, Answer>,
+  asked: readonly Asked[],
 ): void {
-  const count = Math.min(known.length, keys.length);
-  const changed = keys.findIndex((key, index) => index < count && key !== known[index]!.key);
-  if (changed < 0) return;
-  const [was, is] = [known[changed]!.id, samples[changed]!.id];
-  const what =
-    was === is
-      ? `question ${changed + 1} ('${is}') has another text, other options or other images`
-      : `question ${changed + 1} was '${was}', is '${is}'`;
-  throw otherEvaluation(folder, what);
+  const byIndex = new Map(asked.map((each) => [each.index, each]));
+  for (const [index, { key, question }] of known) {
+    const now = byIndex.get(index);
+    if (now === undefined || now.key === key) continue;
+    const what =
+      question.id === now.question.id
+        ? `question ${index + 1} ('${now.question.id}') has another text, other options or other images`
+        : `question ${index + 1} was '${question.id}', is '${now.question.id}'`;
+    throw otherEvaluation(folder, what);
+  }
 }
 
 const otherEvaluation = (folder: string, what: string): SpatialError =>

@@ -1,24 +1,31 @@
+export { type Answer, type Protocol, scoreAnswer, scoredQuestion } from './answers.js';
 export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
-export { mindCubeBenchmark } from './benchmarks/mindcube.js';
+export { type ChanceReports, chanceReports } from './chance-reports.js';
+export { type ComparedRun, type Comparison, compareRuns } from './compare.js';
 export {
   type EvaluateOptions,
   type EvaluationFolder,
   evaluate,
-  questionKeys,
 } from './evaluate.js';
 export {
   EVALUATION_FILE,
   type EvaluationIdentity,
+  type EvaluationRecord,
   PREDICTIONS_FILE,
   RESULTS_FILE,
 } from './evaluation-folder.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
+export { conversationOf } from './media/conversation.js';
+export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
+export { type MergedEvaluation, mergeEvaluations } from './merge.js';
+export { questionKeys } from './question-keys.js';
 export {
   type Accuracy,
   type AccuracyReport,
   accuracyReport,
   type Prediction,
 } from './report.js';
+export { type EvaluationResults, evaluationResults, predictionOf } from './results.js';
 export {
   BackboneRunner,
   type ForwardRequest,
@@ -35,3 +42,4 @@ export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';
 export { type GradedAnswer, permutationTest } from './statistics/permutation.js';
 export { tablePercentage } from './statistics/rounding.js';
+export { answersOf, type Discrepancy, recordOf, verifyEvaluation } from './verify.js';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { chanceLines } from './baselines.js';
-import { mindCubeBenchmark } from './benchmarks/mindcube.js';
+import { mindCube } from './benchmarks/mindcube.js';
 import { accuracyReport, type Prediction } from './report.js';
 
 const INDEX = resolve(
@@ -62,10 +62,11 @@ describe('accuracyReport', () => {
 
 describe('remarks of MindCube', () => {
   const remarks = (counts: Readonly<Record<string, number>>): string =>
-    mindCubeBenchmark.remarks!(
+    mindCube.remarks!(
       Object.entries(counts).flatMap(([category, count]) =>
-        Array.from({ length: count }, (_, i) => ({ id: `${category}${i}`, images: [], category })),
+        Array.from({ length: count }, (_, i) => ({ id: `${category}${i}`, category })),
       ),
+      'official',
     ).join('\n');
 
   it('tell the revisions apart', () => {

@@ -4,7 +4,7 @@ import { binomialTail } from './statistics/binomial.js';
 import { wilsonInterval } from './statistics/intervals.js';
 import { permutationTest } from './statistics/permutation.js';
 
-/** One question with its answer: a line of `predictions.jsonl`. */
+/** One multiple-choice question with its answer. */
 export interface Prediction {
   readonly id: string;
   readonly category: string;

@@ -1,45 +1,138 @@
-import type { Command } from 'commander';
+import { SpatialError } from '@spatialsv/core/spec';
+import { type Command, Option } from 'commander';
 import type { EvalOptions } from '../commands/eval.js';
+import type { ComparisonFormat, MergeOptions } from '../commands/eval-runs.js';
 import type { CommandContext } from '../context.js';
 import {
   addGenerationOptions,
   addViewOptions,
   addWeightPolicy,
   describeCommand,
+  parseShard,
   wholeNumber,
 } from './options.js';
 
-/** Tokens of an answer at most where neither the command nor the checkpoint says. */
-const ANSWER_LENGTH = 512;
-
 export function registerEval(program: Command, context: CommandContext): void {
-  const command = describeCommand(
-    program.command('eval'),
-    `Measure a model on a benchmark: accuracy by category beside chance lines, with intervals and p-values.
+  const command = program.command('eval');
+  registerRun(command, context);
+  registerVerify(command, context);
+  registerMerge(command, context);
+  registerCompare(program, context);
+}
+
+const seedOption = (what: string) => ['--seed <n>', what, wholeNumber(0), 0] as const;
+
+function registerRun(command: Command, context: CommandContext): void {
+  describeCommand(
+    command,
+    `Measure a model on a benchmark: its figures by column beside chance lines, with intervals and p-values.
 Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
 prompts, settings or questions are refused.`,
-    ['eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube'],
+    [
+      'eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube',
+      'eval --model ./model --benchmark vsi-bench --data ./VSI-Bench --frames 16 --shard 1/4 --out runs/vsi-1',
+      'eval verify runs/mindcube',
+      'eval merge runs/vsi-1 runs/vsi-2 runs/vsi-3 runs/vsi-4 --out runs/vsi',
+    ],
   );
-  addGenerationOptions(addViewOptions(addWeightPolicy(command)), ANSWER_LENGTH)
-    .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
-    .requiredOption('--benchmark <id>', 'see `spatialsv plugins`')
-    .requiredOption('--data <folder>', 'folder (or question file) of the benchmark')
-    .requiredOption(
+  addGenerationOptions(addViewOptions(addWeightPolicy(command)), 'the benchmark’s own')
+    .option('--model <folder>', 'checkpoint folder in the Hugging Face layout (required)')
+    .option('--benchmark <id>', 'see `spatialsv plugins` (required)')
+    .option('--data <folder>', 'folder (or question file) of the benchmark (required)')
+    .option(
       '--out <folder>',
-      'run folder: predictions.jsonl, evaluation.json, results.json',
+      'run folder: predictions.jsonl, evaluation.json, results.json (required)',
+    )
+    .option(
+      '--variant <name>',
+      'protocol, where the benchmark has several; its first one by default',
+    )
+    .option(
+      '--frames <n>',
+      'frames of a video; the benchmark’s own number by default',
+      wholeNumber(1),
     )
     .option('--overwrite', 'forget the answers of another evaluation in --out', false)
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
-    .option(
-      '--seed <n>',
-      'seed of the random chance line, the permutation test, and of --sample',
-      wholeNumber(0),
-      0,
-    )
+    .option(...seedOption('seed of the random chance lines, the permutation test, and of --sample'))
     .option('--limit <n>', 'only the first n questions', wholeNumber(1))
+    .option(
+      '--shard <i/n>',
+      'every n-th question from the i-th on, for several processes',
+      parseShard,
+    )
     .option('--json', 'print the results as JSON', false)
-    .action(async (options: Omit<EvalOptions, 'usualLength'>) => {
+    .action(async (options: EvalOptions) => {
+      requireOptions(options);
       const { runEvaluation } = await import('../commands/eval.js');
-      await runEvaluation({ ...options, usualLength: ANSWER_LENGTH }, context);
+      await runEvaluation(options, context);
+    });
+}
+
+/** The subcommands have none of these options, so the parser cannot ask for them. */
+function requireOptions(options: Partial<EvalOptions>): void {
+  const missing = (['model', 'benchmark', 'data', 'out'] as const).filter(
+    (name) => options[name] === undefined,
+  );
+  if (missing.length === 0) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `eval: expected ${missing.map((name) => `--${name}`).join(', ')}`,
+    hint: 'See `spatialsv eval --help`.',
+  });
+}
+
+function registerVerify(command: Command, context: CommandContext): void {
+  describeCommand(
+    command.command('verify').argument('<run>', 'run folder of an evaluation'),
+    'Read, score and count the outputs of a run again: every number that is written there has to follow from them.',
+    ['eval verify runs/mindcube'],
+  )
+    .option('--json', 'print what differs as JSON', false)
+    .action(async (run: string, { json }: { json: boolean }) => {
+      const { verifyRun } = await import('../commands/eval-runs.js');
+      await verifyRun(run, json, context);
+    });
+}
+
+function registerMerge(command: Command, context: CommandContext): void {
+  describeCommand(
+    command.command('merge').argument('<runs...>', 'run folders of all shards'),
+    'Put the shards of one evaluation together.',
+    ['eval merge runs/vsi-1 runs/vsi-2 --out runs/vsi'],
+  )
+    .requiredOption('--out <folder>', 'run folder of the whole')
+    .option(...seedOption('seed of the random chance lines and the permutation test'))
+    .option('--json', 'print the results as JSON', false)
+    .action(async (runs: string[], options: MergeOptions) => {
+      const { mergeRuns } = await import('../commands/eval-runs.js');
+      await mergeRuns(runs, options, context);
+    });
+}
+
+function registerCompare(program: Command, context: CommandContext): void {
+  describeCommand(
+    program
+      .command('compare')
+      .argument('<runs...>', 'run folders of one benchmark; the first is compared with each other'),
+    'Compare evaluations question by question: exact McNemar test and paired bootstrap of the difference.',
+    ['compare runs/base runs/spatialsv --format md'],
+  )
+    .addOption(
+      new Option('--format <name>', 'how the table is printed')
+        .choices(['text', 'md', 'csv', 'json'])
+        .default('text'),
+    )
+    .option(...seedOption('seed of the bootstrap'))
+    .action(async (runs: string[], options: { format: ComparisonFormat; seed: number }) => {
+      if (runs.length < 2) {
+        throw new SpatialError({
+          code: 'USAGE',
+          message: 'compare: expected at least two run folders',
+          hint: 'See `spatialsv compare --help`.',
+        });
+      }
+      const { compareEvaluations } = await import('../commands/eval-runs.js');
+      await compareEvaluations(runs, options, context);
     });
 }

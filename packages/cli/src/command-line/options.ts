@@ -99,11 +99,11 @@ export function addViewOptions(command: Command): Command {
 }
 
 /** Adds the options of commands that generate text; `--seed` is the command's own. */
-export function addGenerationOptions(command: Command, usualLength: number): Command {
+export function addGenerationOptions(command: Command, usualLength: string): Command {
   return command
     .option(
       '--max-new-tokens <n>',
-      `length of an answer at most (default: the checkpoint’s, else ${usualLength})`,
+      `length of an answer at most (default: ${usualLength})`,
       wholeNumber(1),
     )
     .option(

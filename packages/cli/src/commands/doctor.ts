@@ -8,6 +8,7 @@ import {
   kernelReport,
   largestWeightCopy,
 } from '@spatialsv/engine';
+import { ffmpegVersion } from '@spatialsv/eval';
 import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
@@ -35,6 +36,8 @@ export interface DoctorReport {
   /** How operations are written on this processor, and why. */
   readonly kernels: KernelReport | { readonly error: string; readonly hint: string };
   readonly sharp: string;
+  /** Version; null where there is none: benchmarks with videos need it. */
+  readonly ffmpeg: string | null;
   readonly devices: readonly DeviceReport[];
   readonly plugins: PluginReport;
 }
@@ -61,6 +64,7 @@ async function examine(context: CommandContext): Promise<DoctorReport> {
     onnxRuntime: runtimeReport(),
     kernels: await kernelsReport(),
     sharp: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})`,
+    ffmpeg: (await ffmpegVersion()) ?? null,
     devices,
     plugins: pluginReport(plugins),
   };
@@ -148,6 +152,11 @@ export function formatDoctor(report: DoctorReport): string {
     ],
     ['ONNX Runtime', engine],
     ['sharp', report.sharp],
+    [
+      'ffmpeg',
+      report.ffmpeg ??
+        'none: benchmarks with videos need it (apt install ffmpeg, brew install ffmpeg)',
+    ],
   ];
   const devices = report.devices.map(({ device, works, reason = '' }) => [
     device,

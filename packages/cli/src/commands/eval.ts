@@ -1,28 +1,28 @@
 import { join } from 'node:path';
 import {
   type BackboneV1,
-  type BenchmarkV1,
   hashPromptFiles,
   hashWeights,
+  type PluginRegistry,
   readSampleImages,
-  type SampleV1,
+  type Shard,
   SpatialError,
   withCleanup,
   writeFileAtomic,
 } from '@spatialsv/core';
+import type { BenchmarkQuestionV1, BenchmarkV1 } from '@spatialsv/core/spec';
 import {
-  type Accuracy,
-  type AccuracyReport,
-  accuracyReport,
   BackboneRunner,
+  conversationOf,
   type EvaluationIdentity,
   evaluate,
+  evaluationResults,
+  type Protocol,
   RESULTS_FILE,
-  tablePercentage,
 } from '@spatialsv/eval';
 import type { WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
-import { type CommandContext, formatTable } from '../context.js';
+import type { CommandContext } from '../context.js';
 import {
   describeGeneration,
   type GenerationOptions,
@@ -30,9 +30,10 @@ import {
   planFor,
   planGeneration,
 } from '../generation.js';
-import { describeWeights, openModel, readImages } from '../model.js';
-import { parseSettings, type Settings } from '../settings.js';
+import { describeWeights, openModel } from '../model.js';
+import { parseSettings } from '../settings.js';
 import { packageVersion } from '../version.js';
+import { formatEvaluation } from './format-evaluation.js';
 
 export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly model: string;
@@ -41,9 +42,10 @@ export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly out: string;
   readonly device: string;
   readonly seed: number;
+  readonly variant?: string;
+  readonly frames?: number;
   readonly limit?: number;
-  /** Tokens of an answer at most where neither options nor checkpoint say. */
-  readonly usualLength: number;
+  readonly shard?: Shard;
   readonly minPixels?: number;
   readonly maxPixels?: number;
   readonly set?: Readonly<Record<string, string>>;
@@ -51,109 +53,161 @@ export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly json: boolean;
 }
 
-/** What was asked for. */
-type RunSettings = Pick<EvalOptions, 'model' | 'benchmark' | 'data' | 'minPixels' | 'maxPixels'> & {
-  readonly settings?: Settings;
-};
-
 export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
-  const { progress, signal } = context;
+  const { progress, signal, err } = context;
   progress.start('Reading');
   const plugins = await composePlugins(context.folder);
-  const benchmark = plugins.resolveBenchmark(options.benchmark);
-  const backbone = await openModel(options.model, plugins, options, context.err);
-  const samples = await readSamples(benchmark, options);
+  const protocol = protocolOf(plugins, options.benchmark, options.variant);
+  const backbone = await openModel(options.model, plugins, options, err);
+  const { questions, leftOut } = await readQuestions(protocol, options, err);
+  await readImageHeaders(questions, backbone, options.data, signal);
   const settings = backbone.config.generation;
-  const generation = planGeneration(settings, options, options.usualLength);
-  const nameOf = (index: number) => `${options.data}: sample '${samples[index]!.id}'`;
-  await readSampleImages({ samples, nameOf, backbone, signal });
+  const generation = planGeneration(settings, withLimit(options, questions), 1);
   const identity = await identify(backbone, options, generation);
   const runner = new BackboneRunner(backbone, {
     device: options.device,
     weights: options.weightPolicy,
   });
-  context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
-  progress.start('Answering', samples.length);
+  err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
+  const { count = 1, index = 1 } = options.shard ?? {};
+  progress.start('Answering', Math.ceil((questions.length - index + 1) / count));
   const work = () =>
     evaluate({
-      samples,
-      answer: answerer(backbone, runner, generation, signal),
-      extract: (sample, text) => benchmark.extract(sample, text),
+      ...protocol,
+      questions,
+      answer: (question) => answer(runner, question, limited(question, options, generation), signal),
       folder: { path: options.out, identity, overwrite: options.overwrite },
+      shard: options.shard,
       signal,
       onProgress: (done) => progress.update(done),
     });
-  const predictions = await withCleanup(work, () => runner.dispose());
-  const report = accuracyReport(predictions, options.seed);
-  progress.done(`${report.overall.correct} of ${report.overall.total} right`);
-  await writeFileAtomic(
-    join(options.out, RESULTS_FILE),
-    `${JSON.stringify({ ...settingsOf(options), ...generation, identity, seed: options.seed, weights: runner.weights, ...report }, null, 2)}\n`,
-  );
-  context.out(
-    options.json
-      ? `${JSON.stringify({ ...report, weights: runner.weights })}\n`
-      : formatReport(report),
-  );
-  for (const remark of benchmark.remarks?.(samples) ?? []) context.err(`${remark}\n`);
+  const answers = await withCleanup(work, () => runner.dispose());
+  const results = evaluationResults(protocol, answers, options.seed);
+  progress.done(`${answers.length} questions`);
+  const written = { ...results, leftOut, identity, weights: runner.weights };
+  await writeFileAtomic(join(options.out, RESULTS_FILE), `${JSON.stringify(written, null, 2)}\n`);
+  context.out(options.json ? `${JSON.stringify(written)}\n` : formatEvaluation(protocol, results));
+  for (const remark of remarksOf(protocol, questions)) err(`${remark}\n`);
 }
 
-async function readSamples(
-  benchmark: BenchmarkV1,
-  { data, limit = Number.POSITIVE_INFINITY }: EvalOptions,
-): Promise<readonly SampleV1[]> {
-  const samples: SampleV1[] = [];
-  for await (const sample of benchmark.samples(data)) {
-    if (samples.length >= limit) break;
-    samples.push(sample);
-  }
-  if (samples.length > 0) return samples;
-  throw new SpatialError({
-    code: 'DATA_INVALID',
-    message: `${data}: no questions found`,
-    hint: 'Name the folder of the benchmark’s own files.',
-  });
-}
-
-function answerer(
-  backbone: BackboneV1,
-  runner: BackboneRunner,
-  generation: GenerationPlan,
-  signal: AbortSignal,
-) {
-  return async ({ id, images: paths, question, system }: SampleV1): Promise<string> => {
-    const images = await readImages(paths);
-    const inputs = await backbone.prepare({
-      images,
-      question: question!,
-      ...(system !== undefined && { system }),
+/** @throws SpatialError USAGE for a benchmark or variant that is not there. */
+export function protocolOf(plugins: PluginRegistry, id: string, variant?: string): Protocol {
+  const benchmark = plugins.resolveBenchmark(id);
+  const { variants } = benchmark;
+  if (variant !== undefined && !variants.includes(variant)) {
+    throw new SpatialError({
+      code: 'USAGE',
+      message: `--variant ${variant}: ${benchmark.title} has ${variants.join(', ')}`,
+      hint: `Leave it out for ${variants[0]}.`,
     });
-    const options = { ...planFor(generation, id), signal };
-    const { text, stoppedBy } = await runner.generate(inputs, options);
-    if (stoppedBy === 'signal') signal.throwIfAborted();
-    return text;
-  };
+  }
+  return { benchmark, variant: variant ?? variants[0]! };
 }
 
-function settingsOf(options: EvalOptions): RunSettings {
-  const { model, benchmark, data, minPixels, maxPixels, set } = options;
-  return {
-    model,
-    benchmark,
-    data,
-    ...(minPixels !== undefined && { minPixels }),
-    ...(maxPixels !== undefined && { maxPixels }),
-    ...(set !== undefined && { settings: parseSettings('--set', set) }),
+/** What can be known of images without their pixels does not end a run in the middle. */
+async function readImageHeaders(
+  questions: readonly BenchmarkQuestionV1[],
+  backbone: BackboneV1,
+  data: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const samples = questions.map(({ id, parts }) => ({
+    id,
+    images: parts.flatMap((part) =>
+      part.type === 'image' && typeof part.image.source === 'string' ? [part.image.source] : [],
+    ),
+  }));
+  const nameOf = (index: number) => `${data}: question '${questions[index]!.id}'`;
+  await readSampleImages({ samples, nameOf, backbone, signal });
+}
+
+/** Rows that cannot be asked are named one by one up to this. */
+const NAMED_PROBLEMS = 10;
+
+async function readQuestions(
+  { benchmark, variant }: Protocol,
+  { data, frames, limit = Number.POSITIVE_INFINITY }: EvalOptions,
+  err: CommandContext['err'],
+): Promise<{ readonly questions: readonly BenchmarkQuestionV1[]; readonly leftOut: number }> {
+  const questions: BenchmarkQuestionV1[] = [];
+  let leftOut = 0;
+  const onProblem = (problem: SpatialError) => {
+    leftOut += 1;
+    if (leftOut <= NAMED_PROBLEMS) err(`left out: ${problem.message}\n`);
   };
+  const read = benchmark.questions(data, {
+    variant,
+    onProblem,
+    ...(frames !== undefined && { frames }),
+  });
+  try {
+    for await (const question of read) {
+      if (questions.length >= limit) break;
+      questions.push(question);
+    }
+  } catch (error) {
+    throw SpatialError.isInstance(error) ? error : failedBenchmark(benchmark, data, error as Error);
+  }
+  if (leftOut > 0) err(`${leftOut} rows left out\n`);
+  if (questions.length > 0) return { questions, leftOut };
+  throw noQuestions(benchmark, data, leftOut);
+}
+
+/** Benchmarks are code of others, which may fail with an error of its own. */
+const failedBenchmark = ({ id }: BenchmarkV1, data: string, cause: Error): SpatialError =>
+  new SpatialError({
+    code: 'PLUGIN_INVALID',
+    message: `benchmark ${id}: ${data}: ${cause.message}`,
+    hint: 'Check the files of the benchmark; if they are right, tell its author.',
+    cause,
+  });
+
+const noQuestions = ({ title }: BenchmarkV1, data: string, leftOut: number): SpatialError =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `${data}: no questions of ${title} that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
+    hint: 'Name the folder of the benchmark’s own files; spatialsv check DATA lists what is wrong with them.',
+  });
+
+/** What is said of the length of answers: the longest limit of the questions, unless one was asked for. */
+const withLimit = (options: EvalOptions, questions: readonly BenchmarkQuestionV1[]): EvalOptions => ({
+  ...options,
+  maxNewTokens: options.maxNewTokens ?? questions.reduce((most, each) => Math.max(most, each.maxNewTokens), 1),
+});
+
+/** The plan for one question, whose own limit counts unless another was asked for. */
+const limited = (
+  { id, maxNewTokens }: BenchmarkQuestionV1,
+  options: EvalOptions,
+  plan: GenerationPlan,
+): GenerationPlan => ({ ...planFor(plan, id), maxNewTokens: options.maxNewTokens ?? maxNewTokens });
+
+async function answer(
+  runner: BackboneRunner,
+  question: BenchmarkQuestionV1,
+  plan: GenerationPlan,
+  signal: AbortSignal,
+): Promise<string> {
+  const inputs = await runner.backbone.prepare(await conversationOf(question));
+  const { text, stoppedBy } = await runner.generate(inputs, { ...plan, signal });
+  if (stoppedBy === 'signal') signal.throwIfAborted();
+  return text;
 }
 
 /** What answers depend on. Paths do not belong to it: what lies there does. */
 async function identify(
   backbone: BackboneV1,
   options: EvalOptions,
-  generation: GenerationPlan,
+  { maxNewTokens: _, ...generation }: GenerationPlan,
 ): Promise<EvaluationIdentity> {
-  const { model: _, data: __, ...settings } = settingsOf(options);
+  const { maxNewTokens, minPixels, maxPixels, frames, set } = options;
+  const settings = {
+    maxNewTokens,
+    minPixels,
+    maxPixels,
+    frames,
+    ...(set !== undefined && { settings: parseSettings('--set', set) }),
+  };
   return {
     weights: await hashWeights(backbone.weights),
     prompt: await hashPromptFiles(backbone.folder),
@@ -162,36 +216,6 @@ async function identify(
   };
 }
 
-/** Accuracy by category, then the chance lines and tests. */
-export function formatReport({
-  overall,
-  byCategory,
-  chance,
-  significance,
-  unreadable,
-}: AccuracyReport): string {
-  const { total } = overall;
-  const row = (name: string, { correct, total: count, interval }: Accuracy) => [
-    name,
-    tablePercentage(correct, count),
-    `${correct}/${count}`,
-    `${(100 * interval[0]).toFixed(1)}–${(100 * interval[1]).toFixed(1)}`,
-  ];
-  const line = (name: string, correct: number) => [
-    name,
-    tablePercentage(correct, total),
-    `${Math.round(correct)}/${total}`,
-  ];
-  const table = formatTable([
-    ['CATEGORY', '%', 'RIGHT', '95 %'],
-    ...Object.entries(byCategory).map(([name, accuracy]) => row(name, accuracy)),
-    row('overall', overall),
-    line('chance: a letter of A–D at random', chance.random.letters4),
-    line('chance: an option at random', chance.random.options),
-    line('chance: most frequent letter', chance.frequency.perCategory),
-  ]);
-  const points = significance.pointsOverFrequency;
-  return `${table}${points >= 0 ? '+' : ''}${points.toFixed(1)} points over the most frequent letter, p = ${formatP(significance.binomialP)} (binomial), ${formatP(significance.permutationP)} (permutation); ${unreadable} answers without a letter\n`;
-}
-
-const formatP = (p: number): string => (p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
+/** What a reader has to know of results on these questions. */
+const remarksOf = ({ benchmark, variant }: Protocol, questions: readonly BenchmarkQuestionV1[]) =>
+  benchmark.remarks?.(questions, variant) ?? [];

@@ -37,11 +37,27 @@ const format = {
   detect: async (file) => file.endsWith('.tsv'),
   read: readTable,
 };
+const column = (name, answers) => {
+  const correct = answers.filter(({ score }) => score === 1).length;
+  return { name, unit: 'accuracy', value: correct / answers.length, total: answers.length, correct };
+};
 const benchmark = {
   specificationVersion: 'v1', kind: 'benchmark', id: 'table-bench',
-  samples: (folder) => readTable(path.join(folder, 'questions.tsv')),
-  extract: (sample, text) => /[AB]/.exec(text)?.[0],
-  remarks: (samples) => ['These are ' + samples.length + ' questions of a table.'],
+  title: 'Table', variants: ['plain', 'broken'],
+  async *questions(folder, { variant }) {
+    if (variant === 'broken') throw new TypeError('no such column');
+    for await (const { id, images, question, options } of readTable(path.join(folder, 'questions.tsv'))) {
+      yield {
+        id, category: 'table', maxNewTokens: 2, right: { kind: 'letter', value: 'A' },
+        options: Object.entries(options).map(([letter, text]) => ({ letter, text })),
+        parts: [...images.map((source) => ({ type: 'image', image: { name: source, source } })), { type: 'text', text: question }],
+      };
+    }
+  },
+  extract: (text) => /[AB]/.exec(text)?.[0],
+  score: (extracted, { right }) => (extracted === right.value ? 1 : 0),
+  combine: (answers) => ({ overall: column('overall', answers), columns: [column('table', answers)] }),
+  remarks: (questions) => ['These are ' + questions.length + ' questions of a table.'],
 };
 module.exports = { specificationVersion: 'v1', contributions: () => [format, benchmark] };
 `;
@@ -164,7 +180,26 @@ describe('a plugin with a data set format and a benchmark', () => {
       { folder: root },
     );
     expect(exitCode).toBe(0);
-    expect(JSON.parse(out)).toMatchObject({ overall: { total: 2 }, byCategory: { table: {} } });
+    expect(JSON.parse(out)).toMatchObject({ overall: { total: 2 }, columns: [{ name: 'table' }] });
     expect(err).toContain('These are 2 questions of a table.');
+  });
+
+  it('is named where it fails', async () => {
+    const args = [
+      'eval',
+      '--model',
+      model,
+      '--benchmark',
+      'table-bench',
+      '--data',
+      root,
+      '--out',
+      join(root, 'no'),
+    ];
+    const { exitCode, err } = await runForTest([...args, '--variant', 'broken'], { folder: root });
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/PLUGIN_INVALID.*benchmark table-bench.*no such column/);
+    const other = await runForTest([...args, '--variant', 'x'], { folder: root });
+    expect(other.err).toMatch(/error\[USAGE\].*--variant x: Table has plain, broken/);
   });
 });

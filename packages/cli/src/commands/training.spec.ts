@@ -102,13 +102,16 @@ describe('eval', () => {
     expect(exitCode).toBe(0);
     expect(JSON.parse(out)).toMatchObject({
       overall: { total: 4 },
-      unreadable: expect.any(Number),
+      counts: { questions: 4, unreadable: expect.any(Number), unscored: 0 },
+      accuracy: { significance: { pointsOverFrequency: expect.any(Number) } },
     });
     expect(err).toContain('revision');
     const predictions = readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim();
     expect(predictions.split('\n')).toHaveLength(4);
     const again = await runForTest(args('run'));
     expect(again.out).toContain('most frequent letter');
+    const verified = await runForTest(['eval', 'verify', join(root, 'run'), '--json']);
+    expect(JSON.parse(verified.out)).toMatchObject({ answers: 4, discrepancies: [] });
     expect(readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim()).toBe(predictions);
   });
 

@@ -47,7 +47,7 @@ const REQUIRED_METHODS: Readonly<Record<ContributionKind, readonly string[]>> = 
   'geometry-head': ['configure'],
   'supervision-source': ['open'],
   'dataset-format': ['read'],
-  benchmark: ['samples', 'extract'],
+  benchmark: ['questions', 'extract', 'score', 'combine'],
 };
 
 const versionMismatch = (name: string, what: string, found: unknown): SpatialError =>

@@ -1,6 +1,7 @@
 export { expectAllclose, type NumberArray, type Tolerance, toBeAllclose } from './allclose.js';
 export { wrongDefaults } from './config-defaults.js';
 export { describeBackboneAdapter } from './describe-backbone-adapter.js';
+export { type BenchmarkConformance, describeBenchmark } from './describe-benchmark.js';
 export {
   type DatasetFormatConformance,
   describeDatasetFormat,
