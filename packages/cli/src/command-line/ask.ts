@@ -21,7 +21,10 @@ export function registerAsk(program: Command, context: CommandContext): void {
       'ask --model ./model --images a.jpg --question "Describe the room." --sample --seed 7 --temperature 0.7',
     ],
   );
-  addGenerationOptions(addWeightPolicy(addModelOptions(command)), ANSWER_LENGTH)
+  addGenerationOptions(
+    addWeightPolicy(addModelOptions(command)),
+    `the checkpoint’s, else ${ANSWER_LENGTH}`,
+  )
     .requiredOption('--question <text>', 'what is asked about the images')
     .option('--system <text>', 'system prompt instead of the family’s own')
     .option('--seed <n>', 'seed of --sample: equal seeds give equal answers', wholeNumber(0), 0)

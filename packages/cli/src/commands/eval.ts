@@ -75,7 +75,8 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
     evaluate({
       ...protocol,
       questions,
-      answer: (question) => answer(runner, question, limited(question, options, generation), signal),
+      answer: (question) =>
+        answer(runner, question, limited(question, options, generation), signal),
       folder: { path: options.out, identity, overwrite: options.overwrite },
       shard: options.shard,
       signal,
@@ -170,9 +171,13 @@ const noQuestions = ({ title }: BenchmarkV1, data: string, leftOut: number): Spa
   });
 
 /** What is said of the length of answers: the longest limit of the questions, unless one was asked for. */
-const withLimit = (options: EvalOptions, questions: readonly BenchmarkQuestionV1[]): EvalOptions => ({
+const withLimit = (
+  options: EvalOptions,
+  questions: readonly BenchmarkQuestionV1[],
+): EvalOptions => ({
   ...options,
-  maxNewTokens: options.maxNewTokens ?? questions.reduce((most, each) => Math.max(most, each.maxNewTokens), 1),
+  maxNewTokens:
+    options.maxNewTokens ?? questions.reduce((most, each) => Math.max(most, each.maxNewTokens), 1),
 });
 
 /** The plan for one question, whose own limit counts unless another was asked for. */
