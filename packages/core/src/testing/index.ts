@@ -22,6 +22,7 @@ export { filled, uniformOf } from './filled.js';
 export { type Golden, readGolden } from './golden.js';
 export { type LocatedCell, locateCells, rampImage, readWeights } from './located-cells.js';
 export { type SampleLabelsSize, sampleLabels, sampleStoredLabels } from './sample-labels.js';
+export { openAsSaved, type SavedByReleases } from './saved-releases.js';
 export { withTemporaryFolder } from './temporary-folder.js';
 export type { TestRunner } from './test-runner.js';
 export { wideWeight, writeWideCheckpoint } from './wide-weights.js';

@@ -1,0 +1,45 @@
+"""Puts what `save.py` wrote for many releases together, for the tests of the adapters.
+
+    python reference/releases/collect.py FOLDER
+
+FOLDER holds FAMILY-RELEASE.json. Writes packages/<adapter>/src/__fixtures__/releases.json: the JSON files that each release of
+transformers saves beside the weights, releases with equal files together. Every release has to save the tensors under the same
+names and shapes.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+PACKAGES = Path(__file__).parent.parent.parent / "packages"
+ADAPTERS = {
+    "qwen2.5-vl": "adapter-qwen25vl",
+    "internvl3": "adapter-internvl3",
+    "llava-next-video": "adapter-llava",
+}
+
+
+def order(path):
+    return [int(part) for part in path.stem.split("-")[-1].split(".")]
+
+
+def without_version(value):
+    if isinstance(value, dict):
+        return {key: without_version(each) for key, each in value.items() if key not in ("transformers_version", "_name_or_path")}
+    return value
+
+
+for family, adapter in ADAPTERS.items():
+    groups, tensors = {}, None
+    for path in sorted(Path(sys.argv[1]).glob(f"{family}-[0-9]*.json"), key=order):
+        saved = json.loads(path.read_text())
+        assert tensors in (None, saved["tensors"]), f"{path}: other tensors"
+        tensors = saved["tensors"]
+        files = json.dumps(without_version(saved["files"]), sort_keys=True)
+        group = groups.setdefault(files, {"releases": [], "names": saved["names"], "files": json.loads(files)})
+        group["releases"].append(saved["transformers"])
+    content = {"script": "reference/releases/save.py, collect.py", "tensors": sorted(tensors), "saved": list(groups.values())}
+    target = PACKAGES / adapter / "src" / "__fixtures__" / "releases.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(content) + "\n")
+    print(family, len(groups), "different folders of", sum(len(each["releases"]) for each in groups.values()), "releases")
