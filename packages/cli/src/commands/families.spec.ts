@@ -28,6 +28,8 @@ const FAMILIES: readonly Family[] = [
   { id: 'internvl3', tiny: 'layout=native', set: 'numberImages=true', grid: [8, 8] },
   { id: 'llava-next-video', set: 'frame=squash', grid: [4, 4] },
   { id: 'llava-next-video-siglip', set: 'newline=frame', grid: [4, 4] },
+  { id: 'llava-onevision', grid: [5, 7] },
+  { id: 'llava-onevision-1.5', grid: [6, 9] },
 ];
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-families-'));
