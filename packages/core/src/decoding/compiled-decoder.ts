@@ -20,7 +20,7 @@ import {
   type HeadRequest,
   type LayerProgramContext,
 } from './layer-programs.js';
-import { type PaddedSequence, roundUp } from './sequence-layout.js';
+import { type PaddedSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
 import { bindWeights, type WeightBinding, type Weights } from './weight-binding.js';
 
@@ -54,6 +54,16 @@ export interface NextToken {
   /** (R). */
   readonly positions: Int32Array;
   /** Slot of the cache that the token takes. */
+  readonly slot: number;
+}
+
+/** Text that follows what a cache holds. */
+export interface NextTokens {
+  /** (T). */
+  readonly inputIds: Int32Array;
+  /** (R, T). */
+  readonly positions: Int32Array;
+  /** Slot of the cache that the first of them takes. */
   readonly slot: number;
 }
 
@@ -185,6 +195,38 @@ export class CompiledDecoder {
     }
   }
 
+  /**
+   * Several tokens of text more, written into the cache: what {@link step} would do one by one. Slots behind them may be
+   * overwritten.
+   * @returns logits (K) of the last one.
+   */
+  async extend(
+    cache: DecoderCache,
+    { inputIds, positions, slot }: NextTokens,
+  ): Promise<Float32Array> {
+    const { positionRows } = this.#context.sizes;
+    const tokens = inputIds.length;
+    const length = roundUp(tokens, TOKEN_BUCKET);
+    const padded = new Int32Array(length);
+    padded.set(inputIds);
+    const places = Int32Array.from({ length: positionRows * length }, (_, k) => {
+      const [row, column] = [Math.floor(k / length), k % length];
+      return positions[row * tokens + Math.min(column, tokens - 1)]!;
+    });
+    const x = await this.#embed({ inputIds: padded }, length, 0);
+    try {
+      for (const [index, rows] of cache.layers.entries()) {
+        const parameters = this.#layer(index).binding.values;
+        const program = this.#stepProgram(index, cache.capacity, length);
+        await this.#run(program, { parameters, x, positions: places, slot, cache: rows });
+      }
+      const outputs = await this.#runHead(x, ONE_ROW, tokens - 1);
+      return await take(outputs.logits!);
+    } finally {
+      x.dispose();
+    }
+  }
+
   #depth(request: DecodeRequest): number {
     return neededLayers(request, this.#context.sizes.layers);
   }
@@ -254,11 +296,11 @@ export class CompiledDecoder {
     };
   }
 
-  #stepProgram(index: number, capacity: number): ProgramSource {
+  #stepProgram(index: number, capacity: number, tokens = 1): ProgramSource {
     const { kind, binding } = this.#layer(index);
     return {
-      key: `step:${kind}:${capacity}:${binding.key}`,
-      make: () => compileBlockStep(this.#context, kind, binding.specs, capacity),
+      key: `step:${kind}:${tokens}:${capacity}:${binding.key}`,
+      make: () => compileBlockStep(this.#context, kind, binding.specs, { tokens, capacity }),
     };
   }
 

@@ -86,12 +86,12 @@ function grow(rows: Tensor, capacity: number): Tensor {
   ]);
 }
 
-/** One block over one token; `x` (1, C) and the `cache` of the block are state. */
+/** One block over new tokens, usually one; `x` (T, C) and the `cache` of the block are state. */
 export function compileBlockStep(
   context: LayerProgramContext,
   kind: string,
   parameters: SpecTree,
-  capacity: number,
+  { tokens, capacity }: { readonly tokens: number; readonly capacity: number },
 ): Promise<CompiledProgram> {
   const { decoder, sizes, device } = context;
   const rows = float32(sizes.kvHeads, capacity, sizes.headDim);
@@ -101,7 +101,7 @@ export function compileBlockStep(
     const { x: after, keys, values } = decoder.block(kind, weights, x, step);
     return { x: after, cache: { keys, values } };
   };
-  const specs = { ...blockSpecs(context, parameters, 1), cache: { keys: rows, values: rows } };
+  const specs = { ...blockSpecs(context, parameters, tokens), cache: { keys: rows, values: rows } };
   const options = { device, state: ['x', 'cache'], name: 'block-step' };
   return compile(program, { ...specs, slot: int32() }, options);
 }

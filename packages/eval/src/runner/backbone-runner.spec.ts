@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type BackboneV1,
+  CompiledDecoder,
   decodeSequence,
   dptGeometryHead,
   embedSequence,
@@ -10,7 +11,7 @@ import {
   type Parameters,
   type PreparedInputsV1,
 } from '@spatialsv/core';
-import { createTensor, type Tensor, tf } from '@spatialsv/engine';
+import { createTensor, liveHandles, type Tensor, tf } from '@spatialsv/engine';
 import { BackboneRunner, gridRows } from './backbone-runner.js';
 import { END, layOut, makeTestBackbone } from './test-backbone.js';
 
@@ -199,6 +200,93 @@ describe('generate', () => {
     expect(result.ids).toEqual(expected);
     expect(pieces.join('')).toBe(result.text);
     expect(result.stoppedBy).toBe(expected.length < 16 ? 'end-of-turn' : 'length');
+  });
+
+  describe('of several questions about the same views', () => {
+    const asked = [[7, 8], [9], Array.from({ length: 40 }, (_, i) => 1 + (i % 9))];
+    const prompts = asked.map((question) =>
+      layOut(
+        [1, 2, 3],
+        [
+          [2, 3],
+          [4, 2],
+        ],
+        question,
+      ),
+    );
+    const options = { maxNewTokens: 40 };
+
+    it('gives the tokens of each alone, and reads the views once', async () => {
+      const prefill = jest.spyOn(CompiledDecoder.prototype, 'prefill');
+      const expected = prompts.map((inputs) => greedy(inputs, 12));
+      const sharing = new BackboneRunner(backbone);
+      for (const [i, inputs] of prompts.entries()) {
+        const { ids } = await sharing.generate(inputs, options);
+        expect(ids.slice(0, 12)).toEqual(expected[i]);
+      }
+      expect(prefill).toHaveBeenCalledTimes(1);
+      prefill.mockClear();
+      const alone = new BackboneRunner(backbone, { reuse: false });
+      for (const inputs of prompts) await alone.generate(inputs, { maxNewTokens: 1 });
+      expect(prefill).toHaveBeenCalledTimes(3);
+      prefill.mockRestore();
+      await sharing.dispose();
+      await alone.dispose();
+    });
+
+    it('starts anew for other pixels, another text before them, or no room', async () => {
+      const prefill = jest.spyOn(CompiledDecoder.prototype, 'prefill');
+      const sharing = new BackboneRunner(backbone);
+      const [first] = prompts as [PreparedInputsV1];
+      const [view, ...rest] = first.views;
+      const pixels = { ...view!, pixelValues: view!.pixelValues.map((value) => -value) };
+      const others = [
+        first,
+        { ...first, views: [pixels, ...rest] },
+        layOut(
+          [1, 2, 4],
+          [
+            [2, 3],
+            [4, 2],
+          ],
+          [7, 8],
+        ),
+        layOut(
+          [1, 2, 4],
+          [
+            [2, 3],
+            [4, 2],
+          ],
+          Array(200).fill(7),
+        ),
+        textOnly,
+      ];
+      for (const inputs of others) {
+        const { ids } = await sharing.generate(inputs, { maxNewTokens: 6 });
+        expect(ids).toEqual(greedy(inputs, 6));
+      }
+      expect(prefill).toHaveBeenCalledTimes(others.length);
+      prefill.mockRestore();
+      await sharing.dispose();
+    });
+
+    it('at once, gives the same', async () => {
+      const sharing = new BackboneRunner(backbone);
+      await sharing.generate(prompts[0]!, options);
+      const answers = await Promise.all(
+        prompts.map((inputs) => sharing.generate(inputs, { maxNewTokens: 6 })),
+      );
+      expect(answers.map(({ ids }) => ids)).toEqual(prompts.map((inputs) => greedy(inputs, 6)));
+      await sharing.dispose();
+    });
+
+    it('leaves nothing behind', async () => {
+      const before = liveHandles();
+      const sharing = new BackboneRunner(backbone);
+      for (const inputs of prompts) await sharing.generate(inputs, { maxNewTokens: 2 });
+      await sharing.dispose();
+      expect(liveHandles()).toBe(before);
+    });
   });
 
   it('takes more sizes of views than programs are kept, in several answers at once', async () => {

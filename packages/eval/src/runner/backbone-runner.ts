@@ -29,6 +29,7 @@ import {
 import { requireFinite } from './finite.js';
 import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
+import { SharedStarts } from './shared-starts.js';
 import { type Sampling, TokenChooser } from './token-choice.js';
 import { TokenText } from './token-text.js';
 
@@ -41,6 +42,11 @@ export interface RunnerOptions {
   readonly parameters?: Readonly<Record<string, DeviceTensor>>;
   /** What is read of the decoder's weights, `auto` by default. */
   readonly weights?: WeightPolicy;
+  /**
+   * Whether an answer starts from the keys and values of the one before, where both prompts begin alike up to their last view.
+   * Default true.
+   */
+  readonly reuse?: boolean;
 }
 
 export interface ForwardRequest {
@@ -86,6 +92,9 @@ export interface GenerateResult {
   readonly stoppedBy: 'end-of-turn' | 'length' | 'signal';
 }
 
+/** Room for a longer question about the same views. */
+const LONGER_QUESTION = 64;
+
 /** Slots of a key-value cache come in multiples of this. */
 const CACHE_BUCKET = 64;
 
@@ -102,6 +111,7 @@ export class BackboneRunner {
   readonly #programs: ProgramCache;
   readonly #decoder: CompiledDecoder;
   readonly #weights: WeightSet;
+  readonly #starts: SharedStarts | undefined;
 
   constructor(backbone: BackboneV1, options: RunnerOptions = {}) {
     this.backbone = backbone;
@@ -113,6 +123,7 @@ export class BackboneRunner {
       (name) => backbone.parameterGroup(name) !== 'language-model',
     );
     this.#programs = programs;
+    this.#starts = options.reuse === false ? undefined : new SharedStarts();
     this.#context = {
       backbone,
       device,
@@ -201,17 +212,48 @@ export class BackboneRunner {
    */
   async generate(inputs: PreparedInputsV1, options: GenerateOptions = {}): Promise<GenerateResult> {
     const limit = options.maxNewTokens ?? this.backbone.config.generation.maxNewTokens ?? 128;
+    const start = this.#starts?.of(inputs);
+    const known = start && this.#starts?.take(start, limit);
+    const { logits, cache } = await (known === undefined
+      ? this.#prefill(inputs, limit)
+      : this.#extend(inputs, start!.tokens, known));
+    try {
+      return await this.#continue(inputs, { logits, cache, limit }, options);
+    } finally {
+      if (start === undefined) cache.dispose();
+      else this.#starts!.keep(start, cache);
+    }
+  }
+
+  async #prefill(inputs: PreparedInputsV1, limit: number) {
     const sequence = padSequence(inputs);
-    const capacity = roundUp(Math.max(sequence.length, sequence.tokens + limit), CACHE_BUCKET);
+    const spare = this.#starts === undefined ? 0 : LONGER_QUESTION;
+    const most = Math.max(sequence.length, sequence.tokens + limit) + spare;
+    const capacity = roundUp(most, CACHE_BUCKET);
     const [rows] = await Promise.all([
       this.encodeViews(inputs),
       this.#decoder.prepareGeneration(sequence, countRows(inputs), capacity),
     ]);
-    const { logits, cache } = await this.#decoder.prefill(sequence, rows, capacity);
+    return this.#decoder.prefill(sequence, rows, capacity);
+  }
+
+  /** The part of a prompt behind its shared start. */
+  async #extend(inputs: PreparedInputsV1, shared: number, cache: DecoderCache) {
+    const { inputIds, positions, positionRows } = inputs;
+    const tokens = inputIds.length;
+    const columns = Array.from({ length: positionRows }, (_, row) => [
+      ...positions.subarray(row * tokens + shared, (row + 1) * tokens),
+    ]);
     try {
-      return await this.#continue(inputs, { logits, cache, limit }, options);
-    } finally {
+      const logits = await this.#decoder.extend(cache, {
+        inputIds: inputIds.slice(shared),
+        positions: Int32Array.from(columns.flat()),
+        slot: shared,
+      });
+      return { logits, cache };
+    } catch (error) {
       cache.dispose();
+      throw error;
     }
   }
 
@@ -240,6 +282,7 @@ export class BackboneRunner {
 
   /** Releases every compiled program, and copies of weights. */
   async dispose(): Promise<void> {
+    this.#starts?.dispose();
     await this.#programs.dispose();
     await this.#weights.dispose();
   }
