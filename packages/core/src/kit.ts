@@ -191,6 +191,8 @@ export {
   resizeCubic,
   writePng,
 } from './images/index.js';
+export { describeProblem } from './issues.js';
+export { parseJsonText } from './json.js';
 export * from './kit/index.js';
 export { matchesName } from './name-pattern.js';
 export { nearestName } from './nearest-name.js';

@@ -17,7 +17,7 @@ export function flatten<Leaf>(
   if (isLeaf(tree)) return [[prefix, tree]];
   if (typeof tree !== 'object' || tree === null) {
     throw new TypeError(
-      `${prefix || 'value'}: expected a nested record of tensors, got ${String(tree)}`,
+      `${prefix || 'value'}: expected a nested record of tensors, found ${String(tree)}`,
     );
   }
   return Object.entries(tree).flatMap(([name, child]) =>

@@ -1,4 +1,4 @@
-import { readCheckpointConfig } from '@spatialsv/core/kit';
+import { describeProblem, readCheckpointConfig } from '@spatialsv/core/kit';
 import { type LabelLicenceV1, SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { DA3_VARIANTS, VITS, variantOf } from './da3-variants.js';
@@ -173,7 +173,7 @@ const parseNetworks = (
 const parse = <T>(schema: z.ZodType<T>, value: unknown, where: string): T => {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw invalid(where, z.prettifyError(parsed.error));
+  throw invalid(where, describeProblem(parsed.error));
 };
 
 const networkOf = ({ net, head, cam_enc }: NetworkFile, where: string): NetworkConfig => {

@@ -1,5 +1,6 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { parseJsonText } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.js';
 
@@ -89,7 +90,7 @@ async function readManifest(file: string): Promise<Manifest> {
   const text = await readFile(file, 'utf8');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (cause) {
     throw new SpatialError({
       code: 'FILE_INVALID',

@@ -89,7 +89,7 @@ const checkStep = (stepDeg: number, views: number): number => {
   }
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `stepDeg: expected a turn of at most 90 degrees and less than 360 over all ${views} views, got ${stepDeg}`,
+    message: `stepDeg: expected a turn of at most 90 degrees and less than 360 over all ${views} views, found ${stepDeg}`,
     hint: 'Use a smaller step or fewer views, for example stepDeg 45 with 4 views.',
   });
 };

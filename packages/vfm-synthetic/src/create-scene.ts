@@ -114,6 +114,6 @@ const checkRange = (name: string, value: number, low: number, high: number): num
 const invalid = (name: string, expected: string, found: number): SpatialError =>
   new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `${name}: expected ${expected}, got ${found}`,
+    message: `${name}: expected ${expected}, found ${found}`,
     hint: `Set ${name} to ${expected}.`,
   });

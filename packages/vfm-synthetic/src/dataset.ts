@@ -214,6 +214,6 @@ const checkSplit = (split: string): void => {
 const invalid = (name: string, expected: string, found: string): SpatialError =>
   new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `${name}: expected ${expected}, got ${found}`,
+    message: `${name}: expected ${expected}, found ${found}`,
     hint: `Set ${name} to ${expected}.`,
   });

@@ -105,7 +105,7 @@ const unknownCategory = (category: string): SpatialError => {
   const nearest = nearestName(CATEGORIES, category);
   return new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `categories: expected ${CATEGORIES.join(', ')}, got ${category}`,
+    message: `categories: expected ${CATEGORIES.join(', ')}, found ${category}`,
     hint: nearest ? `Did you mean ${nearest}?` : 'Use one of the listed categories.',
   });
 };
@@ -113,7 +113,7 @@ const unknownCategory = (category: string): SpatialError => {
 const badWeights = (found: string): SpatialError =>
   new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `categories: expected weights of at least 0, one of them above it, got ${found}`,
+    message: `categories: expected weights of at least 0, one of them above it, found ${found}`,
     hint: "Give weights such as { 'view-side': 2, 'camera-move': 1 }, or leave categories out for all of them.",
   });
 

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { parseJsonText } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { MOTIONS, OBJECT_KINDS, type Scene, SURFACES, TEXTURE_KINDS } from './scene.js';
@@ -110,7 +111,7 @@ export const readSceneFile = async (folder: string): Promise<SceneFile> => {
 
 const parseJson = (file: string, text: string): unknown => {
   try {
-    return JSON.parse(text);
+    return parseJsonText(text);
   } catch (cause) {
     throw damaged(file, (cause as Error).message);
   }

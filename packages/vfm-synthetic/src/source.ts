@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { describeProblem } from '@spatialsv/core/kit';
 import {
   type GeometryLabelsV1,
   type LabellerV1,
@@ -41,7 +42,7 @@ const parseSettings = (settings: unknown): SyntheticSourceOptions => {
   if (parsed.success) return parsed.data as SyntheticSourceOptions;
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `settings of the source synthetic: ${z.prettifyError(parsed.error)}`,
+    message: `settings of the source synthetic: ${describeProblem(parsed.error)}`,
     hint: 'It takes height, width and featureGrid: { h, w } or false.',
   });
 };
@@ -94,7 +95,7 @@ const commonFolder = (images: readonly string[]): string => {
   if (folder !== undefined && folders.size === 1) return folder;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `synthetic labels: expected images of one scene, got ${images.length} images from ${folders.size} folders`,
+    message: `synthetic labels: expected images of one scene, found ${images.length} images from ${folders.size} folders`,
     hint: 'Label the views of one scene at a time; each scene has a folder of its own.',
   });
 };

@@ -1,4 +1,4 @@
-import { readCheckpointConfig } from '@spatialsv/core/kit';
+import { describeProblem, readCheckpointConfig } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
 
@@ -67,7 +67,7 @@ export const readVggtConfig = async (folder: string): Promise<VggtConfig> =>
  */
 export function parseVggtConfig(content: unknown, where = 'config.json'): VggtConfig {
   const parsed = fileSchema.safeParse(content);
-  if (!parsed.success) throw invalidConfig(where, z.prettifyError(parsed.error));
+  if (!parsed.success) throw invalidConfig(where, describeProblem(parsed.error));
   const file = parsed.data;
   const config = {
     imageSize: file.img_size,

@@ -52,21 +52,25 @@ export const checkLabels = (labels: GeometryLabelsV1, where: string): void => {
   checkSizes(labels, where);
   const { depth, mask, depthConfidence, intrinsics } = labels;
   const checks: readonly [string, number][] = [
-    ['intrinsics', firstBad(intrinsics, Number.isFinite)],
-    ['focal lengths', firstBad(intrinsics, (value, i) => ![0, 4].includes(i % 9) || value > 0)],
-    ['extrinsics', firstBad(labels.extrinsicsWorldToCamera, Number.isFinite)],
-    ['mask (0 or 1)', firstBad(mask, (value) => value === 0 || value === 1)],
+    ['finite intrinsics', firstBad(intrinsics, Number.isFinite)],
     [
-      'depth of a valid pixel',
+      'positive focal lengths',
+      firstBad(intrinsics, (value, i) => ![0, 4].includes(i % 9) || value > 0),
+    ],
+    ['finite extrinsics', firstBad(labels.extrinsicsWorldToCamera, Number.isFinite)],
+    ['a mask of 0 and 1', firstBad(mask, (value) => value === 0 || value === 1)],
+    [
+      'positive depth where the mask is 1',
       firstBad(depth, (d, i) => mask[i] === 0 || (Number.isFinite(d) && d > MIN_DEPTH)),
     ],
     [
-      'depth confidence',
+      'positive depth confidence where the mask is 1',
       firstBad(depthConfidence ?? [], (c, i) => mask[i] === 0 || (Number.isFinite(c) && c > 0)),
     ],
   ];
   for (const [name, index] of checks)
-    if (index >= 0) throw dataError(where, `${name} has an illegal value at index ${index}`);
+    if (index >= 0)
+      throw dataError(where, `expected ${name}, found another value at index ${index}`);
 };
 
 /**

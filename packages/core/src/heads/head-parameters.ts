@@ -50,8 +50,8 @@ function requireFourTaps(config: HeadsConfig, channelsPerTap: readonly number[])
     code: 'SHAPE_MISMATCH',
     message:
       `heads: expected the channels of four taps${config.projectors === 'shared' ? ', all equal for a shared projector' : ''}, ` +
-      `got [${channelsPerTap.join(', ')}]`,
-    hint: 'name four layers to tap; use decoupled projectors when their widths differ',
+      `found [${channelsPerTap.join(', ')}]`,
+    hint: 'Name four layers to tap; use decoupled projectors when their widths differ.',
   });
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
+import { describeProblem } from '../issues.js';
 
 /** The three geometric outputs, in the order of the paper's equation 4. */
 export const GEOMETRY_TASKS = ['depth', 'ray', 'point'] as const;
@@ -81,12 +82,12 @@ type Widths = Pick<HeadsConfigInput, 'positionEmbedding'> & {
 /** The embedding encodes x and y by sines and cosines, so the widths that it is added to must be multiples of 4. */
 function widthProblems(config: Widths): string[] {
   const problems: string[] = [];
-  if (config.features % 2 !== 0) problems.push(`features must be even, got ${config.features}`);
+  if (config.features % 2 !== 0) problems.push(`features must be even, found ${config.features}`);
   if (!config.positionEmbedding) return problems;
   for (const width of [...config.stageChannels, config.features / 2]) {
     if (width % 4 !== 0) {
       problems.push(
-        `with positionEmbedding, stageChannels and features / 2 must be multiples of 4, got ${width}`,
+        `with positionEmbedding, stageChannels and features / 2 must be multiples of 4, found ${width}`,
       );
     }
   }
@@ -102,8 +103,8 @@ export function parseHeadsConfig(input: unknown = {}): HeadsConfig {
   if (result.success) return result.data;
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `heads configuration: ${z.prettifyError(result.error)}`,
-    hint: 'correct or remove the named keys; docs/concepts/heads-and-losses.md lists all of them',
+    message: `heads configuration: ${describeProblem(result.error)}`,
+    hint: 'Correct or remove the named keys; docs/concepts/heads-and-losses.md lists all of them',
     cause: result.error,
   });
 }

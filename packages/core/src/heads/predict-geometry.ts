@@ -76,8 +76,8 @@ function requireEqualGrids(taps: readonly Tensor[]): void {
   if (taps.length === 4 && fits) return;
   throw new SpatialError({
     code: 'SHAPE_MISMATCH',
-    message: `heads: expected four taps (V, h, w, C) of one grid, got ${taps.map((tap) => `(${tap.shape.join(', ')})`).join(' ')}`,
-    hint: 'gather the grid tokens of every tapped layer with the same view grid; run views of other grids separately',
+    message: `heads: expected four taps (V, h, w, C) of one grid, found ${taps.map((tap) => `(${tap.shape.join(', ')})`).join(' ')}`,
+    hint: 'Gather the grid tokens of every tapped layer with the same view grid; run views of other grids separately',
   });
 }
 

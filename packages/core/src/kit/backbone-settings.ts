@@ -1,7 +1,9 @@
 /** Options of opening a backbone that a family may have or not. */
+
 import type { z } from 'zod';
 import { z as schemas } from 'zod';
 import { SpatialError } from '../errors.js';
+import { describeProblem } from '../issues.js';
 import type { OpenBackboneOptions } from '../spec.js';
 
 /**
@@ -19,7 +21,7 @@ export function parseBackboneSettings<Schema extends z.ZodObject>(
   const known = Object.keys(schema.shape);
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `settings of the backbone ${family}: ${schemas.prettifyError(parsed.error)}`,
+    message: `settings of the backbone ${family}: ${describeProblem(parsed.error)}`,
     hint:
       known.length > 0 ? `It takes ${known.join(', ')}.` : 'It takes no settings: leave them out.',
   });

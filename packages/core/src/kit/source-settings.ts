@@ -1,6 +1,8 @@
 /** What every label source does before it opens its weights. */
+
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
+import { describeProblem } from '../issues.js';
 
 /** Settings of every source: under which licence the weights are used. */
 export const licenceSchema = z.strictObject({
@@ -19,7 +21,7 @@ export function parseSourceSettings<Schema extends z.ZodObject>(
 ): z.output<Schema> {
   const parsed = schema.safeParse(settings ?? {});
   if (parsed.success) return parsed.data;
-  throw invalidSettings(source, schema, z.prettifyError(parsed.error));
+  throw invalidSettings(source, schema, describeProblem(parsed.error));
 }
 
 /** Error about settings that do not fit. */

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { canonicalJson } from '../canonical-json.js';
 import { SpatialError } from '../errors.js';
+import { describeProblem } from '../issues.js';
 import { decodeFloat32 } from '../safetensors/dtypes.js';
 import {
   type DecodedSafetensors,
@@ -97,7 +98,7 @@ const checkHeader = (header: Header, views: number, where: string): Header => {
   if (parsed.success && parsed.data.images.length === views) return parsed.data;
   const problem = parsed.success
     ? `expected one image for each of ${views} views, found ${header.images.length}`
-    : z.prettifyError(parsed.error);
+    : describeProblem(parsed.error);
   throw new SpatialError({
     code: 'DATA_INVALID',
     message: `${where}: ${problem}`,

@@ -106,7 +106,7 @@ function requireLength(features: Parameters<typeof poolFeatures>[0]): void {
     code: 'SHAPE_MISMATCH',
     message:
       `poolFeatures: expected ${features.views}×${features.h}×${features.w}×${features.channels} = ${expected} values, ` +
-      `got ${features.data.length}`,
-    hint: 'give the features as views, rows, columns, channels, without special tokens',
+      `found ${features.data.length}`,
+    hint: 'Give the features as views, rows, columns, channels, without special tokens',
   });
 }

@@ -131,7 +131,7 @@ function maps(
     code: 'SHAPE_MISMATCH',
     message:
       `losses: ${field} predicted as ${shown(prediction)}: expected a label of that shape and confidence and mask ` +
-      `of ${size}, got label ${shown(label)}, confidence ${shown(confidence)}, mask ${shown(mask)}`,
-    hint: 'bring the labels to the output size of the heads, or predict at the size of the labels',
+      `of ${size}, found label ${shown(label)}, confidence ${shown(confidence)}, mask ${shown(mask)}`,
+    hint: 'Bring the labels to the output size of the heads, or predict at the size of the labels',
   });
 }

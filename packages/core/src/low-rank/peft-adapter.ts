@@ -3,6 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
 import { resolveFile, writeFileAtomic } from '../files.js';
+import { describeProblem } from '../issues.js';
+import { parseJsonText } from '../json.js';
 import { nearestName } from '../nearest-name.js';
 import {
   float32Source,
@@ -170,9 +172,9 @@ function scaleOf(config: PeftConfig, module: string): number {
 async function readConfig(file: string): Promise<PeftConfig> {
   const found = await resolveFile(file, 'Name the folder of an adapter in the layout of PEFT.');
   try {
-    return configSchema.parse(JSON.parse(await readFile(found, 'utf8')));
+    return configSchema.parse(parseJsonText(await readFile(found, 'utf8')));
   } catch (cause) {
-    const problem = cause instanceof z.ZodError ? z.prettifyError(cause) : (cause as Error).message;
+    const problem = describeProblem(cause);
     throw new SpatialError({
       code: 'FILE_INVALID',
       message: `${file}: expected the configuration of a plain LoRA adapter, found another one (${problem})`,

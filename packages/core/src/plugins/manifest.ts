@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
 import { readText, resolveFile } from '../files.js';
+import { describeProblem } from '../issues.js';
 import { isJsonObject, type JsonObject, parseJsonText } from '../json.js';
 import type { ContributionV1 } from '../spec.js';
 
@@ -100,7 +101,7 @@ export const readManifest = async (folder: string): Promise<PluginManifest | und
   checkVersion(manifest, name, version);
   const parsed = manifestSchema.safeParse(manifest);
   if (!parsed.success)
-    throw invalidPlugin(name, `manifest "${MANIFEST_FIELD}": ${z.prettifyError(parsed.error)}`);
+    throw invalidPlugin(name, `manifest "${MANIFEST_FIELD}": ${describeProblem(parsed.error)}`);
   const home = await realpath(folder);
   const entry = path.resolve(home, parsed.data.entry);
   if (!entry.startsWith(home + path.sep))

@@ -2,12 +2,14 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
+  describeProblem,
   float32Source,
   isLowRankName,
   listIfThere,
   openSafetensors,
   type ParameterValues,
   type PeftSettings,
+  parseJsonText,
   removeFolderAtomic,
   SpatialError,
   type SpatialSettings,
@@ -163,11 +165,11 @@ function requireShape(
 
 async function readRecord(file: string): Promise<TrainerRecord> {
   try {
-    return recordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return recordSchema.parse(parseJsonText(await readFile(file, 'utf8')));
   } catch (cause) {
     throw new SpatialError({
       code: 'FILE_INVALID',
-      message: `${file}: not the record of a training checkpoint (${(cause as Error).message})`,
+      message: `${file}: not the record of a training checkpoint (${describeProblem(cause)})`,
       hint: 'Delete this checkpoint folder and resume from the one before.',
       cause,
     });

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import {
+  describeProblem,
   hashFile,
   type LabelProvenanceV1,
+  parseJsonText,
   readTextIfThere,
   SpatialError,
   writeFileAtomic,
@@ -102,11 +104,11 @@ export async function readManifest(out: string): Promise<RunManifest | undefined
   const text = await readTextIfThere(file);
   if (text === undefined) return undefined;
   try {
-    return manifestSchema.parse(JSON.parse(text)) as unknown as RunManifest;
+    return manifestSchema.parse(parseJsonText(text)) as unknown as RunManifest;
   } catch (cause) {
     throw new SpatialError({
       code: 'FILE_INVALID',
-      message: `${file}: not the manifest of a run (${(cause as Error).message})`,
+      message: `${file}: not the manifest of a run (${describeProblem(cause)})`,
       hint: 'Restore the file, or start a new run in another `out` folder.',
       cause,
     });

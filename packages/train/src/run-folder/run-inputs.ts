@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import {
+  describeProblem,
   hashFile,
   type LabellerV1,
+  parseJsonText,
   readTextIfThere,
   type SampleV1,
   SpatialError,
@@ -101,11 +103,11 @@ export async function readInputs(out: string): Promise<RunInputs | undefined> {
   const text = await readTextIfThere(file);
   if (text === undefined) return undefined;
   try {
-    return inputsSchema.parse(JSON.parse(text));
+    return inputsSchema.parse(parseJsonText(text));
   } catch (cause) {
     throw new SpatialError({
       code: 'FILE_INVALID',
-      message: `${file}: not the contents of a run's images and labels (${(cause as Error).message})`,
+      message: `${file}: not the contents of a run's images and labels (${describeProblem(cause)})`,
       hint: 'Restore the file, or start a new run in another `out` folder.',
       cause,
     });
