@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import LlavaNextVideoForConditionalGeneration
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+try:
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+except ImportError:  # transformers 4
+    from transformers import CLIPImageProcessor as CLIPImageProcessorPil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "backbones"))
 from saved import arguments, report  # noqa: E402
