@@ -3,7 +3,6 @@ import {
   float32Source,
   type JsonObject,
   parseBackboneSettings,
-  refuseSettings,
   type Shapes,
   shapesBelow,
   tinyText,
@@ -46,7 +45,6 @@ export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
  * @throws SpatialError USAGE for sizes that do not fit together.
  */
 export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
-  refuseSettings('llava-next-video-siglip', options);
   const { maxMerges } = options;
   const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
   const text = await tinyText(options, { special: QWEN2_TOKENS, config: TOKENIZER, maxMerges });
