@@ -1,5 +1,6 @@
 export { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 export { ARMS, type Arm, SIGNALS, type Signal } from './config/arms.js';
+export { CRITERIA, type Criterion } from './config/criteria.js';
 export { loadTrainConfig, parseTrainConfig } from './config/load-config.js';
 export {
   completeConfig,
@@ -15,6 +16,7 @@ export {
   type VisionFeaturesOptions,
 } from './data/vision-features.js';
 export { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from './groups.js';
+export type { HeldOutMetrics } from './held-out.js';
 export {
   type LabelTarget,
   learnableLabels,
@@ -33,7 +35,8 @@ export {
   sumOfSquares,
 } from './optimizer/adamw.js';
 export { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
-export { countSteps, rateFactor } from './optimizer/schedule.js';
+export { countSteps, rateFactor, SCHEDULES, type Schedule } from './optimizer/schedule.js';
+export { type BestRecord, readBest } from './run-folder/best.js';
 export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
 export { LOSS_TERMS, type LossTerm } from './step/step-program.js';

@@ -32,11 +32,14 @@ import {
   type TrainingData,
 } from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
+import { HeldOut } from './held-out.js';
 import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
+import { readBest } from './run-folder/best.js';
 import type { ChangeKind } from './run-folder/changes.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
 import { openRunFolder, recordRecompute } from './run-folder/run-folder.js';
+import { EventFile } from './run-folder/tensorboard.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
 import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
@@ -94,11 +97,14 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
   requireSignal(data, source, config);
-  const { samples, placeOf: nameOf } = data;
-  await readSampleImages({ samples, nameOf, backbone, signal: options.signal });
+  const heldOut =
+    config.evaluation &&
+    (await readTrainingData({ ...config.evaluation, seed: config.seed }, options.formats));
+  for (const { samples, placeOf: nameOf } of heldOut === undefined ? [data] : [data, heldOut])
+    await readSampleImages({ samples, nameOf, backbone, signal: options.signal });
   if (config.commercialUse && source !== undefined) requireCommercialUse(source);
   const lock = await lockFolder(config.out, 'train');
-  const run = { config, defaults, options, data, heads, lock };
+  const run = { config, defaults, options, data, heldOut, heads, lock };
   return withCleanup(
     () => trainLocked(run),
     () => lock.release(),
@@ -114,10 +120,13 @@ interface LockedRun {
   readonly options: TrainOptions;
   readonly data: TrainingData;
   readonly heads: RunHeads;
+  /** Samples that are measured, never learnt. */
+  readonly heldOut: TrainingData | undefined;
   readonly lock: FolderLock;
 }
 
-async function trainLocked({ config, defaults, options, data, heads, lock }: LockedRun) {
+async function trainLocked(run: LockedRun) {
+  const { config, defaults, options, data, heads, lock } = run;
   const { backbone, source } = options;
   const opened = await openRunFolder(config, { ...options, defaults }, data);
   const { resumeFrom, modelHash } = opened;
@@ -138,13 +147,18 @@ async function trainLocked({ config, defaults, options, data, heads, lock }: Loc
   const samples = { builder, data, decided: opened.recompute };
   const recompute = await decideRecompute(config, model, state, samples);
   const runner = openRunner(model, state, { recompute, device });
+  const heldOut = run.heldOut && new HeldOut({ model, state, builder, data: run.heldOut, device });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
     const start = { samples: data.samples.length, steps, done: from.step, defaults };
     options.onStart?.({ ...start, parameters: countParameters(state) });
     const parts = { config, backbone, state, data, builder, runner, recompute, steps, lock };
-    const trainer = new Trainer(parts, options, from);
+    const events = config.tensorboard
+      ? await EventFile.create(config.out, from.step + 1)
+      : undefined;
+    const best = await readBest(config.out);
+    const trainer = new Trainer({ ...parts, heldOut, events, best }, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
   };
@@ -152,6 +166,7 @@ async function trainLocked({ config, defaults, options, data, heads, lock }: Loc
     work,
     () => features.dispose(),
     () => runner.dispose(),
+    () => heldOut?.dispose(),
     () => state.optimizer.dispose(),
     () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
   );

@@ -15,13 +15,16 @@ import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js'
 import { epochLength, SampleOrder } from './data/sample-order.js';
 import type { TrainingData } from './data/training-data.js';
 import { baseRates, type RatesByGroup } from './groups.js';
+import { type HeldOut, type HeldOutMetrics, scoreOf } from './held-out.js';
 import type { ModelState } from './model-state.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { clipCoefficient } from './optimizer/adamw.js';
 import { rateFactor } from './optimizer/schedule.js';
 import { explainOutOfMemory } from './out-of-memory.js';
 import { mapValues } from './records.js';
+import { type BestRecord, writeBest } from './run-folder/best.js';
 import { appendMetrics, type StepMetrics, syncMetrics } from './run-folder/metrics-log.js';
+import type { EventFile } from './run-folder/tensorboard.js';
 import type { Recompute } from './step/open-runner.js';
 import type { SampleLosses, SampleRunner } from './step/sample-step.js';
 import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
@@ -39,6 +42,11 @@ export interface TrainerParts {
   readonly lock: Pick<FolderLock, 'requireHeld'>;
   /** Optimiser steps of the whole run. */
   readonly steps: number;
+  /** Samples that are measured while the run goes on. */
+  readonly heldOut?: HeldOut | undefined;
+  readonly events?: EventFile | undefined;
+  /** The best checkpoint so far. */
+  readonly best?: BestRecord | undefined;
 }
 
 export interface TrainerEvents {
@@ -73,6 +81,7 @@ export class Trainer {
   #position: number;
   /** The newest checkpoint on the disk, and its step. */
   #saved: { readonly step: number; readonly folder: string } | undefined;
+  #best: BestRecord | undefined;
   #saveFailed = false;
   #next: Promise<{ id: string; inputs: SampleInputs }> | undefined;
 
@@ -83,6 +92,7 @@ export class Trainer {
     this.#step = from.step;
     this.#position = from.position;
     const { step, checkpoint } = from;
+    this.#best = parts.best;
     if (checkpoint !== undefined) this.#saved = { step, folder: checkpoint };
   }
 
@@ -122,7 +132,7 @@ export class Trainer {
   async save(): Promise<string> {
     const folder = await this.#write();
     const { out, keepCheckpoints } = this.#parts.config;
-    await pruneCheckpoints(out, keepCheckpoints);
+    await pruneCheckpoints(out, keepCheckpoints, this.#best?.step);
     return folder;
   }
 
@@ -182,14 +192,38 @@ export class Trainer {
     const batch = await this.#accumulate();
     const norm = (await state.optimizer.gradientNorm()) / config.batchSize;
     if (!Number.isFinite(norm)) throw await this.#explain(batch);
-    const factor = rateFactor(this.#step, { steps, warmupRatio: config.schedule.warmupRatio });
+    const { warmupRatio, type } = config.schedule;
+    const factor = rateFactor(this.#step, { steps, warmupRatio, type });
     const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
     const scale = clipCoefficient(norm, config.optimizer.gradientClip) / config.batchSize;
     await state.optimizer.step(this.#step + 1, rates, scale);
     this.#step += 1;
     this.#position += config.batchSize;
     const seconds = (performance.now() - started) / 1000;
-    await this.#report({ batch, norm, rates, seconds });
+    const heldOut = await this.#measure();
+    await this.#report({ batch, norm, rates, seconds, heldOut });
+    if (heldOut !== undefined) await this.#keepBest(heldOut);
+  }
+
+  /** Measures the held-out samples where it is their turn. */
+  async #measure(): Promise<HeldOutMetrics | undefined> {
+    const { config, heldOut, steps } = this.#parts;
+    const { evaluation } = config;
+    if (heldOut === undefined || evaluation === undefined) return undefined;
+    const isDue = this.#step % evaluation.every === 0 || this.#step === steps;
+    return isDue ? heldOut.measure() : undefined;
+  }
+
+  /** Saves the state as the best one where it is. */
+  async #keepBest(metrics: HeldOutMetrics): Promise<void> {
+    const { out, evaluation } = this.#parts.config;
+    const criterion = evaluation!.best;
+    const score = scoreOf(metrics, criterion);
+    if (score === undefined || !(score > (this.#best?.score ?? Number.NEGATIVE_INFINITY))) return;
+    await this.#write();
+    this.#best = { step: this.#step, criterion, score };
+    await writeBest(out, this.#best);
+    await this.save();
   }
 
   /** Forward and backward passes of one batch; the next sample is read, and its program compiled, while one is computed. */
@@ -231,8 +265,9 @@ export class Trainer {
     readonly norm: number;
     readonly rates: RatesByGroup;
     readonly seconds: number;
+    readonly heldOut: HeldOutMetrics | undefined;
   }): Promise<void> {
-    const { config, data } = this.#parts;
+    const { config, data, events } = this.#parts;
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
     const metrics: StepMetrics = {
       step: this.#step,
@@ -242,8 +277,10 @@ export class Trainer {
       gradientNorm: step.norm,
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
+      ...(step.heldOut && { heldOut: step.heldOut }),
     };
     await appendMetrics(config.out, metrics);
+    await events?.write(metrics);
     this.#events.onStep?.(metrics);
   }
 }

@@ -122,10 +122,10 @@ export async function listCheckpoints(out: string): Promise<readonly number[]> {
   return steps.sort((a, b) => a - b);
 }
 
-/** Deletes all but the newest `keep` checkpoints. */
-export async function pruneCheckpoints(out: string, keep: number): Promise<void> {
+/** Deletes all but the newest `keep` checkpoints, and the best where there is one. */
+export async function pruneCheckpoints(out: string, keep: number, best?: number): Promise<void> {
   for (const step of (await listCheckpoints(out)).slice(0, -keep)) {
-    await removeFolderAtomic(checkpointFolder(out, step));
+    if (step !== best) await removeFolderAtomic(checkpointFolder(out, step));
   }
 }
 

@@ -40,13 +40,23 @@ function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
     out: at(config.out),
     source: resolveSource(config.source, at),
     ...(config.featureCache === undefined ? {} : { featureCache: at(config.featureCache) }),
-    data: config.data.map((dataset) => ({
-      ...dataset,
-      path: at(dataset.path),
-      ...(dataset.imageRoot === undefined ? {} : { imageRoot: at(dataset.imageRoot) }),
-    })),
+    data: config.data.map((dataset) => resolveDataset(dataset, at)),
+    ...(config.evaluation && {
+      evaluation: {
+        ...config.evaluation,
+        data: config.evaluation.data.map((dataset) => resolveDataset(dataset, at)),
+      },
+    }),
   };
 }
+
+type Dataset = TrainConfig['data'][number];
+
+const resolveDataset = (dataset: Dataset, at: (path: string) => string): Dataset => ({
+  ...dataset,
+  path: at(dataset.path),
+  ...(dataset.imageRoot === undefined ? {} : { imageRoot: at(dataset.imageRoot) }),
+});
 
 function resolveSource(source: TrainConfig['source'], at: (path: string) => string) {
   const { weights, store } = source;

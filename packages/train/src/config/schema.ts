@@ -1,6 +1,8 @@
 import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
 import { z } from 'zod';
+import { SCHEDULES } from '../optimizer/schedule.js';
 import { armKeys, armProblems, type HeadsOptions, resolveArm } from './arms.js';
+import { CRITERIA } from './criteria.js';
 
 const count = z.int().positive();
 const rate = z.number().min(0);
@@ -85,6 +87,8 @@ const optimizer = z.strictObject({
 
 const schedule = z
   .strictObject({
+    /** What follows the warm-up. */
+    type: z.enum(SCHEDULES).default('cosine'),
     /** Optimiser steps; or `epochs`. */
     steps: count.optional(),
     epochs: z.number().positive().optional(),
@@ -140,6 +144,15 @@ const lora = z.strictObject({
 
 const layer = z.union([z.int().min(0), z.string().min(1)]);
 
+/** Samples that are measured while the run goes on, never learnt. */
+const evaluation = z.strictObject({
+  data: z.array(dataset).min(1),
+  /** Optimiser steps between two measurements; the last step is always measured. */
+  every: count.default(500),
+  /** What says which checkpoint is the best. */
+  best: z.enum(CRITERIA).default('loss'),
+});
+
 const fields = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   model: z.string().min(1),
@@ -171,6 +184,9 @@ const fields = z.strictObject({
   trained: z.array(z.string().min(1)).min(1).optional(),
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
+  evaluation: evaluation.optional(),
+  /** Whether metrics are also written as TensorBoard event files. */
+  tensorboard: z.boolean().default(true),
   /** Samples per optimiser step, by accumulation. */
   batchSize: count.default(16),
   /** Whether the run may only use labels whose licence allows commercial use. */

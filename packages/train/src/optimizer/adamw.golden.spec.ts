@@ -52,7 +52,11 @@ describe.each(Object.keys(RECORD.cases))('AdamW, %s', (name) => {
       expectClose([norm], [norms[step]!]);
       const rate =
         lr *
-        rateFactor(step, { steps: RECORD.steps, warmupRatio: RECORD.warmupSteps / RECORD.steps });
+        rateFactor(step, {
+          steps: RECORD.steps,
+          warmupRatio: RECORD.warmupSteps / RECORD.steps,
+          type: 'cosine',
+        });
       expectClose([rate], [rates[step]!]);
       const factors = {
         ...scalars(stepScalars(settings, step + 1, clipCoefficient(norm, clip))),

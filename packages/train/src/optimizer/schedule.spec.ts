@@ -1,7 +1,7 @@
 import { countSteps, rateFactor } from './schedule.js';
 
 describe('rateFactor', () => {
-  const schedule = { steps: 100, warmupRatio: 0.03 };
+  const schedule = { steps: 100, warmupRatio: 0.03, type: 'cosine' as const };
 
   it('rises from 0 over the warm-up, then falls along a cosine to 0', () => {
     expect([0, 1, 2, 3].map((step) => rateFactor(step, schedule))).toEqual([0, 1 / 3, 2 / 3, 1]);
@@ -13,7 +13,16 @@ describe('rateFactor', () => {
   });
 
   it('starts at the full rate without warm-up', () => {
-    expect(rateFactor(0, { steps: 10, warmupRatio: 0 })).toBe(1);
+    expect(rateFactor(0, { steps: 10, warmupRatio: 0, type: 'cosine' })).toBe(1);
+  });
+});
+
+describe('other schedules', () => {
+  it('fall in a line to 0, or stay', () => {
+    const at = (type: 'linear' | 'constant') =>
+      [0, 5, 10, 55, 100].map((step) => rateFactor(step, { steps: 100, warmupRatio: 0.1, type }));
+    expect(at('linear')).toEqual([0, 0.5, 1, 0.5, 0]);
+    expect(at('constant')).toEqual([0, 0.5, 1, 1, 1]);
   });
 });
 

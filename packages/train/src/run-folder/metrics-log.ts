@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { appendLine, readLines, syncFile, writeFileAtomic } from '@spatialsv/core';
 import type { RatesByGroup } from '../groups.js';
+import type { HeldOutMetrics } from '../held-out.js';
 import type { LossTerm } from '../step/step-program.js';
 
 /** One line of `metrics.jsonl`: an optimiser step. */
@@ -16,6 +17,8 @@ export interface StepMetrics {
   readonly samplesPerSecond: number;
   /** Sequence tokens without padding. */
   readonly tokensPerSecond: number;
+  /** What the held-out samples say, at the steps after which they are measured. */
+  readonly heldOut?: HeldOutMetrics;
 }
 
 export const METRICS_FILE = 'metrics.jsonl';

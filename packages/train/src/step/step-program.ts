@@ -160,7 +160,7 @@ export const addGradients = (
 ): Record<string, Tensor> =>
   mapValues(accumulators, (sum, name) => tf.add(sum, gradients[name]!) as Tensor);
 
-const tapSites = ({ taps, backbone }: StepModel) =>
+export const tapSites = ({ taps, backbone }: StepModel) =>
   taps.map((layer) => siteOfLayer(layer, backbone.config.layers));
 
 /** Embeddings of a sequence with the projected views in their places, (T, C). */
@@ -228,7 +228,7 @@ function spatialLosses(
 }
 
 /** (T, C) hidden states → (V, h, w, C) maps of the views of one group. */
-function gatherGrid(hidden: Tensor, group: GridGroup, sample: SampleTensors): Tensor {
+export function gatherGrid(hidden: Tensor, group: GridGroup, sample: SampleTensors): Tensor {
   const cells = group.views.map((view) => sample.cells[`v${view}`]!);
   const rows = tf.gather(hidden, cells.length === 1 ? cells[0]! : tf.concat(cells, 0));
   return tf.reshape(rows, [group.views.length, group.h, group.w, hidden.shape[1]!]);

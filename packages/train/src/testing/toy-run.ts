@@ -12,11 +12,11 @@ export const TOY_HEADS = {
   tasks: ['depth' as const],
 };
 
-/** Writes what {@link toyConfig} trains on: `model/` and six samples in `data.jsonl`. */
-export async function writeToyInputs(folder: string): Promise<void> {
+/** Writes what {@link toyConfig} trains on: `model/`, and samples in `data.jsonl`. */
+export async function writeToyInputs(folder: string, samples = 6): Promise<void> {
   await mkdir(join(folder, 'model'), { recursive: true });
   await writeToyCheckpoint(join(folder, 'model'), 1);
-  await writeToyDataset(folder, 6);
+  await writeToyDataset(folder, samples);
 }
 
 /** Four steps of two samples on what {@link writeToyInputs} wrote. @param out name of the run folder in it. */

@@ -1,0 +1,126 @@
+import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
+import type { Criterion } from './config/criteria.js';
+import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
+import type { TrainingData } from './data/training-data.js';
+import type { ModelState } from './model-state.js';
+import { mapValues } from './records.js';
+import { heldOutProgram } from './step/held-out-program.js';
+import { readLosses, type SampleLosses } from './step/sample-step.js';
+import { LOSS_TERMS, type LossTerm, type StepModel } from './step/step-program.js';
+import { type StepShape, stepKey } from './step/step-shape.js';
+import { sampleSpecs } from './step/step-specs.js';
+
+/** What samples that are not learnt say of the model. */
+export interface HeldOutMetrics {
+  readonly samples: number;
+  /** Means over the samples that have the term; null when none has. */
+  readonly losses: Readonly<Record<LossTerm, number | null>>;
+  /** Share of the answers that greedy decoding gives token by token; null without answers. */
+  readonly accuracy: number | null;
+  /** Mean over the views of the root mean square error of depth, in the unit in which it is learnt: the mean distance of the
+   * points of a scene is 1. Null without depth. */
+  readonly depthRmse: number | null;
+}
+
+export interface HeldOutOptions {
+  readonly model: StepModel;
+  readonly state: ModelState;
+  readonly builder: Pick<SampleInputsBuilder, 'build'>;
+  readonly data: TrainingData;
+  readonly device: string;
+}
+
+interface SampleResult {
+  readonly losses: SampleLosses;
+  readonly isRight: boolean | undefined;
+  /** Root mean square errors of the views. */
+  readonly depth: readonly number[];
+}
+
+/** Shapes whose programs are kept compiled. */
+const PROGRAMS = 16;
+
+/** Samples that are measured, never learnt. */
+export class HeldOut {
+  readonly #options: HeldOutOptions;
+  readonly #programs = new ProgramCache(PROGRAMS);
+
+  constructor(options: HeldOutOptions) {
+    this.#options = options;
+  }
+
+  /** Measures the model as it is. */
+  async measure(): Promise<HeldOutMetrics> {
+    const { data, builder } = this.#options;
+    const results: SampleResult[] = [];
+    for (const sample of data.samples)
+      results.push(await this.#measureSample(await builder.build(sample, sample.labels)));
+    return summarise(results);
+  }
+
+  async #measureSample({ shape, tensors }: SampleInputs): Promise<SampleResult> {
+    const { state, model } = this.#options;
+    const inputs = {
+      frozen: state.frozenTensors,
+      parameters: state.optimizer.parameters,
+      sample: tensors,
+    };
+    const { losses, missed, depthErrors } = await this.#programs.use(
+      stepKey(shape),
+      () => this.#compile(shape),
+      async (program) =>
+        (await program.run(inputs)) as Record<string, DeviceTensor> & { losses: DeviceTensor },
+    );
+    const wrong = await readAll(missed);
+    return {
+      losses: await readLosses(losses, model, shape),
+      isRight: wrong && wrong[0] === 0,
+      depth: ((await readAll(depthErrors)) ?? []).map(Math.sqrt),
+    };
+  }
+
+  #compile(shape: StepShape) {
+    const { model, state, device } = this.#options;
+    const specs = {
+      frozen: state.frozenSpecs,
+      parameters: mapValues(state.optimizer.parameters, ({ shape: size }) => float32(...size)),
+      sample: sampleSpecs(model.heads, shape),
+    };
+    return compile(heldOutProgram(model, shape), specs, { device, name: 'held-out' });
+  }
+
+  dispose(): Promise<void> {
+    return this.#programs.dispose();
+  }
+}
+
+async function readAll(tensor: DeviceTensor | undefined): Promise<number[] | undefined> {
+  if (tensor === undefined) return undefined;
+  const values = Array.from(await tensor.read());
+  tensor.dispose();
+  return values;
+}
+
+const mean = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function summarise(results: readonly SampleResult[]): HeldOutMetrics {
+  const terms = LOSS_TERMS.map((term) => [
+    term,
+    mean(results.flatMap(({ losses }) => losses[term] ?? [])),
+  ]);
+  return {
+    samples: results.length,
+    losses: Object.fromEntries(terms),
+    accuracy: mean(results.flatMap(({ isRight }) => (isRight === undefined ? [] : [+isRight]))),
+    depthRmse: mean(results.flatMap(({ depth }) => depth)),
+  };
+}
+
+/** Higher is better. @returns undefined where the samples do not tell. */
+export function scoreOf(metrics: HeldOutMetrics, criterion: Criterion): number | undefined {
+  const { accuracy, depthRmse, losses } = metrics;
+  if (criterion === 'accuracy') return accuracy ?? undefined;
+  const error = criterion === 'depthRmse' ? depthRmse : losses.total;
+  return error === null ? undefined : -error;
+}
