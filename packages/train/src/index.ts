@@ -9,6 +9,7 @@ export {
   type RunConfig,
 } from './config/run-config.js';
 export { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './config/schema.js';
+export { loadSweep, type Sweep, type SweepRun } from './config/sweep.js';
 export { tappedLayers } from './config/tapped-layers.js';
 export {
   type Features,

@@ -10,6 +10,7 @@ import { registerLabels } from './labels.js';
 import { registerLift } from './lift.js';
 import { registerMerge } from './merge.js';
 import { registerPlugins } from './plugins.js';
+import { registerSweep } from './sweep.js';
 import { registerTaps } from './taps.js';
 import { registerTiny } from './tiny.js';
 import { registerTrain } from './train.js';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerLabel,
   registerLabels,
   registerTrain,
+  registerSweep,
   registerMerge,
   registerTaps,
   registerAsk,

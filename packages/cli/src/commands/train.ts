@@ -7,6 +7,8 @@ import {
   type ModelDefaults,
   type Origin,
   type StepMetrics,
+  type TrainConfig,
+  type TrainResult,
   train,
 } from '@spatialsv/train';
 import { composePlugins } from '../composition.js';
@@ -39,11 +41,43 @@ export async function runTraining(
   { resume, json, acceptChanges }: TrainCommandOptions,
   context: CommandContext,
 ): Promise<void> {
-  const { progress, signal } = context;
   const started = performance.now();
-  progress.start('Reading');
+  context.progress.start('Reading');
   const config = await loadTrainConfig(file);
-  const plugins = await composePlugins(dirname(file), config.plugins);
+  const kinds = acceptChanges && changeKinds(acceptChanges);
+  const { result, last } = await trainConfigured(
+    config,
+    { resume, folder: dirname(file), ...(kinds && { acceptChanges: kinds }) },
+    context,
+  );
+  const seconds = (performance.now() - started) / 1000;
+  if (json) context.out(`${JSON.stringify({ ...result, metrics: last, seconds })}\n`);
+  else context.out(`${result.checkpoint}\n`);
+  if (result.complete) return;
+  context.err(
+    `Stopped and saved after ${formatSeconds(seconds)}. Go on with: spatialsv train ${file} --resume\n`,
+  );
+  context.signal.throwIfAborted();
+}
+
+interface ConfiguredOptions {
+  readonly resume: boolean;
+  readonly acceptChanges?: readonly ChangeKind[];
+  /** Where plugins are looked for, unless the configuration names them. */
+  readonly folder: string;
+}
+
+/**
+ * Trains a configuration with the model, the source and the plugins that it names.
+ * @returns also the metrics of the last step that was taken.
+ */
+export async function trainConfigured(
+  config: TrainConfig,
+  { resume, acceptChanges, folder }: ConfiguredOptions,
+  context: CommandContext,
+): Promise<{ readonly result: TrainResult; readonly last: StepMetrics | undefined }> {
+  const { progress, signal } = context;
+  const plugins = await composePlugins(folder, config.plugins);
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const source = await openSource(config, plugins);
   let last: StepMetrics | undefined;
@@ -54,7 +88,7 @@ export async function runTraining(
       findHead: plugins.resolveGeometryHead,
       formats: plugins,
       resume,
-      ...(acceptChanges !== undefined && { acceptChanges: changeKinds(acceptChanges) }),
+      ...(acceptChanges !== undefined && { acceptChanges }),
       signal,
       versions: { spatialsv: packageVersion() },
       onStart: ({ steps, done, samples, parameters, defaults }) => {
@@ -72,14 +106,7 @@ export async function runTraining(
     });
   const result = await withCleanup(work, () => source?.dispose());
   finish(progress, result, last);
-  const seconds = (performance.now() - started) / 1000;
-  if (json) context.out(`${JSON.stringify({ ...result, metrics: last, seconds })}\n`);
-  else context.out(`${result.checkpoint}\n`);
-  if (result.complete) return;
-  context.err(
-    `Stopped and saved after ${formatSeconds(seconds)}. Go on with: spatialsv train ${file} --resume\n`,
-  );
-  signal.throwIfAborted();
+  return { result, last };
 }
 
 /** Taps and learning rates in a line, each with where it comes from. */

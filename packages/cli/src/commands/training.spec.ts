@@ -133,3 +133,50 @@ describe('eval', () => {
     writeFileSync(rows, text);
   });
 });
+
+describe('sweep', () => {
+  const file = join(root, 'sweep.yaml');
+  const writeSweep = (arms: string) => {
+    const heldOut = `{ path: ${rows}, format: mindcube, prompt: plain, limit: 2 }`;
+    const base = writeConfig('base', `evaluation: { data: [${heldOut}] }`);
+    writeFileSync(file, `base: ${base}\nout: sweep\nseeds: [0, 1]\narms:\n${arms}`);
+  };
+  const ARMS = '  text: { arm: text }\n  depth: { signals: [dep], schedule: { steps: 2 } }\n';
+
+  it('trains every arm with every seed, once, and prints the table', async () => {
+    writeSweep(ARMS);
+    const first = await runForTest(['sweep', file, '--json']);
+    expect([first.exitCode, first.err]).toEqual([0, expect.stringContaining('Run 4 of 4')]);
+    const { rows: table } = JSON.parse(first.out);
+    expect(table).toMatchObject([
+      { arm: 'text', seeds: 2, measures: { depthRmse: null } },
+      { arm: 'depth', seeds: 2 },
+    ]);
+    expect(table[1].measures.depthRmse.mean).toBeGreaterThan(0);
+    expect(stepsOf('sweep/text/seed-1')).toEqual([1, 2, 3]);
+    expect(stepsOf('sweep/depth/seed-0')).toEqual([1, 2]);
+
+    const again = await runForTest(['sweep', file]);
+    expect(again.out).toMatch(/^arm +seeds +accuracy +depthRmse.*\ntext +2 .*\ndepth +2 /);
+    expect(again.err).not.toContain('trained parameters');
+  });
+
+  it('goes on where it was stopped', async () => {
+    rmSync(join(root, 'sweep/depth/seed-1'), { recursive: true, force: true });
+    const { exitCode, err } = await runForTest(['sweep', file]);
+    expect(exitCode).toBe(0);
+    expect(err.match(/trained parameters/g)).toHaveLength(1);
+  });
+
+  it('refuses what is wrong before anything is trained', async () => {
+    writeSweep('  text: { arm: texts }\n');
+    const wrong = await runForTest(['sweep', file]);
+    expect([wrong.exitCode, wrong.err]).toEqual([1, expect.stringContaining("arm 'text'")]);
+    writeSweep('  text: { arm: text, batchSize: 2 }\n');
+    const changed = await runForTest(['sweep', file]);
+    expect([changed.exitCode, changed.err]).toEqual([
+      1,
+      expect.stringContaining('another configuration'),
+    ]);
+  });
+});
