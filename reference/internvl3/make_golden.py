@@ -30,6 +30,7 @@ from golden import (  # noqa: E402
     QUESTION,
     STEPS,
     VIEWS,
+    fill,
     fill_model,
     gradient_vectors,
     provenance,
@@ -284,8 +285,16 @@ def make_prompt_case(references: dict, images: dict[str, Image.Image]) -> None:
                 ids, _, _ = reference.inputs([images[key] for key in shown], 2, system)
                 prompts.append({"layout": layout, "system": system, "images": shown, "ids": ids.tolist()})
     info = {"script": "reference/internvl3/make_golden.py", "source": SOURCE, "question": QUESTION, "maxTiles": 2}
-    case = {**info, "prompts": prompts, "tiles": tile_grids(references["original"])}
+    case = {**info, "prompts": prompts, "tiles": tile_grids(references["original"]), "smallProjection": small_projection()}
     (ROOT / "prompts.json").write_text(json.dumps(case, ensure_ascii=False) + "\n")
+
+
+def small_projection() -> dict:
+    """The projector on features so small that the epsilon of its norm counts."""
+    features = torch.from_numpy(fill("features", (4, 4 * 32)) * np.float32(0.003))
+    with torch.no_grad():
+        rows = make_model(False, NativeReference().vocabulary).model.multi_modal_projector(features)
+    return {"features": "fill('features', (4, 128)) · 0.003", "rows": rows.numpy().astype(float).tolist()}
 
 
 def tile_grids(reference: OriginalReference) -> list:

@@ -154,6 +154,32 @@ describe('writeTiny', () => {
   });
 });
 
+describe('the tokenizer files of original folders', () => {
+  it('may be vocab.json, merges.txt and added_tokens.json', () =>
+    withTiny({ layout: 'original' }, async (folder) => {
+      const file = path.join(folder, 'tokenizer.json');
+      const { model, added_tokens } = JSON.parse(await readFile(file, 'utf8'));
+      const idsOf = async () => {
+        const opened = await internVl3.open(folder);
+        const images = [noise(56, 56, 1), noise(56, 56, 2)];
+        return [...(await opened.prepare({ images, question })).inputIds];
+      };
+      const expected = await idsOf();
+      const added = (added_tokens as { content: string; id: number }[]).map(
+        ({ content, id }) => [content, id] as const,
+      );
+      const files = {
+        'vocab.json': JSON.stringify(model.vocab),
+        'merges.txt': `#version: 0.2\n${model.merges.join('\n')}\n`,
+        'added_tokens.json': JSON.stringify(Object.fromEntries(added)),
+      };
+      await rm(file);
+      for (const [name, text] of Object.entries(files))
+        await writeFile(path.join(folder, name), text);
+      expect(await idsOf()).toEqual(expected);
+    }));
+});
+
 describe('prompts', () => {
   const textOf = async (
     folder: string,
