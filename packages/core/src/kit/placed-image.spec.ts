@@ -1,4 +1,4 @@
-import { cutMiddle, padWhite, wholeImage } from './placed-image.js';
+import { cutMiddle, padCentre, padWhite, wholeImage } from './placed-image.js';
 
 /** 3 × 2 pixels whose three colours are all their number. */
 const whole = wholeImage({
@@ -28,6 +28,12 @@ it('centres on white, the smaller half first', () => {
     255, 255, 255, 255,
   ]);
   expect(window).toEqual({ x0: 0, y0: 1, x1: 3, y1: 3 });
+});
+
+it('centres on any colour', () => {
+  const { image } = padCentre(whole, 3, 3, [7, 8, 9]);
+  expect([...image.data.subarray(18)]).toEqual([7, 8, 9, 7, 8, 9, 7, 8, 9]);
+  expect(greys(image.data).slice(0, 3)).toEqual([0, 1, 2]);
 });
 
 it('leaves an image of the right size as it is', () => {
