@@ -37,6 +37,12 @@ export {
 } from './optimizer/adamw.js';
 export { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
 export { countSteps, rateFactor, SCHEDULES, type Schedule } from './optimizer/schedule.js';
+export {
+  type MeasureRequest,
+  measureTraining,
+  type TrainingMeasurement,
+} from './plan/measure-training.js';
+export { type Measure, planTraining, type TrainingPlan } from './plan/training-plan.js';
 export { type BestRecord, readBest } from './run-folder/best.js';
 export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';

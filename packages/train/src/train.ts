@@ -209,7 +209,7 @@ async function decideRecompute(
 }
 
 /** The heads to train. Those of a run without labels are not trained, whatever they take. */
-async function openHeads(config: TrainConfig, options: TrainOptions): Promise<RunHeads> {
+export async function openHeads(config: TrainConfig, options: TrainOptions): Promise<RunHeads> {
   const { backbone, source, findHead: find = builtInContributions().resolveGeometryHead } = options;
   const { type, ...settings } = config.heads;
   const isDistilled = !config.signals.some((signal) => signal !== 'feat');

@@ -58,14 +58,14 @@ async function benchProduct(): Promise<void> {
 
 // ---------------------------------------------------------------------------------------------- training step
 
-interface Step {
+export interface Step {
   readonly program: CompiledProgram;
   readonly optimizer: AdamwOptimizer;
   forwardBackward(): Promise<unknown>;
   update(): Promise<void>;
 }
 
-async function openStep(size: StepSize): Promise<Step> {
+export async function openStep(size: StepSize): Promise<Step> {
   const specs = stepSpecs(size);
   const program = await compile(
     accumulatingProgram(size),

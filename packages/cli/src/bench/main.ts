@@ -5,6 +5,7 @@ import { LABEL_CASES } from './labels-bench.js';
 import { LARGE_CASES } from './large-bench.js';
 import { SIZE_CASES } from './sizes-bench.js';
 import { STORE_CASES } from './store-bench.js';
+import { TRAIN_CASES } from './train-bench.js';
 
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
 const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<void>>>>> = {
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<voi
   large: LARGE_CASES,
   sizes: SIZE_CASES,
   store: STORE_CASES,
+  train: TRAIN_CASES,
 };
 
 const USAGE = `usage: npm run bench -- BENCH [CASE …]\n${Object.entries(BENCHES)

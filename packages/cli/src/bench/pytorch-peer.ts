@@ -17,22 +17,42 @@ export interface PytorchStep {
   close(): void;
 }
 
-/** @returns undefined when there is no Python, no torch or no script. */
-export async function openPytorchStep(size: object): Promise<PytorchStep | undefined> {
-  if (!existsSync(SCRIPT)) return undefined;
-  const child = spawn(python(), [path.normalize(SCRIPT), JSON.stringify(size)], {
+/** A Python process that works only while it is asked to. */
+export interface Peer {
+  /** What it said when it was ready. */
+  readonly ready: Readonly<Record<string, number>>;
+  /** Has it work once. @returns what it measured. */
+  run(): Promise<Readonly<Record<string, number>>>;
+  close(): void;
+}
+
+/** @returns undefined when there is no Python, no script, or not what the script needs. */
+export async function openPeer(script: string, settings: object): Promise<Peer | undefined> {
+  if (!existsSync(script)) return undefined;
+  const child = spawn(python(), [path.normalize(script), JSON.stringify(settings)], {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const answers = answersOf(child);
   const ready = await answers.next();
   if (ready.done === true) return undefined;
   return {
-    matmulGflops: ready.value['matmul_gflops']!,
+    ready: ready.value,
     run: async () => {
       child.stdin.write('\n');
-      return (await answers.next()).value['step_ms']!;
+      return (await answers.next()).value;
     },
     close: () => child.stdin.end(),
+  };
+}
+
+/** @returns undefined when there is no Python, no torch or no script. */
+export async function openPytorchStep(size: object): Promise<PytorchStep | undefined> {
+  const peer = await openPeer(SCRIPT, size);
+  if (peer === undefined) return undefined;
+  return {
+    matmulGflops: peer.ready['matmul_gflops']!,
+    run: async () => (await peer.run())['step_ms']!,
+    close: peer.close,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { TrainCommandOptions } from '../commands/train.js';
 import type { CommandContext } from '../context.js';
 import { addNames, describeCommand } from './options.js';
@@ -8,7 +8,7 @@ export function registerTrain(program: Command, context: CommandContext): void {
     program.command('train'),
     `Train a model as a YAML file says: text, distillation and 3D losses over a frozen vision encoder.
 Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. Ctrl-C finishes the step and saves.`,
-    ['train config.yaml', 'train config.yaml --resume'],
+    ['train config.yaml', 'train config.yaml --resume', 'train config.yaml --plan'],
   )
     .argument('<config>', 'YAML file; docs/training.md lists its keys')
     .option('--resume', 'go on from the newest checkpoint of the run folder', false)
@@ -17,8 +17,21 @@ Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. 
       'resume although these have changed: settings, weights, data, labels, versions, machine',
       addNames,
     )
+    .option(
+      '--plan',
+      'predict peak memory and time per step from a short measurement, and train nothing',
+      false,
+    )
+    .addOption(
+      new Option('--measure <layers-recompute>', 'one measurement of --plan, as JSON').hideHelp(),
+    )
     .option('--json', 'print one JSON object at the end', false)
     .action(async (file: string, options: TrainCommandOptions) => {
+      if (options.plan || options.measure !== undefined) {
+        const { runPlan } = await import('../commands/train-plan.js');
+        await runPlan(file, options, context);
+        return;
+      }
       const { runTraining } = await import('../commands/train.js');
       await runTraining(file, options, context);
     });

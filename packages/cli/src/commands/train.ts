@@ -22,6 +22,10 @@ export interface TrainCommandOptions {
   readonly resume: boolean;
   /** Names of kinds of changes. */
   readonly acceptChanges?: readonly string[];
+  /** Predict instead of training. */
+  readonly plan: boolean;
+  /** A measurement of a prediction: layers and what is recomputed, `4,layer`. */
+  readonly measure?: string;
   readonly json: boolean;
 }
 

@@ -1,0 +1,85 @@
+import { execFile } from 'node:child_process';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { SpatialError, withCleanup } from '@spatialsv/core';
+import {
+  loadTrainConfig,
+  type MeasureRequest,
+  measureTraining,
+  planTraining,
+  type TrainConfig,
+  type TrainingMeasurement,
+  type TrainingPlan,
+} from '@spatialsv/train';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+import { openModel } from '../model.js';
+import { backboneOptions, openSource } from '../train-parts.js';
+import type { TrainCommandOptions } from './train.js';
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+
+/** `train --plan`: measures in processes of their own, whose peak memory is theirs alone, and says what a run will take. */
+export async function runPlan(
+  file: string,
+  options: Pick<TrainCommandOptions, 'json' | 'measure'>,
+  context: CommandContext,
+): Promise<void> {
+  const config = await loadTrainConfig(file);
+  const { backbone, plugins } = await open(config, file, context);
+  if (options.measure !== undefined) {
+    const [layers, recompute] = options.measure.split(',') as [string, 'none' | 'layer'];
+    const source = await openSource(config, plugins);
+    const given = { backbone, source, findHead: plugins.resolveGeometryHead, formats: plugins };
+    const request = { layers: Number(layers), recompute };
+    const measured = await withCleanup(
+      () => measureTraining(config, given, request),
+      () => source?.dispose(),
+    );
+    context.out(`${JSON.stringify(measured)}\n`);
+    return;
+  }
+  context.progress.start('Measuring');
+  const plan = await planTraining(config, backbone.config.layers, (request) =>
+    measureInChild(file, request),
+  );
+  context.progress.done('Measured');
+  context.out(options.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+}
+
+async function open(config: TrainConfig, file: string, context: CommandContext) {
+  const plugins = await composePlugins(dirname(file), config.plugins);
+  const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
+  return { plugins, backbone };
+}
+
+/** @throws SpatialError OUT_OF_MEMORY for a process that the system has ended; USAGE with what another one said. */
+async function measureInChild(
+  file: string,
+  { layers, recompute }: MeasureRequest,
+): Promise<TrainingMeasurement> {
+  const args = [...process.execArgv, MAIN, 'train', file, '--measure', `${layers},${recompute}`];
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    return JSON.parse(stdout) as TrainingMeasurement;
+  } catch (cause) {
+    const { signal, stderr = '' } = cause as { signal?: string; stderr?: string };
+    const error = stderr.slice(stderr.indexOf('error['));
+    throw new SpatialError({
+      code: signal === 'SIGKILL' ? 'OUT_OF_MEMORY' : 'USAGE',
+      message: `${file}: a measurement of ${layers} layers ended ${signal === undefined ? '' : `with ${signal} `}${error}`,
+      hint: 'Correct what it names; where memory is short, set recompute: layer or train: { llm: lora }.',
+      cause,
+    });
+  }
+}
+
+function describePlan(plan: TrainingPlan): string {
+  const { peakMemoryMb, secondsPerStep, steps, recompute, freeMemoryMb } = plan;
+  const gib = (mb: number) => (mb / 1024).toFixed(1);
+  const fits = peakMemoryMb < freeMemoryMb ? '' : ' (more than there is)';
+  return `peak memory ${gib(peakMemoryMb)} GiB of ${gib(freeMemoryMb)} GiB that are free${fits}
+${secondsPerStep.toPrecision(3)} s per step, ${steps} steps, recompute: ${recompute}
+`;
+}

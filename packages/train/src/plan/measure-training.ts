@@ -1,0 +1,98 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withCleanup } from '@spatialsv/core';
+import { completeConfig, type RunConfig } from '../config/run-config.js';
+import type { TrainConfig } from '../config/schema.js';
+import { type TrainedGroup, trainedMode } from '../groups.js';
+import type { StepMetrics } from '../run-folder/metrics-log.js';
+import type { Recompute } from '../step/open-runner.js';
+import { openHeads, type TrainOptions, train } from '../train.js';
+import { truncateBackbone } from './truncate-backbone.js';
+
+/** What a few steps of a run took, with some layers of its decoder. */
+export interface TrainingMeasurement {
+  readonly layers: number;
+  /** A sample's share of a step: its images, features and labels, forward and backward pass, update. */
+  readonly secondsPerSample: number;
+  /** Peak resident memory of the process. */
+  readonly peakMemoryMb: number;
+  /** What a further layer holds: its parameters, gradients and moments, and the pages of its file. */
+  readonly layerMemoryMb: number;
+  /** Of the run. */
+  readonly samples: number;
+}
+
+export interface MeasureRequest {
+  /** Layers of the decoder that are kept. */
+  readonly layers: number;
+  readonly recompute: Recompute;
+}
+
+/** Steps of a measurement, of so many samples at most: the first ones compile programs. */
+const STEPS = 5;
+const LARGEST_BATCH = 4;
+const MIB = 2 ** 20;
+
+/**
+ * Trains a few steps with a part of the decoder, into a folder that goes again. Peak memory is that of the process, so it takes
+ * one of its own.
+ * @throws as training does.
+ */
+export async function measureTraining(
+  config: TrainConfig,
+  options: TrainOptions,
+  { layers, recompute }: MeasureRequest,
+): Promise<TrainingMeasurement> {
+  const out = await mkdtemp(join(tmpdir(), 'spatialsv-plan-'));
+  const batchSize = Math.min(config.batchSize, LARGEST_BATCH);
+  const run = completeConfig(config, options.backbone.config);
+  const { taps } = await openHeads(run, options);
+  const steps: StepMetrics[] = [];
+  let samples = 0;
+  const work = () =>
+    train(
+      {
+        ...{ ...config, out, recompute, batchSize, checkpointEvery: 0 },
+        layers: taps.map((tap) => Math.min(tap, layers)),
+        schedule: { ...config.schedule, epochs: undefined, steps: STEPS },
+      },
+      {
+        ...options,
+        backbone: truncateBackbone(options.backbone, layers),
+        onStep: (metrics) => steps.push(metrics),
+        onStart: (start) => {
+          samples = start.samples;
+        },
+      },
+    );
+  await withCleanup(work, () => rm(out, { recursive: true }));
+  const fastest = Math.max(...steps.slice(1).map(({ samplesPerSecond }) => samplesPerSecond));
+  return {
+    layers,
+    secondsPerSample: 1 / fastest,
+    peakMemoryMb: process.resourceUsage().maxRSS / 1024,
+    layerMemoryMb: layerBytes(run, options.backbone) / MIB,
+    samples,
+  };
+}
+
+/** Arrays of float32 for each trained value: itself, gradient and two moments. */
+const TRAINED_BYTES = 4 * Float32Array.BYTES_PER_ELEMENT;
+
+/** Bytes that a decoder layer holds for the whole run. */
+function layerBytes(
+  config: RunConfig,
+  { decoder, weights, parameterGroup }: TrainOptions['backbone'],
+): number {
+  const names = Object.values(decoder.layers.at(-1)?.names ?? {});
+  return names.reduce((sum, name) => {
+    const { shape, byteLength } = weights[name]!;
+    const values = shape.reduce((product, size) => product * size, 1);
+    const mode = trainedMode(config, name, parameterGroup(name) as TrainedGroup);
+    const rank = config.lora.rank;
+    const updated = shape.length === 2 ? rank * (shape[0]! + shape[1]!) : 0;
+    const trained = mode === 'full' ? values : mode === 'lora' ? updated : 0;
+    return sum + byteLength + TRAINED_BYTES * trained;
+  }, 0);
+}

@@ -1,0 +1,93 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openToyBackbone } from '../testing/toy-backbone.js';
+import { toySource } from '../testing/toy-data.js';
+import { toyConfig, writeToyInputs } from '../testing/toy-run.js';
+import {
+  type MeasureRequest,
+  measureTraining,
+  type TrainingMeasurement,
+} from './measure-training.js';
+import { peakAt, planTraining, secondsAt } from './training-plan.js';
+import { truncateBackbone } from './truncate-backbone.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'plan-'));
+  await writeToyInputs(folder);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A machine whose memory and time are known. */
+const known = (layers: number): TrainingMeasurement => ({
+  layers,
+  secondsPerSample: 1 + 0.5 * layers,
+  peakMemoryMb: 300 + 20 * layers,
+  layerMemoryMb: 10,
+  samples: 30,
+});
+
+describe('a plan', () => {
+  it('goes on from two measurements to all layers', async () => {
+    const asked: MeasureRequest[] = [];
+    const config = toyConfig(folder, 'run', { batchSize: 4, schedule: { epochs: 2 } });
+    const plan = await planTraining(config, 36, async (request) => {
+      asked.push(request);
+      return known(request.layers);
+    });
+    expect(asked.map(({ layers }) => layers)).toEqual([2, 6]);
+    expect(plan).toMatchObject({ recompute: 'none', steps: 15, secondsPerStep: 4 * 19 });
+    expect(plan.peakMemoryMb).toBeCloseTo(300 + 20 * 36);
+  });
+
+  it('adds what layers hold where it hides in the memory of a process that starts', () => {
+    const flat = [2, 6].map((layers) => ({ ...known(layers), peakMemoryMb: 500 }));
+    expect(peakAt(flat, 36, 'none')).toBe(500 + 10 * 30);
+    expect(peakAt([2, 6].map(known), 36, 'layer')).toBe(420 + 10 * 30);
+    expect(secondsAt(flat, 36)).toBe(19);
+  });
+
+  it('measures the whole where single layers are named, and few', async () => {
+    const named = toyConfig(folder, 'run', { trained: ['model.layers.20.**'] });
+    for (const [config, layers] of [[named, 36] as const, [toyConfig(folder, 'run'), 3] as const]) {
+      const { measured } = await planTraining(config, layers, async (r) => known(r.layers));
+      expect(measured.map((each) => each.layers)).toEqual([layers]);
+    }
+  });
+
+  it('takes what auto stands for from the memory that is free', async () => {
+    const config = toyConfig(folder, 'run', { recompute: 'auto' });
+    const asked: string[] = [];
+    const plan = await planTraining(config, 2, async ({ layers, recompute }) => {
+      asked.push(recompute);
+      return { ...known(layers), peakMemoryMb: recompute === 'none' ? 1e9 : 5 };
+    });
+    expect(asked).toEqual(['none', 'layer']);
+    expect(plan).toMatchObject({ recompute: 'layer', peakMemoryMb: 5 });
+  });
+});
+
+describe('a measurement', () => {
+  it('trains with the first layers alone and leaves nothing behind', async () => {
+    const config = toyConfig(folder, 'measured', { train: { llm: 'lora' } });
+    const backbone = await openToyBackbone(config.model);
+    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
+    const request = { layers: 1, recompute: 'layer' as const };
+    const measured = await measureTraining(config, { backbone, source: toySource }, request);
+    expect(measured).toMatchObject({ layers: 1, samples: 6 });
+    expect(measured.secondsPerSample).toBeGreaterThan(0);
+    expect(measured.peakMemoryMb).toBeGreaterThan(50);
+    const after = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
+    expect(after).toEqual(before);
+    expect(readdirSync(folder)).not.toContain('measured');
+  });
+
+  it('keeps every weight that is not of a layer which is cut', async () => {
+    const backbone = await openToyBackbone(join(folder, 'model'));
+    const { weights, decoder, config } = truncateBackbone(backbone, 1);
+    expect([decoder.layers.length, config.layers]).toEqual([1, 1]);
+    const cut = Object.keys(backbone.weights).filter((name) => !(name in weights));
+    expect(cut.sort()).toEqual(Object.values(backbone.decoder.layers[1]!.names).sort());
+  });
+});
