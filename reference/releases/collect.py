@@ -3,8 +3,7 @@
     python reference/releases/collect.py FOLDER
 
 FOLDER holds FAMILY-RELEASE.json. Writes packages/<adapter>/src/__fixtures__/releases.json: the JSON files that each release of
-transformers saves beside the weights, releases with equal files together. Every release has to save the tensors under the same
-names and shapes.
+transformers saves beside the weights and the names of its tensors, releases with equal folders together.
 """
 
 import json
@@ -30,15 +29,17 @@ def without_version(value):
 
 
 for family, adapter in ADAPTERS.items():
-    groups, tensors = {}, None
+    groups, lists = {}, []
     for path in sorted(Path(sys.argv[1]).glob(f"{family}-[0-9]*.json"), key=order):
         saved = json.loads(path.read_text())
-        assert tensors in (None, saved["tensors"]), f"{path}: other tensors"
-        tensors = saved["tensors"]
+        tensors = sorted(saved["tensors"])
+        if tensors not in lists:
+            lists.append(tensors)
         files = json.dumps(without_version(saved["files"]), sort_keys=True)
-        group = groups.setdefault(files, {"releases": [], "names": saved["names"], "files": json.loads(files)})
+        which = lists.index(tensors)
+        group = groups.setdefault((files, which), {"releases": [], "tensors": which, "files": json.loads(files)})
         group["releases"].append(saved["transformers"])
-    content = {"script": "reference/releases/save.py, collect.py", "tensors": sorted(tensors), "saved": list(groups.values())}
+    content = {"script": "reference/releases/save.py, collect.py", "tensors": lists, "saved": list(groups.values())}
     target = PACKAGES / adapter / "src" / "__fixtures__" / "releases.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(content) + "\n")

@@ -23,9 +23,12 @@ const PREFIXES = [
   { inMemory: 'lm_head.', published: 'language_model.lm_head.' },
 ] as const;
 
+/** Releases around transformers 5.5 save the decoder under a mixture of both. */
+const MIXED = { inMemory: 'model.language_model.model.', published: 'language_model.model.' };
+
 /** Published name of a tensor that a file may hold under its in-memory name. Published names stay as they are. */
 export function publishedName(name: string): string {
-  const prefix = PREFIXES.find(({ inMemory }) => name.startsWith(inMemory));
+  const prefix = [MIXED, ...PREFIXES].find(({ inMemory }) => name.startsWith(inMemory));
   return prefix === undefined ? name : prefix.published + name.slice(prefix.inMemory.length);
 }
 

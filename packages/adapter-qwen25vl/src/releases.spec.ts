@@ -1,3 +1,4 @@
+import { publishedCellName as publishedName } from '@spatialsv/core/kit';
 import { openAsSaved } from '@spatialsv/core/testing';
 import releases from './__fixtures__/releases.json' with { type: 'json' };
 import { qwen25Vl } from './plugin.js';
@@ -10,8 +11,11 @@ describe('a folder that a release of transformers saved', () => {
   it.each(releases.saved.map((saved) => [saved.releases.join(', '), saved] as const))(
     'is the same model: %s',
     async (_releases, saved) => {
-      const { expected, found, names } = await openAsSaved(write, qwen25Vl.open, saved);
-      expect(names).toEqual(releases.tensors);
+      const { expected, found } = await openAsSaved(
+        { write, open: qwen25Vl.open, publishedName },
+        releases,
+        saved,
+      );
       expect(found).toEqual(expected);
       expect(found.findings).toEqual([]);
     },

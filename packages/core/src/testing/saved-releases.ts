@@ -1,17 +1,17 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { openWeights } from '../safetensors/index.js';
+import { copySource, openWeights, saveWeights } from '../safetensors/index.js';
 import type { BackboneV1 } from '../spec.js';
 import { withTemporaryFolder } from './temporary-folder.js';
 
 /** What releases of `transformers` write when they load a small checkpoint and save it. */
 export interface SavedByReleases {
-  /** Names in the file of weights, sorted. */
-  readonly tensors: readonly string[];
+  /** Lists of names in the file of weights. */
+  readonly tensors: readonly (readonly string[])[];
   readonly saved: readonly {
     readonly releases: readonly string[];
-    /** Names of all files. */
-    readonly names: readonly string[];
+    /** Which of the lists. */
+    readonly tensors: number;
     /** Content of the JSON files that adapters read. */
     readonly files: Readonly<Record<string, unknown>>;
   }[];
@@ -38,23 +38,46 @@ const look = async ({ config, weights, findings = [], prepare }: BackboneV1) => 
   return { config, findings, inputs, shapes };
 };
 
+/** Gives the tensors of a folder the names that a release gives them. */
+async function renameTensors(
+  folder: string,
+  names: readonly string[],
+  publishedName: (name: string) => string,
+): Promise<void> {
+  const reader = await openWeights(folder);
+  const stored = new Map(reader.names.map((name) => [publishedName(name), name]));
+  const tensors = names.map(
+    (name) => [name, copySource(reader, stored.get(publishedName(name))!)] as const,
+  );
+  await saveWeights(folder, new Map(tensors));
+}
+
 /**
- * Opens a small checkpoint, and the same with the files of a release in place of its own.
+ * Opens a small checkpoint, and the same with the files and the names of a release in place of its own.
  * @param write writes the checkpoint that the releases were given.
- * @returns what is read of both, to be compared, and the names in its file of weights.
+ * @param publishedName of a name in a file.
+ * @returns what is read of both, to be compared.
  */
 export const openAsSaved = (
-  write: (folder: string) => Promise<void>,
-  open: (folder: string) => Promise<BackboneV1>,
-  { files }: SavedByReleases['saved'][number],
+  {
+    write,
+    open,
+    publishedName,
+  }: {
+    readonly write: (folder: string) => Promise<void>;
+    readonly open: (folder: string) => Promise<BackboneV1>;
+    readonly publishedName: (name: string) => string;
+  },
+  { tensors }: SavedByReleases,
+  saved: SavedByReleases['saved'][number],
 ) =>
   withTemporaryFolder(async (folder) => {
     await write(folder);
     const expected = await look(await open(folder));
-    const { names } = await openWeights(folder);
+    await renameTensors(folder, tensors[saved.tensors]!, publishedName);
     for (const name of SETTINGS) await rm(path.join(folder, name), { force: true });
-    for (const [name, content] of Object.entries(files))
+    for (const [name, content] of Object.entries(saved.files))
       if (SETTINGS.includes(name))
         await writeFile(path.join(folder, name), JSON.stringify(content));
-    return { expected, found: await look(await open(folder)), names: [...names].sort() };
+    return { expected, found: await look(await open(folder)) };
   });
