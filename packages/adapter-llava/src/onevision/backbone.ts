@@ -13,6 +13,7 @@ import {
   readCheckpointConfig,
   readGenerationSettings,
   readImageProcessor,
+  refuseExtremeShape,
   refusePixelBudget,
 } from '@spatialsv/core/kit';
 import type {
@@ -79,6 +80,7 @@ export async function openOneVision(
     parameterGroup,
     prepare: (conversation) => prepareOneVision(context, conversation),
     decodeTokens: text.decode,
+    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixelValues, layout, states) =>
       encodeOneVision(config, parameters, pixelValues, layout, states),
     projectView: (parameters, features, layout) =>

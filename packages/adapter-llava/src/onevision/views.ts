@@ -56,7 +56,7 @@ function patchesOf(images: readonly RgbImage[], { vision, pixels }: ViewConfig) 
  * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
  */
 export function tiledView(image: RgbImage, config: ViewConfig): ImageView {
-  refuseExtremeShape(image.height, image.width);
+  refuseExtremeShape(image.height, image.width, image.path);
   const plan = planTiles(image, config);
   const { imageSize, side } = config.vision;
   const overview = resizeBicubic(image, imageSize, imageSize);
@@ -142,7 +142,7 @@ interface Side {
  * @throws SpatialError IMAGE_INVALID when one side is over 200 times the other.
  */
 export function paddedView(image: RgbImage, config: ViewConfig): ImageView {
-  refuseExtremeShape(image.height, image.width);
+  refuseExtremeShape(image.height, image.width, image.path);
   const { imageSize, side } = config.vision;
   const longer = Math.max(image.height, image.width);
   const colour = config.pixels.mean.map((level) => Math.trunc(level * 255));

@@ -105,6 +105,22 @@ describe('label', () => {
     await store.close();
   });
 
+  it('labels nothing of a folder with images that cannot be read, and names them', async () => {
+    const phone = join(root, 'phone, 2');
+    cpSync(scene, phone, { recursive: true });
+    writeFileSync(join(phone, 'IMG_1.HEIC'), '\0\0\0\x14ftypheic\0\0\0\0heic');
+    writeFileSync(join(phone, '._1.png'), 'resource fork');
+    const out = join(root, 'phone-labels');
+    const refused = await label(out, '--images', phone);
+    expect(refused).toMatchObject({ exitCode: 1, out: '' });
+    expect(refused.err).toMatch(/1 of 5 images cannot be read: IMG_1\.HEIC \(an HEIC image\)/);
+    expect(refused.err).toMatch(/hint: .*heif-convert.*spatialsv check "/);
+    rmSync(join(phone, 'IMG_1.HEIC'));
+    const labelled = await label(out, '--images', phone);
+    expect(labelled).toMatchObject({ exitCode: 0 });
+    expect(labelled.err).toContain('passed over scene.json: a text file');
+  });
+
   it('takes patterns, sizes and settings of the source', async () => {
     const out = join(root, 'patterns');
     const pattern = join(rooms, '**', 'rotation', '*', '?.png');
