@@ -1,0 +1,72 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadSweep, loadTrainConfig } from '@spatialsv/train';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { parse, stringify } from 'yaml';
+import { runForTest } from './test-run.js';
+
+const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
+const root = mkdtempSync(join(tmpdir(), 'spatialsv-examples-'));
+const rows = join(root, 'rooms/raw/MindCube_train.jsonl');
+const labels = join(root, 'labels');
+
+beforeAll(async () => {
+  const rooms = { folder: join(root, 'rooms'), scenes: 1, seed: 1, split: 'train' } as const;
+  const size = { width: 56, height: 56, views: 2, questionsPerScene: 2 };
+  await writeDataset({ ...rooms, ...size, preface: false });
+  const label = ['label', '--source', 'synthetic', '--data', rows, '--format', 'mindcube'];
+  expect(await runForTest([...label, '--out', labels])).toMatchObject({ exitCode: 0 });
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+const files = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'));
+const FAMILIES = {
+  'internvl3.yaml': 'internvl3',
+  'llava-next-video.yaml': 'llava-next-video',
+  'llava-onevision-1.5.yaml': 'llava-onevision-1.5',
+  'qwen2.5-vl.yaml': 'qwen2.5-vl',
+};
+
+it('are configurations of four families and sweeps', () => {
+  const sweeps = files.filter((name) => name.startsWith('table-'));
+  expect(files.filter((name) => !sweeps.includes(name))).toEqual(Object.keys(FAMILIES));
+  expect(sweeps).toHaveLength(4);
+});
+
+it.each(files.filter((name) => name.startsWith('table-')))('%s has arms that fit', async (name) => {
+  const { runs } = await loadSweep(join(EXAMPLES, name));
+  expect(new Set(runs.map(({ config }) => config.out)).size).toBe(runs.length);
+  expect(runs.length).toBeGreaterThan(1);
+});
+
+it.each(Object.entries(FAMILIES))(
+  '%s trains a tiny %s with labels of a store',
+  async (name, family) => {
+    const example = await loadTrainConfig(join(EXAMPLES, name));
+    expect(example).toMatchObject({ arm: 'spatialsv', signals: ['feat', 'dep', 'poi', 'ray'] });
+    const model = join(root, family);
+    const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
+    const made = await runForTest(['tiny', '--family', family, '--out', model, ...size]);
+    expect(made).toMatchObject({ exitCode: 0 });
+    const config = parse(readFileSync(join(EXAMPLES, name), 'utf8'));
+    // The example, on what there is here: its own data set, a store, and small heads.
+    const here = {
+      ...config,
+      model,
+      data: config.data.map((set: object) => ({ ...set, path: rows })),
+      source: { ...config.source, name: 'synthetic', store: labels },
+      out: join(root, `${family}-run`),
+      heads: { preset: 'tiny', outputScale: 4 },
+      batchSize: 1,
+      schedule: { steps: 1 },
+    };
+    writeFileSync(join(root, name), stringify(here));
+    const { exitCode, out, err } = await runForTest(['train', join(root, name), '--json']);
+    expect([exitCode, err]).toEqual([0, expect.stringContaining('learning rates')]);
+    const { losses } = JSON.parse(out).metrics;
+    for (const term of ['text', 'depth', 'ray', 'point'])
+      expect(losses).toHaveProperty(term, expect.any(Number));
+  },
+);
