@@ -16,6 +16,7 @@ export {
   VisionFeatures,
   type VisionFeaturesOptions,
 } from './data/vision-features.js';
+export type { GradientMetrics } from './gradient-statistics.js';
 export { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from './groups.js';
 export type { HeldOutMetrics } from './held-out.js';
 export {

@@ -32,6 +32,7 @@ import {
   type TrainingData,
 } from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
+import { GradientStatistics } from './gradient-statistics.js';
 import { HeldOut } from './held-out.js';
 import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
@@ -148,6 +149,10 @@ async function trainLocked(run: LockedRun) {
   const recompute = await decideRecompute(config, model, state, samples);
   const runner = openRunner(model, state, { recompute, device });
   const heldOut = run.heldOut && new HeldOut({ model, state, builder, data: run.heldOut, device });
+  const gradients =
+    config.gradientStatisticsEvery === undefined
+      ? undefined
+      : new GradientStatistics(model, state, device);
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
@@ -158,7 +163,7 @@ async function trainLocked(run: LockedRun) {
       ? await EventFile.create(config.out, from.step + 1)
       : undefined;
     const best = await readBest(config.out);
-    const trainer = new Trainer({ ...parts, heldOut, events, best }, options, from);
+    const trainer = new Trainer({ ...parts, heldOut, gradients, events, best }, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
   };
@@ -167,6 +172,7 @@ async function trainLocked(run: LockedRun) {
     () => features.dispose(),
     () => runner.dispose(),
     () => heldOut?.dispose(),
+    () => gradients?.dispose(),
     () => state.optimizer.dispose(),
     () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
   );

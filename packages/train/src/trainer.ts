@@ -14,6 +14,7 @@ import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength, SampleOrder } from './data/sample-order.js';
 import type { TrainingData } from './data/training-data.js';
+import type { GradientMetrics, GradientStatistics } from './gradient-statistics.js';
 import { baseRates, type RatesByGroup } from './groups.js';
 import { type HeldOut, type HeldOutMetrics, scoreOf } from './held-out.js';
 import type { ModelState } from './model-state.js';
@@ -44,6 +45,7 @@ export interface TrainerParts {
   readonly steps: number;
   /** Samples that are measured while the run goes on. */
   readonly heldOut?: HeldOut | undefined;
+  readonly gradients?: Pick<GradientStatistics, 'measure'> | undefined;
   readonly events?: EventFile | undefined;
   /** The best checkpoint so far. */
   readonly best?: BestRecord | undefined;
@@ -190,6 +192,7 @@ export class Trainer {
     const { config, state, steps } = this.#parts;
     const started = performance.now();
     const batch = await this.#accumulate();
+    const gradients = await this.#lookAtGradients(batch);
     const norm = (await state.optimizer.gradientNorm()) / config.batchSize;
     if (!Number.isFinite(norm)) throw await this.#explain(batch);
     const { warmupRatio, type } = config.schedule;
@@ -201,8 +204,18 @@ export class Trainer {
     this.#position += config.batchSize;
     const seconds = (performance.now() - started) / 1000;
     const heldOut = await this.#measure();
-    await this.#report({ batch, norm, rates, seconds, heldOut });
+    await this.#report({ batch, norm, rates, seconds, heldOut, gradients });
     if (heldOut !== undefined) await this.#keepBest(heldOut);
+  }
+
+  /** Gradients of each term of the first sample, before the step is taken, at the first step and every so many. */
+  #lookAtGradients([first]: readonly BatchEntry[]): Promise<GradientMetrics | undefined> {
+    const { config, gradients } = this.#parts;
+    const every = config.gradientStatisticsEvery;
+    const isDue = every !== undefined && this.#step % every === 0;
+    return isDue && gradients !== undefined
+      ? gradients.measure(first!.inputs)
+      : Promise.resolve(undefined);
   }
 
   /** Measures the held-out samples where it is their turn. */
@@ -266,6 +279,7 @@ export class Trainer {
     readonly rates: RatesByGroup;
     readonly seconds: number;
     readonly heldOut: HeldOutMetrics | undefined;
+    readonly gradients: GradientMetrics | undefined;
   }): Promise<void> {
     const { config, data, events } = this.#parts;
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
@@ -277,6 +291,7 @@ export class Trainer {
       gradientNorm: step.norm,
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
+      ...(step.gradients && { gradients: step.gradients }),
       ...(step.heldOut && { heldOut: step.heldOut }),
     };
     await appendMetrics(config.out, metrics);

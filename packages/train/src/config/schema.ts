@@ -185,6 +185,8 @@ const fields = z.strictObject({
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
   evaluation: evaluation.optional(),
+  /** Optimiser steps between two looks at the gradients of each term; never where absent. */
+  gradientStatisticsEvery: count.optional(),
   /** Whether metrics are also written as TensorBoard event files. */
   tensorboard: z.boolean().default(true),
   /** Samples per optimiser step, by accumulation. */

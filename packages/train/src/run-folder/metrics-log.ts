@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { appendLine, readLines, syncFile, writeFileAtomic } from '@spatialsv/core';
+import type { GradientMetrics } from '../gradient-statistics.js';
 import type { RatesByGroup } from '../groups.js';
 import type { HeldOutMetrics } from '../held-out.js';
 import type { LossTerm } from '../step/step-program.js';
@@ -17,6 +18,8 @@ export interface StepMetrics {
   readonly samplesPerSecond: number;
   /** Sequence tokens without padding. */
   readonly tokensPerSecond: number;
+  /** What the gradients of the first sample of the batch say, at the steps at which they are looked at. */
+  readonly gradients?: GradientMetrics;
   /** What the held-out samples say, at the steps after which they are measured. */
   readonly heldOut?: HeldOutMetrics;
 }

@@ -44,13 +44,16 @@ export class EventFile {
 
 /** Metrics by tag: `loss/text`, `rate/language-model`, `held-out/accuracy`, … */
 export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number | null>> {
-  const { losses, learningRates, heldOut } = metrics;
+  const { losses, learningRates, heldOut, gradients } = metrics;
+  const cosines = Object.entries(gradients?.cosineWithText ?? {});
   return {
     ...tagged('loss', losses),
     ...tagged('rate', learningRates),
     'gradient/norm': metrics.gradientNorm,
     'speed/samplesPerSecond': metrics.samplesPerSecond,
     'speed/tokensPerSecond': metrics.tokensPerSecond,
+    ...tagged('gradient/share', gradients?.share ?? {}),
+    ...Object.assign({}, ...cosines.map(([group, by]) => tagged(`gradient/cosine/${group}`, by))),
     ...(heldOut && {
       ...tagged('held-out/loss', heldOut.losses),
       'held-out/accuracy': heldOut.accuracy,

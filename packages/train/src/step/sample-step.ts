@@ -100,7 +100,8 @@ export async function readLosses(
   return Object.fromEntries(losses);
 }
 
-function isPresent({ losses, heads }: StepModel, term: LossTerm, shape: StepShape): boolean {
+/** Whether a sample of a shape has a term, and its weight is not 0. */
+export function isPresent({ losses, heads }: StepModel, term: LossTerm, shape: StepShape): boolean {
   if (term === 'total') return true;
   if (losses.weights[term] === 0) return false;
   if (term === 'text') return shape.targets > 0;
