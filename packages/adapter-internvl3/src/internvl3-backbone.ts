@@ -63,7 +63,9 @@ export async function openInternVl3(
   const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
   const text = await openText(folder, config);
   const imageTokenId = requireImageToken(folder, text, config);
-  const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  const settled = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
+  // The models' own code generates from embeddings: a repetition penalty sees the answer alone.
+  const generation = { ...settled, penalisesPrompt: config.layout === 'native' };
   const tiling = await readTiling(folder, config);
   const render = 'render' in text ? { render: text.render } : {};
   const context = { config, text, ...render, tiling, settings, imageTokenId };

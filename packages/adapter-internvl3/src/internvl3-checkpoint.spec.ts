@@ -195,3 +195,10 @@ describe('names of transformers in memory', () => {
       expect((await saved.readFloat32(`model.${bias}`))[3]).toBe(0);
     }));
 });
+
+it.each(LAYOUTS)('counts the prompt for a repetition penalty as the %s code does', (layout) =>
+  withTiny({ layout }, async (folder) => {
+    const { generation } = (await internVl3.open(folder)).config;
+    expect(generation.penalisesPrompt).toBe(layout === 'native');
+  }),
+);
