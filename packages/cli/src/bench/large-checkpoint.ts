@@ -1,12 +1,20 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
+import { internVl3, internVl3Shapes, parseInternVl3Config } from '@spatialsv/adapter-internvl3';
 import { parseQwen25VlConfig, qwen25Vl, qwen25VlShapes } from '@spatialsv/adapter-qwen25vl';
-import { createRandom, float32Source, saveWeights, type TensorSource } from '@spatialsv/core';
+import type { BackboneAdapterV1, TinyCheckpointOptions } from '@spatialsv/core';
+import { cachedFolder, editJson, type Json, writeRandomWeights } from './random-checkpoint.js';
 
-/** Sizes of a checkpoint, as config.json names them. */
-export interface LargeSize {
+/** A checkpoint of a family: a tiny one whose configuration files are changed to these sizes. */
+interface LargeSize {
+  readonly adapter: BackboneAdapterV1;
+  readonly settings?: TinyCheckpointOptions['settings'];
+  /** Changes by file; objects are changed key by key. */
+  readonly files: Readonly<Record<string, Json>>;
+  readonly shapes: (config: Json) => Readonly<Record<string, readonly number[]>>;
+}
+
+/** Sizes of Qwen2.5-VL, as config.json names them. */
+interface QwenSize {
   readonly hidden_size: number;
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
@@ -37,7 +45,7 @@ const DECODER_3B = {
 };
 
 /** `large-3b` is the published Qwen2.5-VL-3B-Instruct; the others are smaller in every direction. */
-export const LARGE_SIZES: Readonly<Record<string, LargeSize>> = {
+const QWEN_SIZES: Readonly<Record<string, QwenSize>> = {
   'large-3b': { ...DECODER_3B, vision: VISION },
   'large-1b': {
     ...DECODER_3B,
@@ -66,89 +74,82 @@ export const LARGE_SIZES: Readonly<Record<string, LargeSize>> = {
   },
 };
 
+const qwen = ({ vision, mrope_section, ...decoder }: QwenSize): LargeSize => ({
+  adapter: qwen25Vl,
+  files: {
+    'config.json': {
+      ...decoder,
+      torch_dtype: 'bfloat16',
+      max_position_embeddings: 128000,
+      rope_scaling: { type: 'mrope', mrope_section },
+      vision_config: { ...vision, out_hidden_size: decoder.hidden_size },
+    },
+    'preprocessor_config.json': { min_pixels: 3136, max_pixels: 12845056 },
+  },
+  shapes: (config) => qwen25VlShapes(parseQwen25VlConfig(config)),
+});
+
+/** The published InternVL3-2B, in the layout of transformers. */
+const INTERNVL3_2B: LargeSize = {
+  adapter: internVl3,
+  settings: { layout: 'native' },
+  files: {
+    'config.json': {
+      image_seq_length: 256,
+      torch_dtype: 'bfloat16',
+      text_config: {
+        hidden_size: 1536,
+        intermediate_size: 8960,
+        num_hidden_layers: 28,
+        num_attention_heads: 12,
+        num_key_value_heads: 2,
+        vocab_size: 151674,
+      },
+      vision_config: {
+        hidden_size: 1024,
+        intermediate_size: 4096,
+        num_hidden_layers: 24,
+        num_attention_heads: 16,
+        image_size: [448, 448],
+      },
+    },
+    'preprocessor_config.json': { size: { height: 448, width: 448 } },
+    'processor_config.json': { image_seq_length: 256 },
+  },
+  shapes: (config) => internVl3Shapes(parseInternVl3Config(config)),
+};
+
+/** By name; the first one is what runs without a name. */
+export const LARGE_SIZES: Readonly<Record<string, LargeSize>> = {
+  ...Object.fromEntries(Object.entries(QWEN_SIZES).map(([name, size]) => [name, qwen(size)])),
+  'internvl3-2b': INTERNVL3_2B,
+};
+
 /**
- * A random bfloat16 checkpoint of real shape, written once into the user's cache folder. Its tokenizer is the small one of
+ * A random bfloat16 checkpoint of real shape, in the user's cache folder. Its tokenizer is the small one of
  * `spatialsv tiny`; the embedding table has all rows.
  * @returns its folder.
  */
-export async function largeCheckpoint(name: string, size: LargeSize): Promise<string> {
-  const cache = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
-  const folder = path.join(cache, 'spatialsv', 'bench', name);
-  if (existsSync(folder)) return folder;
-  const unfinished = `${folder}.${process.pid}`;
-  await mkdir(unfinished, { recursive: true });
-  try {
-    await writeCheckpoint(unfinished, size);
-    await rename(unfinished, folder);
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
-  return folder;
-}
+export const largeCheckpoint = (name: string, size: LargeSize): Promise<string> =>
+  cachedFolder(name, async (folder) => {
+    const { adapter, settings, files, shapes } = size;
+    await adapter.writeTiny({
+      ...{ folder, seed: 1, hiddenSize: 64, layers: 1, heads: 2 },
+      ...(settings !== undefined && { settings }),
+    });
+    for (const [file, changes] of Object.entries(files))
+      await editJson(path.join(folder, file), (content) => changed(content, changes));
+    const config = await editJson(path.join(folder, 'config.json'), (content) => content);
+    await writeRandomWeights(folder, shapes(config));
+  });
 
-async function writeCheckpoint(folder: string, size: LargeSize): Promise<void> {
-  await qwen25Vl.writeTiny!({ folder, seed: 1, hiddenSize: 64, layers: 1, heads: 2 });
-  const { vision, mrope_section, ...decoder } = size;
-  const config = await editJson(path.join(folder, 'config.json'), (tiny) => ({
-    ...tiny,
-    ...decoder,
-    torch_dtype: 'bfloat16',
-    max_position_embeddings: 128000,
-    rope_scaling: { type: 'mrope', mrope_section },
-    vision_config: {
-      ...(tiny['vision_config'] as object),
-      ...vision,
-      out_hidden_size: size.hidden_size,
-    },
-  }));
-  await editJson(path.join(folder, 'preprocessor_config.json'), (tiny) => ({
-    ...tiny,
-    min_pixels: 3136,
-    max_pixels: 12845056,
-  }));
-  const shapes = Object.entries(qwen25VlShapes(parseQwen25VlConfig(config, folder)));
-  await saveWeights(folder, new Map(shapes.map(([name, shape]) => [name, source(name, shape)])));
-}
-
-type Json = Record<string, unknown>;
-
-async function editJson(file: string, edit: (content: Json) => Json): Promise<Json> {
-  const content = edit(JSON.parse(await readFile(file, 'utf8')) as Json);
-  await writeFile(file, `${JSON.stringify(content, null, 2)}\n`);
-  return content;
-}
-
-const random = createRandom(7);
-const TABLE_SIZE = 2 ** 22;
-const PIECE = 2 ** 20;
-/** Normal numbers in bfloat16, by deviation. */
-const tables = new Map<number, Uint8Array>();
-
-function tableOf(deviation: number): Uint8Array {
-  const known = tables.get(deviation);
-  if (known !== undefined) return known;
-  const normals = random.normals(TABLE_SIZE, deviation);
-  const made = float32Source(normals, [TABLE_SIZE], 'BF16').bytes() as Uint8Array;
-  tables.set(deviation, made);
-  return made;
-}
-
-/** Norms are 1, biases small, matrices normal with the variance 1 / fan-in. */
-function source(name: string, shape: readonly number[]): TensorSource {
-  const size = shape.reduce((product, n) => product * n, 1);
-  if (shape.length === 1) {
-    const isNorm = /(norm\d?|ln_q|layernorm)\.weight$/.test(name);
-    const data = isNorm ? new Float32Array(size).fill(1) : random.normals(size, 0.02);
-    return float32Source(data, shape, 'BF16');
-  }
-  const deviation = name.includes('embed_tokens') ? 0.04 : Math.sqrt(shape[0]! / size);
-  return { dtype: 'BF16', shape, bytes: () => pieces(size, tableOf(deviation)) };
-}
-
-/** Pieces of the table from random places, one after the other: generating every number anew would take minutes. */
-async function* pieces(size: number, table: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let done = 0; done < size; done += PIECE) {
-    const start = 2 * Math.floor(random.uniform(0, TABLE_SIZE - PIECE));
-    yield table.subarray(start, start + 2 * Math.min(PIECE, size - done));
-  }
+/** An object with changes, those of objects in it key by key. */
+function changed(content: Json, changes: Json): Json {
+  const isObject = (value: unknown): value is Json =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const entries = Object.entries(changes).map(([key, value]) => {
+    const before = content[key];
+    return [key, isObject(value) && isObject(before) ? changed(before, value) : value] as const;
+  });
+  return { ...content, ...Object.fromEntries(entries) };
 }

@@ -11,8 +11,3 @@ export function largeImage(): RgbImage {
   }
   return { width, height, data };
 }
-
-/** The same as a file that every image library reads. */
-export function portablePixmap({ width, height, data }: RgbImage): Uint8Array {
-  return Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), data]);
-}

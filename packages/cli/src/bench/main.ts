@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { nearestName } from '@spatialsv/core';
+import { BACKBONE_CASES } from './backbones-bench.js';
 import { ENGINE_CASES } from './engine-bench.js';
 import { LABEL_CASES } from './labels-bench.js';
 import { LARGE_CASES } from './large-bench.js';
@@ -9,6 +10,7 @@ import { TRAIN_CASES } from './train-bench.js';
 
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
 const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<void>>>>> = {
+  backbones: BACKBONE_CASES,
   engine: ENGINE_CASES,
   labels: LABEL_CASES,
   large: LARGE_CASES,

@@ -15,7 +15,7 @@ export function registerTiny(program: Command, context: CommandContext): void {
   )
     .requiredOption(
       '--family <id>',
-      'backbone family or label source, for example qwen2.5-vl or vggt',
+      'qwen2.5-vl, internvl3, llava-next-video, llava-next-video-siglip, llava-onevision, llava-onevision-1.5, a family of a plugin, or a label source, for example vggt',
     )
     .requiredOption('--out <folder>', 'folder to write')
     .option('--seed <n>', 'seed of the weights', wholeNumber(0), 0)

@@ -1,0 +1,132 @@
+/** Answers of a checkpoint, ours beside those of transformers, each in a process of its own. */
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { WeightPolicy } from '@spatialsv/engine';
+import type { AnswerRun, AnswerSettings } from './answer-run.js';
+import { median } from './measure.js';
+import { python, pythonHas } from './python.js';
+
+const RUN = fileURLToPath(new URL('./answer-run.js', import.meta.url));
+/** `reference/bench_backbones.py` of the repository; absent in an installed package. */
+const PEER = fileURLToPath(new URL('../../../../reference/bench_backbones.py', import.meta.url));
+const QUESTION =
+  'Which wall does the camera face, and what stands on the floor to the left of the window, near the door?';
+
+export interface AnswerCase {
+  readonly folder: string;
+  /** How our runs read weights, in their order. */
+  readonly policies: readonly WeightPolicy[];
+  readonly views: number;
+  /** The first comes out of the prompt, the others one by one. */
+  readonly tokens: number;
+  /** Whether a process answers twice and the second answer is timed. */
+  readonly again: boolean;
+  /** Medians are of so many rounds. */
+  readonly rounds: number;
+}
+
+export interface Answers {
+  /** By policy. */
+  readonly ours: readonly AnswerRun[];
+  /** Undefined where no Python with torch and transformers is found. */
+  readonly peer: AnswerRun | undefined;
+  /** Leading tokens that all runs have in common. */
+  readonly equalTokens: number;
+}
+
+/** Whole processes by turns, each with the machine to itself. */
+export function measureAnswers(asked: AnswerCase): Answers {
+  const temporary = mkdtempSync(path.join(tmpdir(), 'spatialsv-bench-'));
+  try {
+    const prompt = path.join(temporary, 'prompt.safetensors');
+    const rounds = Array.from({ length: asked.rounds }, () => ({
+      ours: asked.policies.map((policy) => runOurs(asked, policy, prompt)),
+      peer: runPeer(asked, prompt),
+    }));
+    const ours = asked.policies.map((_, i) => typical(rounds.map((round) => round.ours[i]!)));
+    const peers = rounds.flatMap(({ peer }) => peer ?? []);
+    const peer = peers.length === asked.rounds ? typical(peers) : undefined;
+    return { ours, peer, equalTokens: agreement([...ours, ...(peer ? [peer] : [])]) };
+  } finally {
+    rmSync(temporary, { recursive: true });
+  }
+}
+
+function typical(runs: readonly AnswerRun[]): AnswerRun {
+  const of = (key: 'load_s' | 'first_token_s' | 'prefill_ms' | 'token_ms' | 'peak_mb') =>
+    median(runs.map((run) => run[key]));
+  return {
+    ...runs[0]!,
+    load_s: of('load_s'),
+    first_token_s: of('first_token_s'),
+    prefill_ms: of('prefill_ms'),
+    token_ms: of('token_ms'),
+    peak_mb: of('peak_mb'),
+  };
+}
+
+function agreement(runs: readonly AnswerRun[]): number {
+  const differing = runs[0]!.ids.findIndex((id, i) => runs.some(({ ids }) => ids[i] !== id));
+  return differing < 0 ? runs[0]!.ids.length : differing;
+}
+
+/** Brings the weights into the system's cache, as far as memory allows: disks differ, and are not what is measured. */
+function warm(folder: string): void {
+  const piece = new Uint8Array(2 ** 24);
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.safetensors'))) {
+    const descriptor = openSync(path.join(folder, name), 'r');
+    while (readSync(descriptor, piece) > 0);
+    closeSync(descriptor);
+  }
+}
+
+function runOurs(
+  { folder, views, tokens, again }: AnswerCase,
+  policy: WeightPolicy,
+  prompt: string,
+): AnswerRun {
+  warm(folder);
+  const settings: AnswerSettings = {
+    folder,
+    policy,
+    views,
+    tokens,
+    again,
+    prompt,
+    question: QUESTION,
+  };
+  const run = runProcess(process.execPath, [RUN, JSON.stringify(settings)]);
+  if (run === undefined) throw new Error(`the run with weights ${policy} failed; see above`);
+  return run;
+}
+
+/** @returns undefined, with a line on stderr, where no Python with torch and transformers is found. */
+function runPeer({ folder, tokens, again }: AnswerCase, prompt: string): AnswerRun | undefined {
+  if (!existsSync(PEER) || !pythonHas(['torch', 'transformers'])) {
+    process.stderr.write('no peer: no Python with torch and transformers (SPATIALSV_PYTHON)\n');
+    return undefined;
+  }
+  warm(folder);
+  return runProcess(python(), [PEER, JSON.stringify({ folder, prompt, tokens, again })]);
+}
+
+/** The last line that a process prints, as JSON. */
+function runProcess(command: string, parameters: readonly string[]): AnswerRun | undefined {
+  const { status, stdout } = spawnSync(command, parameters, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  if (status !== 0) return undefined;
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as AnswerRun;
+}
