@@ -14,7 +14,7 @@ interface LargeSize {
 }
 
 /** Sizes of Qwen2.5-VL, as config.json names them. */
-interface QwenSize {
+export interface QwenSize {
   readonly hidden_size: number;
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
@@ -45,7 +45,7 @@ const DECODER_3B = {
 };
 
 /** `large-3b` is the published Qwen2.5-VL-3B-Instruct; the others are smaller in every direction. */
-const QWEN_SIZES: Readonly<Record<string, QwenSize>> = {
+export const QWEN_SIZES: Readonly<Record<string, QwenSize>> = {
   'large-3b': { ...DECODER_3B, vision: VISION },
   'large-1b': {
     ...DECODER_3B,
@@ -74,7 +74,8 @@ const QWEN_SIZES: Readonly<Record<string, QwenSize>> = {
   },
 };
 
-const qwen = ({ vision, mrope_section, ...decoder }: QwenSize): LargeSize => ({
+/** A Qwen2.5-VL of these sizes. */
+export const qwenOfSize = ({ vision, mrope_section, ...decoder }: QwenSize): LargeSize => ({
   adapter: qwen25Vl,
   files: {
     'config.json': {
@@ -121,7 +122,7 @@ const INTERNVL3_2B: LargeSize = {
 
 /** By name; the first one is what runs without a name. */
 export const LARGE_SIZES: Readonly<Record<string, LargeSize>> = {
-  ...Object.fromEntries(Object.entries(QWEN_SIZES).map(([name, size]) => [name, qwen(size)])),
+  ...Object.fromEntries(Object.entries(QWEN_SIZES).map(([name, size]) => [name, qwenOfSize(size)])),
   'internvl3-2b': INTERNVL3_2B,
 };
 

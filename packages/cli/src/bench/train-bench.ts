@@ -12,7 +12,13 @@ import {
 import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
 import type { StepSize } from './decoder-step.js';
 import { openStep } from './engine-bench.js';
-import { LARGE_SIZES, type LargeSize, largeCheckpoint } from './large-checkpoint.js';
+import {
+  LARGE_SIZES,
+  largeCheckpoint,
+  QWEN_SIZES,
+  type QwenSize,
+  qwenOfSize,
+} from './large-checkpoint.js';
 import { emit, median, peakRssMb } from './measure.js';
 import { openPeer } from './pytorch-peer.js';
 
@@ -32,8 +38,8 @@ const DECODER: StepSize = {
 };
 
 /** 495 million parameters in the decoder. */
-const SIZE_500M: LargeSize = {
-  ...LARGE_SIZES['large-100m']!,
+const SIZE_500M: QwenSize = {
+  ...QWEN_SIZES['large-100m']!,
   hidden_size: 1280,
   intermediate_size: 3456,
   num_hidden_layers: 24,
@@ -43,8 +49,8 @@ const SIZE_500M: LargeSize = {
 };
 
 /** Small enough to try the bench itself. */
-const SIZE_TRIAL: LargeSize = {
-  ...LARGE_SIZES['large-100m']!,
+const SIZE_TRIAL: QwenSize = {
+  ...QWEN_SIZES['large-100m']!,
   hidden_size: 256,
   intermediate_size: 512,
   num_hidden_layers: 3,
@@ -58,14 +64,15 @@ const SIZE_TRIAL: LargeSize = {
 export const TRAIN_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'decoder-60m': () => benchDecoder(DECODER, 9),
   'tiny-heads': benchHeads,
-  'lora-500m': async () => benchLora('lora-500m', await largeCheckpoint('train-500m', SIZE_500M)),
+  'lora-500m': async () =>
+    benchLora('lora-500m', await largeCheckpoint('train-500m', qwenOfSize(SIZE_500M))),
   'lora-3b': async () =>
     benchWhole('lora-3b', await largeCheckpoint('large-3b', LARGE_SIZES['large-3b']!)),
   'decoder-trial': () => benchDecoder({ ...DECODER, name: 'decoder-trial', layers: 1 }, 3),
   'lora-trial': async () =>
-    benchLora('lora-trial', await largeCheckpoint('train-trial', SIZE_TRIAL)),
+    benchLora('lora-trial', await largeCheckpoint('train-trial', qwenOfSize(SIZE_TRIAL))),
   'whole-trial': async () =>
-    benchWhole('whole-trial', await largeCheckpoint('train-trial', SIZE_TRIAL)),
+    benchWhole('whole-trial', await largeCheckpoint('train-trial', qwenOfSize(SIZE_TRIAL))),
 };
 
 /** Everything is trained, by turns with PyTorch: forward, backward, AdamW. */
