@@ -76,6 +76,7 @@ export async function openInternVl3(
     folder,
     config: backboneConfig(config, generation),
     weights: checkpoint.weights,
+    findings: checkpoint.findings,
     parameterGroup,
     prepare: (conversation) => prepareConversation(context, conversation),
     decodeTokens: text.decode,

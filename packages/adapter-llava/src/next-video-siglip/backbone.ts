@@ -76,6 +76,7 @@ export async function openNextVideoSiglip(
     folder,
     config: nextVideoBackboneConfig({ decoder, visionBlocks, generation, published: PUBLISHED }),
     weights: checkpoint.weights,
+    findings: checkpoint.findings,
     parameterGroup,
     prepare: async (conversation) =>
       layOutVideo(video, conversation.images, encodePrompt(text, conversation)),

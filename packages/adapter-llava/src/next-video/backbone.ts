@@ -66,6 +66,7 @@ export async function openNextVideo(
     folder,
     config: nextVideoBackboneConfig({ decoder, visionBlocks, generation, published: PUBLISHED }),
     weights: checkpoint.weights,
+    findings: checkpoint.findings,
     parameterGroup,
     prepare: async (conversation) => {
       const prompt = await encodePrompt(text, config, conversation);

@@ -9,7 +9,6 @@ import {
   openWeights,
   type RgbImage,
   readCheckpointConfig,
-  readImageProcessor,
   readSpatialCheckpoint,
 } from '@spatialsv/core';
 import {
@@ -104,7 +103,6 @@ async function checkParts(
   }
   await collectFinding(findings, () => openWeights(path));
   await collectFinding(findings, async () => (await openTextProcessor(path, {})).render(CHAT));
-  await collectFinding(findings, () => readImageProcessor(path));
 }
 
 /** Reads every weight. */

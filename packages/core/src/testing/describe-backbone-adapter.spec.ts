@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { tf } from '@spatialsv/engine';
-import { saveCheckpoint } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
 import { refusePixelBudget, refuseSettings } from '../kit/backbone-settings.js';
+import { openCheckpoint } from '../kit/checkpoint.js';
 import { readGenerationSettings, SAMPLING_DEFAULTS } from '../kit/generation-config.js';
 import { refuseExtremeShape } from '../kit/image-processor.js';
 import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
 import { createRandom } from '../random.js';
-import { float32Source, openWeights, saveWeights } from '../safetensors/index.js';
+import { float32Source, saveWeights } from '../safetensors/index.js';
 import type {
   BackboneAdapterV1,
   BackboneV1,
@@ -120,8 +120,7 @@ const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> 
 const open = async (folder: string, options: OpenBackboneOptions = {}): Promise<BackboneV1> => {
   refuseSettings('toy', options);
   refusePixelBudget('toy', options, 'Cells have 28 pixels.');
-  const reader = await openWeights(folder);
-  for (const name of Object.keys(shapes)) reader.info(name);
+  const { weights, findings, save } = await openCheckpoint(folder, { shapes });
   return {
     adapterId: 'toy',
     folder,
@@ -133,7 +132,8 @@ const open = async (folder: string, options: OpenBackboneOptions = {}): Promise<
       learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
       defaultTaps: [1, 2, 3, 4],
     },
-    weights: reader.mappedAll(),
+    weights,
+    findings,
     parameterGroup: (name) =>
       name.startsWith('vision')
         ? 'vision'
@@ -150,7 +150,7 @@ const open = async (folder: string, options: OpenBackboneOptions = {}): Promise<
     },
     projectView: (parameters, features) => parameterScope(parameters).linear('projector', features),
     decoder: createDecoder(decoder, names),
-    save: (target, replaced) => saveCheckpoint(reader, target, replaced),
+    save,
   };
 };
 
@@ -445,6 +445,11 @@ describe('describeBackboneAdapter', () => {
           await writeFile(path.join(folder, 'more.txt'), '');
         },
       })),
+    ],
+    [
+      'doubts that are not said',
+      'passes over a tensor that another tool added, and says so',
+      withBackbone(() => ({ findings: [] })),
     ],
     [
       'weights that are not checked',

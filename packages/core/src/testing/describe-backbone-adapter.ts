@@ -6,7 +6,7 @@ import path from 'node:path';
 import { readCheckpointConfig } from '../checkpoint-folder.js';
 import { SpatialError } from '../errors.js';
 import { createRandom } from '../random.js';
-import { copySource, openWeights, saveWeights } from '../safetensors/index.js';
+import { copySource, float32Source, openWeights, saveWeights } from '../safetensors/index.js';
 import type {
   BackboneAdapterV1,
   BackboneV1,
@@ -357,6 +357,31 @@ const checkErrors = async (
   await assert.rejects(adapter.open(incomplete), hasCode('WEIGHT_MISSING'));
 };
 
+/** A tensor that another tool added is passed over, and said. */
+const checkForeignTensor = async (
+  adapter: BackboneAdapterV1,
+  { folder, backbone }: Opened,
+  root: string,
+): Promise<void> => {
+  assert.deepEqual(backbone.findings ?? [], []);
+  const more = path.join(root, 'more');
+  await backbone.save(more, new Map());
+  const reader = await openWeights(folder);
+  const name = 'v_head.summary.weight';
+  const tensors = reader.names.map((stored) => [stored, copySource(reader, stored)] as const);
+  const shard = [...reader.weightMap.values()][0]!;
+  await saveWeights(
+    more,
+    new Map([...tensors, [name, float32Source(new Float32Array(2), [2])]]),
+    new Map([...reader.weightMap, [name, shard]]),
+  );
+  const { findings = [] } = await adapter.open(more);
+  assert.deepEqual(
+    findings.map(({ severity, code }) => [severity, code]),
+    [['warning', 'WEIGHT_UNEXPECTED']],
+  );
+};
+
 /**
  * The conformance suite of a backbone adapter, on the small checkpoint that the adapter itself writes: layout of
  * tokens and grids, labels, cells and what they see, settings, hidden states at any layer, causality, incremental decoding,
@@ -417,6 +442,8 @@ export const describeBackboneAdapter = (
       checkTokenizer(await adapter(), await opened(), conversation, await root()),
     'saves a checkpoint of the same layout': async () =>
       checkSave(await adapter(), await opened(), await root()),
+    'passes over a tensor that another tool added, and says so': async () =>
+      checkForeignTensor(await adapter(), await opened(), await root()),
     'refuses incomplete checkpoints': async () =>
       checkErrors(await adapter(), await opened(), await root()),
   };
