@@ -102,12 +102,14 @@ def heads_step(settings):
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     heads_golden, losses_golden = load("heads/heads_golden.py"), load("losses/losses_golden.py")
+    in_double = heads_golden.embedding
+    heads_golden.embedding = lambda *size: in_double(*size).float()
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(settings["folder"], dtype=torch.float32)
     model.model.visual.requires_grad_(False)
     merger, language = model.model.visual.merger.requires_grad_(True), model.model.language_model
     width, layers = model.config.text_config.hidden_size, len(language.layers)
     views, (h, w), options = settings["views"], settings["grid"], settings["heads"]
-    scale = options.get("outputScale", 14)
+    scale = options["outputScale"]
     size = [h * scale, w * scale]
     spatial = heads_golden.Heads(heads_golden.DEFAULTS | options, [width] * 4).float()
     rows = views * h * w
@@ -119,7 +121,7 @@ def heads_step(settings):
     distill = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 64))
     distilled = torch.randn(rows, 64)
     given = {
-        "mask": torch.ones(views, *size), "depthLabel": torch.rand(views, *size) + 1,
+        "mask": torch.ones(views, *size), "rayMask": torch.ones(views, *size), "depthLabel": torch.rand(views, *size) + 1,
         "raysLabel": torch.randn(views, *size, 6), "pointsLabel": torch.randn(views, *size, 3),
     }
     trained = [*model.parameters(), *spatial.parameters(), *distill.parameters()]

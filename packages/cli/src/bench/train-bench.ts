@@ -1,15 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import {
+  loadTrainConfig,
+  planTraining,
   type StepMetrics,
   type TrainConfigInput,
   train,
   trainConfigSchema,
 } from '@spatialsv/train';
 import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
+import { measureInChild } from '../commands/train-plan.js';
 import type { StepSize } from './decoder-step.js';
 import { openStep } from './engine-bench.js';
 import {
@@ -60,6 +63,20 @@ const SIZE_TRIAL: QwenSize = {
   mrope_section: [16, 24, 24],
 };
 
+interface PlannedSize {
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly train: 'full' | 'lora';
+  readonly recompute: 'none' | 'layer';
+}
+
+/** Runs whose time and memory are predicted and then measured. */
+const PLANNED: readonly PlannedSize[] = [
+  { hiddenSize: 128, layers: 8, train: 'full', recompute: 'none' },
+  { hiddenSize: 256, layers: 12, train: 'lora', recompute: 'layer' },
+  { hiddenSize: 512, layers: 16, train: 'full', recompute: 'layer' },
+];
+
 /** Cases of `npm run bench -- train`. Those that end in `-trial` only show that the bench works. */
 export const TRAIN_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'decoder-60m': () => benchDecoder(DECODER, 9),
@@ -68,6 +85,9 @@ export const TRAIN_CASES: Readonly<Record<string, () => Promise<void>>> = {
     benchLora('lora-500m', await largeCheckpoint('train-500m', qwenOfSize(SIZE_500M))),
   'lora-3b': async () =>
     benchWhole('lora-3b', await largeCheckpoint('large-3b', LARGE_SIZES['large-3b']!)),
+  ...Object.fromEntries(
+    [0, 1, 2].map((index) => [`plan-${index + 1}`, () => benchPlan(PLANNED[index]!)]),
+  ),
   'decoder-trial': () => benchDecoder({ ...DECODER, name: 'decoder-trial', layers: 1 }, 3),
   'lora-trial': async () =>
     benchLora('lora-trial', await largeCheckpoint('train-trial', qwenOfSize(SIZE_TRIAL))),
@@ -168,7 +188,9 @@ async function runPeer(settings: object, rounds: number) {
   const theirs: number[] = [];
   let peak: number | undefined;
   for (let round = -2; round < rounds; round++) {
-    const answer = await peer.run();
+    const answer = (await peer.run()) as Readonly<Record<string, number>> | undefined;
+    // A process that has ended answers nothing.
+    if (answer === undefined) return { theirs: [], peak: undefined };
     if (round >= 0) theirs.push(answer['step_ms']!);
     peak = answer['peak_mb'];
   }
@@ -224,4 +246,40 @@ async function benchWhole(name: string, folder: string): Promise<void> {
     seconds_per_step: median(measured.ours) / 1000,
     peak_mb: measured.peakMb,
   });
+}
+
+/** What `train --plan` predicts from a part of the layers, beside what all of them take. */
+async function benchPlan({ hiddenSize, layers, train: mode, recompute }: PlannedSize) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-plan-'));
+  try {
+    await qwen25Vl.writeTiny({ folder: path.join(folder, 'model'), seed: 1, hiddenSize, layers });
+    await writeDataset({
+      ...{ folder: path.join(folder, 'data'), split: 'tinybench', scenes: 3, seed: 1, views: 2 },
+      ...{ width: 84, height: 56, questionsPerScene: 3, preface: false },
+    });
+    const file = path.join(folder, 'config.yaml');
+    const lines = [
+      'model: model',
+      'out: run',
+      'data: [{ format: mindcube, path: data/raw/MindCube_tinybench.jsonl }]',
+      'source: synthetic',
+      'heads: { preset: tiny }',
+      'batchSize: 2',
+      `train: { llm: ${mode} }`,
+      `recompute: ${recompute}`,
+    ];
+    await writeFile(file, `${lines.join('\n')}\n`);
+    const config = await loadTrainConfig(file);
+    const plan = await planTraining(config, layers, (request) => measureInChild(file, request));
+    const whole = await measureInChild(file, { layers, recompute });
+    const seconds = config.batchSize * whole.secondsPerSample;
+    emit(BENCH, `plan-${hiddenSize}x${layers}`, {
+      ...{ predicted_mb: plan.peakMemoryMb, measured_mb: whole.peakMemoryMb },
+      memory_ratio: plan.peakMemoryMb / whole.peakMemoryMb,
+      ...{ predicted_s: plan.secondsPerStep, measured_s: seconds },
+      time_ratio: plan.secondsPerStep / seconds,
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }

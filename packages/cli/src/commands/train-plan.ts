@@ -54,8 +54,11 @@ async function open(config: TrainConfig, file: string, context: CommandContext) 
   return { plugins, backbone };
 }
 
-/** @throws SpatialError OUT_OF_MEMORY for a process that the system has ended; USAGE with what another one said. */
-async function measureInChild(
+/**
+ * A measurement in a process of its own.
+ * @throws SpatialError OUT_OF_MEMORY for a process that the system has ended; USAGE with what another one said.
+ */
+export async function measureInChild(
   file: string,
   { layers, recompute }: MeasureRequest,
 ): Promise<TrainingMeasurement> {
