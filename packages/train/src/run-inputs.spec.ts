@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LabellerV1 } from '@spatialsv/core';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
+import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toySource, writeToyDataset } from './testing/toy-data.js';
 import { toyConfig, writeToyInputs } from './testing/toy-run.js';
@@ -25,6 +26,24 @@ async function run(config: TrainConfig, options: Partial<TrainOptions> = {}) {
 function toFirstViews(work: (file: string) => void): void {
   for (let index = 0; index < 6; index++) work(join(folder, `${index}-a.png`));
 }
+
+describe('a step', () => {
+  it('says how long it waited for its samples', async () => {
+    const source: LabellerV1 = {
+      ...toySource,
+      doSupervise: async (request) => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return toySource.doSupervise(request);
+      },
+    };
+    const config = toyConfig(folder, 'run', { schedule: { steps: 4 } });
+    await run(config, { source });
+    const waited = (await readMetrics(config.out)).map(({ waitedSeconds }) => waitedSeconds);
+    // Six view sets are labelled once each, two a step; the fourth step finds its labels in memory.
+    expect(waited[0]).toBeGreaterThan(0.25);
+    expect(waited[3]).toBeLessThan(0.25);
+  });
+});
 
 describe('an input that breaks in the middle of a run', () => {
   it.each([

@@ -13,6 +13,7 @@ import {
 import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength, SampleOrder } from './data/sample-order.js';
+import { SamplesAhead } from './data/samples-ahead.js';
 import type { TrainingData } from './data/training-data.js';
 import type { GradientMetrics, GradientStatistics } from './gradient-statistics.js';
 import { baseRates, type RatesByGroup } from './groups.js';
@@ -66,11 +67,16 @@ export interface TrainerPosition {
   readonly checkpoint?: string;
 }
 
-interface BatchEntry {
+interface FetchedSample {
   /** What the sample is called in messages. */
   readonly id: string;
   readonly inputs: SampleInputs;
+}
+
+interface BatchEntry extends FetchedSample {
   readonly losses: SampleLosses;
+  /** Seconds for which the step had to wait for the sample. */
+  readonly waited: number;
 }
 
 /** The training loop: batches by accumulation, AdamW with schedule and clipping, metrics and checkpoints. */
@@ -85,7 +91,7 @@ export class Trainer {
   #saved: { readonly step: number; readonly folder: string } | undefined;
   #best: BestRecord | undefined;
   #saveFailed = false;
-  #next: Promise<{ id: string; inputs: SampleInputs }> | undefined;
+  readonly #samples: SamplesAhead<FetchedSample>;
 
   constructor(parts: TrainerParts, events: TrainerEvents, from: TrainerPosition) {
     this.#parts = parts;
@@ -95,6 +101,8 @@ export class Trainer {
     this.#position = from.position;
     const { step, checkpoint } = from;
     this.#best = parts.best;
+    const { prepareAhead } = parts.config;
+    this.#samples = new SamplesAhead((position) => this.#fetch(position), prepareAhead);
     if (checkpoint !== undefined) this.#saved = { step, folder: checkpoint };
   }
 
@@ -108,7 +116,7 @@ export class Trainer {
     try {
       await withCleanup(
         () => this.#takeSteps(signal),
-        () => this.#next?.catch(() => undefined),
+        () => this.#samples.close(),
       );
     } catch (error) {
       throw await this.#saveAfter(error);
@@ -239,14 +247,14 @@ export class Trainer {
     await this.save();
   }
 
-  /** Forward and backward passes of one batch; the next sample is read, and its program compiled, while one is computed. */
+  /** Forward and backward passes of one batch; the next samples are read, and their programs compiled, while one is computed. */
   async #accumulate(): Promise<readonly BatchEntry[]> {
     const { config, runner, recompute, state } = this.#parts;
     const batch: BatchEntry[] = [];
     for (let index = 0; index < config.batchSize; index++) {
-      const current = await (this.#next ?? this.#fetch(this.#position + index));
-      this.#next = this.#fetch(this.#position + index + 1);
-      this.#next.then(({ inputs }) => runner.prepare(inputs)).catch(() => undefined);
+      const asked = performance.now();
+      const current = await this.#samples.take(this.#position + index);
+      const waited = (performance.now() - asked) / 1000;
       await state.dropout.draw(this.#position + index);
       const losses = await runner.run(current.inputs).catch((error: unknown) => {
         throw explainOutOfMemory(error, current, this.#step + 1, {
@@ -255,17 +263,19 @@ export class Trainer {
         });
       });
       requireFiniteLosses(losses, current.id, this.#step + 1);
-      batch.push({ ...current, losses });
+      batch.push({ ...current, losses, waited });
     }
     return batch;
   }
 
-  async #fetch(position: number): Promise<{ id: string; inputs: SampleInputs }> {
-    const { data, builder, config } = this.#parts;
+  async #fetch(position: number): Promise<FetchedSample> {
+    const { data, builder, config, runner } = this.#parts;
     const index = this.#order.at(position);
     const sample = data.samples[index]!;
     const isDue = position % config.source.every === 0 || sample.answer === undefined;
-    return { id: data.nameOf(index), inputs: await builder.build(sample, isDue && sample.labels) };
+    const inputs = await builder.build(sample, isDue && sample.labels);
+    runner.prepare(inputs);
+    return { id: data.nameOf(index), inputs };
   }
 
   #explain(batch: readonly BatchEntry[]) {
@@ -291,6 +301,7 @@ export class Trainer {
       gradientNorm: step.norm,
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
+      waitedSeconds: step.batch.reduce((sum, { waited }) => sum + waited, 0),
       ...(step.gradients && { gradients: step.gradients }),
       ...(step.heldOut && { heldOut: step.heldOut }),
     };

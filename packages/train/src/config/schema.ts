@@ -185,6 +185,8 @@ const fields = z.strictObject({
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
   evaluation: evaluation.optional(),
+  /** Samples that are made ready while one is computed. */
+  prepareAhead: z.int().min(1).default(2),
   /** Optimiser steps between two looks at the gradients of each term; never where absent. */
   gradientStatisticsEvery: count.optional(),
   /** Whether metrics are also written as TensorBoard event files. */

@@ -1,5 +1,6 @@
 import { ByteCache } from './byte-cache.js';
 import { epochLength, type MixedSet, SampleOrder } from './sample-order.js';
+import { SamplesAhead } from './samples-ahead.js';
 
 const all = (count: number, ratio = 1, seed = 0): MixedSet => ({ count, ratio, seed });
 
@@ -88,5 +89,41 @@ describe('ByteCache', () => {
     expect(cache.bytes).toBe(0);
     await expect(cache.get('y', async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await cache.get('y', async () => 'ok')).toBe('ok');
+  });
+});
+
+describe('SamplesAhead', () => {
+  it('reads so many samples ahead, in order and one at a time', async () => {
+    const begun: number[] = [];
+    let underWay = 0;
+    const samples = new SamplesAhead(async (position) => {
+      expect(underWay++).toBe(0);
+      begun.push(position);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay--;
+      return 10 * position;
+    }, 2);
+    expect(await samples.take(5)).toBe(50);
+    // Two more, though nobody has asked for them.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(begun).toEqual([5, 6, 7]);
+    await samples.close();
+
+    const more = new SamplesAhead(async (position) => position, 2);
+    const taken = [];
+    for (const position of [0, 1, 2]) taken.push(await more.take(position));
+    expect(taken).toEqual([0, 1, 2]);
+    await more.close();
+  });
+
+  it('fails where the sample that fails is taken', async () => {
+    const samples = new SamplesAhead(async (position) => {
+      if (position === 1) throw new Error('broken');
+      return position;
+    }, 2);
+    expect(await samples.take(0)).toBe(0);
+    await expect(samples.take(1)).rejects.toThrow('broken');
+    expect(await samples.take(2)).toBe(2);
+    await samples.close();
   });
 });

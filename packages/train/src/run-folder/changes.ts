@@ -27,6 +27,10 @@ const CHANGEABLE: ReadonlySet<string> = new Set([
   'checkpointEvery',
   'keepCheckpoints',
   'featureCache',
+  'evaluation',
+  'gradientStatisticsEvery',
+  'prepareAhead',
+  'tensorboard',
 ]);
 
 /** @param stored the parsed `config.yaml` of the run. */

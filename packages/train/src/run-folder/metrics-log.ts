@@ -18,6 +18,8 @@ export interface StepMetrics {
   readonly samplesPerSecond: number;
   /** Sequence tokens without padding. */
   readonly tokensPerSecond: number;
+  /** Seconds for which the step waited for its samples to be ready. */
+  readonly waitedSeconds: number;
   /** What the gradients of the first sample of the batch say, at the steps at which they are looked at. */
   readonly gradients?: GradientMetrics;
   /** What the held-out samples say, at the steps after which they are measured. */

@@ -52,6 +52,7 @@ export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number 
     'gradient/norm': metrics.gradientNorm,
     'speed/samplesPerSecond': metrics.samplesPerSecond,
     'speed/tokensPerSecond': metrics.tokensPerSecond,
+    'speed/waitedSeconds': metrics.waitedSeconds,
     ...tagged('gradient/share', gradients?.share ?? {}),
     ...Object.assign({}, ...cosines.map(([group, by]) => tagged(`gradient/cosine/${group}`, by))),
     ...(heldOut && {
