@@ -55,11 +55,15 @@ describe('openChatTemplate', () => {
       `{% set ns = namespace(t='ab') %}{% for i in range(39) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}`,
       /16777216 characters/,
     ],
-    ['a list that fills the memory', '{{ range(10 ** 12) | length }}', /memory|array length/],
+    [
+      'a list that fills the memory',
+      '{{ range(10 ** 12) | length }}',
+      /memory|array length|within 5 s/,
+    ],
     [
       'a list of long lists',
       '{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | length }}',
-      /memory|array length/,
+      /memory|array length|within 5 s/,
     ],
   ])('refuses %s', async (_name, source, problem) => {
     const started = performance.now();
