@@ -96,6 +96,13 @@ def frame_inputs(prompt: Prompt, config) -> dict:
     return {"pixel_values_videos": prompt.images(vision.image_size, vision.patch_size)[None]}
 
 
+def padded_inputs(prompt: Prompt, config) -> dict:
+    vision = config.vision_config
+    views = prompt.images(vision.image_size, vision.patch_size)
+    sizes = torch.full((len(views), 2), vision.image_size)
+    return {"pixel_values": views[:, None], "image_sizes": sizes, "batch_num_images": torch.tensor([len(views)])}
+
+
 # ---------------------------------------------------------------------------------------------- put together
 
 
@@ -169,6 +176,7 @@ LOADERS = {
     "qwen2_5_vl": stock("Qwen2_5_VLForConditionalGeneration", qwen_inputs),
     "internvl": stock("InternVLForConditionalGeneration", tile_inputs),
     "llava_next_video": stock("LlavaNextVideoForConditionalGeneration", frame_inputs),
+    "llava_onevision": stock("LlavaOnevisionForConditionalGeneration", padded_inputs),
     "llava_qwen": load_llava_qwen,
     "llavaonevision1_5": load_onevision_15,
 }

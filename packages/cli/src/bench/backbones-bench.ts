@@ -42,6 +42,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     views: 5,
     side: { imageSize: 384 },
   },
+  'llava-onevision': { tokenizer: 'tokenizer-qwen2_5', views: 2, side: { imageSize: 384 } },
   'llava-onevision-1.5': { tokenizer: 'tokenizer-qwen3', views: 1 },
 };
 
