@@ -9,11 +9,13 @@ const { parseHeadsConfig } = await compiled('core', 'heads/heads-config.js');
 const { predictGeometry } = await compiled('core', 'heads/predict-geometry.js');
 const { geometryLosses } = await compiled('core', 'losses/geometry-losses.js');
 const { lossConfigSchema } = await compiled('core', 'losses/loss-config.js');
-const { filled, readGolden } = await compiled('core', 'testing/index.js');
+const { filled, readGolden, wideWeight } = await compiled('core', 'testing/index.js');
 const { float32Source, saveWeights } = await compiled('core', 'kit.js');
 const { qwen25Vl } = await compiled('adapter-qwen25vl', 'plugin.js');
-const { parseQwen25VlConfig } = await compiled('adapter-qwen25vl', 'qwen25vl-config.js');
-const { qwen25VlShapes } = await compiled('adapter-qwen25vl', 'qwen25vl-names.js');
+const { parseQwen25VlConfig, qwen25VlShapes } = await compiled(
+  'adapter-qwen25vl',
+  'qwen25vl-config.js',
+);
 
 const VALUES = { rtol: 1e-5, atol: 1e-5 };
 const gradientTolerance = (expected) => ({ rtol: 1e-4, atol: 1e-5 * largest(expected) });
@@ -164,7 +166,7 @@ async function makeQwenCheckpoint(from, folder) {
   await writeFile(path.join(folder, 'config.json'), JSON.stringify(tied));
   const shapes = Object.entries(qwen25VlShapes(parseQwen25VlConfig(tied)));
   const weights = Object.fromEntries(
-    shapes.map(([name, shape]) => [name, { data: fillWeight(name, shape), shape }]),
+    shapes.map(([name, shape]) => [name, { data: wideWeight(name, shape), shape }]),
   );
   const sources = Object.entries(weights).map(([name, { data, shape }]) => [
     name,
@@ -172,28 +174,4 @@ async function makeQwenCheckpoint(from, folder) {
   ]);
   await saveWeights(folder, new Map(sources));
   return weights;
-}
-
-/** As reference/qwen25vl/make_golden.py makes them. */
-function fillWeight(name, shape) {
-  const start = hash32(name);
-  const isNorm = name.includes('norm') || name.includes('ln_q');
-  const scale = Math.fround(isNorm ? 0.1732 : 0.3464);
-  return Float32Array.from({ length: shape.reduce((size, n) => size * n, 1) }, (_, i) => {
-    let x = (Math.imul(i, 0x9e3779b9) + start) >>> 0;
-    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
-    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
-    x = (x ^ (x >>> 16)) >>> 0;
-    const value = Math.fround(scale * Math.fround((x >>> 8) * 2 ** -23 - 1));
-    return isNorm ? Math.fround(value + 1) : value;
-  });
-}
-
-/** FNV-1a. */
-function hash32(text) {
-  let value = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) {
-    value = Math.imul(value ^ byte, 0x01000193) >>> 0;
-  }
-  return value;
 }
