@@ -18,7 +18,8 @@ export interface Da3Weights {
  *   DTYPE_UNSUPPORTED, naming tensor, folder and the nearest name.
  */
 export const openDa3Weights = async (folder: string, config: Da3Config): Promise<Da3Weights> => {
-  const content = { shapes: da3Shapes(config), names: publishedNames };
+  const shapes = da3Shapes(config);
+  const content = { shapes, names: publishedNames, refuseUnknown: true };
   const { weights, hash } = await openCheckpoint(folder, content);
   const [first, second] = networkPrefixes(config).map(({ prefix }) => under(prefix, weights));
   const networks = config.anyView

@@ -101,7 +101,7 @@ describe('openVggtWeights', () => {
       await rm(path.join(folder, FILE));
       const pickle = path.join(folder, 'model.pt');
       await writeFile(pickle, '');
-      const error = failure('FILE_MISSING', 'model.pt', 'model.safetensors');
+      const error = failure('FILE_MISSING', 'model.pt', '.safetensors');
       await expect(openVggtWeights(folder)).rejects.toThrow(error);
       await expect(openVggtWeights(pickle)).rejects.toThrow(error);
     }));

@@ -22,6 +22,7 @@ export async function openVggtWeights(location: string): Promise<VggtWeights> {
   const { weights } = await openCheckpoint(folder, {
     shapes: vggtTensorShapes(config),
     isUnread: (name) => isIgnoredTensor(name, config),
+    refuseUnknown: true,
   });
   return { folder, config, tensors: weights };
 }

@@ -29,6 +29,8 @@ export interface CheckpointContent {
   readonly isUnread?: (name: string) => boolean;
   /** An output matrix that may be the embedding table. */
   readonly tied?: TiedTensor;
+  /** Refuse tensors that the model has no place for, instead of saying so in `findings`. */
+  readonly refuseUnknown?: boolean;
 }
 
 export interface TiedTensor {
@@ -107,7 +109,7 @@ export async function openCheckpoint(
     (content.isUnread?.(name) ?? false) || (tie === 'copy' && name === content.tied!.name);
   const findings = await compareTensors({ reader, names, shapes, isUnread });
   const passedOver = await passedOverIn(reader);
-  requireNoErrors([...findings, ...passedOver]);
+  requireNoErrors([...(content.refuseUnknown ? findings.map(asError) : findings), ...passedOver]);
   const mapped = Object.keys(shapes).map(
     (name) => [name, reader.mapped(names.get(name)!)] as const,
   );
@@ -121,6 +123,8 @@ export async function openCheckpoint(
     save: (target, replaced) => saveCheckpoint(reader, target, inFileNames(replaced, names, copy)),
   };
 }
+
+const asError = (finding: Finding): Finding => ({ ...finding, severity: 'error' });
 
 /** Replacements by the names of the file; a stored copy of a tied source follows it. */
 function inFileNames(

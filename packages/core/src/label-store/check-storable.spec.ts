@@ -115,13 +115,13 @@ describe('checkStorableLabels', () => {
       withArray('depth', (d) => {
         d.fill(Number.NaN);
       }),
-      /depth of a valid pixel/,
+      /positive depth where the mask is 1/,
     );
     refused(
       withArray('depth', (d) => {
         d.fill(-1);
       }),
-      /depth of a valid pixel/,
+      /positive depth where the mask is 1/,
     );
     refused(
       withArray('mask', (m) => {

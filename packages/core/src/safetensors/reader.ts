@@ -28,6 +28,8 @@ interface OpenedFile extends SafetensorsHeader {
   readonly file: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** Times are too coarse to tell files that are written one right after the other. */
+  readonly inode: number;
 }
 
 /** Bytes that a streamed tensor is cut into. */
@@ -52,11 +54,17 @@ const withFile = async <Result>(
 const openFile = async (file: string): Promise<OpenedFile> => {
   const real = await resolveFile(file, 'Name a .safetensors file or a checkpoint folder.');
   return withFile(real, async (handle) => {
-    const { size, mtimeMs } = await handle.stat();
+    const { size, mtimeMs, ino } = await handle.stat();
     const length = parseHeaderLength(await readAt(handle, 0, Math.min(8, size)), size, file);
     const bytes = await readAt(handle, 8, length);
     if (bytes.byteLength < length) throw invalidFile(file, 'the file shrank while it was read');
-    return { ...parseHeader(bytes, size, file), file: real, sizeBytes: size, modifiedMs: mtimeMs };
+    return {
+      ...parseHeader(bytes, size, file),
+      file: real,
+      sizeBytes: size,
+      modifiedMs: mtimeMs,
+      inode: ino,
+    };
   });
 };
 
@@ -162,10 +170,11 @@ export class SafetensorsReader {
   #read(tensor: StoredTensor, start: number, length: number): Promise<Uint8Array> {
     const opened = this.#files.get(tensor.file)!;
     return withFile(tensor.file, async (handle) => {
-      const { size, mtimeMs } = await handle.stat();
+      const { size, mtimeMs, ino } = await handle.stat();
       const bytes = await readAt(handle, tensor.byteOffset + start, length);
-      if (size === opened.sizeBytes && mtimeMs === opened.modifiedMs && bytes.length === length)
-        return bytes;
+      const isSame =
+        size === opened.sizeBytes && mtimeMs === opened.modifiedMs && ino === opened.inode;
+      if (isSame && bytes.length === length) return bytes;
       throw new SpatialError({
         code: 'FILE_INVALID',
         message: `${tensor.file}: the file changed after it was opened (tensor "${tensor.name}")`,
