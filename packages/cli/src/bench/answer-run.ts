@@ -51,7 +51,8 @@ async function run(settings: AnswerSettings): Promise<AnswerRun> {
   const seconds = () => (performance.now() - started) / 1000;
   const firstProgram = watchFirstProgram(seconds);
   const backbone = await adapter.open(folder);
-  const runner = new BackboneRunner(backbone, { weights: settings.policy });
+  // The second answer of a process is to read its prompt again, as the peer does.
+  const runner = new BackboneRunner(backbone, { weights: settings.policy, reuse: false });
   const openedSeconds = seconds();
   await runner.load();
   const loadSeconds = seconds() - openedSeconds;
