@@ -649,6 +649,8 @@ export interface BenchmarkReadOptionsV1 {
   readonly variant: string;
   /** Frames of a video; the benchmark's own number where absent. */
   readonly frames?: number;
+  /** Folder that image paths are relative to, for benchmarks that cannot know it. */
+  readonly imageRoot?: string;
   /** Told of every row that cannot be asked, by file and row: it is left out and counted. */
   readonly onProblem: (problem: SpatialError) => void;
 }

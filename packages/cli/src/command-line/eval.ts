@@ -52,6 +52,7 @@ prompts, settings or questions are refused.`,
       'frames of a video; the benchmark’s own number by default',
       wholeNumber(1),
     )
+    .option('--image-root <folder>', 'folder of the images, for `--benchmark jsonl`')
     .option('--overwrite', 'forget the answers of another evaluation in --out', false)
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
     .option(...seedOption('seed of the random chance lines, the permutation test, and of --sample'))

@@ -44,6 +44,7 @@ export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly seed: number;
   readonly variant?: string;
   readonly frames?: number;
+  readonly imageRoot?: string;
   readonly limit?: number;
   readonly shard?: Shard;
   readonly minPixels?: number;
@@ -127,7 +128,7 @@ const NAMED_PROBLEMS = 10;
 
 async function readQuestions(
   { benchmark, variant }: Protocol,
-  { data, frames, limit = Number.POSITIVE_INFINITY }: EvalOptions,
+  { data, frames, imageRoot, limit = Number.POSITIVE_INFINITY }: EvalOptions,
   err: CommandContext['err'],
 ): Promise<{ readonly questions: readonly BenchmarkQuestionV1[]; readonly leftOut: number }> {
   const questions: BenchmarkQuestionV1[] = [];
@@ -140,6 +141,7 @@ async function readQuestions(
     variant,
     onProblem,
     ...(frames !== undefined && { frames }),
+    ...(imageRoot !== undefined && { imageRoot }),
   });
   try {
     for await (const question of read) {

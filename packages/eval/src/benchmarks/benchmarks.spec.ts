@@ -797,6 +797,20 @@ describe('conformance', () => {
 });
 
 describe('own questions', () => {
+  it('may lie elsewhere than their images', async () => {
+    const [folder, images] = [folderOf('own-rows'), folderOf('own-images')];
+    touch(images, ['a.png']);
+    const file = join(folder, 'own.jsonl');
+    const image = join(images, 'a.png');
+    const row = { id: 'a', images: [image], question: '?', options: { A: 'x', B: 'y' } };
+    writeFileSync(file, JSON.stringify({ ...row, answer: 'A', answerLetter: 'A' }));
+    await expect(read('jsonl', file)).rejects.toThrow(/expected images below/);
+    const options = { variant: 'as written', onProblem: () => {}, imageRoot: images };
+    const found = [];
+    for await (const each of benchmarkOf('jsonl').questions(file, options)) found.push(each.id);
+    expect(found).toEqual(['a']);
+  });
+
   it('are a benchmark', async () => {
     const file = join(root, 'own.jsonl');
     touch(root, ['own.png']);

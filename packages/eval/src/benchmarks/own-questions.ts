@@ -12,9 +12,9 @@ export const ownQuestions = defineBenchmark({
   id: 'jsonl',
   title: 'own questions',
   variants: ['as written'],
-  async *questions(root, { onProblem }) {
+  async *questions(root, { onProblem, imageRoot }) {
     const ids = new Set<string>();
-    for (const sample of await readDataset({ path: root })) {
+    for (const sample of await readDataset({ path: root, imageRoot })) {
       const question = ofSample(sample);
       if (question === undefined) onProblem(notAsked(root, sample));
       else if (ids.has(sample.id)) onProblem(repeated(root, sample));
