@@ -1,16 +1,10 @@
+import type { JsonLine } from '../data/json-lines.js';
 import { SpatialError } from '../errors.js';
 
-/** One row of a table, with where it stands. */
-export interface TableRow {
-  readonly value: Readonly<Record<string, unknown>>;
-  /** 1-based: a line of a text file, a row of another one. */
-  readonly line: number;
-  /** `file:line`, for messages. */
-  readonly place: string;
-}
+export type { ProblemListener } from '../data/json-lines.js';
 
-/** Told of a row that cannot be read, which is then passed over. */
-export type ProblemListener = (problem: SpatialError) => void;
+/** One row of a table, with where it stands: a line of a text file, a row of another one. */
+export type TableRow = JsonLine;
 
 export const invalidRow = (place: string, problem: string, hint: string, cause?: unknown) =>
   new SpatialError({
