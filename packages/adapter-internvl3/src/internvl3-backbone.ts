@@ -1,7 +1,7 @@
 import path from 'node:path';
 import {
+  backboneConfigOf,
   createDecoder,
-  defaultTaps,
   openCheckpoint,
   openTextCodec,
   openTextProcessor,
@@ -123,23 +123,11 @@ async function readTiling(folder: string, config: InternVl3Config): Promise<Tili
   return parseNativeTiling(settings, where, config.vision.tileSize);
 }
 
-function backboneConfig(
+const backboneConfig = (
   { decoder, vision }: InternVl3Config,
   generation: GenerationSettingsV1,
-): BackboneConfigV1 {
-  const model = PUBLISHED_MODELS[`${decoder.layers}x${decoder.hiddenSize}`];
-  return {
-    ...(model !== undefined && { model }),
-    layers: decoder.layers,
-    hiddenSize: decoder.hiddenSize,
-    vocabularySize: decoder.vocabularySize,
-    heads: decoder.heads,
-    kvHeads: decoder.kvHeads,
-    headDim: decoder.headDim,
-    positionRows: 1,
-    visionBlocks: vision.tower.depth,
-    generation,
-    learningRates: LEARNING_RATES,
-    defaultTaps: defaultTaps(decoder.layers, PUBLISHED_TAPS),
-  };
-}
+): BackboneConfigV1 => {
+  const parts = { decoder, positionRows: 1, visionBlocks: vision.tower.depth, generation } as const;
+  const models = PUBLISHED_MODELS;
+  return backboneConfigOf(parts, { models, learningRates: LEARNING_RATES, taps: PUBLISHED_TAPS });
+};

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import {
+  backboneConfigOf,
   CLIP_STATISTICS,
   configFields,
   createDecoder,
-  defaultTaps,
   type ImageProcessorFile,
   invalidField,
   openCheckpoint,
@@ -135,23 +135,10 @@ function videoConfig({ vision }: OneVisionConfig, pixels: PixelStatistics): Vide
   };
 }
 
-function backboneConfig(
+const backboneConfig = (
   { decoder, vision }: OneVisionConfig,
   generation: GenerationSettingsV1,
-): BackboneConfigV1 {
-  const model = PUBLISHED_MODELS[`${decoder.layers}x${decoder.hiddenSize}`];
-  return {
-    ...(model !== undefined && { model }),
-    layers: decoder.layers,
-    hiddenSize: decoder.hiddenSize,
-    vocabularySize: decoder.vocabularySize,
-    heads: decoder.heads,
-    kvHeads: decoder.kvHeads,
-    headDim: decoder.headDim,
-    positionRows: 1,
-    visionBlocks: vision.tower.depth,
-    generation,
-    learningRates: LEARNING_RATES,
-    defaultTaps: defaultTaps(decoder.layers),
-  };
-}
+): BackboneConfigV1 => {
+  const parts = { decoder, positionRows: 1, visionBlocks: vision.tower.depth, generation } as const;
+  return backboneConfigOf(parts, { models: PUBLISHED_MODELS, learningRates: LEARNING_RATES });
+};

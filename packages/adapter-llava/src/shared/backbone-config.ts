@@ -1,4 +1,4 @@
-import { type DecoderConfig, defaultTaps } from '@spatialsv/core/kit';
+import { backboneConfigOf, type DecoderConfig } from '@spatialsv/core/kit';
 import type { BackboneConfigV1, GenerationSettingsV1 } from '@spatialsv/core/spec';
 
 /** Table 6 of the paper, LLaVA-NeXT-Video. */
@@ -23,20 +23,11 @@ export interface NextVideoParts {
 /** What the two models named LLaVA-NeXT-Video say of themselves. */
 export function nextVideoBackboneConfig(parts: NextVideoParts): BackboneConfigV1 {
   const { decoder, published, visionBlocks, generation } = parts;
-  const { layers, hiddenSize } = decoder;
-  const isPublished = layers === published.layers && hiddenSize === published.hiddenSize;
-  return {
-    ...(isPublished && { model: published.model }),
-    layers,
-    hiddenSize,
-    vocabularySize: decoder.vocabularySize,
-    heads: decoder.heads,
-    kvHeads: decoder.kvHeads,
-    headDim: decoder.headDim,
-    positionRows: 1,
-    visionBlocks,
-    generation,
+  const models = { [`${published.layers}x${published.hiddenSize}`]: published.model };
+  const described = { decoder, positionRows: 1, visionBlocks, generation } as const;
+  return backboneConfigOf(described, {
+    models,
     learningRates: LEARNING_RATES,
-    defaultTaps: defaultTaps(layers, PUBLISHED_TAPS),
-  };
+    taps: PUBLISHED_TAPS,
+  });
 }

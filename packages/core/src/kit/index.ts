@@ -2,6 +2,7 @@
 
 export { isJsonObject, type JsonObject } from '../json.js';
 export * from '../nn/index.js';
+export { type BackboneParts, backboneConfigOf, type FamilyDefaults } from './backbone-config.js';
 export {
   parseBackboneSettings,
   refusePixelBudget,

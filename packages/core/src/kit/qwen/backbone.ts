@@ -10,9 +10,9 @@ import type {
   LearningRatesV1,
   OpenBackboneOptions,
 } from '../../spec.js';
+import { backboneConfigOf } from '../backbone-config.js';
 import { refuseSettings } from '../backbone-settings.js';
 import { openCheckpoint } from '../checkpoint.js';
-import { defaultTaps } from '../default-taps.js';
 import { readGenerationSettings } from '../generation-config.js';
 import { readImageProcessor } from '../image-processor-file.js';
 import { openTextProcessor } from '../text-processor.js';
@@ -84,24 +84,11 @@ export async function openCellBackbone(
   };
 }
 
-function backboneConfig(
-  { positionRows, learningRates, models, taps }: CellFamily,
+const backboneConfig = (
+  { positionRows, ...family }: CellFamily,
   { decoder, vision }: CellModel,
   generation: GenerationSettingsV1,
-): BackboneConfigV1 {
-  const model = models[`${decoder.layers}x${decoder.hiddenSize}`];
-  return {
-    ...(model !== undefined && { model }),
-    layers: decoder.layers,
-    hiddenSize: decoder.hiddenSize,
-    vocabularySize: decoder.vocabularySize,
-    heads: decoder.heads,
-    kvHeads: decoder.kvHeads,
-    headDim: decoder.headDim,
-    positionRows,
-    visionBlocks: vision.tower.depth,
-    generation,
-    learningRates,
-    defaultTaps: defaultTaps(decoder.layers, taps),
-  };
-}
+): BackboneConfigV1 => {
+  const parts = { decoder, positionRows, visionBlocks: vision.tower.depth, generation };
+  return backboneConfigOf(parts, family);
+};
