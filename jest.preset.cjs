@@ -14,7 +14,13 @@ const swc = (syntax) => [
 ];
 
 /** Libraries that come as ES modules only. */
-const ES_MODULES = 'hyparquet|hyparquet-compressors|hysnappy';
+const ES_MODULES = [
+  'hyparquet|hyparquet-compressors|hysnappy',
+  // Of the glTF writer.
+  'property-graph',
+  // Vega, and what it needs.
+  'vega[a-z-]*|d3-[a-z-]+|internmap|delaunator|robust-predicates|json-stringify-pretty-compact',
+].join('|');
 
 /** Shared Jest settings: ESM sources compiled to CommonJS by swc, workspace packages read from their sources. */
 module.exports = {
@@ -25,8 +31,12 @@ module.exports = {
   testEnvironmentOptions: { customExportConditions: ['@spatialsv/source', 'node', 'node-addons'] },
   transform: {
     '^.+\\.ts$': swc('typescript'),
-    [`/node_modules/(?:${ES_MODULES})/.+\\.js$`]: swc('ecmascript'),
+    [`/node_modules/(?:${ES_MODULES})/.+\\.m?js$`]: swc('ecmascript'),
   },
   transformIgnorePatterns: [`/node_modules/(?!(?:${ES_MODULES})/)`],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    // The build for Node awaits at its top level, which CommonJS cannot.
+    '^vega-canvas$': '<rootDir>/../../node_modules/vega-canvas/build/vega-canvas.browser.js',
+  },
 };

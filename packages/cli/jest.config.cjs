@@ -1,2 +1,1 @@
-/** The settings of inspect, whose glTF writer needs one dependency compiled. */
-module.exports = { ...require('../inspect/jest.config.cjs'), displayName: 'cli' };
+module.exports = { displayName: 'cli', ...require('../../jest.preset.cjs') };

@@ -15,6 +15,23 @@ export {
   type ValueRange,
   valueRange,
 } from './color-map.js';
+export {
+  type Cell,
+  drawsText,
+  type Figure,
+  type FigureFiles,
+  renderSvg,
+  svgToPng,
+  toCsv,
+  writeFigure,
+} from './figures/figure.js';
+export {
+  type PlotAxis,
+  type ScatterInput,
+  type SeriesInput,
+  scatterPlot,
+  seriesPlot,
+} from './figures/plots.js';
 export { encodeGlb, type GlbInput } from './glb.js';
 export { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
 export { type LabelMetrics, labelMetrics } from './label-metrics.js';

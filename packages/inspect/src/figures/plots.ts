@@ -1,0 +1,168 @@
+import type { Cell, Figure } from './figure.js';
+
+/** An axis: what of a row it shows. */
+export interface PlotAxis {
+  /** Column of the rows. */
+  readonly field: string;
+  /** With its unit. */
+  readonly title: string;
+  /** Of the numbers, as d3 writes it: `.2f`, `.0%`. */
+  readonly format?: string;
+  /** Whether zero belongs to the axis. Default false. */
+  readonly zero?: boolean;
+  /** Whether large values stand left or below. Default false. */
+  readonly reverse?: boolean;
+}
+
+interface PlotInput {
+  readonly name: string;
+  readonly title: string;
+  readonly subtitle?: string | readonly string[];
+  readonly rows: readonly Readonly<Record<string, Cell>>[];
+  readonly x: PlotAxis;
+  readonly y: PlotAxis & {
+    /** Columns with the ends of the interval of a value. */
+    readonly interval?: readonly [string, string];
+  };
+}
+
+export interface ScatterInput extends PlotInput {
+  /** Column that gives points their colour. */
+  readonly color?: string;
+  /** Column that gives points their shape. */
+  readonly shape?: string;
+  /** Column whose text stands beside a point. */
+  readonly label?: string;
+  /** Column whose equal values are joined by a line, in the order of x. */
+  readonly join?: string;
+  /** Whether the straight line of least squares is drawn. Default false. */
+  readonly trendLine?: boolean;
+}
+
+const WIDTH_PX = 480;
+const HEIGHT_PX = 340;
+const POINT_AREA_PX = 90;
+
+/** Points in a plane, such as accuracy over an error, one for each model. */
+export function scatterPlot(input: ScatterInput): Figure {
+  const { x, y, color, shape, label, join, trendLine, rows } = input;
+  const encoding = {
+    x: numberChannel(x),
+    y: numberChannel(y),
+    ...(color !== undefined && { color: nominal(color) }),
+  };
+  const layers = [
+    trendLine === true && {
+      mark: { type: 'line', color: '#999', strokeDash: [5, 4] },
+      transform: [{ regression: y.field, on: x.field }],
+      encoding: { x: numberChannel(x), y: numberChannel(y) },
+    },
+    join !== undefined && {
+      mark: { type: 'line', opacity: 0.4 },
+      encoding: { ...encoding, detail: { field: join } },
+    },
+    y.interval !== undefined && {
+      mark: { type: 'rule', opacity: 0.6 },
+      encoding: { ...encoding, ...ends(y, y.interval) },
+    },
+    {
+      mark: { type: 'point', filled: true, size: POINT_AREA_PX, opacity: 1 },
+      encoding: { ...encoding, ...(shape !== undefined && { shape: nominal(shape) }) },
+    },
+    label !== undefined && {
+      mark: { type: 'text', align: 'left', dx: 8, dy: -6, fontSize: 11, color: '#333' },
+      encoding: { x: numberChannel(x), y: numberChannel(y), text: { field: label } },
+    },
+  ];
+  return {
+    name: input.name,
+    rows,
+    spec: {
+      title: titleOf(input),
+      width: WIDTH_PX,
+      height: HEIGHT_PX,
+      layer: layers.filter((layer) => layer !== false),
+    } as unknown as Figure['spec'],
+  };
+}
+
+export interface SeriesInput extends PlotInput {
+  /** Column that makes a panel of its own of each value. */
+  readonly panel?: string;
+  /** Column that makes a line of its own of each value, with a colour. */
+  readonly color?: string;
+  /** Panels in a row. Default 3. */
+  readonly panelsInRow?: number;
+}
+
+const PANEL_WIDTH_PX = 220;
+const PANEL_HEIGHT_PX = 180;
+
+/** Values over ordered steps, such as accuracy over bins: points with their intervals, joined; a panel for each group. */
+export function seriesPlot(input: SeriesInput): Figure {
+  const { x, y, panel, color, rows, panelsInRow = 3 } = input;
+  const encoding = {
+    x: {
+      field: x.field,
+      type: 'ordinal',
+      title: x.title,
+      sort: null,
+      axis: { labelAngle: 0 },
+    },
+    y: numberChannel(y),
+    ...(color !== undefined && { color: nominal(color) }),
+  };
+  const layer = [
+    { mark: { type: 'line', opacity: 0.7 }, encoding },
+    ...(y.interval === undefined
+      ? []
+      : [
+          {
+            mark: { type: 'rule', opacity: 0.6 },
+            encoding: { ...encoding, ...ends(y, y.interval) },
+          },
+        ]),
+    { mark: { type: 'point', filled: true, size: 60, opacity: 1 }, encoding },
+  ];
+  const size = panel === undefined ? [WIDTH_PX, HEIGHT_PX] : [PANEL_WIDTH_PX, PANEL_HEIGHT_PX];
+  const drawing = { width: size[0], height: size[1], layer };
+  const spec =
+    panel === undefined
+      ? drawing
+      : {
+          facet: { field: panel, type: 'nominal', title: null, sort: distinct(rows, panel) },
+          columns: panelsInRow,
+          spec: drawing,
+        };
+  return {
+    name: input.name,
+    rows,
+    spec: { title: titleOf(input), ...spec } as unknown as Figure['spec'],
+  };
+}
+
+/** Panels stand in the order of the rows; without a list they would be sorted. */
+const distinct = (rows: PlotInput['rows'], field: string): readonly Cell[] => [
+  ...new Set(rows.map((row) => row[field]!)),
+];
+
+const titleOf = ({ title, subtitle }: PlotInput) => ({
+  text: title,
+  ...(subtitle !== undefined && { subtitle }),
+});
+
+const numberChannel = ({ field, title, format, zero = false, reverse = false }: PlotAxis) => ({
+  field,
+  type: 'quantitative',
+  title,
+  scale: { zero, reverse, nice: true, padding: 12 },
+  ...(format !== undefined && { axis: { format } }),
+});
+
+/** Titles of the ends would be added to that of the axis. */
+const ends = (axis: PlotAxis, [low, high]: readonly [string, string]) => ({
+  y: { ...numberChannel(axis), field: low },
+  y2: { field: high },
+});
+
+const nominal = (field: string) => ({ field, type: 'nominal', title: field, sort: null });
