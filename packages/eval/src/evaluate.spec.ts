@@ -8,6 +8,7 @@ import { compareRuns } from './compare.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
 import { EVALUATION_FILE, type EvaluationIdentity, PREDICTIONS_FILE } from './evaluation-folder.js';
 import { mergeEvaluations } from './merge.js';
+import { QUESTIONS_FILE, readQuestions } from './recorded-questions.js';
 import { evaluationResults } from './results.js';
 import { verifyEvaluation } from './verify.js';
 
@@ -95,6 +96,20 @@ describe('evaluate', () => {
     expect(predictions.map(({ key: _, ...row }) => row)).toEqual(
       alone.map(({ key: _, ...row }) => row),
     );
+  });
+
+  it('stands beside what was asked, one key for questions about the same views', async () => {
+    const other = join(root, 'b.png');
+    writeFileSync(other, 'another image');
+    const blind = question(2, { parts: [{ type: 'text', text: 'nothing to see' }] });
+    await run([question(0), question(1, { parts: parts('where 1', other) }), blind, question(3)]);
+    const [first, second, third, fourth] = await readQuestions(out);
+    expect(first).toMatchObject({ index: 0, text: 'where 0', images: [image] });
+    expect(first!.views).toMatch(/^[0-9a-f]{64}$/);
+    expect([second!.views === first!.views, third!.views]).toEqual([false, undefined]);
+    expect(fourth!.views).toBe(first!.views);
+    appendFileSync(join(out, QUESTIONS_FILE), '{}\n');
+    await expect(readQuestions(out)).rejects.toThrow(/questions.jsonl:5/);
   });
 
   it('asks again what a line held that the disk has lost', async () => {

@@ -6,7 +6,8 @@ import {
   openEvaluationFolder,
   PREDICTIONS_FILE,
 } from './evaluation-folder.js';
-import { questionKeys } from './question-keys.js';
+import { type QuestionKeys, questionKeys } from './question-keys.js';
+import { writeQuestions } from './recorded-questions.js';
 
 export interface EvaluateOptions extends Protocol {
   readonly questions: readonly BenchmarkQuestionV1[];
@@ -29,9 +30,8 @@ export interface EvaluationFolder {
 }
 
 /** A question that is asked in this run. */
-interface Asked {
+interface Asked extends QuestionKeys {
   readonly index: number;
-  readonly key: string;
   readonly question: BenchmarkQuestionV1;
 }
 
@@ -47,8 +47,11 @@ export async function evaluate(options: EvaluateOptions): Promise<readonly Answe
   const { folder } = options;
   if (folder === undefined) return askAll(options, asked, new Map());
   const lock = await lockFolder(folder.path, 'eval');
-  const work = async () =>
-    askAll(options, asked, await openEvaluationFolder(folder, options, asked));
+  const work = async () => {
+    const known = await openEvaluationFolder(folder, options, asked);
+    await writeQuestions(folder.path, asked);
+    return askAll(options, asked, known);
+  };
   return withCleanup(work, () => lock.release());
 }
 
@@ -57,7 +60,7 @@ async function askedIn({ questions, shard, folder }: EvaluateOptions): Promise<r
     .map((question, index) => ({ question, index }))
     .filter(({ index }) => shard === undefined || index % shard.count === shard.index - 1);
   const keys = folder === undefined ? [] : await questionKeys(mine.map(({ question }) => question));
-  return mine.map(({ question, index }, i) => ({ question, index, key: keys[i] ?? '' }));
+  return mine.map(({ question, index }, i) => ({ question, index, ...(keys[i] ?? { key: '' }) }));
 }
 
 async function askAll(

@@ -18,7 +18,13 @@ export { extractMindCubeLetter } from './extract/mindcube-letter.js';
 export { conversationOf } from './media/conversation.js';
 export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
 export { type MergedEvaluation, mergeEvaluations } from './merge.js';
-export { questionKeys } from './question-keys.js';
+export { type QuestionKeys, questionKeys } from './question-keys.js';
+export {
+  QUESTIONS_FILE,
+  type RecordedQuestion,
+  readQuestions,
+  writeRecordedQuestions,
+} from './recorded-questions.js';
 export {
   type Accuracy,
   type AccuracyReport,

@@ -3,21 +3,30 @@ import { canonicalJson, hashFile } from '@spatialsv/core';
 import type { BenchmarkQuestionV1, PromptPartV1 } from '@spatialsv/core/spec';
 import { scoredQuestion } from './answers.js';
 
+export interface QuestionKeys {
+  /** SHA-256 of the question's facts, texts, images and frames. */
+  readonly key: string;
+  /** SHA-256 of its images and frames in their order: equal for questions about the same views. Absent without any. */
+  readonly views?: string;
+}
+
 /**
- * What each question is: SHA-256 of its facts, texts, images and frames. Equal for equal content in any folder.
+ * What each question is, and what it looks at. Equal for equal content in any folder.
  * @throws SpatialError FILE_MISSING | FILE_INVALID for an image or video.
  */
 export async function questionKeys(
   questions: readonly BenchmarkQuestionV1[],
-): Promise<readonly string[]> {
+): Promise<readonly QuestionKeys[]> {
   // Views are shared by questions: each file is read once.
   const hashes = new Map<string, string>();
-  const keys: string[] = [];
+  const keys: QuestionKeys[] = [];
   for (const question of questions) {
     const parts: unknown[] = [];
     for (const part of question.parts) parts.push(await partKey(part, hashes));
     const { system, maxNewTokens } = question;
-    keys.push(digest(canonicalJson({ ...scoredQuestion(question), parts, system, maxNewTokens })));
+    const key = digest(canonicalJson({ ...scoredQuestion(question), parts, system, maxNewTokens }));
+    const views = parts.filter((_, i) => question.parts[i]!.type !== 'text');
+    keys.push({ key, ...(views.length > 0 && { views: digest(canonicalJson(views)) }) });
   }
   return keys;
 }

@@ -46,6 +46,14 @@ export {
 } from './labels/export-labels.js';
 export type { LabelImage, LabelSet } from './labels/label-set.js';
 export {
+  type LiftPhoto,
+  labelSourceOf,
+  liftPhotos,
+  readLift,
+  type StoredLift,
+  writeLift,
+} from './lift-file.js';
+export {
   type LiftInput,
   type LiftOptions,
   type LiftPredictions,

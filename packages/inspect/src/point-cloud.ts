@@ -165,7 +165,7 @@ export function thin<T>(items: readonly T[], limit: number): readonly T[] {
 
 /** Axis-aligned box that holds all but the outermost `trim` share of the points on each side of each axis. */
 export function robustBounds(
-  cloud: PointCloud,
+  cloud: Pick<PointCloud, 'positions'>,
   trim = 0.02,
 ): { min: [number, number, number]; max: [number, number, number] } {
   const axis = (a: number) => cloud.positions.filter((_, i) => i % 3 === a).sort((x, y) => x - y);

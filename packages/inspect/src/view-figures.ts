@@ -92,7 +92,7 @@ async function oneView(
   const confidence =
     maps.confidence &&
     colorize(maps.confidence, height, width, { map: 'viridis', range: confidenceRange! });
-  const photo = cropped(input.images[view]!, input.covered?.[view]);
+  const photo = croppedImage(input.images[view]!, input.covered?.[view]);
   const path = input.images[view]!.path;
   return {
     files: await depthFiles(view, maps, height, width, { depth, label, confidence }),
@@ -186,7 +186,7 @@ function codes(values: Float32Array, mask?: Uint8Array) {
 }
 
 /** The part of an image that its maps cover. */
-function cropped(image: RgbImage, area: CoveredRectangle | undefined): RgbImage {
+export function croppedImage(image: RgbImage, area: CoveredRectangle | undefined): RgbImage {
   if (area === undefined) return image;
   const [x0, y0] = [Math.round(area.x0), Math.round(area.y0)];
   const width = Math.min(image.width, Math.round(area.x1)) - x0;

@@ -31,6 +31,7 @@ prompts, settings or questions are refused.`,
     [
       'eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube',
       'eval --model ./model --benchmark vsi-bench --data ./VSI-Bench --frames 16 --shard 1/4 --out runs/vsi-1',
+      'eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube --lift --labels labels',
       'eval verify runs/mindcube',
       'eval merge runs/vsi-1 runs/vsi-2 runs/vsi-3 runs/vsi-4 --out runs/vsi',
     ],
@@ -53,6 +54,17 @@ prompts, settings or questions are refused.`,
       wholeNumber(1),
     )
     .option('--image-root <folder>', 'folder of the images, for `--benchmark jsonl`')
+    .option(
+      '--lift',
+      'also keep what the 3D heads see of every view set, in lifts/ of the run folder, for `view` and `explain`',
+      false,
+    )
+    .option('--labels <store>', 'with --lift: labels to put beside it, of a store')
+    .option(
+      '--source <id>',
+      'with --lift: a label source that makes them, or whose labels of the store',
+    )
+    .option('--weights <path>', 'weights of that source, where it needs any')
     .option('--overwrite', 'forget the answers of another evaluation in --out', false)
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
     .option(...seedOption('seed of the random chance lines, the permutation test, and of --sample'))

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { SpatialError, writeFileAtomic } from '@spatialsv/core';
+import { listIfThere, SpatialError, writeFileAtomic } from '@spatialsv/core';
 import {
   answersOf,
   type Comparison,
@@ -10,11 +10,14 @@ import {
   mergeEvaluations,
   PREDICTIONS_FILE,
   RESULTS_FILE,
+  readQuestions,
   recordOf,
   verifyEvaluation,
+  writeRecordedQuestions,
 } from '@spatialsv/eval';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
+import { LIFTS_FOLDER } from '../lifts/lift-questions.js';
 import { protocolOf } from './eval.js';
 import { formatEvaluation } from './format-evaluation.js';
 
@@ -69,8 +72,25 @@ export async function mergeRuns(
   const write = (name: string, text: string) => writeFileAtomic(join(out, name), text);
   await write(EVALUATION_FILE, `${JSON.stringify(record, null, 2)}\n`);
   await write(PREDICTIONS_FILE, answers.map((answer) => `${JSON.stringify(answer)}\n`).join(''));
+  const questions = (await Promise.all(runs.map(readQuestions))).flat();
+  const byIndex = new Map(questions.map((question) => [question.index, question]));
+  await writeRecordedQuestions(
+    out,
+    [...byIndex.values()].toSorted((a, b) => a.index - b.index),
+  );
+  await copyLifts(runs, out);
   await write(RESULTS_FILE, `${JSON.stringify(results, null, 2)}\n`);
   context.out(json ? `${JSON.stringify(results)}\n` : formatEvaluation(protocol, results));
+}
+
+/** Shards may have lifted the same views: those of one are enough. */
+async function copyLifts(runs: readonly string[], out: string): Promise<void> {
+  for (const run of runs) {
+    for (const name of await listIfThere(join(run, LIFTS_FOLDER))) {
+      await mkdir(join(out, LIFTS_FOLDER), { recursive: true });
+      await copyFile(join(run, LIFTS_FOLDER, name), join(out, LIFTS_FOLDER, name));
+    }
+  }
 }
 
 export type ComparisonFormat = 'text' | 'md' | 'csv' | 'json';

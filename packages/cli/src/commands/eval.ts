@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
@@ -5,6 +6,7 @@ import {
   hashWeights,
   type PluginRegistry,
   readSampleImages,
+  readSpatialCheckpoint,
   type Shard,
   SpatialError,
   withCleanup,
@@ -30,12 +32,20 @@ import {
   planFor,
   planGeneration,
 } from '../generation.js';
+import {
+  LIFTS_FOLDER,
+  type LiftLabelOptions,
+  type LiftRequest,
+  liftQuestions,
+  openLabels,
+} from '../lifts/lift-questions.js';
 import { describeWeights, openModel } from '../model.js';
 import { parseSettings } from '../settings.js';
 import { packageVersion } from '../version.js';
 import { formatEvaluation } from './format-evaluation.js';
+import { requireDepth } from './lift.js';
 
-export interface EvalOptions extends WeightOptions, GenerationOptions {
+export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabelOptions {
   readonly model: string;
   readonly benchmark: string;
   readonly data: string;
@@ -50,6 +60,7 @@ export interface EvalOptions extends WeightOptions, GenerationOptions {
   readonly minPixels?: number;
   readonly maxPixels?: number;
   readonly set?: Readonly<Record<string, string>>;
+  readonly lift: boolean;
   readonly overwrite: boolean;
   readonly json: boolean;
 }
@@ -60,6 +71,7 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   const plugins = await composePlugins(context.folder);
   const protocol = protocolOf(plugins, options.benchmark, options.variant);
   const backbone = await openModel(options.model, plugins, options, err);
+  const lifting = await openLifting(options, plugins);
   const { questions, leftOut } = await readQuestions(protocol, options, err);
   await readImageHeaders(questions, backbone, options.data, signal);
   const settings = backbone.config.generation;
@@ -72,8 +84,10 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   const { count = 1, index = 1 } = options.shard ?? {};
   progress.start('Answering', Math.ceil((questions.length - index + 1) / count));
-  const work = () =>
-    evaluate({
+  const work = async () => {
+    if (options.overwrite)
+      await rm(join(options.out, LIFTS_FOLDER), { recursive: true, force: true });
+    const found = await evaluate({
       ...protocol,
       questions,
       answer: (question) =>
@@ -83,13 +97,45 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
       signal,
       onProgress: (done) => progress.update(done),
     });
-  const answers = await withCleanup(work, () => runner.dispose());
+    if (lifting !== undefined) {
+      progress.done(`${found.length} answers`);
+      const mine = questions.filter((_, i) => i % count === index - 1);
+      await liftQuestions({ ...lifting, questions: mine, runner, run: options.out }, context);
+    }
+    return found;
+  };
+  const answers = await withCleanup(
+    work,
+    () => runner.dispose(),
+    () => lifting?.labeller?.dispose(),
+  );
   const results = evaluationResults(protocol, answers, options.seed);
   progress.done(`${answers.length} questions`);
   const written = { ...results, leftOut, identity, weights: runner.weights };
   await writeFileAtomic(join(options.out, RESULTS_FILE), `${JSON.stringify(written, null, 2)}\n`);
   context.out(options.json ? `${JSON.stringify(written)}\n` : formatEvaluation(protocol, results));
   for (const remark of remarksOf(protocol, questions)) err(`${remark}\n`);
+}
+
+/** Heads and labels of `--lift`: what is missing is said before anything is asked. */
+async function openLifting(
+  options: EvalOptions,
+  plugins: PluginRegistry,
+): Promise<Pick<LiftRequest, 'heads' | 'labeller'> | undefined> {
+  const { model, device, lift, labels, source } = options;
+  if (!lift) {
+    if (labels === undefined && source === undefined) return undefined;
+    throw new SpatialError({
+      code: 'USAGE',
+      message: 'eval: --labels and --source are put beside lifts',
+      hint: 'Add --lift.',
+    });
+  }
+  const stored = await readSpatialCheckpoint(model, plugins.resolveGeometryHead);
+  return {
+    heads: requireDepth(model, stored),
+    labeller: await openLabels(options, device, plugins),
+  };
 }
 
 /** @throws SpatialError USAGE for a benchmark or variant that is not there. */

@@ -30,7 +30,19 @@ export async function labelsLikePredictions(
 ): Promise<GeometryLabelsV1 | undefined> {
   const { source } = request;
   if (source === undefined) return undefined;
-  const labels = learnableLabels(await labelViewSet(plugins, source, request, signal), source);
+  const found = await labelViewSet(plugins, source, request, signal);
+  return likePredictions(learnableLabels(found, source), { images, inputs }, { height, width });
+}
+
+/**
+ * Labels at the size of the heads' maps, through the crop of the views.
+ * @param labels as `learnableLabels` gives them.
+ */
+export function likePredictions(
+  labels: GeometryLabelsV1,
+  { images, inputs }: Pick<LiftSubject, 'images' | 'inputs'>,
+  { height, width }: { readonly height: number; readonly width: number },
+): GeometryLabelsV1 {
   const windows = inputs.grids.map(({ covered }, view) => {
     const sx = labels.width / images[view]!.width;
     const sy = labels.height / images[view]!.height;

@@ -28,7 +28,7 @@ export interface LiftOptions extends ModelOptions {
 }
 
 /** What the heads say is in the normalised scale and the frame of their labels. */
-const CONVENTIONS: GeometryConventionsV1 = {
+export const HEAD_CONVENTIONS: GeometryConventionsV1 = {
   axes: 'opencv',
   extrinsics: 'world-to-camera',
   pixelCentre: 'half',
@@ -52,7 +52,7 @@ export async function lift(options: LiftOptions, context: CommandContext): Promi
     {
       title: 'What the model sees',
       subtitle: `${options.model}, ${images.length} views`,
-      predictions: { ...maps, depth: maps.depth!, conventions: CONVENTIONS },
+      predictions: { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS },
       images,
       covered: inputs.grids.map((grid) => grid.covered),
       ...(labels !== undefined && { labels }),
@@ -106,7 +106,8 @@ async function look(
 const TRAINING_HINT =
   'Train them with `spatialsv train CONFIG.yaml`, or add random ones with `spatialsv tiny --heads` to try the command.';
 
-function requireDepth(
+/** @throws SpatialError WEIGHT_MISSING for a checkpoint without 3D heads, or without one for depth. */
+export function requireDepth(
   folder: string,
   checkpoint: SpatialCheckpoint | undefined,
 ): SpatialCheckpoint {
