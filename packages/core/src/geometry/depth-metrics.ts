@@ -1,4 +1,5 @@
 import { SpatialError } from '../errors.js';
+import { median } from './median.js';
 import { requireLength } from './rays.js';
 
 /** Errors of depth maps: means over images of per-image values over their valid pixels. */
@@ -30,13 +31,6 @@ export interface ScaleAndShift {
   readonly scale: number;
   readonly shift: number;
 }
-
-/** Middle value, or the mean of the two middle ones. */
-const median = (values: Float64Array): number => {
-  const sorted = values.slice().sort();
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-};
 
 const sum = (values: Float64Array, of: (value: number, i: number) => number): number => {
   let total = 0;

@@ -19,6 +19,7 @@ export {
   scaleIntrinsics,
   translationOf,
 } from './cameras.js';
+export { type CloudErrors, cloudErrors } from './cloud-errors.js';
 export {
   DEPTH_ALIGNMENTS,
   type DepthAlignment,
@@ -37,6 +38,7 @@ export {
   resampleLabels,
 } from './labels.js';
 export type { Matrix3, Rigid, Vector3 } from './matrix.js';
+export { nearestDistances } from './nearest.js';
 export { pixelNormals, surfaceNormals } from './normals.js';
 export { type PoseFromRaysOptions, poseFromRays, type RayPose } from './pose-from-rays.js';
 export {
@@ -60,6 +62,11 @@ export {
   unprojectDepth,
 } from './rays.js';
 export { resampleFeatures } from './resample-features.js';
+export {
+  type RobustPoseOptions,
+  type RobustRayPose,
+  robustPoseFromRays,
+} from './robust-pose.js';
 export {
   angleBetween,
   matrixToQuaternion,
