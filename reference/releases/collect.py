@@ -2,7 +2,7 @@
 
     python reference/releases/collect.py FOLDER
 
-FOLDER holds FAMILY-RELEASE.json. Writes packages/<adapter>/src/__fixtures__/releases.json: the JSON files that each release of
+FOLDER holds FAMILY-RELEASE.json. Writes a file in packages/<adapter>/src/__fixtures__ per family: the JSON files that each release of
 transformers saves beside the weights and the names of its tensors, releases with equal folders together.
 """
 
@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 PACKAGES = Path(__file__).parent.parent.parent / "packages"
-ADAPTERS = {
-    "qwen2.5-vl": "adapter-qwen25vl",
-    "internvl3": "adapter-internvl3",
-    "llava-next-video": "adapter-llava",
+TARGETS = {
+    "qwen2.5-vl": "adapter-qwen25vl/src/__fixtures__/releases.json",
+    "internvl3": "adapter-internvl3/src/__fixtures__/releases.json",
+    "llava-next-video": "adapter-llava/src/__fixtures__/releases.json",
+    "llava-onevision": "adapter-llava/src/__fixtures__/onevision-releases.json",
 }
 
 
@@ -28,7 +29,7 @@ def without_version(value):
     return value
 
 
-for family, adapter in ADAPTERS.items():
+for family, file in TARGETS.items():
     groups, lists = {}, []
     for path in sorted(Path(sys.argv[1]).glob(f"{family}-[0-9]*.json"), key=order):
         saved = json.loads(path.read_text())
@@ -40,7 +41,7 @@ for family, adapter in ADAPTERS.items():
         group = groups.setdefault((files, which), {"releases": [], "tensors": which, "files": json.loads(files)})
         group["releases"].append(saved["transformers"])
     content = {"script": "reference/releases/save.py, collect.py", "tensors": lists, "saved": list(groups.values())}
-    target = PACKAGES / adapter / "src" / "__fixtures__" / "releases.json"
+    target = PACKAGES / file
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(content) + "\n")
     print(family, len(groups), "different folders of", sum(len(each["releases"]) for each in groups.values()), "releases")

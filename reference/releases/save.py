@@ -25,6 +25,7 @@ CLASSES = {
     "qwen2.5-vl": "Qwen2_5_VLForConditionalGeneration",
     "internvl3": "InternVLForConditionalGeneration",
     "llava-next-video": "LlavaNextVideoForConditionalGeneration",
+    "llava-onevision": "LlavaOnevisionForConditionalGeneration",
 }
 READ = ["config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json"]
 

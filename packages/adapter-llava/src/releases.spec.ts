@@ -1,18 +1,23 @@
 import { openAsSaved } from '@spatialsv/core/testing';
-import releases from './__fixtures__/releases.json' with { type: 'json' };
+import onevisionReleases from './__fixtures__/onevision-releases.json' with { type: 'json' };
+import nextVideoReleases from './__fixtures__/releases.json' with { type: 'json' };
+import { llavaOneVision } from './onevision/adapter.js';
 import { llavaNextVideo } from './plugin.js';
 import { publishedName } from './shared/native-names.js';
 
-/** What `spatialsv tiny --hidden-size 32 --layers 2 --attention-heads 2` writes, which the releases were given. */
-const write = (folder: string) =>
-  llavaNextVideo.writeTiny({ folder, seed: 0, hiddenSize: 32, layers: 2, heads: 2 });
+describe.each([
+  ['llava-next-video', llavaNextVideo, nextVideoReleases],
+  ['llava-onevision', llavaOneVision, onevisionReleases],
+] as const)('a folder of %s that a release of transformers saved', (_family, adapter, releases) => {
+  /** What `spatialsv tiny --hidden-size 32 --layers 2 --attention-heads 2` writes, which the releases were given. */
+  const write = (folder: string) =>
+    adapter.writeTiny({ folder, seed: 0, hiddenSize: 32, layers: 2, heads: 2 });
 
-describe('a folder that a release of transformers saved', () => {
   it.each(releases.saved.map((saved) => [saved.releases.join(', '), saved] as const))(
     'is the same model: %s',
     async (_releases, saved) => {
       const { expected, found } = await openAsSaved(
-        { write, open: llavaNextVideo.open, publishedName },
+        { write, open: adapter.open, publishedName },
         releases,
         saved,
       );

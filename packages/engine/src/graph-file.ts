@@ -117,7 +117,7 @@ function readLocations(real: string, file: string): string[] {
   } catch (cause) {
     throw new EngineError({
       code: 'MODEL_INVALID',
-      message: `${file}: expected an ONNX model, found ${(cause as Error).message}`,
+      message: `${file}: expected an ONNX model, found something else, or a part of one`,
       hint: 'Download the file again; a text file of some hundred bytes is a pointer of Git LFS, not the model.',
       cause,
     });

@@ -1,6 +1,6 @@
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { parseJsonText } from '@spatialsv/core/kit';
+import { parseJsonText, readText } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { MANIFEST_FILE, type Manifest, parseManifest } from './manifest.js';
 
@@ -86,8 +86,11 @@ async function onlyGraph(folder: string): Promise<string> {
   });
 }
 
+/** A description has some hundred characters. */
+const MAX_MANIFEST_BYTES = 1 << 20;
+
 async function readManifest(file: string): Promise<Manifest> {
-  const text = await readFile(file, 'utf8');
+  const text = await readText(file, MAX_MANIFEST_BYTES);
   let value: unknown;
   try {
     value = parseJsonText(text);

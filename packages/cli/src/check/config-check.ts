@@ -3,12 +3,15 @@ import { dirname } from 'node:path';
 import { type BackboneV1, SpatialError } from '@spatialsv/core';
 import { collectFinding, type Finding, findingOf, type PluginRegistry } from '@spatialsv/core/host';
 import { loadTrainConfig, type TrainConfig } from '@spatialsv/train';
+import { planOf } from '../commands/train-plan.js';
 import { composePlugins } from '../composition.js';
+import { formatBytes } from '../format-bytes.js';
 import { openModel } from '../model.js';
 import { backboneOptions, openSource } from '../train-parts.js';
 import { checkDataset } from './data-check.js';
 import { modelCheck } from './model-check.js';
-import type { Check, CheckContext, CheckReport } from './report.js';
+import { pluginFindings } from './plugins-check.js';
+import { allFindings, type Check, type CheckContext, type CheckReport } from './report.js';
 
 /** Configurations of training, with the model, the data sets and the label source that they name. */
 export const configCheck: Check = {
@@ -20,8 +23,13 @@ export const configCheck: Check = {
     const report = { kind: 'configuration', path, summary: 'training configuration' } as const;
     if (config === undefined) return { ...report, facts: {}, passedOver: [], findings };
     const { out, device, source, batchSize, schedule } = config;
-    const facts = { out, device, source: source.name, batchSize, ...schedule };
-    const parts = await checkParts(path, config, context, findings);
+    const { backbone, parts } = await checkParts(path, config, context, findings);
+    const isWhole = [...findings, ...parts.flatMap(allFindings)].every(isWarning);
+    const plan = isWhole && context.plan !== false && backbone !== undefined;
+    const facts = {
+      ...{ out, device, source: source.name, batchSize, ...schedule },
+      ...(plan && (await planFacts(path, config, backbone, findings))),
+    };
     return { ...report, facts, passedOver: [], findings, parts };
   },
 };
@@ -44,8 +52,9 @@ async function checkParts(
   config: TrainConfig,
   context: CheckContext,
   findings: Finding[],
-): Promise<readonly CheckReport[]> {
+): Promise<{ readonly backbone: BackboneV1 | undefined; readonly parts: readonly CheckReport[] }> {
   const plugins = await composePlugins(dirname(path), config.plugins);
+  findings.push(...pluginFindings(plugins.plugins));
   const inner = { ...context, plugins };
   const model = await modelCheck.run(config.model, inner);
   // What is wrong with the folder is in its own report.
@@ -56,8 +65,38 @@ async function checkParts(
     plugins.resolveGeometryHead(config.heads.type);
   });
   await collectFinding(findings, () => checkSource(config, plugins));
-  return [model, ...(await checkData(config, inner, backbone))];
+  return { backbone, parts: [model, ...(await checkData(config, inner, backbone))] };
 }
+
+const isWarning = ({ severity }: Finding): boolean => severity === 'warning';
+
+/** What a run would take; more memory than is free is a finding. */
+async function planFacts(
+  path: string,
+  config: TrainConfig,
+  backbone: BackboneV1,
+  findings: Finding[],
+): Promise<Readonly<Record<string, unknown>>> {
+  const plan = await collectFinding(findings, () => planOf(path, config, backbone));
+  if (plan === undefined) return {};
+  const { peakMemoryMb, freeMemoryMb, secondsPerStep, steps } = plan;
+  if (peakMemoryMb > freeMemoryMb) findings.push(tooLarge(path, peakMemoryMb, freeMemoryMb));
+  return {
+    'peak memory': formatBytes(peakMemoryMb * 2 ** 20),
+    'seconds per step': Number(secondsPerStep.toPrecision(3)),
+    'hours of the run': Number(((steps * secondsPerStep) / 3600).toPrecision(3)),
+  };
+}
+
+const tooLarge = (where: string, peakMb: number, freeMb: number): Finding => ({
+  severity: 'warning',
+  code: 'OUT_OF_MEMORY',
+  where,
+  what: 'memory of the run',
+  expected: `at most the ${formatBytes(freeMb * 2 ** 20)} that are free`,
+  found: `about ${formatBytes(peakMb * 2 ** 20)}`,
+  hint: 'Set recompute: layer, train: { llm: lora }, fewer or smaller views; train --plan tells what a change gives.',
+});
 
 /** Weights are not opened: reading gigabytes is a part of the run. */
 async function checkSource(config: TrainConfig, plugins: PluginRegistry): Promise<void> {

@@ -1,7 +1,14 @@
 import { type Finding, findingMessage, type PluginRegistry } from '@spatialsv/core/host';
 import { type CommandContext, formatTable, printable } from '../context.js';
 
-export type CheckKind = 'model' | 'data' | 'images' | 'configuration';
+export type CheckKind =
+  | 'model'
+  | 'data'
+  | 'images'
+  | 'configuration'
+  | 'plugins'
+  | 'evaluation'
+  | 'folder';
 
 /** What a check says of one path. JSON. */
 export interface CheckReport {
@@ -14,7 +21,7 @@ export interface CheckReport {
   /** What a run would not read. */
   readonly passedOver: readonly PassedOver[];
   readonly findings: readonly Finding[];
-  /** Reports of what a configuration names. */
+  /** Reports of what a configuration names, or a folder holds. */
   readonly parts?: readonly CheckReport[];
 }
 
@@ -34,6 +41,8 @@ export interface CheckContext extends CommandContext {
   readonly pixels?: boolean;
   /** Whether every weight is read. */
   readonly weights?: boolean;
+  /** Whether what a configuration will take is measured. */
+  readonly plan?: boolean;
 }
 
 /** Looks at the paths of one kind. */

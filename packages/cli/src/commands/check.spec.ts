@@ -41,7 +41,11 @@ describe('check', () => {
   it('finds every problem of a folder of images', async () => {
     const { exitCode, report } = await check(folder.photos);
     expect([exitCode, report.kind]).toEqual([1, 'images']);
-    expect(report.facts).toMatchObject({ images: 5, formats: { PNG: 5 }, '16 bits a value': 1 });
+    expect(report.facts).toMatchObject({
+      images: 6,
+      formats: { PNG: 5, GIF: 1 },
+      '16 bits a value': 1,
+    });
     expect(report.passedOver.map(({ where }) => where)).toEqual([
       ...['IMG_7.mov', 'notes.txt', 'older'],
     ]);

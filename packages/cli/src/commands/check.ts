@@ -1,8 +1,11 @@
 import { SpatialError } from '@spatialsv/core/spec';
 import { configCheck } from '../check/config-check.js';
 import { dataCheck } from '../check/data-check.js';
+import { evaluationCheck } from '../check/evaluation-check.js';
+import { folderCheck } from '../check/folder-check.js';
 import { imagesCheck } from '../check/images-check.js';
 import { modelCheck } from '../check/model-check.js';
+import { pluginsCheck } from '../check/plugins-check.js';
 import { allFindings, type Check, type CheckReport, formatCheck } from '../check/report.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -13,11 +16,20 @@ export interface CheckOptions {
   readonly model?: string;
   readonly pixels: boolean;
   readonly weights: boolean;
+  readonly plan: boolean;
   readonly json: boolean;
 }
 
 /** The first that takes a path looks at it. */
-const CHECKS: readonly Check[] = [modelCheck, configCheck, imagesCheck, dataCheck];
+const CHECKS: readonly Check[] = [
+  modelCheck,
+  evaluationCheck,
+  pluginsCheck,
+  configCheck,
+  folderCheck,
+  imagesCheck,
+  dataCheck,
+];
 
 /** @throws SpatialError DATA_INVALID when there is an error among the findings; they are printed before. */
 export async function check(

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { SpatialError, withCleanup } from '@spatialsv/core';
+import { type BackboneV1, SpatialError, withCleanup } from '@spatialsv/core';
 import {
   loadTrainConfig,
   type MeasureRequest,
@@ -41,12 +41,18 @@ export async function runPlan(
     return;
   }
   context.progress.start('Measuring');
-  const plan = await planTraining(config, backbone.config.layers, (request) =>
-    measureInChild(file, request),
-  );
+  const plan = await planOf(file, config, backbone);
   context.progress.done('Measured');
   context.out(options.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
 }
+
+/** What a run of the configuration in a file will take. */
+export const planOf = (
+  file: string,
+  config: TrainConfig,
+  backbone: BackboneV1,
+): Promise<TrainingPlan> =>
+  planTraining(config, backbone.config.layers, (request) => measureInChild(file, request));
 
 async function open(config: TrainConfig, file: string, context: CommandContext) {
   const plugins = await composePlugins(dirname(file), config.plugins);

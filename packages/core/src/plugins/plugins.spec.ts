@@ -208,6 +208,11 @@ describe('loadPlugins', () => {
       /code 3 in accepts/,
     ],
     [
+      'fails by a rejection that nobody handles',
+      "Promise.reject(new Error('unhandled'));",
+      /ends its process with code 1.*unhandled/,
+    ],
+    [
       'fails later, by a rejection that nobody handles',
       "Promise.reject(new Error('later')); await new Promise((r) => setTimeout(r, 500));",
       /ends its process with code 1.*later/,

@@ -131,6 +131,8 @@ async function probePlugin(
     await say({ step });
     for (const contribution of Array.isArray(list) ? list : [])
       if (typeof contribution?.accepts === 'function') contribution.accepts({});
+    // A rejection that nobody handles ends the process in the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
     await say({ step: 'done' });
   } catch (error) {
     const message = (error as Error | undefined)?.message;

@@ -3,12 +3,13 @@ import {
   hashPromptFiles,
   hashWeights,
   readTextIfThere,
+  readYaml,
   recoverFolders,
   SpatialError,
   writeFileAtomic,
 } from '@spatialsv/core';
 import { kernelRecord, machineInfo, pinKernels } from '@spatialsv/engine';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
 import type { ModelDefaults, RunConfig } from '../config/run-config.js';
 import { requestedSize, type TrainingData } from '../data/training-data.js';
@@ -101,11 +102,14 @@ function occupied(out: string): SpatialError {
 
 /** Settings and sources that the checkpoints of a folder were made with. */
 async function readBefore(out: string) {
-  const text = await readTextIfThere(join(out, CONFIG_FILE));
+  const file = join(out, CONFIG_FILE);
+  const text = await readTextIfThere(file);
   const manifest = await readManifest(out);
   const inputs = await readInputs(out);
-  if (text !== undefined && manifest !== undefined)
-    return { config: parse(text) as Record<string, unknown>, manifest, inputs };
+  if (text !== undefined && manifest !== undefined) {
+    const config = readYaml(text, file).value as Record<string, unknown>;
+    return { config, manifest, inputs };
+  }
   throw new SpatialError({
     code: 'FILE_MISSING',
     message: `${out}: checkpoints without ${text === undefined ? CONFIG_FILE : 'manifest.json'}: what they were made with is not known`,

@@ -11,6 +11,12 @@ export interface TroubledFolder {
   readonly config: string;
 }
 
+/** One pixel that is not seen. */
+const TRANSPARENT_GIF = Buffer.from(
+  'R0lGODlhAQABAIAAAP8AAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==',
+  'base64',
+);
+
 const box = (brand: string) => `\0\0\0\x14ftyp${brand}\0\0\0\0${brand}`;
 
 /** @param model folder of a checkpoint of Qwen2.5-VL. */
@@ -33,6 +39,7 @@ export async function writeTroubledFolder(root: string, model: string): Promise<
     '._IMG_1.PNG': 'resource fork',
     'Thumbs.db': 'cache',
     'notes.txt': 'notes',
+    'seen through.gif': TRANSPARENT_GIF,
     'huge.tif': 'II*\0',
   };
   for (const [name, content] of Object.entries(images))
