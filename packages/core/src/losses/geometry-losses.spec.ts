@@ -178,6 +178,49 @@ describe('losses of analytic maps', () => {
   });
 });
 
+describe('weights of the pixels', () => {
+  const config = lossConfigSchema.parse({ gradientScales: 2, normalScales: 2 });
+  const weightedBy = (weight: Tensor, choices = config) => {
+    const { predictions, labels } = analyticMaps();
+    const weights = { depthWeight: weight, rayWeight: weight, pointWeight: weight };
+    return numbers(geometryLosses(choices, predictions, { ...labels, ...weights }));
+  };
+
+  it('count once for a pixel, twice for a pair of neighbours and three times for a normal', async () => {
+    const plain = await weightedBy(tf.ones([...SHAPE]));
+    expect(plain).toEqual(await analyticLosses({ gradientScales: 2, normalScales: 2 }));
+    const half = await weightedBy(tf.fill([...SHAPE], 0.5));
+    for (const [name, value] of Object.entries(plain)) {
+      const power = name.endsWith('Gradient') ? 2 : name.endsWith('Normal') ? 3 : 1;
+      if (/(Regression|Confidence|Gradient|Normal)$/.test(name))
+        expectAllclose([half[name]!], [value * 0.5 ** power], { rtol: 1e-5, atol: 1e-7 });
+    }
+  });
+
+  it('of 0 leave out what the mask leaves out, with the counts of the others', async () => {
+    const left = (s: number, y: number, x: number) => ((x + 2 * y + s) % 5 === 0 ? 0 : 1);
+    const choices = { ...config, gradientScales: 1, normalScales: 1 };
+    const found = await weightedBy(map(left), choices);
+    const { predictions, labels } = analyticMaps();
+    const masks = Object.fromEntries(
+      (['mask', 'rayMask', 'pointMask'] as const).map((name) => [
+        name,
+        tf.mul(labels[name]!, map(left)),
+      ]),
+    );
+    const masked = await numbers(geometryLosses(choices, predictions, { ...labels, ...masks }));
+    const count = async (name: 'mask' | 'rayMask') => {
+      const [all, kept] = [labels[name]!, masks[name]!].map((x) => tf.sum(x));
+      return (await kept!.data())[0]! / (await all!.data())[0]!;
+    };
+    const [depth, ray] = [await count('mask'), await count('rayMask')];
+    for (const term of ['Regression', 'Confidence', 'Gradient'])
+      expectAllclose([found[`lossDepth${term}`]!], [masked[`lossDepth${term}`]! * depth], CLOSE);
+    for (const term of ['Regression', 'Confidence'])
+      expectAllclose([found[`lossRay${term}`]!], [masked[`lossRay${term}`]! * ray], CLOSE);
+  });
+});
+
 describe('losses where nothing can be learnt', () => {
   const config = lossConfigSchema.parse({});
   const keys = ['depth', 'depthConfidence', 'rays', 'rayConfidence', 'points', 'pointConfidence'];

@@ -20,6 +20,10 @@ export type GeometryTargets = {
   readonly points?: Tensor;
   /** (V, H, W). */
   readonly pointMask?: Tensor;
+  /** (V, H, W) what a pixel counts in each task, 0 to 1; 1 where absent. */
+  readonly depthWeight?: Tensor;
+  readonly rayWeight?: Tensor;
+  readonly pointWeight?: Tensor;
 };
 
 /** Scalars; those of a task are present when its prediction is. The terms are unweighted, the sums weighted. */
@@ -39,7 +43,8 @@ export type GeometryLosses = {
 
 /**
  * Equation 5 for every predicted task of one sample (a program): depth L₂ + L_conf + L_grad, ray L₂ + L_conf, point
- * L₂ + L_conf + L_norm. Means run over all valid pixels of the sample; without any, a loss is 0.
+ * L₂ + L_conf + L_norm. Means run over all valid pixels of the sample; without any, a loss is 0. With weights the terms of a pixel
+ * count by its weight, those of neighbours by the product of their weights, and are divided by the same counts.
  * @throws SpatialError SHAPE_MISMATCH when a prediction lacks its confidence, label or mask, or their sizes differ.
  */
 export function geometryLosses(
@@ -48,15 +53,14 @@ export function geometryLosses(
   labels: GeometryTargets,
 ): GeometryLosses {
   const { depth, depthConfidence, rays, rayConfidence, points, pointConfidence } = predictions;
+  const { mask, rayMask, pointMask, depthWeight, rayWeight, pointWeight } = labels;
+  const depthMaps = () => maps('depth', depth!, depthConfidence, labels.depth, mask);
+  const rayMaps = () => maps('rays', rays!, rayConfidence, labels.rays, rayMask);
+  const pointMaps = () => maps('points', points!, pointConfidence, labels.points, pointMask);
   return {
-    ...(depth &&
-      depthLosses(config, maps('depth', depth, depthConfidence, labels.depth, labels.mask))),
-    ...(rays && rayLosses(config, maps('rays', rays, rayConfidence, labels.rays, labels.rayMask))),
-    ...(points &&
-      pointLosses(
-        config,
-        maps('points', points, pointConfidence, labels.points, labels.pointMask),
-      )),
+    ...(depth && depthLosses(config, weighted(depthMaps(), depthWeight))),
+    ...(rays && rayLosses(config, weighted(rayMaps(), rayWeight))),
+    ...(points && pointLosses(config, weighted(pointMaps(), pointWeight))),
   };
 }
 
@@ -111,6 +115,9 @@ function weightedSum<Name extends string>(
   const scaled = present.map((name) => tf.mul(terms[name]!, weights[name]));
   return scaled.length === 0 ? tf.scalar(0) : scaled.reduce((sum, term) => tf.add(sum, term));
 }
+
+const weighted = (task: TaskMaps, weight: Tensor | undefined): TaskMaps =>
+  weight === undefined ? task : { ...task, weight };
 
 function maps(
   field: string,

@@ -1,6 +1,6 @@
 import { type Tensor, tf } from '@spatialsv/engine';
 import type { LossConfig } from './loss-config.js';
-import { absolute, everySecond, keepValid, logConfidence, sumAll } from './masked.js';
+import { absolute, everySecond, keepValid, logConfidence, sumAll, weigh } from './masked.js';
 import type { TaskMaps } from './pixel-losses.js';
 
 /**
@@ -12,30 +12,38 @@ import type { TaskMaps } from './pixel-losses.js';
  * `gradientLogMasked` is off.
  */
 export function gradientLoss(config: LossConfig, maps: TaskMaps): Tensor {
-  let mask = maps.mask;
-  let confidence = maps.confidence;
-  let residual = keepValid(tf.sub(maps.prediction, maps.label), mask);
-  let total = gradientAtScale(config, residual, confidence, mask);
+  const { mask, confidence, weight } = maps;
+  const residual = keepValid(tf.sub(maps.prediction, maps.label), mask);
+  let scaled: ScaleMaps = { residual, confidence, mask, ...(weight && { weight }) };
+  let total = gradientAtScale(config, scaled);
   for (let scale = 1; scale < config.gradientScales; scale++) {
-    [residual, confidence, mask] = [residual, confidence, mask].map(everySecond) as Triple;
-    total = tf.add(total, gradientAtScale(config, residual, confidence, mask));
+    scaled = coarser(scaled);
+    total = tf.add(total, gradientAtScale(config, scaled));
   }
   return tf.div(total, config.gradientScales);
 }
 
-type Triple = [Tensor, Tensor, Tensor];
+/** Maps of one scale. */
+type ScaleMaps = { readonly residual: Tensor } & Pick<TaskMaps, 'confidence' | 'mask' | 'weight'>;
+
+const coarser = ({ residual, confidence, mask, weight }: ScaleMaps): ScaleMaps => ({
+  residual: everySecond(residual),
+  confidence: everySecond(confidence),
+  mask: everySecond(mask),
+  ...(weight && { weight: everySecond(weight) }),
+});
 
 function gradientAtScale(
   config: LossConfig,
-  residual: Tensor,
-  confidence: Tensor,
-  mask: Tensor,
+  { residual, confidence, mask, weight }: ScaleMaps,
 ): Tensor {
   const pixels = sumAll(mask);
   const [x, y] = [2, 1].map((axis) => {
     const pairs = tf.mul(after(mask, axis), before(mask, axis));
     const step = tf.sub(after(residual, axis), before(residual, axis));
-    const sum = sumAll(pairTerms(config, step, after(confidence, axis), pairs));
+    const terms = pairTerms(config, step, after(confidence, axis), pairs);
+    const both = weight && tf.mul(after(weight, axis), before(weight, axis));
+    const sum = sumAll(weigh(terms, both));
     const count = config.gradientCount === 'pixels' ? pixels : sumAll(pairs);
     return tf.div(sum, tf.maximum(count, 1));
   }) as [Tensor, Tensor];

@@ -18,6 +18,10 @@ export function meanOver(x: Tensor, count: Tensor): Tensor {
   return tf.div(sumAll(x), tf.maximum(count, 1));
 }
 
+/** Values times their weights, where they have any. */
+export const weigh = (values: Tensor, weight: Tensor | undefined): Tensor =>
+  weight === undefined ? values : tf.mul(values, weight);
+
 /** |x| whose gradient at 0 is 0. */
 export const absolute = (x: Tensor): Tensor => tf.mul(x, tf.sign(x));
 

@@ -1,6 +1,14 @@
 import { type Tensor, tf } from '@spatialsv/engine';
 import type { LossConfig } from './loss-config.js';
-import { everySecond, keepValid, logConfidence, meanOver, safeSqrt, sumAll } from './masked.js';
+import {
+  everySecond,
+  keepValid,
+  logConfidence,
+  meanOver,
+  safeSqrt,
+  sumAll,
+  weigh,
+} from './masked.js';
 import type { TaskMaps } from './pixel-losses.js';
 
 /** Normals shorter than this are divided by it instead, as PyTorch's `normalize` does. */
@@ -18,18 +26,31 @@ type Planes = readonly [Tensor, Tensor, Tensor];
  * Source: VGGT, training/loss.py, normal_loss and point_map_to_normal.
  */
 export function normalLoss(config: LossConfig, maps: TaskMaps): Tensor {
-  let mask = maps.mask;
-  let confidence = maps.confidence;
-  let prediction = planes(keepValid(maps.prediction, mask));
-  let label = planes(keepValid(maps.label, mask));
-  let total = normalAtScale(config, prediction, label, confidence, mask);
+  const { mask, confidence, weight } = maps;
+  const prediction = planes(keepValid(maps.prediction, mask));
+  const label = planes(keepValid(maps.label, mask));
+  let scaled: ScaleMaps = { prediction, label, confidence, mask, ...(weight && { weight }) };
+  let total = normalAtScale(config, scaled);
   for (let scale = 1; scale < config.normalScales; scale++) {
-    [prediction, label] = [everySecondPlane(prediction), everySecondPlane(label)];
-    [confidence, mask] = [everySecond(confidence), everySecond(mask)];
-    total = tf.add(total, normalAtScale(config, prediction, label, confidence, mask));
+    scaled = coarser(scaled);
+    total = tf.add(total, normalAtScale(config, scaled));
   }
   return tf.div(total, config.normalScales);
 }
+
+/** Maps of one scale. */
+type ScaleMaps = { readonly prediction: Planes; readonly label: Planes } & Pick<
+  TaskMaps,
+  'confidence' | 'mask' | 'weight'
+>;
+
+const coarser = ({ prediction, label, confidence, mask, weight }: ScaleMaps): ScaleMaps => ({
+  prediction: everySecondPlane(prediction),
+  label: everySecondPlane(label),
+  confidence: everySecond(confidence),
+  mask: everySecond(mask),
+  ...(weight && { weight: everySecond(weight) }),
+});
 
 function planes(points: Tensor): Planes {
   const maps = points.shape.slice(0, 3);
@@ -38,14 +59,14 @@ function planes(points: Tensor): Planes {
 
 const everySecondPlane = (points: Planes): Planes => points.map(everySecond) as unknown as Planes;
 
+/** (V, H, W) → (4, V, H, W): product over the three pixels of each normal. */
+const ofThree = (x: Tensor): Tensor => tf.mul(tf.mul(neighbours(x), rotated(neighbours(x))), x);
+
 function normalAtScale(
   config: LossConfig,
-  prediction: Planes,
-  label: Planes,
-  confidence: Tensor,
-  mask: Tensor,
+  { prediction, label, confidence, mask, weight }: ScaleMaps,
 ): Tensor {
-  const valid = tf.mul(tf.mul(neighbours(mask), rotated(neighbours(mask))), mask); // (4, V, H, W)
+  const valid = ofThree(mask);
   const angular = tf.sub(1, dot(normals(prediction), normals(label)));
   const terms = config.normalConfidence
     ? tf.sub(
@@ -55,7 +76,8 @@ function normalAtScale(
     : angular;
   const count = sumAll(valid);
   const enough = tf.cast(tf.greaterEqual(count, config.normalMinimum), 'float32');
-  return tf.mul(meanOver(tf.mul(terms, valid), count), enough);
+  const counted = weigh(tf.mul(terms, valid), weight && ofThree(weight));
+  return tf.mul(meanOver(counted, count), enough);
 }
 
 /**

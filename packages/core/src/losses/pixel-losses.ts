@@ -1,14 +1,15 @@
 import { type Tensor, tf } from '@spatialsv/engine';
 import type { LossConfig } from './loss-config.js';
-import { absolute, keepValid, logConfidence, meanOver, norm, sumAll } from './masked.js';
+import { absolute, keepValid, logConfidence, meanOver, norm, sumAll, weigh } from './masked.js';
 import { dropOutliers } from './outlier-filter.js';
 
-/** One task's maps: prediction and label (V, H, W) or (V, H, W, C), confidence and mask (V, H, W). */
+/** One task's maps: prediction and label (V, H, W) or (V, H, W, C), confidence, mask and weight of each pixel (V, H, W). */
 export interface TaskMaps {
   readonly prediction: Tensor;
   readonly label: Tensor;
   readonly confidence: Tensor;
   readonly mask: Tensor;
+  readonly weight?: Tensor;
 }
 
 /** How the error of one pixel is measured. */
@@ -29,8 +30,8 @@ export function pixelLosses(
   const weighted = tf.mul(tf.sub(tf.mul(error, maps.confidence), penalty), maps.mask);
   const first = config.regression === 'l2' ? error : meanSquare(residual, maps.mask);
   return {
-    regression: filteredMean(config, first, maps.mask),
-    confidence: filteredMean(config, weighted, maps.mask),
+    regression: filteredMean(config, first, maps),
+    confidence: filteredMean(config, weighted, maps),
   };
 }
 
@@ -48,8 +49,9 @@ function meanSquare(residual: Tensor, mask: Tensor): Tensor {
   return squared.rank === mask.rank ? squared : tf.mean(squared, -1);
 }
 
-function filteredMean(config: LossConfig, values: Tensor, mask: Tensor): Tensor {
-  if (config.outlierQuantile === null) return meanOver(values, sumAll(mask));
+/** Outliers are told by their values, whatever they weigh. */
+function filteredMean(config: LossConfig, values: Tensor, { mask, weight }: TaskMaps): Tensor {
+  if (config.outlierQuantile === null) return meanOver(weigh(values, weight), sumAll(mask));
   const kept = dropOutliers(config, config.outlierQuantile, values, mask);
-  return meanOver(kept.values, sumAll(kept.mask));
+  return meanOver(weigh(kept.values, weight), sumAll(kept.mask));
 }
