@@ -1,4 +1,9 @@
-import { type LabellerV1, openStoredLabels, type PluginRegistry } from '@spatialsv/core';
+import {
+  type LabellerV1,
+  openStoredLabels,
+  type PluginRegistry,
+  withCleanup,
+} from '@spatialsv/core';
 import type { TrainConfig } from '@spatialsv/train';
 import type { BackboneOptions } from './model.js';
 
@@ -12,9 +17,40 @@ export function backboneOptions({ imageBudget, backbone }: TrainConfig): Backbon
   };
 }
 
-/** The labels of a configuration: of a store, or of a source that makes them during the run. */
+/** The label sources of a configuration, open. */
+export interface Teachers {
+  readonly source: LabellerV1 | undefined;
+  readonly secondTeacher: LabellerV1 | undefined;
+  readonly dispose: () => Promise<void>;
+}
+
+/** Opens the labels of a configuration: each of a store, or of a source that makes them during the run. */
+export async function openTeachers(
+  { source: written, secondTeacher: second, device }: TrainConfig,
+  plugins: PluginRegistry,
+): Promise<Teachers> {
+  const source = await openSource(written, device, plugins);
+  try {
+    const secondTeacher = second && (await openSource(second, device, plugins));
+    const close = async () => {
+      await withCleanup(
+        async () => source?.dispose(),
+        () => secondTeacher?.dispose(),
+      );
+    };
+    return { source, secondTeacher, dispose: close };
+  } catch (error) {
+    await source?.dispose();
+    throw error;
+  }
+}
+
+type SourceConfig = Pick<TrainConfig['source'], 'name' | 'store' | 'weights' | 'settings'>;
+
+/** One label source of a configuration; undefined for `none`. */
 export async function openSource(
-  { source: { name, store, weights, settings }, device }: TrainConfig,
+  { name, store, weights, settings }: SourceConfig,
+  device: string,
   plugins: PluginRegistry,
 ): Promise<LabellerV1 | undefined> {
   if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);

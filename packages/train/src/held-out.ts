@@ -2,6 +2,7 @@ import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/en
 import type { Criterion } from './config/criteria.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import type { TrainingData } from './data/training-data.js';
+import type { Agreement } from './labels/consensus.js';
 import type { ModelState } from './model-state.js';
 import { mapValues } from './records.js';
 import { heldOutProgram } from './step/held-out-program.js';
@@ -20,6 +21,8 @@ export interface HeldOutMetrics {
   /** Mean over the views of the root mean square error of depth, in the unit in which it is learnt: the mean distance of the
    * points of a scene is 1. Null without depth. */
   readonly depthRmse: number | null;
+  /** With two teachers: what they differ by, measured as `depthRmse`, and the mean weight that their agreement gives a pixel. */
+  readonly teachers?: TeacherMetrics;
 }
 
 export interface HeldOutOptions {
@@ -30,11 +33,20 @@ export interface HeldOutOptions {
   readonly device: string;
 }
 
+/** How far two teachers agree on some samples. */
+export interface TeacherMetrics {
+  /** Mean over the views of the root mean square difference of their depths, after alignment of their scales. */
+  readonly depthRmse: number;
+  /** Mean over the samples of the mean weight of a valid pixel in the depth loss. */
+  readonly consensus: number;
+}
+
 interface SampleResult {
   readonly losses: SampleLosses;
   readonly isRight: boolean | undefined;
   /** Root mean square errors of the views. */
   readonly depth: readonly number[];
+  readonly agreement: Agreement | undefined;
 }
 
 /** Shapes whose programs are kept compiled. */
@@ -58,7 +70,7 @@ export class HeldOut {
     return summarise(results);
   }
 
-  async #measureSample({ shape, tensors }: SampleInputs): Promise<SampleResult> {
+  async #measureSample({ shape, tensors, agreement }: SampleInputs): Promise<SampleResult> {
     const { state, model } = this.#options;
     const inputs = {
       frozen: state.frozenTensors,
@@ -76,6 +88,7 @@ export class HeldOut {
       losses: await readLosses(losses, model, shape),
       isRight: wrong && wrong[0] === 0,
       depth: ((await readAll(depthErrors)) ?? []).map(Math.sqrt),
+      agreement,
     };
   }
 
@@ -109,12 +122,24 @@ function summarise(results: readonly SampleResult[]): HeldOutMetrics {
     term,
     mean(results.flatMap(({ losses }) => losses[term] ?? [])),
   ]);
+  const teachers = teacherMetrics(results.map(({ agreement }) => agreement));
   return {
     samples: results.length,
     losses: Object.fromEntries(terms),
     accuracy: mean(results.flatMap(({ isRight }) => (isRight === undefined ? [] : [+isRight]))),
     depthRmse: mean(results.flatMap(({ depth }) => depth)),
+    ...(teachers && { teachers }),
   };
+}
+
+/** @returns undefined where no sample has labels of two teachers. */
+export function teacherMetrics(
+  agreements: readonly (Agreement | undefined)[],
+): TeacherMetrics | undefined {
+  const known = agreements.flatMap((agreement) => agreement ?? []);
+  const depthRmse = mean(known.flatMap(({ depthErrors }) => depthErrors));
+  const consensus = mean(known.map((agreement) => agreement.consensus));
+  return depthRmse === null || consensus === null ? undefined : { depthRmse, consensus };
 }
 
 /** Higher is better. @returns undefined where the samples do not tell. */

@@ -18,7 +18,7 @@ export {
 } from './data/vision-features.js';
 export type { GradientMetrics } from './gradient-statistics.js';
 export { type RatesByGroup, TRAINED_GROUPS, type TrainedGroup } from './groups.js';
-export type { HeldOutMetrics } from './held-out.js';
+export type { HeldOutMetrics, TeacherMetrics } from './held-out.js';
 export {
   type LabelTarget,
   learnableLabels,

@@ -10,6 +10,7 @@ import {
   type SpatialSettings,
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, int32, type SpecTree } from '@spatialsv/engine';
+import { AdaptiveWeights } from './adaptive-weights.js';
 import { readMappedValues } from './checkpoint/mapped-values.js';
 import type { RunConfig } from './config/run-config.js';
 import { requireModesFit, requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
@@ -32,6 +33,8 @@ export interface ModelState {
   readonly loraLayers: readonly LoraLayer[];
   /** What their dropout follows from. */
   readonly dropout: DropoutSeeds;
+  /** Weights of the terms, where they are learnt. */
+  readonly adaptive: AdaptiveWeights;
 }
 
 /** 3D heads of a run. */
@@ -78,6 +81,7 @@ export async function createModelState(
   const settings = { betas, epsilon, weightDecay };
   const constants: ParameterValues = { ...frozenHeads, ...scales };
   const dropout = new DropoutSeeds(layers, config);
+  const adaptive = new AdaptiveWeights(config);
   return {
     optimizer: await AdamwOptimizer.create(parameters, settings, config.device),
     spatial,
@@ -86,15 +90,18 @@ export async function createModelState(
       ...frozenWeights(config, backbone),
       ...mapValues(constants, ({ shape }) => float32(...shape)),
       ...mapValues(dropout.tensors, () => int32()),
+      ...mapValues(adaptive.tensors, ({ shape }) => float32(...shape)),
     },
     frozenTensors: {
       ...mapValues(constants, ({ data, shape }) =>
         createTensor(float32(...shape), data.slice(), config.device),
       ),
       ...dropout.tensors,
+      ...adaptive.tensors,
     },
     loraLayers: layers,
     dropout,
+    adaptive,
   };
 }
 

@@ -50,6 +50,8 @@ export interface TrainOptions extends TrainerEvents {
   readonly backbone: BackboneV1;
   /** Where geometric labels come from; not used in a run with arm `text`. */
   readonly source?: LabellerV1 | undefined;
+  /** The second teacher of the configuration, which says what pixels of the labels count. */
+  readonly secondTeacher?: LabellerV1 | undefined;
   /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
   readonly findHead?: (id: string) => GeometryHeadV1;
   /** Where data set formats are found: the registry where plugins are loaded; those of core where absent. */
@@ -90,10 +92,12 @@ export interface TrainResult {
  *   FILE_INVALID, NON_FINITE.
  */
 export async function train(written: TrainConfig, given: TrainOptions): Promise<TrainResult> {
-  const options = written.arm === 'text' ? { ...given, source: undefined } : given;
+  const options =
+    written.arm === 'text' ? { ...given, source: undefined, secondTeacher: undefined } : given;
   const { source, backbone } = options;
   const config = completeConfig(written, backbone.config);
   requireLabeller(config, source);
+  requireSecond(config, options.secondTeacher);
   const heads = await openHeads(config, options);
   const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
@@ -103,7 +107,8 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
     (await readTrainingData({ ...config.evaluation, seed: config.seed }, options.formats));
   for (const { samples, placeOf: nameOf } of heldOut === undefined ? [data] : [data, heldOut])
     await readSampleImages({ samples, nameOf, backbone, signal: options.signal });
-  if (config.commercialUse && source !== undefined) requireCommercialUse(source);
+  for (const teacher of [source, options.secondTeacher])
+    if (config.commercialUse && teacher !== undefined) requireCommercialUse(teacher);
   const lock = await lockFolder(config.out, 'train');
   const run = { config, defaults, options, data, heldOut, heads, lock };
   return withCleanup(
@@ -140,6 +145,7 @@ async function trainLocked(run: LockedRun) {
   const features = new VisionFeatures(backbone, { device, modelHash, folder });
   const builder = new SampleInputsBuilder({
     ...{ backbone, features, source, labelSize },
+    second: secondOf(config, options.secondTeacher),
     heads: heads.model,
     distils: config.signals.includes('feat'),
   });
@@ -186,6 +192,18 @@ function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): 
     hint: 'Open the source that the configuration names, or train with arm: text.',
   });
 }
+
+function requireSecond({ secondTeacher }: TrainConfig, teacher: LabellerV1 | undefined): void {
+  if (secondTeacher === undefined || teacher !== undefined) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `secondTeacher: expected the source '${secondTeacher.name}' among the options of train, found none`,
+    hint: 'Open the source that the configuration names.',
+  });
+}
+
+const secondOf = ({ secondTeacher }: TrainConfig, source: LabellerV1 | undefined) =>
+  secondTeacher && source && { source, tolerance: secondTeacher.tolerance };
 
 /** Samples that are looked at to see how large they are. */
 const LOOKED_AT = 8;
@@ -239,6 +257,7 @@ async function restore(config: TrainConfig, state: ModelState, step: number | un
   if (step === undefined) return { step: 0, position: 0 };
   const checkpoint = checkpointFolder(config.out, step);
   const record = await restoreCheckpoint(checkpoint, state.optimizer);
+  if (record.adaptive !== undefined) await state.adaptive.restore(record.adaptive);
   await truncateMetrics(config.out, record.step);
   return { ...record, checkpoint };
 }

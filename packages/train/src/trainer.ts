@@ -17,7 +17,7 @@ import { SamplesAhead } from './data/samples-ahead.js';
 import type { TrainingData } from './data/training-data.js';
 import type { GradientMetrics, GradientStatistics } from './gradient-statistics.js';
 import { baseRates, type RatesByGroup } from './groups.js';
-import { type HeldOut, type HeldOutMetrics, scoreOf } from './held-out.js';
+import { type HeldOut, type HeldOutMetrics, scoreOf, teacherMetrics } from './held-out.js';
 import type { ModelState } from './model-state.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { clipCoefficient } from './optimizer/adamw.js';
@@ -152,7 +152,11 @@ export class Trainer {
     this.#saveFailed = true;
     await lock.requireHeld();
     if (this.#step > 0) await syncMetrics(config.out);
-    const record = { step: this.#step, position: this.#position, seed: config.seed };
+    const { state: adaptive } = state.adaptive;
+    const record = {
+      ...{ step: this.#step, position: this.#position, seed: config.seed },
+      ...(adaptive && { adaptive }),
+    };
     const folder = await saveCheckpoint(config.out, {
       ...state,
       ...{ backbone, record, adapter: adapterOf(config, state) },
@@ -207,12 +211,14 @@ export class Trainer {
     const factor = rateFactor(this.#step, { steps, warmupRatio, type });
     const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
     const scale = clipCoefficient(norm, config.optimizer.gradientClip) / config.batchSize;
+    const termWeights = state.adaptive.current;
     await state.optimizer.step(this.#step + 1, rates, scale);
+    await state.adaptive.step(this.#step + 1, config.batchSize, factor);
     this.#step += 1;
     this.#position += config.batchSize;
     const seconds = (performance.now() - started) / 1000;
     const heldOut = await this.#measure();
-    await this.#report({ batch, norm, rates, seconds, heldOut, gradients });
+    await this.#report({ batch, norm, rates, termWeights, seconds, heldOut, gradients });
     if (heldOut !== undefined) await this.#keepBest(heldOut);
   }
 
@@ -263,6 +269,7 @@ export class Trainer {
         });
       });
       requireFiniteLosses(losses, current.id, this.#step + 1);
+      state.adaptive.add(losses);
       batch.push({ ...current, losses, waited });
     }
     return batch;
@@ -287,21 +294,25 @@ export class Trainer {
     readonly batch: readonly BatchEntry[];
     readonly norm: number;
     readonly rates: RatesByGroup;
+    readonly termWeights: StepMetrics['termWeights'];
     readonly seconds: number;
     readonly heldOut: HeldOutMetrics | undefined;
     readonly gradients: GradientMetrics | undefined;
   }): Promise<void> {
     const { config, data, events } = this.#parts;
+    const teachers = teacherMetrics(step.batch.map(({ inputs }) => inputs.agreement));
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
     const metrics: StepMetrics = {
       step: this.#step,
       epoch: this.#position / epochLength(data.sets),
       losses: meanLosses(step.batch),
+      ...(step.termWeights && { termWeights: step.termWeights }),
       learningRates: step.rates,
       gradientNorm: step.norm,
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
       waitedSeconds: step.batch.reduce((sum, { waited }) => sum + waited, 0),
+      ...(teachers && { teachers }),
       ...(step.gradients && { gradients: step.gradients }),
       ...(step.heldOut && { heldOut: step.heldOut }),
     };

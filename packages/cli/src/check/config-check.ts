@@ -64,7 +64,8 @@ async function checkParts(
   await collectFinding(findings, async () => {
     plugins.resolveGeometryHead(config.heads.type);
   });
-  await collectFinding(findings, () => checkSource(config, plugins));
+  for (const key of ['source', 'secondTeacher'] as const)
+    await collectFinding(findings, () => checkSource(config, key, plugins));
   return { backbone, parts: [model, ...(await checkData(config, inner, backbone))] };
 }
 
@@ -99,15 +100,21 @@ const tooLarge = (where: string, peakMb: number, freeMb: number): Finding => ({
 });
 
 /** Weights are not opened: reading gigabytes is a part of the run. */
-async function checkSource(config: TrainConfig, plugins: PluginRegistry): Promise<void> {
-  const { name, store, weights } = config.source;
-  if (store !== undefined) await (await openSource(config, plugins))?.dispose();
+async function checkSource(
+  config: TrainConfig,
+  key: 'source' | 'secondTeacher',
+  plugins: PluginRegistry,
+): Promise<void> {
+  const source = config[key];
+  if (source === undefined) return;
+  const { name, store, weights } = source;
+  if (store !== undefined) await (await openSource(source, config.device, plugins))?.dispose();
   else if (name !== 'none') plugins.resolveSupervisionSource(name);
   if (weights === undefined || existsSync(weights)) return;
   throw new SpatialError({
     code: 'FILE_MISSING',
     message: `${weights}: expected weights of the label source ${name}, found nothing`,
-    hint: 'Check `source.weights`; relative paths start at the configuration.',
+    hint: `Check ${key}.weights; relative paths start at the configuration.`,
   });
 }
 

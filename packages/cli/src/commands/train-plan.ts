@@ -15,7 +15,7 @@ import {
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
-import { backboneOptions, openSource } from '../train-parts.js';
+import { backboneOptions, openTeachers } from '../train-parts.js';
 import type { TrainCommandOptions } from './train.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
@@ -30,13 +30,15 @@ export async function runPlan(
   const { backbone, plugins } = await open(config, file, context);
   if (options.measure !== undefined) {
     const [layers, recompute] = options.measure.split(',') as [string, 'none' | 'layer'];
-    const source = await openSource(config, plugins);
-    const given = { backbone, source, findHead: plugins.resolveGeometryHead, formats: plugins };
+    const { dispose, ...teachers } = await openTeachers(config, plugins);
+    const given = {
+      backbone,
+      ...teachers,
+      findHead: plugins.resolveGeometryHead,
+      formats: plugins,
+    };
     const request = { layers: Number(layers), recompute };
-    const measured = await withCleanup(
-      () => measureTraining(config, given, request),
-      () => source?.dispose(),
-    );
+    const measured = await withCleanup(() => measureTraining(config, given, request), dispose);
     context.out(`${JSON.stringify(measured)}\n`);
     return;
   }

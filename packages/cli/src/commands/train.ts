@@ -15,7 +15,7 @@ import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { formatSeconds, type ProgressReporter } from '../progress.js';
-import { backboneOptions, openSource } from '../train-parts.js';
+import { backboneOptions, openTeachers } from '../train-parts.js';
 import { packageVersion } from '../version.js';
 
 export interface TrainCommandOptions {
@@ -83,12 +83,11 @@ export async function trainConfigured(
   const { progress, signal } = context;
   const plugins = await composePlugins(folder, config.plugins);
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
-  const source = await openSource(config, plugins);
+  const { source, secondTeacher, dispose } = await openTeachers(config, plugins);
   let last: StepMetrics | undefined;
   const work = () =>
     train(config, {
-      backbone,
-      source,
+      ...{ backbone, source, secondTeacher },
       findHead: plugins.resolveGeometryHead,
       formats: plugins,
       resume,
@@ -108,7 +107,7 @@ export async function trainConfigured(
         progress.update(metrics.step, describeStep(metrics));
       },
     });
-  const result = await withCleanup(work, () => source?.dispose());
+  const result = await withCleanup(work, dispose);
   finish(progress, result, last);
   return { result, last };
 }

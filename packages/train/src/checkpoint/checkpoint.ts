@@ -29,6 +29,9 @@ const TRAINER_FOLDER = 'trainer';
 const STATE_FILE = 'state.safetensors';
 const RECORD_FILE = 'trainer.json';
 
+const numbers = z.array(z.number()).readonly();
+const adaptiveSchema = z.object({ logVariances: numbers, first: numbers, second: numbers });
+
 const recordSchema = z.object({
   version: z.literal(1),
   /** Optimiser steps taken. */
@@ -37,6 +40,8 @@ const recordSchema = z.object({
   position: z.int().min(0),
   /** The order's seed. */
   seed: z.int(),
+  /** Of a run that learns the weights of its terms. */
+  adaptive: adaptiveSchema.optional(),
 });
 
 export type TrainerRecord = Omit<z.output<typeof recordSchema>, 'version'>;

@@ -38,6 +38,7 @@ interface ArmInput {
   readonly signals?: readonly Signal[] | undefined;
   readonly projectors?: keyof typeof PROJECTORS | undefined;
   readonly source: { readonly name: string; readonly store?: string | undefined };
+  readonly secondTeacher?: object | undefined;
   readonly heads: HeadsOptions;
   readonly losses: LossConfig;
 }
@@ -114,6 +115,12 @@ export function armProblems(
     problems.push({ path: 'signals', message: "arm 'distill' has the signal feat alone" });
   if (arm === 'spatialsv' && used(config, arm, taskHeads).length === 0)
     problems.push({ path: 'signals', message: 'no signal is left to learn from' });
+  const hasTasks = used(config, arm ?? 'spatialsv', taskHeads).some((signal) => signal !== 'feat');
+  if (config.secondTeacher !== undefined && !(hasLabels(config) && hasTasks))
+    problems.push({
+      path: 'secondTeacher',
+      message: 'says what pixels of depth, rays and points count, and none of them is learnt',
+    });
   if (projectors !== undefined && heads.type !== taskHeads)
     problems.push({
       path: 'projectors',

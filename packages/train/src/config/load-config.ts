@@ -39,6 +39,7 @@ function resolvePaths(config: TrainConfig, folder: string): TrainConfig {
     model: at(config.model),
     out: at(config.out),
     source: resolveSource(config.source, at),
+    ...(config.secondTeacher && { secondTeacher: resolveSource(config.secondTeacher, at) }),
     ...(config.featureCache === undefined ? {} : { featureCache: at(config.featureCache) }),
     data: config.data.map((dataset) => resolveDataset(dataset, at)),
     ...(config.evaluation && {
@@ -58,7 +59,10 @@ const resolveDataset = (dataset: Dataset, at: (path: string) => string): Dataset
   ...(dataset.imageRoot === undefined ? {} : { imageRoot: at(dataset.imageRoot) }),
 });
 
-function resolveSource(source: TrainConfig['source'], at: (path: string) => string) {
+function resolveSource<Source extends { weights?: string | undefined; store?: string | undefined }>(
+  source: Source,
+  at: (path: string) => string,
+): Source {
   const { weights, store } = source;
   return {
     ...source,

@@ -59,14 +59,33 @@ const sourceOptions = z.strictObject({
   width: count.optional(),
 });
 
+const OF_STORE = 'labels of a store were made before: give either store, or weights and settings';
+
+/** Whether what is opened is either a store or a source. */
+const storeOrSource = ({
+  store,
+  weights,
+  settings,
+}: {
+  readonly store?: string | undefined;
+  readonly weights?: string | undefined;
+  readonly settings?: unknown;
+}) => store === undefined || (weights === undefined && settings === undefined);
+
+/** Labels that say what pixels of those of `source` count: the less, the more the two disagree. */
+const secondTeacher = z
+  .strictObject({
+    ...{ name: z.string().min(1), store: sourceOptions.shape.store },
+    ...{ weights: sourceOptions.shape.weights, settings: sourceOptions.shape.settings },
+    /** Relative difference at which a pixel counts half. */
+    tolerance: z.number().positive().default(0.1),
+  })
+  .refine(storeOrSource, { message: OF_STORE });
+
 /** `source: synthetic` is short for `source: { name: synthetic }`. */
 const source = z.preprocess(
   (value) => (typeof value === 'string' ? { name: value } : value),
-  sourceOptions.refine(
-    ({ store, weights, settings }) =>
-      store === undefined || (weights === undefined && settings === undefined),
-    { message: 'labels of a store were made before: give either store, or weights and settings' },
-  ),
+  sourceOptions.refine(storeOrSource, { message: OF_STORE }),
 );
 
 const optimizer = z.strictObject({
@@ -142,6 +161,19 @@ const lora = z.strictObject({
   dropout: z.number().min(0).lt(1).default(0),
 });
 
+/** Weights of the terms that are learnt with the model, as their uncertainty asks. */
+const adaptiveWeights = z.preprocess(
+  (value) => (value === true ? {} : value === false ? undefined : value),
+  z
+    .strictObject({
+      /** Of the log-variances. */
+      learningRate: z.number().positive().default(1e-3),
+      /** Largest magnitude of a log-variance: weights stay between exp(−limit) and exp(limit) times those of `losses.weights`. */
+      limit: z.number().positive().default(3),
+    })
+    .optional(),
+);
+
 const layer = z.union([z.int().min(0), z.string().min(1)]);
 
 /** Samples that are measured while the run goes on, never learnt. */
@@ -158,8 +190,10 @@ const fields = z.strictObject({
   model: z.string().min(1),
   data: z.array(dataset).min(1),
   source: source.prefault({}),
+  secondTeacher: secondTeacher.optional(),
   heads: heads.prefault({}),
   losses: lossConfigSchema.prefault({}),
+  adaptiveWeights,
   ...armKeys,
   /**
    * Layers whose hidden states feed the heads, as many as they take: numbers (0 = embeddings) or names of sites. One alone is

@@ -15,6 +15,7 @@ import {
   type ViewLayoutV1,
 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
+import { type Agreement, type Consensus, consensus } from '../labels/consensus.js';
 import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
 import {
   type GridGroup,
@@ -36,6 +37,8 @@ export interface SampleInputs {
   readonly tokens: number;
   /** Whether the sample has a text target. */
   readonly hasText: boolean;
+  /** How far the teachers agree on its labels, where there are two. */
+  readonly agreement?: Agreement;
 }
 
 export interface SampleInputsOptions {
@@ -45,6 +48,8 @@ export interface SampleInputsOptions {
   /** Whether features of the labels are learnt. */
   readonly distils: boolean;
   readonly source?: LabellerV1 | undefined;
+  /** A second teacher, and the error at which a pixel of the labels counts half: see `consensus`. */
+  readonly second?: { readonly source: LabellerV1; readonly tolerance: number } | undefined;
   /** Size of the labels to ask for. */
   readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
   /** Bytes kept in memory of each: vision features, label maps, token layouts. */
@@ -60,6 +65,8 @@ type Layout = Omit<PreparedInputsV1, 'views'> & {
 interface ViewSetLabels {
   /** By view, when there are heads. */
   readonly views?: readonly ViewLabels[] | undefined;
+  /** What a second teacher says of them. */
+  readonly consensus?: Consensus | undefined;
   /** (Σ h·w, C₃), when the source gives features and they are learnt. */
   readonly distilled?: { readonly data: Float32Array; readonly channels: number } | undefined;
 }
@@ -104,11 +111,15 @@ export class SampleInputsBuilder {
       features: views((index) => features[index]!.data),
       cells: views((index) => layout.grids[index]!.tokenIndex),
       ...(labels?.views !== undefined && {
-        labels: groupTensors(labels.views, gridGroups(shape.views)),
+        labels: groupTensors(labels.views, labels.consensus, gridGroups(shape.views)),
       }),
       ...(labels?.distilled !== undefined && { distilled: labels.distilled.data }),
     };
-    return { shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 };
+    const agreement = labels?.consensus?.agreement;
+    return {
+      ...{ shape, tensors, tokens: layout.inputIds.length, hasText: shape.targets > 0 },
+      ...(agreement && { agreement }),
+    };
   }
 
   /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
@@ -136,15 +147,17 @@ export class SampleInputsBuilder {
   }
 
   async #labelsOf(files: readonly ImageFile[], layout: Layout): Promise<ViewSetLabels | undefined> {
-    const { source, labelSize } = this.#options;
+    const { source, second, labelSize } = this.#options;
     if (source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     // By path as well: a source may find what it knows of an image beside its file.
     const key = JSON.stringify([files.map(({ path, hash }) => [path, hash]), grids]);
     return this.#labels.get(key, async () => {
       const images = files.map(({ path }) => path);
-      const labels = await source.doSupervise({ images, ...labelSize });
-      return viewSetLabels(learnableLabels(labels, source.sourceId), layout, this.#options);
+      const labelsOf = async (teacher: LabellerV1) =>
+        learnableLabels(await teacher.doSupervise({ images, ...labelSize }), teacher.sourceId);
+      const other = second && (await labelsOf(second.source));
+      return viewSetLabels(await labelsOf(source), other, layout, this.#options);
     });
   }
 }
@@ -188,7 +201,7 @@ function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layo
 const layoutBytes = ({ inputIds }: Layout): number => 32 * inputIds.length;
 
 const labelBytes = ({ views = [], distilled }: ViewSetLabels): number =>
-  views.reduce((sum, { depth }) => sum + 12 * depth.byteLength, distilled?.data.byteLength ?? 0);
+  views.reduce((sum, { depth }) => sum + 15 * depth.byteLength, distilled?.data.byteLength ?? 0);
 
 function shapeOf(
   layout: Layout,
@@ -208,6 +221,7 @@ function shapeOf(
     })),
     geometry: labels?.views !== undefined,
     featureChannels: labels?.distilled?.channels ?? 0,
+    ...(labels?.consensus !== undefined && { weighted: true }),
   };
 }
 
@@ -227,17 +241,20 @@ function targetTensors(labels: Int32Array, padded: number) {
 
 function viewSetLabels(
   labels: GeometryLabelsV1,
+  others: GeometryLabelsV1 | undefined,
   layout: Layout,
-  { heads, distils }: SampleInputsOptions,
+  { heads, distils, second }: SampleInputsOptions,
 ): ViewSetLabels {
-  const maps = () =>
+  const maps = (of: GeometryLabelsV1) =>
     layout.grids.map((grid, view) => {
       const { covered } = grid;
       const image = layout.imageSizes[view]!;
-      return viewLabels(labels, view, { ...heads.outputSize(grid), covered, image });
+      return viewLabels(of, view, { ...heads.outputSize(grid), covered, image });
     });
+  const views = heads.tasks.length > 0 ? maps(labels) : undefined;
   return {
-    views: heads.tasks.length > 0 ? maps() : undefined,
+    views,
+    consensus: views && others && consensus(views, maps(others), second!.tolerance),
     distilled: distils ? pooledFeatures(labels, layout) : undefined,
   };
 }
@@ -266,8 +283,12 @@ const coveredPart = (
   y1: covered.y1 / height,
 });
 
-/** Label maps by grid group, with the group's share of the valid pixels. */
-function groupTensors(views: readonly ViewLabels[], groups: readonly GridGroup[]) {
+/** Label maps by grid group, with the group's share of the valid pixels and, with two teachers, the weights of the pixels. */
+function groupTensors(
+  views: readonly ViewLabels[],
+  agreed: Consensus | undefined,
+  groups: readonly GridGroup[],
+) {
   const valid = (indices: readonly number[]) =>
     indices.reduce((sum, view) => sum + views[view]!.mask.reduce((a, b) => a + b, 0), 0);
   const total = Math.max(1, valid([...views.keys()]));
@@ -281,10 +302,17 @@ function groupTensors(views: readonly ViewLabels[], groups: readonly GridGroup[]
       rayMask: join('rayMask'),
       points: join('points'),
       share,
+      ...(agreed && groupWeights(agreed, group)),
     };
     return [group.name, maps] as const;
   });
   return Object.fromEntries(tensors);
+}
+
+function groupWeights({ weights }: Consensus, group: GridGroup) {
+  const join = (name: keyof Consensus['weights'][number]) =>
+    concat(group.views.map((view) => weights[view]![name]));
+  return { depthWeight: join('depth'), rayWeight: join('rays'), pointWeight: join('points') };
 }
 
 function concat(parts: readonly Float32Array[]): Float32Array {

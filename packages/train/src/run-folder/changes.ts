@@ -56,10 +56,11 @@ export function changedSources(before: RunManifest, now: RunManifest): readonly 
         { sha256, samples },
       ]),
     );
+  const teachers = ({ source, secondTeacher }: RunManifest) => ({ source, secondTeacher });
   return [
     ...changedEntries('weights', weights(before), weights(now)),
     ...changedEntries('data', data(before), data(now)),
-    ...changedEntries('labels', { source: before.source }, { source: now.source }),
+    ...changedEntries('labels', teachers(before), teachers(now)),
     ...changedEntries('versions', before.versions, now.versions),
     ...(before.machine === undefined
       ? []

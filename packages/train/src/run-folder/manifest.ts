@@ -37,6 +37,7 @@ export interface RunManifest {
   readonly defaults: ModelDefaults;
   /** Who made the labels, under which licence. */
   readonly source: LabelProvenanceV1 | 'none';
+  readonly secondTeacher?: LabelProvenanceV1 | undefined;
   readonly data: readonly {
     readonly path: string;
     readonly sha256: string;
@@ -79,6 +80,7 @@ const manifestSchema = z.looseObject({
     configurationHash: z.string(),
   }),
   source: z.union([z.literal('none'), z.looseObject({ source: z.string(), model: z.string() })]),
+  secondTeacher: z.looseObject({ source: z.string(), model: z.string() }).optional(),
   data: z.array(z.looseObject({ path: z.string(), sha256: z.string(), samples: z.int() })),
   recompute: z.enum(['none', 'layer']).optional(),
   acceptedChanges: z.array(z.looseObject({})).default([]),

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { appendLine, readLines, syncFile, writeFileAtomic } from '@spatialsv/core';
 import type { GradientMetrics } from '../gradient-statistics.js';
 import type { RatesByGroup } from '../groups.js';
-import type { HeldOutMetrics } from '../held-out.js';
+import type { HeldOutMetrics, TeacherMetrics } from '../held-out.js';
 import type { LossTerm } from '../step/step-program.js';
 
 /** One line of `metrics.jsonl`: an optimiser step. */
@@ -12,6 +12,8 @@ export interface StepMetrics {
   readonly epoch: number;
   /** Means over the samples of the batch that have the term; null when none has. */
   readonly losses: Readonly<Record<LossTerm, number | null>>;
+  /** Weights of the terms at this step, where they are learnt. */
+  readonly termWeights?: Readonly<Partial<Record<LossTerm, number>>>;
   readonly learningRates: RatesByGroup;
   /** Global norm before clipping. */
   readonly gradientNorm: number;
@@ -20,6 +22,8 @@ export interface StepMetrics {
   readonly tokensPerSecond: number;
   /** Seconds for which the step waited for its samples to be ready. */
   readonly waitedSeconds: number;
+  /** How far two teachers agree on the samples of the batch. */
+  readonly teachers?: TeacherMetrics;
   /** What the gradients of the first sample of the batch say, at the steps at which they are looked at. */
   readonly gradients?: GradientMetrics;
   /** What the held-out samples say, at the steps after which they are measured. */

@@ -58,7 +58,8 @@ export async function openRunFolder(
   const resumeFrom = (await listCheckpoints(out)).at(-1);
   if (resumeFrom !== undefined && options.resume !== true) throw occupied(out);
   const before = resumeFrom === undefined ? undefined : await readBefore(out);
-  const inputs = await describeInputs(data.samples, options.source, requestedSize(config));
+  const teachers = [options.source, options.secondTeacher];
+  const inputs = await describeInputs(data.samples, teachers, requestedSize(config));
   const manifest = await newManifest(config, options, { data, inputs }, before?.manifest);
   const changes =
     before === undefined
@@ -119,7 +120,7 @@ async function readBefore(out: string) {
 
 async function newManifest(
   config: RunConfig,
-  { backbone, source, versions, defaults }: RunOptions,
+  { backbone, source, secondTeacher, versions, defaults }: RunOptions,
   { data, inputs }: { readonly data: TrainingData; readonly inputs: RunInputs },
   before: RunManifest | undefined,
 ): Promise<RunManifest> {
@@ -139,6 +140,7 @@ async function newManifest(
     },
     defaults,
     source: source?.provenance ?? 'none',
+    ...(secondTeacher && { secondTeacher: secondTeacher.provenance }),
     data: await describeData(config, data.sets),
     inputs: {
       images: Object.keys(inputs.images).length,

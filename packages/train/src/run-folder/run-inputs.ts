@@ -24,35 +24,47 @@ type Contents = Readonly<Record<string, string>>;
 export interface RunInputs {
   /** SHA-256 of every image file, or `absent`, by path. */
   readonly images: Contents;
-  /** What identifies the stored labels of every view set, or `absent`, by the paths of its images. */
+  /**
+   * What identifies the stored labels of every view set, or `absent`, by the paths of its images; those of a second teacher behind
+   * `second teacher:`.
+   */
   readonly labels: Contents;
 }
 
 type LabelSize = Pick<SupervisionRequestV1, 'height' | 'width'>;
 
 /**
- * Reads every image that the samples name, once, and asks the labeller for the content of its labels where they were made
+ * Reads every image that the samples name, once, and asks the teachers for the content of their labels where they were made
  * before. An image that cannot be read is noted as absent: whether it is needed shows when its sample is.
  */
 export async function describeInputs(
   samples: readonly SampleV1[],
-  labeller: LabellerV1 | undefined,
+  [first, second]: readonly (LabellerV1 | undefined)[],
   size: LabelSize,
 ): Promise<RunInputs> {
   const viewSets = new Map(samples.map(({ images }) => [setName(images), images]));
   const paths = [...new Set([...viewSets.values()].flat())].sort();
   return {
     images: await describeEach(paths, (path) => path, hashFile),
-    labels:
-      labeller?.contentOf === undefined
-        ? {}
-        : await describeEach([...viewSets.values()], setName, (images) =>
-            labeller.contentOf!({ images, ...size }),
-          ),
+    labels: {
+      ...(await describeLabels([...viewSets.values()], first, size, setName)),
+      ...(await describeLabels([...viewSets.values()], second, size, secondName)),
+    },
   };
 }
 
+async function describeLabels(
+  viewSets: readonly (readonly string[])[],
+  labeller: LabellerV1 | undefined,
+  size: LabelSize,
+  nameOf: (images: readonly string[]) => string,
+): Promise<Contents> {
+  if (labeller?.contentOf === undefined) return {};
+  return describeEach(viewSets, nameOf, (images) => labeller.contentOf!({ images, ...size }));
+}
+
 const setName = (images: readonly string[]): string => images.join(' ');
+const secondName = (images: readonly string[]): string => `second teacher: ${setName(images)}`;
 
 /** Reads that are under way at a time. */
 const AT_ONCE = 8;

@@ -45,9 +45,11 @@ export class EventFile {
 /** Metrics by tag: `loss/text`, `rate/language-model`, `held-out/accuracy`, … */
 export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number | null>> {
   const { losses, learningRates, heldOut, gradients } = metrics;
+  const { teachers } = metrics;
   const cosines = Object.entries(gradients?.cosineWithText ?? {});
   return {
     ...tagged('loss', losses),
+    ...tagged('weight', metrics.termWeights ?? {}),
     ...tagged('rate', learningRates),
     'gradient/norm': metrics.gradientNorm,
     'speed/samplesPerSecond': metrics.samplesPerSecond,
@@ -55,7 +57,9 @@ export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number 
     'speed/waitedSeconds': metrics.waitedSeconds,
     ...tagged('gradient/share', gradients?.share ?? {}),
     ...Object.assign({}, ...cosines.map(([group, by]) => tagged(`gradient/cosine/${group}`, by))),
+    ...tagged('teachers', { ...teachers }),
     ...(heldOut && {
+      ...tagged('held-out/teachers', { ...heldOut.teachers }),
       ...tagged('held-out/loss', heldOut.losses),
       'held-out/accuracy': heldOut.accuracy,
       'held-out/depthRmse': heldOut.depthRmse,

@@ -1,20 +1,19 @@
 import type { Parameters } from '@spatialsv/core';
 import { differentiate, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
+import { effectiveWeight } from './log-variances.js';
 import { isPresent } from './sample-step.js';
 import {
   LOSS_TERMS,
-  type LossTerm,
   type SampleTensors,
   type StepModel,
   sampleLosses,
+  type Term,
 } from './step-program.js';
 import type { StepShape } from './step-shape.js';
 
 /** Names of trained parameters by group. */
 export type NamesByGroup = ReadonlyMap<string, readonly string[]>;
-
-type Term = Exclude<LossTerm, 'total'>;
 
 /** The terms that a sample of a shape has. */
 export const termsOf = (model: StepModel, shape: StepShape): readonly Term[] =>
@@ -67,11 +66,10 @@ function termGradient(
   },
 ): Parameters {
   const { losses } = model;
-  const weight = losses.weights[term];
   const weights = mapValues(losses.weights, (value, name) => (name === term ? value : 0));
   const alone = { ...model, losses: { ...losses, weights: weights as typeof losses.weights } };
   return differentiate((trained) => {
     const terms = sampleLosses(alone, shape, { ...frozen, ...trained }, sample);
-    return { loss: tf.mul(terms[term]!, weight) as Tensor };
+    return { loss: tf.mul(terms[term]!, effectiveWeight(losses.weights, term, frozen)) as Tensor };
   }, parameters).gradients;
 }

@@ -188,7 +188,8 @@ export function compileLosses(
       (values) => {
         const parameters = { ...frozen, ...values };
         const decoded = decodedOf(context, parameters, values);
-        return lossOutputs(model, decodedLosses(model, shape, parameters, decoded, sample));
+        const terms = decodedLosses(model, shape, parameters, decoded, sample);
+        return lossOutputs(model, terms, frozen);
       },
       { ...trained, ...states },
     );

@@ -22,6 +22,7 @@ import {
   readLayers,
   stateName,
 } from './layered-programs.js';
+import { LOG_VARIANCES } from './log-variances.js';
 import { type PartWeights, partWeights } from './part-weights.js';
 import { readLosses, type SampleLosses, type SampleRunner } from './sample-step.js';
 import { decodeRequest, type StepModel } from './step-program.js';
@@ -223,7 +224,7 @@ interface StepParts {
   /** Embedding table, projector, and whatever else lies below the blocks. */
   readonly embed: PartWeights;
   readonly layers: readonly { readonly kind: string; readonly weights: PartWeights }[];
-  /** Final norm, logits, heads and projectors. */
+  /** Final norm, logits, heads and projectors, and what weighs the losses. */
   readonly top: PartWeights;
 }
 
@@ -235,14 +236,12 @@ function stepParts({ backbone }: StepModel, state: ModelState): StepParts {
   const isBelow = (name: string) =>
     names.embed.includes(name) ||
     !(above.includes(name) || inBlocks.has(name) || backbone.parameterGroup(name) === 'vision');
-  const spatial = [...Object.keys(state.optimizer.parameters), ...Object.keys(state.frozenTensors)];
+  const isAbove = (name: string) => name.startsWith('spatial.') || name === LOG_VARIANCES;
+  const others = [...Object.keys(state.optimizer.parameters), ...Object.keys(state.frozenTensors)];
   return {
     embed: partWeights(state, byOwnName(Object.keys(backbone.weights).filter(isBelow))),
     layers: layers.map(({ kind, names: own }) => ({ kind, weights: partWeights(state, own) })),
-    top: partWeights(
-      state,
-      byOwnName([...above, ...spatial.filter((name) => name.startsWith('spatial.'))]),
-    ),
+    top: partWeights(state, byOwnName([...above, ...others.filter(isAbove)])),
   };
 }
 

@@ -17,11 +17,14 @@ import {
 } from '@spatialsv/core';
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
+import { LOG_VARIANCES, TERMS, uncertaintyTotal } from './log-variances.js';
 import { type GridGroup, gridGroups, type StepShape } from './step-shape.js';
 
 /** Terms of equation 6, in the order of the program's `losses` output; the last entry is their weighted sum. */
-export const LOSS_TERMS = ['text', 'distillation', 'depth', 'ray', 'point', 'total'] as const;
+export const LOSS_TERMS = [...TERMS, 'total'] as const;
 export type LossTerm = (typeof LOSS_TERMS)[number];
+/** A term by itself. */
+export type Term = (typeof TERMS)[number];
 
 /** What is trained, and on what. */
 export interface StepModel {
@@ -41,6 +44,10 @@ export interface GroupLabels {
   readonly points: Tensor;
   /** Scalar: this group's share of the valid pixels of the sample. */
   readonly share: Tensor;
+  /** What pixels count, with two teachers. */
+  readonly depthWeight?: Tensor;
+  readonly rayWeight?: Tensor;
+  readonly pointWeight?: Tensor;
 }
 
 export interface SampleTensors {
@@ -85,13 +92,13 @@ export function stepProgram(model: StepModel, shape: StepShape) {
   return ({ frozen, parameters, accumulators, sample }: StepTensors): StepOutputs => {
     const { outputs, gradients } = differentiate((trained) => {
       const terms = sampleLosses(model, shape, { ...frozen, ...trained }, sample);
-      return lossOutputs(model, terms);
+      return lossOutputs(model, terms, frozen);
     }, parameters);
     return { accumulators: addGradients(accumulators, gradients), losses: outputs.losses };
   };
 }
 
-type Terms = Partial<Record<Exclude<LossTerm, 'total'>, Tensor | undefined>>;
+type Terms = Partial<Record<Term, Tensor | undefined>>;
 
 /** What the decoder has to give for a sample of a shape: tapped sites, and whether the states after the final norm. */
 export function decodeRequest(model: StepModel, shape: StepShape): DecodeRequest {
@@ -146,9 +153,20 @@ export function decodedLosses(
   };
 }
 
-/** Total of equation 6, and the values of {@link LOSS_TERMS}. */
-export function lossOutputs(model: StepModel, terms: Terms) {
-  const loss = totalLoss(model.losses.weights, terms);
+/**
+ * Total of equation 6, and the values of {@link LOSS_TERMS}.
+ * @param parameters with log-variances of the terms where their weights are adaptive.
+ */
+export function lossOutputs(
+  { losses: { weights } }: StepModel,
+  terms: Terms,
+  parameters: Parameters = {},
+) {
+  const logVariances = parameters[LOG_VARIANCES];
+  const loss =
+    logVariances === undefined
+      ? totalLoss(weights, terms)
+      : uncertaintyTotal(weights, terms, logVariances);
   const values = LOSS_TERMS.map((term) => (term === 'total' ? loss : terms[term]));
   return { loss, losses: tf.stack(values.map((value) => value ?? tf.scalar(0))) };
 }

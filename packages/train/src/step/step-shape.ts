@@ -20,6 +20,8 @@ export interface StepShape {
   readonly views: readonly ViewShape[];
   /** Whether the sample has depth, rays and points. */
   readonly geometry: boolean;
+  /** Whether their pixels have weights. */
+  readonly weighted?: boolean;
   /** Channels of the distilled features; 0 when the sample has none. */
   readonly featureChannels: number;
 }

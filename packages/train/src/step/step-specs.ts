@@ -39,6 +39,7 @@ function labelSpecs(heads: Heads, shape: StepShape): SpecTree {
         rayMask: maps(),
         points: maps(3),
         share: float32(),
+        ...(shape.weighted && { depthWeight: maps(), rayWeight: maps(), pointWeight: maps() }),
       },
     ];
   });
