@@ -10,7 +10,7 @@ import {
   recordOf,
   verifyEvaluation,
 } from '@spatialsv/eval';
-import { protocolOf } from '../commands/eval.js';
+import { protocolOf } from '../benchmark.js';
 import { modelOf } from './model-of.js';
 import type { Check, CheckContext } from './report.js';
 

@@ -43,9 +43,10 @@ export const folderCheck: Check = {
   run: async (path, context) => {
     const { parts, passedOver } = await contentOf(path);
     const reports: CheckReport[] = [];
-    for (const part of parts) {
+    context.progress.start(`Looking at ${path}`, parts.length);
+    for (const [done, part] of parts.entries()) {
       context.signal.throwIfAborted();
-      context.progress.start(`Looking at ${part.path}`);
+      context.progress.update(done);
       reports.push(withoutParts(await part.check.run(part.path, context), parts));
     }
     const counts = countKinds(reports);

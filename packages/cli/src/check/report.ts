@@ -35,6 +35,9 @@ export interface CheckContext extends CommandContext {
   /** Of a data file. */
   readonly format?: string;
   readonly imageRoot?: string;
+  /** Whose questions a data file or folder holds. */
+  readonly benchmark?: string;
+  readonly variant?: string;
   /** Folder of the model that will see images. */
   readonly model?: string;
   /** Whether every image is decoded. */

@@ -20,6 +20,8 @@ there is an error.`,
     .argument('<paths...>', 'what to look at')
     .option('--format <id>', 'format of a data file; found out from the file where absent')
     .option('--image-root <folder>', 'folder that the image paths of a data file are relative to')
+    .option('--benchmark <id>', 'whose questions the file or folder holds, as `eval` reads them')
+    .option('--variant <name>', 'of the benchmark')
     .option(
       '--model <folder>',
       'model that will see the images, or has answered: does it take their sizes, are these its answers?',

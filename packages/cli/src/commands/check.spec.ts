@@ -102,6 +102,30 @@ describe('check', () => {
     expectEach(texts(bench), [/mmbench\.jsonl:2: field 'options\.B'/]);
   });
 
+  it('reads the files of a benchmark as an evaluation does', async () => {
+    const rows = join(root, 'asked.jsonl');
+    const row = {
+      images: ['my photos, 2/IMG_1.PNG'],
+      question: 'Left?',
+      options: { A: 'a', B: 'b' },
+    };
+    const lines = [
+      { id: 'good', ...row, answer: 'A' },
+      { id: 'lost', ...row, images: ['gone.png'], answer: 'A' },
+      { id: 'wrong', ...row, answer: 'Z' },
+    ];
+    writeFileSync(rows, lines.map((line) => JSON.stringify(line)).join('\n'));
+    const { exitCode, report } = await check(rows, '--benchmark', 'jsonl');
+    expect([exitCode, report.kind]).toEqual([1, 'data']);
+    expect(report.facts).toMatchObject({ questions: 1, images: 1 });
+    expect(texts(report)).toHaveLength(2);
+    const unknown = await runForTest(['check', rows, '--benchmark', 'jsonnl']);
+    expect([unknown.exitCode, unknown.err]).toEqual([
+      1,
+      expect.stringMatching(/Did you mean "jsonl"/),
+    ]);
+  });
+
   it('looks at everything that a configuration names', async () => {
     const { exitCode, report } = await check(folder.config);
     expect([exitCode, report.kind]).toEqual([1, 'configuration']);

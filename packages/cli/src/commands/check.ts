@@ -1,4 +1,5 @@
 import { SpatialError } from '@spatialsv/core/spec';
+import { checkBenchmark } from '../check/benchmark-check.js';
 import { configCheck } from '../check/config-check.js';
 import { dataCheck } from '../check/data-check.js';
 import { evaluationCheck } from '../check/evaluation-check.js';
@@ -6,13 +7,21 @@ import { folderCheck } from '../check/folder-check.js';
 import { imagesCheck } from '../check/images-check.js';
 import { modelCheck } from '../check/model-check.js';
 import { pluginsCheck } from '../check/plugins-check.js';
-import { allFindings, type Check, type CheckReport, formatCheck } from '../check/report.js';
+import {
+  allFindings,
+  type Check,
+  type CheckContext,
+  type CheckReport,
+  formatCheck,
+} from '../check/report.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 
 export interface CheckOptions {
   readonly format?: string;
   readonly imageRoot?: string;
+  readonly benchmark?: string;
+  readonly variant?: string;
   readonly model?: string;
   readonly pixels: boolean;
   readonly weights: boolean;
@@ -42,12 +51,18 @@ export async function check(
   for (const path of paths) {
     context.signal.throwIfAborted();
     context.progress.start(`Looking at ${path}`);
-    const found = await firstThatMatches(path);
-    reports.push(await found.run(path, { ...context, ...options, plugins }));
+    reports.push(await lookAt(path, { ...context, ...options, plugins }));
   }
   context.progress.done();
   context.out(json ? `${JSON.stringify(reports, null, 2)}\n` : reports.map(formatCheck).join('\n'));
   endWithErrors(reports);
+}
+
+/** A benchmark that is named takes whatever lies there. */
+async function lookAt(path: string, context: CheckContext): Promise<CheckReport> {
+  const { benchmark } = context;
+  if (benchmark !== undefined) return checkBenchmark(path, benchmark, context);
+  return (await firstThatMatches(path)).run(path, context);
 }
 
 async function firstThatMatches(path: string): Promise<Check> {

@@ -15,10 +15,10 @@ import {
   verifyEvaluation,
   writeRecordedQuestions,
 } from '@spatialsv/eval';
+import { protocolOf } from '../benchmark.js';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { LIFTS_FOLDER } from '../lifts/lift-questions.js';
-import { protocolOf } from './eval.js';
 import { formatEvaluation } from './format-evaluation.js';
 
 /** Discrepancies that are named one by one. */

@@ -22,6 +22,7 @@ import {
   type Protocol,
   RESULTS_FILE,
 } from '@spatialsv/eval';
+import { imageFiles, protocolOf } from '../benchmark.js';
 import type { WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -138,20 +139,6 @@ async function openLifting(
   };
 }
 
-/** @throws SpatialError USAGE for a benchmark or variant that is not there. */
-export function protocolOf(plugins: PluginRegistry, id: string, variant?: string): Protocol {
-  const benchmark = plugins.resolveBenchmark(id);
-  const { variants } = benchmark;
-  if (variant !== undefined && !variants.includes(variant)) {
-    throw new SpatialError({
-      code: 'USAGE',
-      message: `--variant ${variant}: ${benchmark.title} has ${variants.join(', ')}`,
-      hint: `Leave it out for ${variants[0]}.`,
-    });
-  }
-  return { benchmark, variant: variant ?? variants[0]! };
-}
-
 /** What can be known of images without their pixels does not end a run in the middle. */
 async function readImageHeaders(
   questions: readonly BenchmarkQuestionV1[],
@@ -159,12 +146,7 @@ async function readImageHeaders(
   data: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const samples = questions.map(({ id, parts }) => ({
-    id,
-    images: parts.flatMap((part) =>
-      part.type === 'image' && typeof part.image.source === 'string' ? [part.image.source] : [],
-    ),
-  }));
+  const samples = questions.map((question) => ({ id: question.id, images: imageFiles(question) }));
   const nameOf = (index: number) => `${data}: question '${questions[index]!.id}'`;
   await readSampleImages({ samples, nameOf, backbone, signal });
 }
@@ -215,7 +197,7 @@ const noQuestions = ({ title }: BenchmarkV1, data: string, leftOut: number): Spa
   new SpatialError({
     code: 'DATA_INVALID',
     message: `${data}: no questions of ${title} that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
-    hint: 'Name the folder of the benchmark’s own files; spatialsv check DATA lists what is wrong with them.',
+    hint: 'Name the folder of the benchmark’s own files; spatialsv check DATA --benchmark ID lists what is wrong with them.',
   });
 
 /** What is said of the length of answers: the longest limit of the questions, unless one was asked for. */

@@ -804,7 +804,10 @@ describe('own questions', () => {
     const image = join(images, 'a.png');
     const row = { id: 'a', images: [image], question: '?', options: { A: 'x', B: 'y' } };
     writeFileSync(file, JSON.stringify({ ...row, answer: 'A', answerLetter: 'A' }));
-    await expect(read('jsonl', file)).rejects.toThrow(/expected images below/);
+    expect(await read('jsonl', file)).toEqual({
+      questions: [],
+      problems: [expect.stringMatching(/own\.jsonl:1: expected images below/)],
+    });
     const options = { variant: 'as written', onProblem: () => {}, imageRoot: images };
     const found = [];
     for await (const each of benchmarkOf('jsonl').questions(file, options)) found.push(each.id);

@@ -14,7 +14,7 @@ export const ownQuestions = defineBenchmark({
   variants: ['as written'],
   async *questions(root, { onProblem, imageRoot }) {
     const ids = new Set<string>();
-    for (const sample of await readDataset({ path: root, imageRoot })) {
+    for (const sample of await readDataset({ path: root, imageRoot, onProblem })) {
       const question = ofSample(sample);
       if (question === undefined) onProblem(notAsked(root, sample));
       else if (ids.has(sample.id)) onProblem(repeated(root, sample));
