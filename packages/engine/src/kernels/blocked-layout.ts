@@ -48,7 +48,8 @@ function formsOf(graph: Graph): Map<Value, Value | undefined> {
   return known;
 }
 
-const UNARY = new Set(['Relu', 'Gelu']);
+const UNARY = new Set(['Relu', 'Gelu', 'QuickGelu']);
+const BINARY = new Set(['Add', 'Mul']);
 
 /** @param value a value that is no reshape of another. @param shape (N, C, h, w) that the form is to have, in any h and w. */
 function blockedForm(graph: Graph, value: Value, shape: readonly number[]): Value | undefined {
@@ -153,5 +154,5 @@ export const fillsBlocks = (graph: Graph, channels: number): boolean =>
 function isElementwise({ operator, inputs }: Node): boolean {
   if (UNARY.has(operator)) return true;
   const [a, b] = inputs;
-  return operator === 'Add' && a!.shape.join() === b!.shape.join();
+  return BINARY.has(operator) && a!.shape.join() === b!.shape.join();
 }

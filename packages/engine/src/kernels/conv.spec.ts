@@ -2,13 +2,13 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findBlock } from '../devices/kernel-choice/measure.js';
-import { DeviceValue, Session } from '../executor/index.js';
+import { Session } from '../executor/index.js';
 import { alwaysBlocked } from '../graph/choice.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { compile, float32, ops, type Tensor, tf } from '../index.js';
-import { encodeModel } from '../onnx/encode.js';
 import type { Program } from '../specs.js';
 import { seeded } from '../testing/compare.js';
+import { inLayout, runGraph, worstOf } from '../testing/graphs.js';
 import { trace } from '../trace/trace.js';
 
 type Inputs = Record<'x' | 'weight' | 'bias', Tensor>;
@@ -29,33 +29,6 @@ const specsOf = (image: readonly number[], weight: readonly number[]) => ({
   weight: float32(...weight),
   bias: float32(weight[0]!),
 });
-
-async function runGraph(graph: Graph, data: Record<string, Float32Array>): Promise<Float32Array[]> {
-  const session = await Session.create(encodeModel(graph), { provider: 'cpu' });
-  const binding = session.createBinding();
-  for (const { name, shape } of graph.inputs) {
-    binding.bindInput(name, DeviceValue.fromHost(data[name]!, 'float32', shape));
-  }
-  const results = graph.outputs.map(({ value }) => {
-    const result = new Float32Array(sizeOf(value.shape));
-    binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
-    return result;
-  });
-  await binding.run();
-  session.dispose();
-  return results;
-}
-
-/** Largest difference, in units of the largest expected value. */
-function worstOf(found: Float32Array, expected: Float32Array): number {
-  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
-  return worst / scale;
-}
-
-/** Plainly where this processor has no such layout. */
-const inLayout = (block: number | undefined) =>
-  block === undefined ? undefined : alwaysBlocked(block);
 
 const domains = (graph: Graph) => new Set(graph.nodes.map((node) => node.domain));
 

@@ -22,14 +22,27 @@ defineKernel('Linear', ['x', 'weight', 'bias'], (graph, [x, weight, bias]) => {
 
 // ---------------------------------------------------------------------------------------------- activations
 
-defineKernel('Silu', ['x'], (graph, [x]) => mul(graph, x!, unary(graph, 'Sigmoid', x!)));
+/** Whether a forward pass may take an operator that computes an activation at once: a backward pass shares its parts. */
+const isWhole = (graph: Graph): boolean => !isDifferentiating() && !graph.withoutCpuOperators;
 
-/** d silu = σ + y·(1 − σ) with y = x·σ, both shared with the forward nodes. */
-defineKernel('SiluGradient', ['dy', 'x'], (graph, [dy, x]) => {
-  const sigmoid = unary(graph, 'Sigmoid', x!);
+const sigmoidOf = (graph: Graph, x: Value, alpha: number): Value =>
+  unary(graph, 'Sigmoid', scaled(graph, x, alpha));
+
+defineKernel('Swish', ['x'], (graph, [x], { alpha }) =>
+  isWhole(graph)
+    ? graph.add('QuickGelu', [x], like(x!), {
+        domain: 'com.microsoft',
+        attributes: { alpha: { float: alpha } },
+      })
+    : mul(graph, x!, sigmoidOf(graph, x!, alpha)),
+);
+
+/** With y = x·σ: dy/dx = σ + α·y·(1 − σ), σ and y shared with the forward nodes. */
+defineKernel('SwishGradient', ['dy', 'x'], (graph, [dy, x], { alpha }) => {
+  const sigmoid = sigmoidOf(graph, x!, alpha);
   const y = mul(graph, x!, sigmoid);
-  const slope = add(graph, sigmoid, sub(graph, y, mul(graph, y, sigmoid)));
-  return mul(graph, dy!, slope);
+  const bent = sub(graph, y, mul(graph, y, sigmoid));
+  return mul(graph, dy!, add(graph, sigmoid, scaled(graph, bent, alpha)));
 });
 
 /** Φ(x), the standard normal distribution function. */
@@ -38,11 +51,13 @@ function normalCdf(graph: Graph, x: Value): Value {
   return add(graph, scaled(graph, erf, 0.5), graph.scalar(0.5));
 }
 
-/** One node where nothing else needs Φ(x); a backward pass shares it. */
 defineKernel('Gelu', ['x'], (graph, [x]) =>
-  isDifferentiating() || graph.withoutCpuOperators
-    ? mul(graph, x!, normalCdf(graph, x!))
-    : graph.add('Gelu', [x], like(x!), { domain: 'com.microsoft' }),
+  isWhole(graph)
+    ? graph.add('Gelu', [x], like(x!), { domain: 'com.microsoft' })
+    : mul(graph, x!, normalCdf(graph, x!)),
+);
+defineKernel('GeluTanh', ['x'], (graph, [x]) =>
+  graph.add('Gelu', [x], like(x!), { attributes: { approximate: 'tanh' } }),
 );
 defineKernel('GeluGradient', ['dy', 'x'], (graph, [dy, x]) => {
   const halfSquare = scaled(graph, mul(graph, x!, x!), -0.5);
@@ -60,7 +75,11 @@ function inverseRms(graph: Graph, x: Value, epsilon: number): Value {
 }
 
 defineKernel('RmsNorm', ['x', 'weight'], (graph, [x, weight], { epsilon }) =>
-  mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
+  isWhole(graph)
+    ? graph.add('SimplifiedLayerNormalization', [x, weight], like(x!), {
+        attributes: { axis: -1, epsilon: { float: epsilon } },
+      })
+    : mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
 );
 
 /** dx = r·(g − x̂·mean(g·x̂)), dw = Σ dy·x̂, with g = dy·w, x̂ = x·r. */

@@ -1,4 +1,4 @@
-export { gelu, silu } from './activations.js';
+export { gelu, geluTanh, quickGelu, silu } from './activations.js';
 export { attention } from './attention.js';
 export { type ConvolutionOptions, convolution } from './convolution.js';
 export { crossEntropySum } from './cross-entropy.js';

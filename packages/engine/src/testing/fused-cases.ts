@@ -12,6 +12,8 @@ export const FUSED: Table = [
   ['layerNorm', (x, w, b) => ops.layerNorm(x, w, b, 1e-5), [[2, 3, 7], [7], [7]]],
   ['silu', (x) => ops.silu(tf.mul(x, 4)), [[3, 5]]],
   ['gelu', (x) => ops.gelu(tf.mul(x, 4)), [[3, 5]]],
+  ['geluTanh', (x) => ops.geluTanh(tf.mul(x, 4)), [[3, 5]]],
+  ['quickGelu', (x) => ops.quickGelu(tf.mul(x, 4)), [[3, 5]]],
   ['linear', (x, w, b) => ops.linear(x, w, b), [[2, 3, 4], [5, 4], [5]]],
   [
     'linear without bias',
@@ -38,6 +40,19 @@ export const FUSED: Table = [
     },
     [
       [2, 130, 16],
+      [32, 16],
+      [16, 32],
+    ],
+  ],
+  [
+    'linear of many rows, gated and taken by another one',
+    (x, w, u, v) => {
+      const gated = tf.mul(ops.silu(ops.linear(x, w)), ops.linear(x, u));
+      return ops.linear(tf.mul(ops.geluTanh(gated), ops.quickGelu(gated)), v);
+    },
+    [
+      [2, 130, 16],
+      [32, 16],
       [32, 16],
       [16, 32],
     ],
