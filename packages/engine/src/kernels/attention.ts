@@ -20,11 +20,13 @@ interface Tile {
 }
 
 /** Queries are cut into at most this many tiles under a causal mask; what lies above the diagonal is not computed. */
-const CAUSAL_TILES = 4;
+const CAUSAL_TILES = 8;
+/** With a backward pass, which sums the gradients of all tiles. */
+const DIFFERENTIATED_TILES = 4;
 const SMALLEST_TILE = 64;
 
-function tilesOf(rows: number, keys: number, causal: boolean): Tile[] {
-  const count = causal ? Math.max(1, Math.min(CAUSAL_TILES, Math.floor(rows / SMALLEST_TILE))) : 1;
+function tilesOf(rows: number, keys: number, causal: boolean, most: number): Tile[] {
+  const count = causal ? Math.max(1, Math.min(most, Math.floor(rows / SMALLEST_TILE))) : 1;
   const edges = Array.from({ length: count + 1 }, (_, i) => Math.round((i * rows) / count));
   return edges.slice(1).map((to, i) => ({
     from: edges[i]!,
@@ -110,7 +112,9 @@ const forward: Emit = (graph, inputs, attributes) => {
   if (mask === undefined && worksInTiles(graph, [queries, keys, values], attributes.causal)) {
     return flashAttention(graph, [queries, keys, values], attributes.scale);
   }
-  const parts = tilesOf(queries.shape[1]!, keys.shape[1]!, attributes.causal).map((tile) => {
+  const most = isDifferentiating() ? DIFFERENTIATED_TILES : CAUSAL_TILES;
+  const tiles = tilesOf(queries.shape[1]!, keys.shape[1]!, attributes.causal, most);
+  const parts = tiles.map((tile) => {
     const weights = probabilities(graph, queries, keys, tile, mask, attributes);
     const mixed = matMul(
       graph,
@@ -135,7 +139,8 @@ defineKernel(
   (graph, inputs, attributes) => {
     const [queries, keys, values, output, dy, mask] = inputs as Value[];
     const rowDots = reduce(graph, 'ReduceSum', binary(graph, 'Mul', dy!, output!), -1, true);
-    const tiles = tilesOf(queries!.shape[1]!, keys!.shape[1]!, attributes.causal);
+    const [rows, columns] = [queries!.shape[1]!, keys!.shape[1]!];
+    const tiles = tilesOf(rows, columns, attributes.causal, DIFFERENTIATED_TILES);
     const parts = tiles.map((tile) =>
       tileGradient(
         graph,

@@ -75,11 +75,7 @@ function inverseRms(graph: Graph, x: Value, epsilon: number): Value {
 }
 
 defineKernel('RmsNorm', ['x', 'weight'], (graph, [x, weight], { epsilon }) =>
-  isWhole(graph)
-    ? graph.add('SimplifiedLayerNormalization', [x, weight], like(x!), {
-        attributes: { axis: -1, epsilon: { float: epsilon } },
-      })
-    : mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
+  mul(graph, mul(graph, x!, inverseRms(graph, x!, epsilon)), weight!),
 );
 
 /** dx = r·(g − x̂·mean(g·x̂)), dw = Σ dy·x̂, with g = dy·w, x̂ = x·r. */
