@@ -2,7 +2,15 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { compile, type DeviceTensor, float32, type Tensor, tf } from '@spatialsv/engine';
+import {
+  type CudaReport,
+  compile,
+  cudaReport,
+  type DeviceTensor,
+  float32,
+  type Tensor,
+  tf,
+} from '@spatialsv/engine';
 
 export interface DeviceReport {
   readonly device: string;
@@ -10,6 +18,8 @@ export interface DeviceReport {
   /** Why it does not work, and how to get it. */
   readonly reason?: string;
   readonly hint?: string;
+  /** What the device `cuda` needs, and what of it was found. */
+  readonly cuda?: CudaReport;
 }
 
 const PROBE_LIMIT_MS = 60_000;
@@ -38,8 +48,13 @@ export async function probeDevice(device: string): Promise<DeviceReport> {
   }
 }
 
-/** The probe itself: 2·x + 1 through a compiled program. */
+/** The probe itself: what was found of the device, and 2·x + 1 through a compiled program. */
 export async function runProbe(device: string): Promise<DeviceReport> {
+  const report = await compute(device);
+  return device === 'cuda' ? { ...report, cuda: cudaReport() } : report;
+}
+
+async function compute(device: string): Promise<DeviceReport> {
   try {
     const program = await compile(
       ({ x }: { x: Tensor }) => ({ y: tf.add(tf.mul(x, 2), 1) }),

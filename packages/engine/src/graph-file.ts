@@ -9,6 +9,8 @@ import {
   type ElementType,
   type ExecutionProvider,
   type HostMemory,
+  PROVIDER_KINDS,
+  providerNamed,
   readToHost,
   Session,
   type ValueInfo,
@@ -77,15 +79,13 @@ export async function openGraph(
   };
 }
 
-const PROVIDERS: readonly ExecutionProvider[] = ['cpu', 'webgpu', 'cuda'];
-
 function providerOf(name: string): ExecutionProvider {
-  const found = PROVIDERS.find((provider) => provider === name);
+  const found = providerNamed(name);
   if (found !== undefined) return found;
   openDevice(name);
   throw new EngineError({
     code: 'DEVICE_UNAVAILABLE',
-    message: `Device "${name}" runs programs, not ONNX files: expected one of ${PROVIDERS.join(', ')}.`,
+    message: `Device "${name}" runs programs, not ONNX files: expected one of ${PROVIDER_KINDS.join(', ')}.`,
     hint: 'Choose one of these devices for a graph that comes as a file.',
   });
 }

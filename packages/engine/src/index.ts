@@ -1,6 +1,7 @@
 import './gradients.js';
 
 export { type BicubicOptions, cubicKernel } from './bicubic.js';
+export { userCacheFolder } from './cache-folder.js';
 export {
   type BoundUpdate,
   CHUNKED_UPDATE_MULTIPLE,
@@ -21,7 +22,7 @@ export {
   type RunValue,
   registerDevice,
 } from './devices/index.js';
-export { type MachineInfo, machineInfo, userCacheFolder } from './devices/kernel-choice/cache.js';
+export { type MachineInfo, machineInfo } from './devices/kernel-choice/cache.js';
 export {
   type KernelRecord,
   type KernelReport,
@@ -32,7 +33,9 @@ export {
 export { type Differentiated, differentiate } from './differentiate.js';
 export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {
+  type CudaReport,
   configureEnvironment,
+  cudaReport,
   executorInfo,
   liveHandles,
   probeDevice,

@@ -66,7 +66,8 @@ describe('doctor and plugins', () => {
     const { exitCode, out } = await runForTest(['doctor', '--json']);
     const report = JSON.parse(out);
     expect(exitCode).toBe(0);
-    expect(report.devices).toContainEqual({ device: 'cpu', works: true });
+    expect(report.devices.cpu).toEqual({ device: 'cpu', works: true });
+    expect(report.devices.cuda.cuda).toMatchObject({ version: report.onnxRuntime.version });
     expect(report.onnxRuntime.providers).toContain('CPUExecutionProvider');
     expect(report.node.supported).toBe(true);
     expect(report.kernels).toMatchObject({ override: 'blocked', source: 'override' });
@@ -74,7 +75,7 @@ describe('doctor and plugins', () => {
     expect(equal.map(({ block }: { block: number }) => block)).toEqual(
       report.kernels.block === null ? [] : [report.kernels.block],
     );
-    for (const device of report.devices) {
+    for (const device of Object.values(report.devices)) {
       if (!device.works) expect(device).toMatchObject({ reason: /./, hint: /./ });
     }
   });

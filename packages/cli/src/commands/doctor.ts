@@ -15,6 +15,7 @@ import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { type DeviceReport, probeDevice } from '../device-probe.js';
 import { packageVersion } from '../version.js';
+import { formatCuda } from './format-cuda.js';
 import { formatPlugins, type PluginReport, pluginReport } from './plugins.js';
 
 export interface DoctorReport {
@@ -38,7 +39,8 @@ export interface DoctorReport {
   readonly sharp: string;
   /** Version; null where there is none: benchmarks with videos need it. */
   readonly ffmpeg: string | null;
-  readonly devices: readonly DeviceReport[];
+  /** By name. */
+  readonly devices: Readonly<Record<string, DeviceReport>>;
   readonly plugins: PluginReport;
 }
 
@@ -65,7 +67,7 @@ async function examine(context: CommandContext): Promise<DoctorReport> {
     kernels: await kernelsReport(),
     sharp: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})`,
     ffmpeg: (await ffmpegVersion()) ?? null,
-    devices,
+    devices: Object.fromEntries(devices.map((report) => [report.device, report])),
     plugins: pluginReport(plugins),
   };
 }
@@ -158,15 +160,16 @@ export function formatDoctor(report: DoctorReport): string {
         'none: benchmarks with videos need it (apt install ffmpeg, brew install ffmpeg)',
     ],
   ];
-  const devices = report.devices.map(({ device, works, reason = '' }) => [
+  const reports = Object.values(report.devices);
+  const devices = reports.map(({ device, works, reason = '' }) => [
     device,
     works ? 'works' : `not here: ${reason.replace(ASSERTION, '')}`,
   ]);
-  const hints = report.devices
+  const hints = reports
     .filter(({ hint }) => hint !== undefined)
     .map(({ device, hint }) => `  ${device}: ${hint}\n`);
   const advice = hints.length === 0 ? '' : `\nTo get a device:\n${hints.join('')}`;
-  return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${advice}\nKernels (rows or pixels × channels)\n${formatKernels(report.kernels)}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
+  return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${formatCuda(report.devices['cuda']?.cuda)}${advice}\nKernels (rows or pixels × channels)\n${formatKernels(report.kernels)}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
 }
 
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');

@@ -80,30 +80,47 @@ export interface Device {
   compile(program: Program, specs: SpecTree, options: CompileOptions): Promise<CompiledProgram>;
 }
 
-const factories = new Map<string, () => Device>();
+/** Opens the device of a number; a machine may have several of a kind. */
+type DeviceFactory = (index: number) => Device;
+
+const factories = new Map<string, DeviceFactory>();
 const opened = new Map<string, Device>();
 
-/** Makes a device known by name. The factory runs when the device is first used and may throw DEVICE_UNAVAILABLE. */
-export function registerDevice(name: string, open: () => Device): void {
+/**
+ * Makes a device known by name. The factory runs when the device is first used and may throw DEVICE_UNAVAILABLE; one that takes
+ * a number also serves `name:1` and so on.
+ */
+export function registerDevice(name: string, open: DeviceFactory): void {
   factories.set(name, open);
-  opened.delete(name);
+  for (const known of opened.keys()) if (splitName(known).kind === name) opened.delete(known);
 }
+
+/** `cuda:1` is the device of kind `cuda` and number 1; without a number it is the first one. */
+function splitName(name: string): { readonly kind: string; readonly index: number } {
+  const [, kind = name, index = '0'] = /^(.+):(\d{1,3})$/.exec(name) ?? [];
+  return { kind, index: Number(index) };
+}
+
+/** Of most kinds there is one device. */
+const fits = (open: DeviceFactory, index: number): boolean => index === 0 || open.length > 0;
 
 export const deviceNames = (): string[] => [...factories.keys()];
 
 /** @throws EngineError DEVICE_UNAVAILABLE for an unknown name or a device that cannot start here. */
 export function openDevice(name: string): Device {
-  const known = opened.get(name);
+  const { kind, index } = splitName(name);
+  const key = index === 0 ? kind : `${kind}:${index}`;
+  const known = opened.get(key);
   if (known !== undefined) return known;
-  const factory = factories.get(name);
-  if (factory === undefined) {
+  const factory = factories.get(kind);
+  if (factory === undefined || !fits(factory, index)) {
     throw new EngineError({
       code: 'DEVICE_UNAVAILABLE',
-      message: `Unknown device "${name}": expected one of ${deviceNames().join(', ')}.`,
+      message: `Unknown device "${name}": expected one of ${deviceNames().join(', ')}, or cuda:1 and so on for further GPUs.`,
       hint: 'Run `spatialsv doctor` to see which devices work on this machine.',
     });
   }
-  const device = factory();
-  opened.set(name, device);
+  const device = factory(index);
+  opened.set(key, device);
   return device;
 }

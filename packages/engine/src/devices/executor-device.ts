@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import { DeviceValue, type ExecutionProvider, Session } from '../executor/index.js';
+import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { sizeOf } from '../graph/graph.js';
@@ -43,12 +43,13 @@ export class ExecutorBackedDevice implements Device {
   ): Promise<CompiledProgram> {
     const started = performance.now();
     const full = withGradients(program, options.gradients);
-    const prepares = options.prepareWeights === true;
+    // On a GPU of NVIDIA the copies of programs would add up, and there is no other layout to prepare.
+    const prepares = options.prepareWeights === true && kindOf(this.name) !== 'cuda';
     const widens = !prepares && widensWeights(this.name);
     const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
     const unblocked = plain(widens);
     const traced = await this.asChosen(unblocked, full, specs);
-    const plans = planOutputs(traced, options, this.name === 'cpu');
+    const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const session = await Session.create(encodeModel(traced.graph, folder), {
@@ -69,7 +70,7 @@ export class ExecutorBackedDevice implements Device {
       traced,
       plans,
       session,
-      options,
+      options: { ...options, prepareWeights: prepares },
       stats,
       plain: () => plain(false).graph,
     });

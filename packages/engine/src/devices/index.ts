@@ -7,7 +7,7 @@ import { ExecutorBackedDevice } from './executor-device.js';
 
 registerDevice('cpu', () => new ExecutorBackedDevice('cpu'));
 registerDevice('webgpu', () => new ExecutorBackedDevice('webgpu'));
-registerDevice('cuda', () => new ExecutorBackedDevice('cuda'));
+registerDevice('cuda', (index) => new ExecutorBackedDevice(index === 0 ? 'cuda' : `cuda:${index}`));
 registerDevice('tfjs-cpu', () => new EagerDevice('tfjs-cpu', 'cpu'));
 registerDevice('tensorflow', openTensorFlow);
 

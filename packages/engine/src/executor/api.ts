@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import { EngineError } from '../errors.js';
-import { locateLibrary, openLibrary } from './library.js';
+import { pathWithProviders } from './cuda/link-folder.js';
+import { openLibrary } from './library.js';
 
 /**
  * ONNX Runtime's C API as a typed record of functions. The table of `OrtGetApiBase()->GetApi(29)` only ever grows at
@@ -62,6 +63,7 @@ const SIGNATURES = {
   CreateSessionFromArray: status(8, 'pointer', 'pointer', 'size', 'pointer', 'pointer'),
   CreateSessionOptions: status(10, 'pointer'),
   SetOptimizedModelFilePath: status(11, 'pointer', 'path'),
+  DisableMemPattern: status(17, 'pointer'),
   SetSessionLogSeverityLevel: status(22, 'pointer', 'int'),
   SetSessionGraphOptimizationLevel: status(23, 'pointer', 'int'),
   SetIntraOpNumThreads: status(24, 'pointer', 'int'),
@@ -90,6 +92,7 @@ const SIGNATURES = {
   GetTensorTypeAndShape: status(65, 'pointer', 'pointer'),
   CreateMemoryInfo: status(68, 'string', 'int', 'int', 'int', 'pointer'),
   MemoryInfoGetName: status(71, 'pointer', 'pointer'),
+  MemoryInfoGetId: status(72, 'pointer', 'pointer'),
   AllocatorFree: status(76, 'pointer', 'pointer'),
   GetAllocatorWithDefaultOptions: status(78, 'pointer'),
   ReleaseStatus: nothing(93, 'pointer'),
@@ -125,11 +128,23 @@ const SIGNATURES = {
   GetTensorMemoryInfo: status(194, 'pointer', 'pointer'),
   SessionOptionsAppendExecutionProvider_CUDA_V2: status(204, 'pointer', 'pointer'),
   CreateCUDAProviderOptions: status(205, 'pointer'),
+  UpdateCUDAProviderOptions: status(206, 'pointer', 'strings', 'strings', 'size'),
+  GetCUDAProviderOptionsAsString: status(207, 'pointer', 'pointer', 'pointer'),
   ReleaseCUDAProviderOptions: nothing(208, 'pointer'),
   SessionOptionsAppendExecutionProvider: status(
     216,
     'pointer',
     'string',
+    'strings',
+    'strings',
+    'size',
+  ),
+  CreateAndRegisterAllocatorV2: status(
+    259,
+    'pointer',
+    'string',
+    'pointer',
+    'pointer',
     'strings',
     'strings',
     'size',
@@ -160,13 +175,15 @@ export type StatusFunctionName = {
 export type Api = { readonly [Name in FunctionName]: NativeFunction<Name> } & {
   readonly version: string;
   readonly library: string;
+  /** Address of a function, for threads that bind it themselves. */
+  addressOf(name: FunctionName): Pointer;
 };
 
 let loaded: Api | undefined;
 
 /** The function table, loaded at the first call. @throws EngineError LIBRARY_MISSING. */
 export function api(): Api {
-  loaded ??= load(locateLibrary());
+  loaded ??= load(pathWithProviders());
   return loaded;
 }
 
@@ -183,14 +200,17 @@ function load(path: string): Api {
     );
     return [name, member(table, index, prototype)];
   });
-  return { ...Object.fromEntries(functions), version, library: path } as Api;
+  const addressOf = (name: FunctionName) => address(table, SIGNATURES[name].index);
+  return { ...Object.fromEntries(functions), version, library: path, addressOf } as Api;
 }
 
 /** The function at position `index` of a native struct of function pointers. */
 function member(table: Pointer, index: number, prototype: ReturnType<typeof koffi.proto>) {
-  const pointer = koffi.decode(table, index * POINTER_BYTES, 'void *') as Pointer;
-  return koffi.decode(pointer, prototype) as (...parameters: unknown[]) => unknown;
+  return koffi.decode(address(table, index), prototype) as (...parameters: unknown[]) => unknown;
 }
+
+const address = (table: Pointer, index: number): Pointer =>
+  koffi.decode(table, index * POINTER_BYTES, 'void *') as Pointer;
 
 const tooOld = (path: string, version: string): EngineError =>
   new EngineError({

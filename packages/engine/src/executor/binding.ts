@@ -2,11 +2,12 @@ import koffi from 'koffi';
 import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
 import { environment } from './environment.js';
+import { gpuThread } from './gpu-thread.js';
 import { Handle } from './handle.js';
-import { memoryOf } from './provider.js';
+import { kindOf, memoryOf } from './provider.js';
 import { runSlots } from './run-slots.js';
 import type { Session, ValueInfo } from './session.js';
-import { call, callAsync, create, type Failure, outCell } from './status.js';
+import { call, callAsync, check, create, type Failure, outCell } from './status.js';
 import { DeviceValue } from './value.js';
 
 /** Marks an output that ONNX Runtime allocates on the device of the session, anew at each run. */
@@ -111,7 +112,10 @@ export class Binding {
    */
   outputs(): DeviceValue[] {
     this.#assertIdle();
-    this.#results ??= this.#collect();
+    if (this.#results === undefined) {
+      this.#results = this.#collect();
+      this.#letGo();
+    }
     return this.#results;
   }
 
@@ -134,7 +138,9 @@ export class Binding {
     try {
       const failure = runFailure(this.#session);
       const work = () => callAsync('RunWithBinding', failure, session, options, binding);
-      await (this.#session.sharesThreads ? runSlots.run(work) : work());
+      if (kindOf(this.#session.provider) === 'cuda') {
+        check(await gpuThread().run(session, options, binding), failure);
+      } else await (this.#session.sharesThreads ? runSlots.run(work) : work());
     } finally {
       pinned.delete(arrays);
     }
@@ -173,6 +179,16 @@ export class Binding {
     }
     value.assertUsable();
     if (this.#staleOutputs.has(name)) call('BindOutput', failure, binding, name, value.pointer);
+  }
+
+  /** A native binding keeps the outputs of its last run on a GPU, and copies of its inputs, until the next run. */
+  #letGo(): void {
+    if (this.#session.provider === 'cpu') return;
+    const { pointer } = this.#handle;
+    api().ClearBoundInputs(pointer);
+    api().ClearBoundOutputs(pointer);
+    for (const name of this.#inputs.keys()) this.#staleInputs.add(name);
+    for (const name of this.#outputs.keys()) this.#staleOutputs.add(name);
   }
 
   #collect(): DeviceValue[] {

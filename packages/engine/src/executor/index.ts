@@ -6,13 +6,14 @@ export {
   type HostMemory,
 } from '../onnx/element-type.js';
 export { Binding } from './binding.js';
+export { type CudaReport, cudaReport } from './cuda/open-cuda.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';
 export { trimHeap } from './heap.js';
 export { Lane } from './lane.js';
 export { locateLibrary } from './library.js';
-export type { ExecutionProvider } from './provider.js';
+export { type ExecutionProvider, kindOf, PROVIDER_KINDS, providerNamed } from './provider.js';
 export {
   type OptimizationLevel,
   Session,

@@ -10,7 +10,7 @@ const MEBIBYTE = 1024 * 1024;
  * Native code runs on stacks that koffi allocates. ONNX Runtime recurses over the graph, so the default of 128 KiB for
  * worker threads would be a silent overflow; 8 MiB is what an operating system gives a main thread (pages are lazy).
  */
-const STACK_BYTES = 8 * MEBIBYTE;
+export const STACK_BYTES = 8 * MEBIBYTE;
 const SMALLEST_SAFE_STACK_BYTES = MEBIBYTE;
 
 const FILE_NAME: Partial<Record<NodeJS.Platform, (version: string) => string>> = {
@@ -48,13 +48,18 @@ export function loadForeign(path: string | null): LibraryHandle {
   return koffi.load(path);
 }
 
+/** As {@link loadForeign}, for a library that stays in the process. @throws what the loader says. */
+export function keepForeign(path: string): LibraryHandle {
+  const library = loadForeign(path);
+  kept.add(library);
+  return library;
+}
+
 /** Loads the library once per call; the operating system shares one image between calls. */
 export function openLibrary(path: string): LibraryHandle {
   ensureStack();
   try {
-    const library = koffi.load(path);
-    kept.add(library);
-    return library;
+    return keepForeign(path);
   } catch (cause) {
     throw new EngineError({
       code: 'LIBRARY_MISSING',
@@ -64,6 +69,9 @@ export function openLibrary(path: string): LibraryHandle {
     });
   }
 }
+
+/** Version of the installed `onnxruntime-node`. @throws EngineError LIBRARY_MISSING. */
+export const libraryVersion = (): string => locatePackage().version;
 
 function locatePackage(): { folder: string; version: string } {
   const require = createRequire(import.meta.url);

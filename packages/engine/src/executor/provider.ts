@@ -1,38 +1,68 @@
 import { EngineError } from '../errors.js';
-import { api, type Pointer } from './api.js';
-import { describeMemory, environment } from './environment.js';
+import type { Pointer } from './api.js';
+import { installHint } from './cuda/installation.js';
+import { cudaInstallation } from './cuda/link-folder.js';
+import { appendCuda } from './cuda/open-cuda.js';
+import { describeMemory, environment, trimmingRun } from './environment.js';
 import { Lane } from './lane.js';
-import { call, create, type Failure } from './status.js';
+import { call, type Failure } from './status.js';
 
-/** Execution providers of ONNX Runtime, by the names of the devices that they run. */
-export type ExecutionProvider = 'cpu' | 'webgpu' | 'cuda';
+/** Execution providers of ONNX Runtime. */
+export const PROVIDER_KINDS = ['cpu', 'webgpu', 'cuda'] as const;
+export type ProviderKind = (typeof PROVIDER_KINDS)[number];
+/** By the names of the devices that they run: `cuda` is the first NVIDIA GPU, `cuda:1` the second one. */
+export type ExecutionProvider = ProviderKind | `cuda:${number}`;
 
-const MEMORY_NAME: Record<ExecutionProvider, string> = {
+export const kindOf = (provider: ExecutionProvider): ProviderKind =>
+  provider.split(':')[0] as ProviderKind;
+
+/** Number of the device among those of its kind. */
+export const indexOf = (provider: ExecutionProvider): number => Number(provider.split(':')[1] ?? 0);
+
+/** The provider of a device; undefined for a device of another kind. */
+export function providerNamed(device: string): ExecutionProvider | undefined {
+  const [, index] = /^cuda:(\d{1,3})$/.exec(device) ?? [];
+  if (index !== undefined) return Number(index) === 0 ? 'cuda' : `cuda:${Number(index)}`;
+  return PROVIDER_KINDS.find((kind) => kind === device);
+}
+
+const MEMORY_NAME: Record<ProviderKind, string> = {
   cpu: 'Cpu',
   webgpu: 'WebGPU_Buf',
   cuda: 'Cuda',
 };
 const memories = new Map<ExecutionProvider, Pointer>();
 const lanes = new Map<ExecutionProvider, Lane>();
+const trimmingRuns = new Map<ExecutionProvider, Pointer>();
 
 /** OrtMemoryInfo of a provider's memory; kept for the life of the process. */
 export function memoryOf(provider: ExecutionProvider): Pointer {
   if (provider === 'cpu') return environment().cpuMemory;
   const known = memories.get(provider);
   if (known !== undefined) return known;
-  const memory = describeMemory(MEMORY_NAME[provider]);
+  const memory = describeMemory(MEMORY_NAME[kindOf(provider)], indexOf(provider));
   memories.set(provider, memory);
   return memory;
 }
 
-export function providerOfMemory(name: string): ExecutionProvider {
+/** @param name of the memory of a device. @param index number of the device. */
+export function providerOfMemory(name: string, index: number): ExecutionProvider {
   const found = Object.entries(MEMORY_NAME).find(([, memoryName]) => memoryName === name);
-  if (found) return found[0] as ExecutionProvider;
+  if (found?.[0] === 'cuda' && index > 0) return `cuda:${index}`;
+  if (found) return found[0] as ProviderKind;
   throw new EngineError({
     code: 'VALUE_INVALID',
     message: `a value lies in memory "${name}": expected one of ${Object.values(MEMORY_NAME).join(', ')}`,
     hint: 'Bind the output to a device that the executor knows.',
   });
+}
+
+/** OrtRunOptions of runs that give back what their device, and the CPU, have free; kept for the life of the process. */
+export function trimmingRunOf(provider: ExecutionProvider): Pointer {
+  if (kindOf(provider) !== 'cuda') return environment().trimmingRun;
+  const known = trimmingRuns.get(provider) ?? trimmingRun(`cpu:0;gpu:${indexOf(provider)}`);
+  trimmingRuns.set(provider, known);
+  return known;
 }
 
 /**
@@ -46,36 +76,25 @@ export function laneOf(provider: ExecutionProvider): Lane {
   return lane;
 }
 
-const HINT: Record<ExecutionProvider, string> = {
+const HINT: Record<Exclude<ProviderKind, 'cuda'>, string> = {
   cpu: 'Reinstall onnxruntime-node.',
   webgpu:
     'A Vulkan, Metal or Direct3D 12 driver is needed; for software rendering point VK_DRIVER_FILES at a SwiftShader ICD file.',
-  cuda: 'Run `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js` and install CUDA 12 and cuDNN 9; or use device "webgpu" or "cpu".',
 };
 
 export const unavailable = (provider: ExecutionProvider): Failure => ({
   code: 'DEVICE_UNAVAILABLE',
   doing: `opening device "${provider}"`,
-  hint: HINT[provider],
+  hint: kindOf(provider) === 'cuda' ? installHint(cudaInstallation()) : HINT[provider as 'cpu'],
 });
 
 /** Adds an execution provider to session options. @throws EngineError DEVICE_UNAVAILABLE. */
 export function appendProvider(options: Pointer, provider: ExecutionProvider): void {
   if (provider === 'webgpu') appendWebGpu(options);
-  if (provider === 'cuda') appendCuda(options);
+  if (kindOf(provider) === 'cuda') appendCuda(options, indexOf(provider), memoryOf(provider));
 }
 
 function appendWebGpu(options: Pointer): void {
   const failure = unavailable('webgpu');
   call('SessionOptionsAppendExecutionProvider', failure, options, 'WebGPU', [], [], 0);
-}
-
-function appendCuda(options: Pointer): void {
-  const failure = unavailable('cuda');
-  const settings = create(failure, (out) => call('CreateCUDAProviderOptions', failure, out));
-  try {
-    call('SessionOptionsAppendExecutionProvider_CUDA_V2', failure, options, settings);
-  } finally {
-    api().ReleaseCUDAProviderOptions(settings);
-  }
 }

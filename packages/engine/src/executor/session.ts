@@ -5,7 +5,13 @@ import { Binding } from './binding.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
 import type { Lane } from './lane.js';
-import { appendProvider, type ExecutionProvider, laneOf } from './provider.js';
+import {
+  appendProvider,
+  type ExecutionProvider,
+  kindOf,
+  laneOf,
+  trimmingRunOf,
+} from './provider.js';
 import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
 import { describeInfo } from './value.js';
@@ -128,7 +134,7 @@ export class Session {
   nextRunOptions(trim: boolean): Pointer | null {
     const isFirst = !this.#hasRun;
     this.#hasRun = true;
-    return isFirst || trim ? environment().trimmingRun : null;
+    return isFirst || trim ? trimmingRunOf(this.provider) : null;
   }
 
   /** Releases the session and its bindings; runs that were asked for before end first. */
@@ -184,6 +190,8 @@ function buildOptions(options: SessionOptions): Pointer {
     for (const [key, value] of Object.entries(configEntries(options))) {
       call('AddSessionConfigEntry', failure, native, key, value);
     }
+    // With a plan of one block the second run would hold it beside what the first one allocated tensor by tensor.
+    if (kindOf(options.provider) === 'cuda') call('DisableMemPattern', failure, native);
     appendProvider(native, options.provider);
     return native;
   } catch (error) {
@@ -201,6 +209,11 @@ function configEntries(options: SessionOptions): Record<string, string> {
     entries['optimization.disable_specified_optimizers'] = options.disabledOptimizers.join(';');
   }
   if (options.allowSpinning === false) entries['session.intra_op.allow_spinning'] = '0';
+  if (kindOf(options.provider) === 'cuda') {
+    // Constants between the working memory of runs would keep whole regions of the arena from being given back.
+    entries['session.use_device_allocator_for_initializers'] = '1';
+    if (!environment().gpu.cpuFallback) entries['session.disable_cpu_ep_fallback'] = '1';
+  }
   return { ...entries, ...options.extra };
 }
 

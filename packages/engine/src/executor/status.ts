@@ -22,8 +22,7 @@ export function call<Name extends StatusFunctionName>(
   ...parameters: Arguments<Name>
 ): void {
   const native = api()[name] as unknown as (...parameters: unknown[]) => Pointer | null;
-  const status = native(...parameters);
-  if (status !== null) throw toError(status, failure);
+  check(native(...parameters), failure);
 }
 
 /** Parameters of calls under way: the buffers among them must not be collected before the native function has ended. */
@@ -46,6 +45,11 @@ export function callAsync<Name extends StatusFunctionName>(
     };
     (native.async as (...all: unknown[]) => void)(...parameters, settle);
   });
+}
+
+/** @throws EngineError with ONNX Runtime's own message when a status, which is released, is not null. */
+export function check(status: Pointer | null, failure: Failure): void {
+  if (status !== null) throw toError(status, failure);
 }
 
 /** Turns an owned status into an error and releases it. */

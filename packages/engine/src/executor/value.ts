@@ -182,7 +182,9 @@ function describeTensor(value: Pointer): { dtype: ElementType; shape: number[] }
 function locate(value: Pointer): ExecutionProvider {
   const memory = create(failure, (out) => call('GetTensorMemoryInfo', failure, value, out));
   const name = create(failure, (out) => call('MemoryInfoGetName', failure, memory, out));
-  return providerOfMemory(koffi.decode.string(name));
+  const index = new Int32Array(1);
+  call('MemoryInfoGetId', failure, memory, index);
+  return providerOfMemory(koffi.decode.string(name), index[0]!);
 }
 
 const wrongSize = (

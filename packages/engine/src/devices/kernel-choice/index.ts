@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { userCacheFolder } from '../../cache-folder.js';
 import type { KernelChoice, KernelSize } from '../../graph/choice.js';
 import {
   cacheFile,
@@ -6,7 +7,6 @@ import {
   type Measurement,
   machineKey,
   readMeasurement,
-  userCacheFolder,
 } from './cache.js';
 import { findBlock, type MeasuredKernel, measureKernels, type TriedBlock } from './measure.js';
 import { KERNELS_VARIABLE, type Override, parseOverride } from './override.js';

@@ -1,13 +1,13 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
+import { userCacheFolder } from '../../cache-folder.js';
 import { BLOCK_SIZES, type KernelSize } from '../../graph/choice.js';
 import type { Graph } from '../../graph/graph.js';
 import { compile, float32, ops, type Tensor } from '../../index.js';
 import { BLOCKED_DOMAIN } from '../../kernels/blocked-layout.js';
 import type { Program } from '../../specs.js';
 import { trace } from '../../trace/trace.js';
-import { userCacheFolder } from './cache.js';
 import { chooseKernels, type KernelReport } from './index.js';
 import { fastest, findBlock, type MeasuredKernel, measureKernels, measureSize } from './measure.js';
 import { parseOverride } from './override.js';

@@ -1,0 +1,165 @@
+/**
+ * Runs programs on pretend GPUs with the real provider of ONNX Runtime and prints what was counted as one JSON object.
+ * Nothing is computed there: counts are all there is to see. A node without a kernel on the GPU fails its program.
+ */
+const { mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
+const koffi = require('koffi');
+const engine = require('../../index.ts');
+const { cudaReport } = require('../../executor/index.ts');
+const { tinyStep, tinySpecs, tinyParameters, tinyBatch } = require('../../testing/tiny-decoder.ts');
+
+const { compile, createTensor, float32, ops, ProgramCache, WeightSet } = engine;
+engine.configureEnvironment({ cpuFallback: false });
+
+const report = cudaReport();
+const runtime = koffi.load(report.libraries.find(({ name }) => name.startsWith('libcudart')).file);
+const calls = runtime.func('long pretend_calls(const char *name)');
+const threads = runtime.func('int pretend_launching_threads()');
+const reset = runtime.func('void pretend_reset()');
+const liveBytes = runtime.func('long pretend_live_bytes()');
+const NAMES = ['launch', 'product', 'product tf32', 'HostToDevice', 'DeviceToHost', 'DeviceToDevice', 'cudaMalloc', 'cublasCreate_v2'];
+const counts = () => ({
+  ...Object.fromEntries(NAMES.map((name) => [name, calls(name)])),
+  threads: threads(),
+  liveBytes: liveBytes(),
+});
+
+/** Counts of a piece of work alone. */
+async function counted(work) {
+  reset();
+  await work();
+  return counts();
+}
+
+const disposeAll = (tree) => {
+  for (const [, tensor] of engine.flatten(tree, (node) => typeof node?.read === 'function')) tensor.dispose();
+};
+
+async function trainSteps(device, steps) {
+  const program = await compile(tinyStep, tinySpecs, { device, state: ['parameters'] });
+  const parameters = {};
+  for (const [name, data] of Object.entries(tinyParameters())) {
+    parameters[name] = createTensor(tinySpecs.parameters[name], data, device);
+  }
+  const seen = [];
+  for (let step = 0; step < steps; step += 1) {
+    const result = await counted(async () => {
+      const made = await program.run({ parameters, ...tinyBatch() });
+      await made.loss.read();
+      disposeAll(made);
+    });
+    seen.push(result);
+  }
+  disposeAll(parameters);
+  await program.dispose();
+  return seen;
+}
+
+/** Bytes that a program with 16 MiB of state leaves on the device between its steps, and what copies of it were made. */
+async function heldState() {
+  const before = await trimmed();
+  const shape = [2048, 2048];
+  const step = ({ w, x }) => ({ w: engine.tf.sub(engine.tf.mul(w, 0.9), engine.tf.mul(w, x)) });
+  const specs = { w: float32(...shape), x: float32(2048) };
+  const program = await compile(step, specs, { device: 'cuda', state: ['w'] });
+  const w = createTensor(specs.w, undefined, 'cuda');
+  const x = createTensor(specs.x, undefined, 'cuda');
+  let seen;
+  for (let run = 0; run < 3; run += 1) seen = await counted(() => program.run({ w, x }));
+  const heldBytes = (await trimmed()) - before;
+  await program.dispose();
+  disposeAll({ w, x });
+  return { stateBytes: 4 * 2048 * 2048, heldBytes, copies: seen.HostToDevice + seen.DeviceToHost + seen.DeviceToDevice };
+}
+
+let idle;
+/** Bytes on the GPU after everything that is free was given back. */
+async function trimmed() {
+  const double = ({ x }) => ({ y: engine.tf.mul(x, 2) });
+  idle ??= await compile(double, { x: float32(1) }, { device: 'cuda' });
+  for (let i = 0; i < 2; i += 1) {
+    disposeAll(await idle.run({ x: new Float32Array(1) }, {}, { release: true }));
+  }
+  return liveBytes();
+}
+
+/** One program for each of ten lengths, of which three are kept, and all of them again. */
+async function shapes() {
+  const cache = new ProgramCache(3);
+  const lengths = Array.from({ length: 10 }, (_, i) => 64 + 24 * i);
+  const attend = ({ x }) => ({ y: ops.attention(x, x, x, { scale: 0.2, causal: true }) });
+  const rounds = [];
+  for (let round = 0; round < 3; round += 1) {
+    for (const length of lengths) {
+      const make = () => compile(attend, { x: float32(4, length, 32) }, { device: 'cuda' });
+      await cache.use(String(length), make, async (program) => {
+        disposeAll(await program.run({ x: new Float32Array(4 * length * 32) }));
+      });
+    }
+    rounds.push(await trimmed());
+  }
+  await cache.dispose();
+  return rounds;
+}
+
+/** Two programs, for many rows and for one, read one weight in 16 bits. */
+async function weights(folder) {
+  const [rows, columns] = [1024, 2048];
+  const file = join(folder, 'weights.bin');
+  writeFileSync(file, new Uint8Array(2 * rows * columns));
+  const tensor = {
+    ...{ kind: 'mapped', file, byteOffset: 0, byteLength: 2 * rows * columns },
+    ...{ storedAs: 'BF16', shape: [rows, columns] },
+  };
+  const set = new WeightSet({ w: tensor }, { device: 'cuda' });
+  const project = ({ x, w }) => ({ y: ops.linear(x, w) });
+  const programs = await Promise.all(
+    [1, 64].map((n) => compile(project, { x: float32(n, columns), w: set.spec('w') }, { device: 'cuda' })),
+  );
+  const before = await trimmed();
+  let uploads;
+  for (let round = 0; round < 2; round += 1) {
+    uploads = await counted(async () => {
+      for (const [i, n] of [1, 64].entries()) {
+        const x = new Float32Array(n * columns);
+        disposeAll(await programs[i].run({ x, w: set.value('w') }, {}, { release: true }));
+      }
+    });
+  }
+  const bytes = (await trimmed()) - before;
+  for (const program of programs) await program.dispose();
+  return { storedBytes: tensor.byteLength, bytes, uploads: uploads.HostToDevice };
+}
+
+async function failure(work) {
+  try {
+    await work();
+    return 'none';
+  } catch ({ code, message }) {
+    return { code, message };
+  }
+}
+
+async function main() {
+  const folder = mkdtempSync(join(tmpdir(), 'cuda-'));
+  const seen = {
+    report,
+    step: await trainSteps('cuda', 50),
+    shapes: await shapes(),
+    weights: await weights(folder),
+    held: await heldState(),
+    second: (await trainSteps('cuda:1', 2))[1],
+
+    third: await failure(() => trainSteps('cuda:2', 1)),
+    numbered: await failure(() => trainSteps('cpu:1', 1)),
+  };
+  rmSync(folder, { recursive: true });
+  process.stdout.write(JSON.stringify(seen));
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,151 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pretendCudaEnvironment, pretendCudaFolders } from '../testing/pretend-cuda/folder.cjs';
+
+const { version } = createRequire(__filename)('onnxruntime-node/package.json') as {
+  version: string;
+};
+const folders = pretendCudaFolders(version);
+const available = Object.values(folders).every((folder) => existsSync(folder));
+if (!available) {
+  console.warn(
+    'The dry run of the device "cuda" is skipped: run `node scripts/pretend-cuda.mjs` first.',
+  );
+}
+
+interface Counts {
+  readonly launch: number;
+  readonly product: number;
+  readonly 'product tf32': number;
+  readonly HostToDevice: number;
+  readonly DeviceToHost: number;
+  readonly cudaMalloc: number;
+  readonly cublasCreate_v2: number;
+  readonly threads: number;
+  readonly liveBytes: number;
+}
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+interface Seen {
+  readonly report: { readonly runtime: { readonly gpus: readonly object[] } };
+  readonly step: readonly Counts[];
+  readonly shapes: readonly number[];
+  readonly weights: {
+    readonly storedBytes: number;
+    readonly bytes: number;
+    readonly uploads: number;
+  };
+  readonly held: {
+    readonly stateBytes: number;
+    readonly heldBytes: number;
+    readonly copies: number;
+  };
+  readonly second: Counts;
+  readonly third: Failure;
+  readonly numbered: Failure;
+}
+
+const source = path.join(__dirname, '..');
+
+/** In a child process: pretend libraries are nothing for the other tests. */
+function dryRun(environment: NodeJS.ProcessEnv) {
+  const child = spawnSync(
+    process.execPath,
+    [
+      '-r',
+      path.join(source, 'executor/__fixtures__/register.cjs'),
+      path.join(__dirname, '__fixtures__/cuda-dry-run.cjs'),
+    ],
+    {
+      encoding: 'utf8',
+      timeout: 300_000,
+      maxBuffer: 1 << 26,
+      env: { ...process.env, ...environment },
+    },
+  );
+  if (child.status === 0) return JSON.parse(child.stdout) as Seen;
+  throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
+}
+
+(available ? describe : describe.skip)('the device "cuda" on pretend GPUs', () => {
+  let seen: Seen;
+  let rounded: Seen;
+  beforeAll(() => {
+    const environment = pretendCudaEnvironment(folders);
+    seen = dryRun(environment);
+    rounded = dryRun({ ...environment, SPATIALSV_TF32: '1' });
+  });
+
+  it('finds both GPUs', () => {
+    const gpu = { name: 'pretend GPU', memoryGib: 80, capability: '9.0', supported: true };
+    expect(seen.report.runtime.gpus).toEqual([
+      { index: 0, ...gpu },
+      { index: 1, ...gpu },
+    ]);
+  });
+
+  it('takes a training step wholly on the GPU, of which the batch comes and the loss goes', () => {
+    const later = seen.step.slice(2);
+    expect(later).toHaveLength(48);
+    for (const step of later) {
+      expect(step.launch).toBeGreaterThan(100);
+      expect(step).toMatchObject({ product: 38, HostToDevice: 2, DeviceToHost: 1 });
+    }
+  });
+
+  it('allocates nothing from the third step on', () => {
+    const later = seen.step.slice(2);
+    expect(later.map(({ cudaMalloc }) => cudaMalloc)).toEqual(later.map(() => 0));
+    expect(new Set(later.map(({ liveBytes }) => liveBytes)).size).toBe(1);
+  });
+
+  it('runs on one thread, which keeps its handles', () => {
+    expect(seen.step.map(({ threads }) => threads)).toEqual(seen.step.map(() => 1));
+    expect(seen.step.slice(1).map(({ cublasCreate_v2: made }) => made)).toEqual(
+      seen.step.slice(1).map(() => 0),
+    );
+  });
+
+  it('leaves nothing behind of ten shapes', () => {
+    expect(new Set(seen.shapes).size).toBe(1);
+  });
+
+  it('holds state once and copies none of it', () => {
+    const { stateBytes, heldBytes, copies } = seen.held;
+    expect(heldBytes).toBeGreaterThan(0.9 * stateBytes);
+    expect(heldBytes).toBeLessThan(1.1 * stateBytes);
+    expect(copies).toBe(0);
+  });
+
+  it('holds a weight once, in the type in which it is stored, for two programs', () => {
+    const { storedBytes, bytes, uploads } = seen.weights;
+    expect(bytes).toBeGreaterThan(0.9 * storedBytes);
+    expect(bytes).toBeLessThan(1.1 * storedBytes);
+    // In the second round the inputs of the two runs alone.
+    expect(uploads).toBe(2);
+  });
+
+  it('rounds factors of products to TensorFloat-32 only where that is asked for', () => {
+    expect(seen.step[0]).toMatchObject({ product: 38, 'product tf32': 0 });
+    expect(rounded.step[0]).toMatchObject({ product: 38, 'product tf32': 38 });
+  });
+
+  it('opens the second GPU by its number, and no third one', () => {
+    expect(seen.second).toMatchObject({ product: 38, HostToDevice: 2, DeviceToHost: 1 });
+    expect(seen.third).toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('this machine has 2 GPUs'),
+    });
+  });
+
+  it('of which there is one takes no number', () => {
+    expect(seen.numbered).toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('"cpu:1"'),
+    });
+  });
+});

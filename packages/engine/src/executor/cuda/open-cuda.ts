@@ -1,0 +1,179 @@
+import type { LibraryHandle } from 'koffi';
+import { EngineError } from '../../errors.js';
+import { api, type Pointer } from '../api.js';
+import { environment } from '../environment.js';
+import { keepForeign } from '../library.js';
+import { call, create, type Failure } from '../status.js';
+import { type CudaInstallation, installHint } from './installation.js';
+import { cudaInstallation } from './link-folder.js';
+import { type CudaRuntime, describeRuntime } from './runtime.js';
+
+/** What `doctor` says of CUDA. */
+export interface CudaReport extends CudaInstallation {
+  /** What the loader could not find, in its words. */
+  readonly missing?: string;
+  /** Absent where CUDA's runtime could not be loaded. */
+  readonly runtime?: CudaRuntime;
+}
+
+let loaded: CudaReport | undefined;
+
+/** Loads what there is of CUDA and says what is missing. Opens no GPU. */
+export function cudaReport(): CudaReport {
+  loaded ??= loadCuda(cudaInstallation());
+  return loaded;
+}
+
+const failureAt = (doing: string): Failure => ({
+  code: 'DEVICE_UNAVAILABLE',
+  doing,
+  hint: installHint(cudaInstallation()),
+});
+
+/**
+ * Checks that a GPU can be used before ONNX Runtime is asked, which ends the process over some of what may be missing.
+ * @throws EngineError DEVICE_UNAVAILABLE with what is missing.
+ */
+export function requireGpu(index: number): void {
+  const { provider, refused, version, missing, runtime } = cudaReport();
+  const name = index === 0 ? 'cuda' : `cuda:${index}`;
+  if (provider === null) {
+    const others = refused.map((each) => `${each.version} in ${each.folder}`).join(', ');
+    const instead = others === '' ? 'found none' : `found ${others}`;
+    throw unavailable(name, `expected the CUDA provider of ONNX Runtime ${version}, ${instead}`);
+  }
+  if (missing !== undefined) throw unavailable(name, missing);
+  if (runtime?.problem !== undefined) throw unavailable(name, runtime.problem);
+  const gpus = runtime?.gpus ?? [];
+  if (gpus[index] === undefined) throw unavailable(name, `this machine has ${gpus.length} GPUs`);
+  if (gpus[index].supported) return;
+  throw unavailable(
+    name,
+    `${gpus[index].name} has compute capability ${gpus[index].capability}, for which the provider has no code`,
+  );
+}
+
+const unavailable = (device: string, reason: string): EngineError =>
+  new EngineError({
+    code: 'DEVICE_UNAVAILABLE',
+    message: `opening device "${device}": ${reason}`,
+    hint: installHint(cudaInstallation()),
+  });
+
+function loadCuda(installation: CudaInstallation): CudaReport {
+  if (installation.provider === null) return installation;
+  const libraries = new Map<string, LibraryHandle>();
+  for (const { name, file } of installation.libraries) {
+    const library = tryOpen(file ?? name);
+    if (library !== undefined) libraries.set(name, library);
+  }
+  const runtime = [...libraries].find(([name]) => name.startsWith('libcudart'))?.[1];
+  const missing = missingLibrary();
+  return {
+    ...installation,
+    ...(runtime !== undefined && { runtime: describeRuntime(runtime) }),
+    ...(missing !== undefined && { missing }),
+  };
+}
+
+/** One that is missing is named by {@link missingLibrary}. */
+function tryOpen(file: string): LibraryHandle | undefined {
+  try {
+    return keepForeign(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** ONNX Runtime's own words for what the loader did not find. */
+const LOADER_ERROR = /with error: (.*)/;
+
+/** Lets ONNX Runtime load its provider: of all its functions only this one says which file is missing. */
+function missingLibrary(): string | undefined {
+  try {
+    providerSettings((settings) => {
+      const failure = failureAt('loading the CUDA provider');
+      const text = create(failure, (out) =>
+        call('GetCUDAProviderOptionsAsString', failure, settings, environment().allocator, out),
+      );
+      call('AllocatorFree', failure, environment().allocator, text);
+    });
+    return undefined;
+  } catch (error) {
+    const { message } = error as EngineError;
+    return LOADER_ERROR.exec(message)?.[1] ?? message;
+  }
+}
+
+function providerSettings(use: (settings: Pointer) => void): void {
+  const failure = failureAt('loading the CUDA provider');
+  const settings = create(failure, (out) => call('CreateCUDAProviderOptions', failure, out));
+  try {
+    use(settings);
+  } finally {
+    api().ReleaseCUDAProviderOptions(settings);
+  }
+}
+
+/**
+ * Adds the provider for a GPU to the options of a session.
+ * @param memory OrtMemoryInfo of the GPU. @throws EngineError DEVICE_UNAVAILABLE.
+ */
+export function appendCuda(options: Pointer, index: number, memory: Pointer): void {
+  requireGpu(index);
+  shareArena(index, memory);
+  const failure = failureAt(`opening device "cuda:${index}"`);
+  const entries = Object.entries(providerOptions(index));
+  const [keys, values] = [0, 1].map((side) => entries.map((entry) => entry[side]!));
+  providerSettings((settings) => {
+    call('UpdateCUDAProviderOptions', failure, settings, keys!, values!, entries.length);
+    call('SessionOptionsAppendExecutionProvider_CUDA_V2', failure, options, settings);
+  });
+}
+
+/** Options of the provider that are not as ONNX Runtime has them. */
+export function providerOptions(index: number): Readonly<Record<string, string>> {
+  return {
+    device_id: String(index),
+    // ONNX Runtime rounds the factors of float32 products to 10 bits unless it is told not to.
+    use_tf32: environment().gpu.tf32 ? '1' : '0',
+    arena_extend_strategy: 'kSameAsRequested',
+    // Trying every algorithm at every new shape takes longer than the best one saves.
+    cudnn_conv_algo_search: 'HEURISTIC',
+  };
+}
+
+const withArena = new Set<number>();
+const EXTEND_AS_REQUESTED = 1n;
+
+/**
+ * One arena for all sessions of a GPU: each would have its own otherwise, as large as its largest run. To be called after
+ * {@link requireGpu}: this function of ONNX Runtime ends the process where the provider cannot be loaded.
+ */
+function shareArena(index: number, memory: Pointer): void {
+  if (withArena.has(index)) return;
+  const { pointer, gpu } = environment();
+  const failure = failureAt(`opening device "cuda:${index}"`);
+  const keys = ['arena_extend_strategy', 'max_mem'];
+  const values = BigUint64Array.of(EXTEND_AS_REQUESTED, BigInt(gpu.memoryBytes ?? 0));
+  const arena = create(failure, (out) =>
+    call('CreateArenaCfgV2', failure, keys, values, keys.length, out),
+  );
+  try {
+    const names = ['device_id'];
+    call(
+      'CreateAndRegisterAllocatorV2',
+      failure,
+      pointer,
+      'CUDAExecutionProvider',
+      memory,
+      arena,
+      names,
+      [String(index)],
+      names.length,
+    );
+    withArena.add(index);
+  } finally {
+    api().ReleaseArenaCfg(arena);
+  }
+}
