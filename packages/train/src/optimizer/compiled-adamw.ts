@@ -2,6 +2,7 @@ import {
   type CompiledProgram,
   compile,
   createTensor,
+  type DeviceTensor,
   float32,
   type Tensor,
   type TensorSpec,
@@ -17,15 +18,26 @@ import {
 } from './group-update.js';
 
 type Specs = Readonly<Record<string, TensorSpec>>;
+type ScalarTensors = Readonly<Record<keyof UpdateScalars, DeviceTensor>>;
 
-/** AdamW of a group as one program over all of its tensors, for devices that keep them. */
+/**
+ * AdamW of a group, tensor by tensor, for devices that keep them: a program for each shape, so that no more memory is needed
+ * beside the state than for the largest tensor.
+ */
 export class CompiledAdamw implements GroupUpdate {
   readonly tensors: OptimizerTensors;
-  readonly #update: CompiledProgram;
+  readonly #scalars: ScalarTensors;
+  /** By shape. */
+  readonly #updates: ReadonlyMap<string, CompiledProgram>;
 
-  private constructor(tensors: OptimizerTensors, update: CompiledProgram) {
+  private constructor(
+    tensors: OptimizerTensors,
+    scalars: ScalarTensors,
+    updates: ReadonlyMap<string, CompiledProgram>,
+  ) {
     this.tensors = tensors;
-    this.#update = update;
+    this.#scalars = scalars;
+    this.#updates = updates;
   }
 
   static async create(
@@ -40,58 +52,71 @@ export class CompiledAdamw implements GroupUpdate {
       second: zeros(),
       accumulators: zeros(),
     };
-    return new CompiledAdamw(tensors, await compileUpdate(specs, settings, device));
+    const updates = new Map<string, CompiledProgram>();
+    for (const spec of Object.values(specs)) {
+      const key = keyOf(spec);
+      if (!updates.has(key)) updates.set(key, await compileUpdate(spec, settings, device));
+    }
+    const scalar = () => createTensor(float32(), undefined, device);
+    const scalars = {
+      gradientScale: scalar(),
+      secondScale: scalar(),
+      stepSize: scalar(),
+      decay: scalar(),
+    };
+    return new CompiledAdamw(tensors, scalars, updates);
   }
 
   async run(scalars: UpdateScalars): Promise<void> {
-    await this.#update.run({ ...this.tensors, scalars: { ...scalars } });
+    for (const [name, tensor] of Object.entries(this.#scalars))
+      await tensor.write(Float32Array.of(scalars[name as keyof UpdateScalars]));
+    for (const [name, parameter] of Object.entries(this.tensors.parameters)) {
+      const state = OPTIMIZER_KINDS.map((kind) => [kind, this.tensors[kind][name]!] as const);
+      const update = this.#updates.get(keyOf(parameter))!;
+      await update.run({ ...Object.fromEntries(state), scalars: this.#scalars });
+    }
   }
 
   async dispose(): Promise<void> {
-    await this.#update.dispose();
-    for (const kind of OPTIMIZER_KINDS) {
-      for (const tensor of Object.values(this.tensors[kind])) tensor.dispose();
-    }
+    for (const update of this.#updates.values()) await update.dispose();
+    const kept = OPTIMIZER_KINDS.map((kind) => this.tensors[kind]);
+    for (const tensors of [...kept, this.#scalars])
+      for (const tensor of Object.values(tensors)) tensor.dispose();
   }
 }
 
-type Named = Readonly<Record<string, Tensor>>;
+const keyOf = ({ shape }: Pick<TensorSpec, 'shape'>): string => shape.join('×');
 
-interface UpdateInputs extends Readonly<Record<keyof OptimizerTensors, Named>> {
+type UpdateInputs = Readonly<Record<keyof OptimizerTensors, Tensor>> & {
   readonly scalars: Parameters<typeof adamwUpdate>[3];
-}
+};
 
 function compileUpdate(
-  specs: Specs,
+  spec: TensorSpec,
   settings: AdamwSettings,
   device: string,
 ): Promise<CompiledProgram> {
+  const state = Object.fromEntries(OPTIMIZER_KINDS.map((kind) => [kind, spec]));
   const scalar = float32();
-  const state = { parameters: specs, first: specs, second: specs, accumulators: specs };
+  const scalars = { gradientScale: scalar, secondScale: scalar, stepSize: scalar, decay: scalar };
   return compile(
-    (inputs: UpdateInputs) => updateAll(inputs, settings),
-    {
-      ...state,
-      scalars: { gradientScale: scalar, secondScale: scalar, stepSize: scalar, decay: scalar },
-    },
+    (inputs: UpdateInputs) => updateOne(inputs, settings),
+    { ...state, scalars },
     { device, state: [...OPTIMIZER_KINDS], name: 'adamw' },
   );
 }
 
-/** One step of every parameter. A program; the accumulators come back as zeros. */
-function updateAll(inputs: UpdateInputs, settings: AdamwSettings) {
-  const updated = mapValues(inputs.parameters, (parameter, name) =>
-    adamwUpdate(
-      settings,
-      { parameter, first: inputs.first[name]!, second: inputs.second[name]! },
-      inputs.accumulators[name]!,
-      inputs.scalars,
-    ),
-  );
+/** One step of one parameter. A program; the accumulators come back as zeros. */
+function updateOne(
+  { parameters: parameter, first, second, accumulators: gradient, scalars }: UpdateInputs,
+  settings: AdamwSettings,
+) {
+  const updated = adamwUpdate(settings, { parameter, first, second }, gradient, scalars);
   return {
-    parameters: mapValues(updated, ({ parameter }) => parameter),
-    first: mapValues(updated, ({ first }) => first),
-    second: mapValues(updated, ({ second }) => second),
-    accumulators: mapValues(inputs.accumulators, (sum) => tf.zerosLike(sum)),
+    parameters: updated.parameter,
+    first: updated.first,
+    second: updated.second,
+    // Made of a value that comes after every use of the gradient, so that it can be written over it.
+    accumulators: tf.sub(updated.parameter, updated.parameter),
   };
 }
