@@ -13,10 +13,20 @@ const values = (size: number, seed: number) =>
 /** Three steps with gradients of their own. @returns all values of the state by kind and name. */
 async function steps(update: GroupUpdate): Promise<Record<string, number[]>> {
   for (const [i, tensor] of Object.values(update.tensors.parameters).entries())
-    await tensor.write(values(tensor.shape.reduce((a, b) => a * b), i));
+    await tensor.write(
+      values(
+        tensor.shape.reduce((a, b) => a * b),
+        i,
+      ),
+    );
   for (let step = 1; step <= 3; step++) {
     for (const [i, tensor] of Object.values(update.tensors.accumulators).entries())
-      await tensor.write(values(tensor.shape.reduce((a, b) => a * b), 10 * step + i));
+      await tensor.write(
+        values(
+          tensor.shape.reduce((a, b) => a * b),
+          10 * step + i,
+        ),
+      );
     await update.run({ ...SCALARS, stepSize: SCALARS.stepSize / step });
   }
   const read: Record<string, number[]> = {};
