@@ -19,6 +19,7 @@ import {
 } from '@spatialsv/core';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
+import type { DoctorReport } from './doctor.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-cli-'));
 const model = join(root, 'model');
@@ -75,7 +76,7 @@ describe('doctor and plugins', () => {
     expect(equal.map(({ block }: { block: number }) => block)).toEqual(
       report.kernels.block === null ? [] : [report.kernels.block],
     );
-    for (const device of Object.values(report.devices)) {
+    for (const device of Object.values(report.devices as DoctorReport['devices'])) {
       if (!device.works) expect(device).toMatchObject({ reason: /./, hint: /./ });
     }
   });
