@@ -24,7 +24,7 @@ const tables = new Map<ColorMapName, Uint8Array>();
 export function colorTable(name: ColorMapName): Uint8Array {
   const known = tables.get(name);
   if (known !== undefined) return known;
-  const stops = STOPS[name].split(' ').map((hex) => Buffer.from(hex, 'hex'));
+  const stops = STOPS[name].split(' ').map(bytesOfHex);
   const table = new Uint8Array(LEVELS * 3);
   for (let level = 0; level < LEVELS; level++) {
     const place = (level / (LEVELS - 1)) * (stops.length - 1);
@@ -37,6 +37,10 @@ export function colorTable(name: ColorMapName): Uint8Array {
   tables.set(name, table);
   return table;
 }
+
+/** Without Node's Buffer: the report page paints with the same tables. */
+const bytesOfHex = (hex: string): number[] =>
+  [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 
 /** Closed interval of values that a colour map spans. */
 export interface ValueRange {

@@ -13,6 +13,16 @@ export async function encodeJpeg(image: RgbImage, maxSidePx: number): Promise<Bu
     .toBuffer();
 }
 
+/** A smaller JPEG of a JPEG; the same bytes where its longer side is `maxSidePx` at most. */
+export async function shrinkJpeg(jpeg: Uint8Array, maxSidePx: number): Promise<Uint8Array> {
+  const { width, height } = await sharp(jpeg).metadata();
+  if (Math.max(width, height) <= maxSidePx) return jpeg;
+  return sharp(jpeg)
+    .resize({ width: maxSidePx, height: maxSidePx, fit: 'inside' })
+    .jpeg({ quality: 80 })
+    .toBuffer();
+}
+
 const LARGEST_CODE = 65535;
 
 /**

@@ -54,6 +54,7 @@ export {
   writeLift,
 } from './lift-file.js';
 export {
+  type LiftDialogue,
   type LiftInput,
   type LiftOptions,
   type LiftPredictions,
@@ -68,16 +69,13 @@ export {
   type PointCloudInput,
   type PointCloudOptions,
 } from './point-cloud.js';
-export {
-  type ReportDialogue,
-  type ReportFigure,
-  type ReportInput,
-  type ReportLegend,
-  type ReportMap,
-  type ReportMetric,
-  type ReportProbe,
-  type ReportView,
-  renderReport,
-} from './report/page.js';
-export { type NamedCloud, packScene, type SceneData } from './report/scene-data.js';
+export type {
+  PageAnswer,
+  PageFact,
+  PageQuestion,
+  PageRun,
+  PageTraining,
+} from './report/format.js';
+export type { Report, ReportScene, ScenePredictions } from './report/report.js';
+export { type WriteReportOptions, type WrittenReport, writeReport } from './report/write-report.js';
 export { camerasFromRays, camerasOfLabels, pointsFromCameras } from './view-cameras.js';

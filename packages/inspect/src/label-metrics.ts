@@ -1,6 +1,6 @@
 import { depthMetrics, type GeometryLabelsV1, pairErrors } from '@spatialsv/core';
 import type { ViewCamera } from './cameras.js';
-import type { ReportMetric } from './report/page.js';
+import type { PageFact } from './report/format.js';
 
 /** How far predictions are from labels of the same size and scale. Units are in the names. */
 export interface LabelMetrics {
@@ -44,7 +44,7 @@ function meanRotation(
 }
 
 /** The same as rows of the page. */
-export function metricRows(metrics: LabelMetrics, unit: string): ReportMetric[] {
+export function metricRows(metrics: LabelMetrics, unit: string): PageFact[] {
   const length = (value: number) => `${value.toFixed(3)} ${unit}`.trim();
   const rows = [
     { name: 'Depth RMSE', value: length(metrics.depthRmse) },

@@ -9,7 +9,8 @@ import {
 } from '@spatialsv/core';
 import { cameraFile, type ViewCamera } from './cameras.js';
 import { encodeGlb } from './glb.js';
-import { type LabelMetrics, labelMetrics, metricRows } from './label-metrics.js';
+import { type LabelMetrics, labelMetrics } from './label-metrics.js';
+import { liftPhotos } from './lift-file.js';
 import { encodePly } from './ply.js';
 import {
   buildPointCloud,
@@ -17,15 +18,11 @@ import {
   type PointCloud,
   type PointCloudOptions,
 } from './point-cloud.js';
-import {
-  type ReportDialogue,
-  type ReportInput,
-  type ReportMetric,
-  renderReport,
-} from './report/page.js';
-import { type NamedCloud, packScene } from './report/scene-data.js';
-import { camerasFromRays, camerasOfLabels, pointsFromCameras } from './view-cameras.js';
-import { depthLegends, depthRange, unitOf, type ViewFiles, viewFiles } from './view-figures.js';
+import type { PageFact, PageQuestion } from './report/format.js';
+import type { Report } from './report/report.js';
+import { writeReport } from './report/write-report.js';
+import { camerasFromRays, pointsFromCameras } from './view-cameras.js';
+import { depthRange, viewFiles } from './view-figures.js';
 
 /** What the 3D heads of a model say about one view set. */
 export interface LiftPredictions {
@@ -63,9 +60,19 @@ export interface LiftInput {
   readonly camerasFrom?: string;
   /** Labels of the same view set at the resolution and in the scale of the predictions. */
   readonly labels?: GeometryLabelsV1;
-  readonly dialogue?: ReportDialogue;
-  readonly metrics?: readonly ReportMetric[];
-  readonly provenance?: readonly ReportMetric[];
+  /** What was asked about the views, and answered. */
+  readonly dialogue?: LiftDialogue;
+  /** Where the maps come from. */
+  readonly provenance?: readonly PageFact[];
+}
+
+/** A question about the views. */
+export interface LiftDialogue {
+  readonly question: string;
+  readonly answer?: string | undefined;
+  readonly expected?: string | undefined;
+  /** Whether the answer is right, where that is known. */
+  readonly correct?: boolean | undefined;
 }
 
 export interface LiftOptions {
@@ -109,26 +116,20 @@ export async function liftGeometry(
 ): Promise<LiftResult> {
   checkInput(input);
   const scene = withCameras(input);
-  const cloud = predictedCloud(scene, options);
-  const clouds: NamedCloud[] = [{ name: 'Predicted', cloud }];
+  const points = predictedPoints(scene, options);
+  const cloud = predictedCloud(scene, points, options);
   const { labels, predictions } = scene;
-  if (labels !== undefined) {
-    clouds.push({ name: 'Label', cloud: labelCloud(scene, labels, options.cloud) });
-  }
   // Labels may be valid nowhere: then there is nothing to measure.
   const metrics = labels?.mask.includes(1)
     ? labelMetrics(predictions.depth, scene.cameras, labels)
     : undefined;
   const frustumDepth = FRUSTUM_SHARE * depthRange(scene).max;
-  const views = await viewFiles(scene);
-  const files = [
-    ...(await sceneFiles(scene, cloud, frustumDepth)),
-    ...views.flatMap((view) => view.files),
-  ];
-  const page = renderReport(reportInput(scene, clouds, views, files, frustumDepth, metrics));
-  await writeAll(folder, [...files, { name: 'index.html', what: 'this page', data: page }]);
+  const files = [...(await sceneFiles(scene, cloud, frustumDepth)), ...(await viewFiles(scene))];
+  await writeAll(folder, files);
+  const page = join(folder, 'index.html');
+  await writeReport(await reportOf(scene, points, files), page);
   return {
-    page: join(folder, 'index.html'),
+    page,
     files: [...files.map((file) => file.name), 'index.html'],
     points: cloud.positions.length / 3,
     ...(metrics && { metrics }),
@@ -181,10 +182,15 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
   }
 }
 
-function predictedCloud(input: Scene, options: LiftOptions): PointCloud {
+const sourceOf = ({ predictions: p }: Scene, { pointSource }: LiftOptions) =>
+  pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
+
+const predictedPoints = (input: Scene, options: LiftOptions): Float32Array =>
+  sourcePoints(input, sourceOf(input, options));
+
+function predictedCloud(input: Scene, points: Float32Array, options: LiftOptions): PointCloud {
   const { predictions: p } = input;
-  const source = options.pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
-  const points = sourcePoints(input, source);
+  const source = sourceOf(input, options);
   const confidence = source === 'points' ? p.pointConfidence : p.depthConfidence;
   const { views, height, width, depth } = p;
   const { images, covered } = input;
@@ -209,20 +215,6 @@ function sourcePoints(input: Scene, source: 'rays' | 'points' | 'cameras'): Floa
   });
 }
 
-function labelCloud(
-  { images, covered }: LiftInput,
-  labels: GeometryLabelsV1,
-  options?: PointCloudOptions,
-): PointCloud {
-  const cameras = camerasOfLabels(labels);
-  const points = pointsFromCameras(labels.depth, cameras, labels.conventions.pixelCentre);
-  const { views, height, width, mask } = labels;
-  return buildPointCloud(
-    { points, views, height, width, images, covered, mask },
-    { ...options, dropLeastConfident: 0 },
-  );
-}
-
 async function sceneFiles(
   input: Scene,
   cloud: PointCloud,
@@ -244,30 +236,39 @@ async function sceneFiles(
   return [...files, { name: 'cameras.json', what: 'poses and intrinsics', data }];
 }
 
-function reportInput(
+/** The page: one scene, seen by one model, and what was asked about it. */
+async function reportOf(
   input: Scene,
-  clouds: readonly NamedCloud[],
-  views: readonly ViewFiles[],
+  points: Float32Array,
   files: readonly OutputFile[],
-  frustumDepth: number,
-  metrics: LabelMetrics | undefined,
-): ReportInput {
-  const { min, max } = depthRange(input);
-  const unit = unitOf(input.predictions.conventions);
+): Promise<Report> {
+  const { predictions: maps, cameras, labels, images, covered } = input;
+  const photos = await liftPhotos(images, covered);
+  const scene = { photos, predictions: [{ maps, cameras, points }], ...(labels && { labels }) };
   return {
     title: input.title,
-    subtitle: input.subtitle,
+    ...(input.subtitle !== undefined && { subtitle: input.subtitle }),
     notice: [input.notice, cameraNotice(input)].filter(Boolean).join(' '),
-    dialogue: input.dialogue,
-    scene: packScene(clouds, input.cameras, frustumDepth),
-    views: views.map((view) => view.report),
-    legends: depthLegends(min, max, unit, input.predictions.depthConfidence !== undefined),
-    metrics: [...(metrics ? metricRows(metrics, unit) : []), ...(input.metrics ?? [])],
-    provenance: input.provenance,
+    runs: [{ name: 'Model', facts: input.provenance ?? [] }],
+    questions: [questionOf(input.dialogue)],
     files: [
       ...files.filter(({ name }) => !name.startsWith('depth/')),
       { name: 'depth/', what: 'depth, 16-bit depth and confidence of every view' },
-    ],
+    ].map(({ name, what }) => ({ name, what })),
+    sceneKeys: [SCENE],
+    scene: async () => scene,
+  };
+}
+
+const SCENE = 'lift';
+
+function questionOf(dialogue: LiftDialogue | undefined): PageQuestion {
+  const { question = '', answer, expected, correct } = dialogue ?? {};
+  const score = correct === undefined ? {} : { score: Number(correct) };
+  return {
+    ...{ id: 'lift', category: '', text: question, options: [], scene: SCENE },
+    ...(expected !== undefined && { expected }),
+    answers: answer === undefined ? [] : [{ text: answer, ...score }],
   };
 }
 

@@ -1,19 +1,15 @@
-import { basename } from 'node:path';
 import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
 import { colorize, type ValueRange, valueRange } from './color-map.js';
-import { encodeDepthPng16, encodeJpeg, placeSideBySide, rgbPng } from './images.js';
+import { encodeDepthPng16, placeSideBySide, rgbPng } from './images.js';
 import type { LiftInput } from './lift-geometry.js';
 import type { CoveredRectangle } from './point-cloud.js';
-import type { ReportFigure, ReportLegend, ReportProbe, ReportView } from './report/page.js';
-import { base64 } from './report/scene-data.js';
 
-/** Images of one view: files of the folder, and its row of the page. */
-export interface ViewFiles {
-  readonly files: readonly { name: string; what: string; data: Uint8Array }[];
-  readonly report: ReportView;
+/** A file of the folder. */
+export interface ViewFile {
+  readonly name: string;
+  readonly what: string;
+  readonly data: Uint8Array;
 }
-
-const PHOTO_SIDE_PX = 640;
 
 /** Range of depths that every depth image of a view set shares. */
 export function depthRange(input: LiftInput): ValueRange {
@@ -28,33 +24,14 @@ export function depthRange(input: LiftInput): ValueRange {
 export const unitOf = (conventions: GeometryConventionsV1): string =>
   conventions.scale === 'metric-metres' ? 'm' : '';
 
-export function depthLegends(
-  min: number,
-  max: number,
-  unit: string,
-  confidence: boolean,
-): ReportLegend[] {
-  const name = unit === '' ? 'Relative depth' : 'Depth';
-  const legends: ReportLegend[] = [
-    {
-      map: 'turbo',
-      reverse: true,
-      from: `${name} ${min.toFixed(2)} ${unit}`.trim(),
-      to: `${max.toFixed(2)} ${unit}`.trim(),
-    },
-  ];
-  if (confidence) legends.push({ map: 'viridis', from: 'Confidence low', to: 'high' });
-  return legends;
-}
-
 /** Depth, label and confidence images of every view. */
-export async function viewFiles(input: LiftInput): Promise<ViewFiles[]> {
+export async function viewFiles(input: LiftInput): Promise<ViewFile[]> {
   const range = depthRange(input);
   const { views, depthConfidence } = input.predictions;
   const confidence = depthConfidence === undefined ? undefined : valueRange(depthConfidence);
-  const results: ViewFiles[] = [];
+  const results: ViewFile[] = [];
   for (let view = 0; view < views; view++) {
-    results.push(await oneView(input, view, range, confidence));
+    results.push(...(await oneView(input, view, range, confidence)));
   }
   return results;
 }
@@ -82,8 +59,8 @@ async function oneView(
   view: number,
   range: ValueRange,
   confidenceRange: ValueRange | undefined,
-): Promise<ViewFiles> {
-  const { height, width, conventions } = input.predictions;
+): Promise<ViewFile[]> {
+  const { height, width } = input.predictions;
   const maps = mapsOf(input, view);
   const near = { map: 'turbo', range, reverse: true } as const;
   const depth = colorize(maps.depth, height, width, near);
@@ -92,17 +69,7 @@ async function oneView(
   const confidence =
     maps.confidence &&
     colorize(maps.confidence, height, width, { map: 'viridis', range: confidenceRange! });
-  const photo = croppedImage(input.images[view]!, input.covered?.[view]);
-  const path = input.images[view]!.path;
-  return {
-    files: await depthFiles(view, maps, height, width, { depth, label, confidence }),
-    report: {
-      title: path === undefined ? `View ${view + 1}` : `View ${view + 1}, ${basename(path)}`,
-      aspect: photo.width / photo.height,
-      figures: await figures(photo, { depth, label, confidence }),
-      probe: probe(maps, height, width, unitOf(conventions)),
-    },
-  };
+  return depthFiles(view, maps, height, width, { depth, label, confidence });
 }
 
 interface ViewImages {
@@ -117,7 +84,7 @@ async function depthFiles(
   height: number,
   width: number,
   { depth, label, confidence }: ViewImages,
-): Promise<ViewFiles['files']> {
+): Promise<ViewFile[]> {
   const name = `depth/view-${view + 1}`;
   const files = [
     { name: `${name}.png`, what: 'depth, near is warm', data: await rgbPng(depth) },
@@ -140,49 +107,6 @@ async function depthFiles(
     files.push({ name: `${name}-confidence.png`, what: 'confidence of the depth', data });
   }
   return files;
-}
-
-async function figures(
-  photo: RgbImage,
-  { depth, label, confidence }: ViewImages,
-): Promise<ReportFigure[]> {
-  const figure = async (image: RgbImage, caption: string, probed?: string) => ({
-    caption,
-    alt: caption,
-    image: dataUri('png', await rgbPng(image)),
-    ...(probed !== undefined && { probe: probed }),
-  });
-  const jpeg = await encodeJpeg(photo, PHOTO_SIDE_PX);
-  const rows: ReportFigure[] = [
-    { caption: 'Photo', alt: 'Photo', image: dataUri('jpeg', jpeg) },
-    await figure(depth, 'Predicted depth', 'depth'),
-  ];
-  if (label) rows.push(await figure(label, 'Label depth', 'label'));
-  if (confidence) rows.push(await figure(confidence, 'Confidence', 'confidence'));
-  return rows;
-}
-
-const dataUri = (kind: 'png' | 'jpeg', data: Uint8Array): string =>
-  `data:image/${kind};base64,${base64(data)}`;
-
-function probe(maps: ViewMaps, height: number, width: number, unit: string): ReportProbe {
-  const entries = {
-    depth: { ...codes(maps.depth), unit },
-    ...(maps.confidence && { confidence: { ...codes(maps.confidence), unit: '' } }),
-    ...(maps.label && { label: { ...codes(maps.label.depth, maps.label.mask), unit } }),
-  };
-  return { width, height, maps: entries };
-}
-
-const LARGEST_CODE = 65534;
-
-function codes(values: Float32Array, mask?: Uint8Array) {
-  const { min, max } = valueRange(values, mask, 0, 1);
-  const step = (max - min) / LARGEST_CODE;
-  const coded = Uint16Array.from(values, (value, i) =>
-    Number.isFinite(value) && mask?.[i] !== 0 ? 1 + Math.round((value - min) / step) : 0,
-  );
-  return { min, step, codes: base64(coded) };
 }
 
 /** The part of an image that its maps cover. */

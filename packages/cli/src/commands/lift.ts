@@ -10,7 +10,7 @@ import {
   withCleanup,
 } from '@spatialsv/core';
 import { BackboneRunner, type GeometryMaps } from '@spatialsv/eval';
-import { liftGeometry, type ReportMetric } from '@spatialsv/inspect';
+import { liftGeometry, type PageFact } from '@spatialsv/inspect';
 import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -130,7 +130,7 @@ function provenance(
   options: LiftOptions,
   { backbone, heads }: LiftSubject,
   maps: GeometryMaps,
-): ReportMetric[] {
+): PageFact[] {
   return [
     { name: 'Checkpoint', value: options.model },
     { name: 'Backbone', value: `${backbone.adapterId}, ${backbone.config.layers} layers` },
