@@ -1,7 +1,8 @@
 import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
 import type { Criterion } from './config/criteria.js';
+import { isBrokenInput } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
-import type { TrainingData } from './data/training-data.js';
+import type { TrainingData, TrainingSample } from './data/training-data.js';
 import type { Agreement } from './labels/consensus.js';
 import type { ModelState } from './model-state.js';
 import { mapValues } from './records.js';
@@ -14,6 +15,8 @@ import { sampleSpecs } from './step/step-specs.js';
 /** What samples that are not learnt say of the model. */
 export interface HeldOutMetrics {
   readonly samples: number;
+  /** Samples that could not be read. */
+  readonly skipped?: number;
   /** Means over the samples that have the term; null when none has. */
   readonly losses: Readonly<Record<LossTerm, number | null>>;
   /** Share of the answers that greedy decoding gives token by token; null without answers. */
@@ -31,6 +34,8 @@ export interface HeldOutOptions {
   readonly builder: Pick<SampleInputsBuilder, 'build'>;
   readonly data: TrainingData;
   readonly device: string;
+  /** Whether samples that cannot be read are left out. */
+  readonly skipsBroken: boolean;
 }
 
 /** How far two teachers agree on some samples. */
@@ -63,11 +68,24 @@ export class HeldOut {
 
   /** Measures the model as it is. */
   async measure(): Promise<HeldOutMetrics> {
-    const { data, builder } = this.#options;
+    const { samples } = this.#options.data;
     const results: SampleResult[] = [];
-    for (const sample of data.samples)
-      results.push(await this.#measureSample(await builder.build(sample, sample.labels)));
-    return summarise(results);
+    for (const sample of samples) {
+      const inputs = await this.#inputsOf(sample);
+      if (inputs !== undefined) results.push(await this.#measureSample(inputs));
+    }
+    const skipped = samples.length - results.length;
+    return { ...summarise(results), ...(skipped > 0 && { skipped }) };
+  }
+
+  async #inputsOf(sample: TrainingSample): Promise<SampleInputs | undefined> {
+    const { builder, skipsBroken } = this.#options;
+    try {
+      return await builder.build(sample, sample.labels);
+    } catch (error) {
+      if (skipsBroken && isBrokenInput(error)) return undefined;
+      throw error;
+    }
   }
 
   async #measureSample({ shape, tensors, agreement }: SampleInputs): Promise<SampleResult> {

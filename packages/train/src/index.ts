@@ -47,5 +47,6 @@ export { type Measure, planTraining, type TrainingPlan } from './plan/training-p
 export { type BestRecord, readBest } from './run-folder/best.js';
 export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
+export { readSkips, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
 export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 export { type TrainOptions, type TrainResult, type TrainStart, train } from './train.js';

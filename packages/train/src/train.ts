@@ -23,6 +23,7 @@ import {
 } from './config/run-config.js';
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
+import { isBrokenInput } from './data/run-samples.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength } from './data/sample-order.js';
 import {
@@ -40,6 +41,7 @@ import { readBest } from './run-folder/best.js';
 import type { ChangeKind } from './run-folder/changes.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
 import { openRunFolder, recordRecompute } from './run-folder/run-folder.js';
+import { readSkips } from './run-folder/skipped.js';
 import { EventFile } from './run-folder/tensorboard.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
 import type { StepModel } from './step/step-program.js';
@@ -104,9 +106,16 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   requireSignal(data, source, config);
   const heldOut =
     config.evaluation &&
-    (await readTrainingData({ ...config.evaluation, seed: config.seed }, options.formats));
+    (await readTrainingData(
+      { ...config.evaluation, seed: config.seed, brokenSamples: config.brokenSamples },
+      options.formats,
+    ));
   for (const { samples, placeOf: nameOf } of heldOut === undefined ? [data] : [data, heldOut])
-    await readSampleImages({ samples, nameOf, backbone, signal: options.signal });
+    await readSampleImages({
+      ...{ samples, nameOf, backbone, signal: options.signal },
+      // They are left out when it is their turn.
+      ...(config.brokenSamples === 'skip' && { onProblem: () => undefined }),
+    });
   for (const teacher of [source, options.secondTeacher])
     if (config.commercialUse && teacher !== undefined) requireCommercialUse(teacher);
   const lock = await lockFolder(config.out, 'train');
@@ -137,8 +146,7 @@ async function trainLocked(run: LockedRun) {
   const opened = await openRunFolder(config, { ...options, defaults }, data);
   const { resumeFrom, modelHash } = opened;
   const labelSize = requestedSize(config);
-  const labelled = data.samples.find(({ labels }) => labels)?.images;
-  const labels = labelled && (await source?.doSupervise({ images: labelled, ...labelSize }));
+  const labels = source && (await firstLabels(config, source, data));
   const state = await createModelState(config, backbone, heads, labels);
   const { device, losses, featureCache: folder } = config;
   if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
@@ -154,7 +162,9 @@ async function trainLocked(run: LockedRun) {
   const samples = { builder, data, decided: opened.recompute };
   const recompute = await decideRecompute(config, model, state, samples);
   const runner = openRunner(model, state, { recompute, device });
-  const heldOut = run.heldOut && new HeldOut({ model, state, builder, data: run.heldOut, device });
+  const skipsBroken = config.brokenSamples === 'skip';
+  const heldOut =
+    run.heldOut && new HeldOut({ model, state, builder, data: run.heldOut, device, skipsBroken });
   const gradients =
     config.gradientStatisticsEvery === undefined
       ? undefined
@@ -169,7 +179,9 @@ async function trainLocked(run: LockedRun) {
       ? await EventFile.create(config.out, from.step + 1)
       : undefined;
     const best = await readBest(config.out);
-    const trainer = new Trainer({ ...parts, heldOut, gradients, events, best }, options, from);
+    const skips = await readSkips(config.out);
+    const more = { heldOut, gradients, events, best, skips };
+    const trainer = new Trainer({ ...parts, ...more }, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
   };
@@ -205,12 +217,38 @@ function requireSecond({ secondTeacher }: TrainConfig, teacher: LabellerV1 | und
 const secondOf = ({ secondTeacher }: TrainConfig, source: LabellerV1 | undefined) =>
   secondTeacher && source && { source, tolerance: secondTeacher.tolerance };
 
+/** Labels of the first sample that has any. @throws as the source does for the last one that it was asked for. */
+async function firstLabels(config: RunConfig, source: LabellerV1, { samples }: TrainingData) {
+  const labelled = samples.filter(({ labels }) => labels);
+  for (const { images } of labelled) {
+    const request = { images, ...requestedSize(config) };
+    const isLast = images === labelled.at(-1)!.images;
+    const settings = isLast ? { brokenSamples: 'stop' as const } : config;
+    const labels = await unlessSkipped(settings, () => source.doSupervise(request));
+    if (labels !== undefined) return labels;
+  }
+  return undefined;
+}
+
+/** What a sample gives; undefined for one that cannot be read, where those are left out. */
+async function unlessSkipped<Result>(
+  { brokenSamples }: Pick<RunConfig, 'brokenSamples'>,
+  read: () => Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (brokenSamples === 'skip' && isBrokenInput(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Samples that are looked at to see how large they are. */
 const LOOKED_AT = 8;
 
 /** What is recomputed, decided once for a run. */
 async function decideRecompute(
-  { recompute, out }: RunConfig,
+  { recompute, out, brokenSamples }: RunConfig,
   model: StepModel,
   state: ModelState,
   {
@@ -226,7 +264,10 @@ async function decideRecompute(
   if (recompute !== 'auto') return recompute;
   if (decided !== undefined) return decided;
   const samples = [];
-  for (const sample of data.samples.slice(0, LOOKED_AT)) samples.push(await builder.build(sample));
+  for (const sample of data.samples.slice(0, LOOKED_AT)) {
+    const inputs = await unlessSkipped({ brokenSamples }, () => builder.build(sample));
+    if (inputs !== undefined) samples.push(inputs);
+  }
   const chosen = chooseRecompute(model, state, samples);
   await recordRecompute(out, chosen);
   return chosen;

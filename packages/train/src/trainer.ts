@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import {
   errorMessage,
   extendError,
   type FolderLock,
   joinErrors,
+  SpatialError,
   withCleanup,
 } from '@spatialsv/core';
 import {
@@ -11,9 +13,9 @@ import {
   saveCheckpoint,
 } from './checkpoint/checkpoint.js';
 import type { RunConfig } from './config/run-config.js';
-import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
-import { epochLength, SampleOrder } from './data/sample-order.js';
-import { SamplesAhead } from './data/samples-ahead.js';
+import { type LeftOutSample, type ReadySample, RunSamples } from './data/run-samples.js';
+import type { SampleInputsBuilder } from './data/sample-inputs.js';
+import { epochLength } from './data/sample-order.js';
 import type { TrainingData } from './data/training-data.js';
 import type { GradientMetrics, GradientStatistics } from './gradient-statistics.js';
 import { baseRates, type RatesByGroup } from './groups.js';
@@ -26,6 +28,7 @@ import { explainOutOfMemory } from './out-of-memory.js';
 import { mapValues } from './records.js';
 import { type BestRecord, writeBest } from './run-folder/best.js';
 import { appendMetrics, type StepMetrics, syncMetrics } from './run-folder/metrics-log.js';
+import { appendSkip, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
 import type { EventFile } from './run-folder/tensorboard.js';
 import type { Recompute } from './step/open-runner.js';
 import type { SampleLosses, SampleRunner } from './step/sample-step.js';
@@ -50,11 +53,15 @@ export interface TrainerParts {
   readonly events?: EventFile | undefined;
   /** The best checkpoint so far. */
   readonly best?: BestRecord | undefined;
+  /** Samples that were left out before, by position. */
+  readonly skips: ReadonlyMap<number, SkipRecord>;
 }
 
 export interface TrainerEvents {
   readonly onStep?: (metrics: StepMetrics) => void;
   readonly onCheckpoint?: (folder: string) => void;
+  /** A sample that could not be read is left out. */
+  readonly onSkip?: (skip: SkipRecord) => void;
 }
 
 /** Where a run is, or goes on. */
@@ -67,13 +74,7 @@ export interface TrainerPosition {
   readonly checkpoint?: string;
 }
 
-interface FetchedSample {
-  /** What the sample is called in messages. */
-  readonly id: string;
-  readonly inputs: SampleInputs;
-}
-
-interface BatchEntry extends FetchedSample {
+interface BatchEntry extends ReadySample {
   readonly losses: SampleLosses;
   /** Seconds for which the step had to wait for the sample. */
   readonly waited: number;
@@ -83,7 +84,6 @@ interface BatchEntry extends FetchedSample {
 export class Trainer {
   readonly #parts: TrainerParts;
   readonly #events: TrainerEvents;
-  readonly #order: SampleOrder;
   /** Optimiser steps taken. */
   #step: number;
   #position: number;
@@ -91,18 +91,16 @@ export class Trainer {
   #saved: { readonly step: number; readonly folder: string } | undefined;
   #best: BestRecord | undefined;
   #saveFailed = false;
-  readonly #samples: SamplesAhead<FetchedSample>;
+  readonly #samples: RunSamples;
 
   constructor(parts: TrainerParts, events: TrainerEvents, from: TrainerPosition) {
     this.#parts = parts;
     this.#events = events;
-    this.#order = new SampleOrder(parts.data.sets, parts.config.seed);
     this.#step = from.step;
     this.#position = from.position;
     const { step, checkpoint } = from;
     this.#best = parts.best;
-    const { prepareAhead } = parts.config;
-    this.#samples = new SamplesAhead((position) => this.#fetch(position), prepareAhead);
+    this.#samples = new RunSamples(parts);
     if (checkpoint !== undefined) this.#saved = { step, folder: checkpoint };
   }
 
@@ -205,15 +203,16 @@ export class Trainer {
     const started = performance.now();
     const batch = await this.#accumulate();
     const gradients = await this.#lookAtGradients(batch);
-    const norm = (await state.optimizer.gradientNorm()) / config.batchSize;
+    // What was skipped is not counted: the others weigh as much as in a smaller batch.
+    const norm = (await state.optimizer.gradientNorm()) / batch.length;
     if (!Number.isFinite(norm)) throw await this.#explain(batch);
     const { warmupRatio, type } = config.schedule;
     const factor = rateFactor(this.#step, { steps, warmupRatio, type });
     const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
-    const scale = clipCoefficient(norm, config.optimizer.gradientClip) / config.batchSize;
+    const scale = clipCoefficient(norm, config.optimizer.gradientClip) / batch.length;
     const termWeights = state.adaptive.current;
     await state.optimizer.step(this.#step + 1, rates, scale);
-    await state.adaptive.step(this.#step + 1, config.batchSize, factor);
+    await state.adaptive.step(this.#step + 1, batch.length, factor);
     this.#step += 1;
     this.#position += config.batchSize;
     const seconds = (performance.now() - started) / 1000;
@@ -261,6 +260,10 @@ export class Trainer {
       const asked = performance.now();
       const current = await this.#samples.take(this.#position + index);
       const waited = (performance.now() - asked) / 1000;
+      if ('skip' in current) {
+        await this.#leaveOut(current);
+        continue;
+      }
       await state.dropout.draw(this.#position + index);
       const losses = await runner.run(current.inputs).catch((error: unknown) => {
         throw explainOutOfMemory(error, current, this.#step + 1, {
@@ -272,17 +275,13 @@ export class Trainer {
       state.adaptive.add(losses);
       batch.push({ ...current, losses, waited });
     }
+    if (batch.length === 0) throw nothingLeft(config.out, this.#step + 1);
     return batch;
   }
 
-  async #fetch(position: number): Promise<FetchedSample> {
-    const { data, builder, config, runner } = this.#parts;
-    const index = this.#order.at(position);
-    const sample = data.samples[index]!;
-    const isDue = position % config.source.every === 0 || sample.answer === undefined;
-    const inputs = await builder.build(sample, isDue && sample.labels);
-    runner.prepare(inputs);
-    return { id: data.nameOf(index), inputs };
+  async #leaveOut({ skip, isNew }: LeftOutSample): Promise<void> {
+    if (isNew) await appendSkip(this.#parts.config.out, skip);
+    this.#events.onSkip?.(skip);
   }
 
   #explain(batch: readonly BatchEntry[]) {
@@ -301,6 +300,7 @@ export class Trainer {
   }): Promise<void> {
     const { config, data, events } = this.#parts;
     const teachers = teacherMetrics(step.batch.map(({ inputs }) => inputs.agreement));
+    const skipped = config.batchSize - step.batch.length;
     const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
     const metrics: StepMetrics = {
       step: this.#step,
@@ -312,6 +312,7 @@ export class Trainer {
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
       waitedSeconds: step.batch.reduce((sum, { waited }) => sum + waited, 0),
+      ...(skipped > 0 && { skipped }),
       ...(teachers && { teachers }),
       ...(step.gradients && { gradients: step.gradients }),
       ...(step.heldOut && { heldOut: step.heldOut }),
@@ -321,6 +322,13 @@ export class Trainer {
     this.#events.onStep?.(metrics);
   }
 }
+
+const nothingLeft = (out: string, step: number) =>
+  new SpatialError({
+    code: 'DATA_INVALID',
+    message: `step ${step}: none of its samples could be read`,
+    hint: `${join(out, SKIPPED_FILE)} names them and says why; restore their files, then go on with --resume.`,
+  });
 
 /** What checkpoints say of an adapter, where the run trains one. */
 function adapterOf({ lora, model }: RunConfig, { loraLayers }: ModelState) {

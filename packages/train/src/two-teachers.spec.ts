@@ -38,8 +38,7 @@ async function run(
   input: Partial<TrainConfigInput> = {},
 ) {
   const config = toyConfig(folder, out, {
-    heads: { ...TOY_HEADS, tasks: ['depth', 'ray', 'point'] },
-    losses: { gradientScales: 1, normalScales: 1 },
+    signals: ['dep'],
     ...(options.secondTeacher !== undefined && { secondTeacher: { name: 'second' } }),
     ...input,
   });
@@ -50,8 +49,14 @@ async function run(
 
 describe('a second teacher', () => {
   it('that agrees changes nothing', async () => {
-    const { metrics: alone } = await run('alone', {});
-    const { metrics } = await run('same', { secondTeacher: SAME });
+    const all: Partial<TrainConfigInput> = {
+      signals: ['dep', 'poi', 'ray'],
+      heads: { ...TOY_HEADS, tasks: ['depth', 'ray', 'point'] },
+      losses: { gradientScales: 1, normalScales: 1 },
+      schedule: { steps: 1 },
+    };
+    const { metrics: alone } = await run('alone', {}, all);
+    const { metrics } = await run('same', { secondTeacher: SAME }, all);
     expect(alone[0]!.teachers).toBeUndefined();
     expect(metrics[0]!.teachers!.consensus).toBeCloseTo(1, 6);
     expect(metrics[0]!.teachers!.depthRmse).toBeCloseTo(0, 6);

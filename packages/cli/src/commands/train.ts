@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SpatialError, withCleanup } from '@spatialsv/core';
 import {
   CHANGE_KINDS,
@@ -6,6 +6,7 @@ import {
   loadTrainConfig,
   type ModelDefaults,
   type Origin,
+  SKIPPED_FILE,
   type StepMetrics,
   type TrainConfig,
   type TrainResult,
@@ -85,6 +86,7 @@ export async function trainConfigured(
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const { source, secondTeacher, dispose } = await openTeachers(config, plugins);
   let last: StepMetrics | undefined;
+  let skipped = 0;
   const work = () =>
     train(config, {
       ...{ backbone, source, secondTeacher },
@@ -102,6 +104,10 @@ export async function trainConfigured(
         progress.start('Training', steps);
         progress.update(done);
       },
+      onSkip: ({ sample, message }) => {
+        skipped += 1;
+        context.err(`left out: sample '${sample}': ${message}\n`);
+      },
       onStep: (metrics) => {
         last = metrics;
         progress.update(metrics.step, describeStep(metrics));
@@ -109,6 +115,8 @@ export async function trainConfigured(
     });
   const result = await withCleanup(work, dispose);
   finish(progress, result, last);
+  if (skipped > 0)
+    context.err(`${skipped} samples were left out: ${join(config.out, SKIPPED_FILE)}\n`);
   return { result, last };
 }
 

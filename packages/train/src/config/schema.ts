@@ -221,6 +221,8 @@ const fields = z.strictObject({
   evaluation: evaluation.optional(),
   /** Samples that are made ready while one is computed. */
   prepareAhead: z.int().min(1).default(2),
+  /** Whether a sample whose images or labels cannot be read ends the run, or is left out and counted. */
+  brokenSamples: z.enum(['stop', 'skip']).default('stop'),
   /** Optimiser steps between two looks at the gradients of each term; never where absent. */
   gradientStatisticsEvery: count.optional(),
   /** Whether metrics are also written as TensorBoard event files. */

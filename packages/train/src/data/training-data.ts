@@ -31,7 +31,7 @@ export interface TrainingData {
  * @throws SpatialError FILE_MISSING, DATA_INVALID (file and line), PLUGIN_UNKNOWN for a format that is not there.
  */
 export async function readTrainingData(
-  config: Pick<TrainConfig, 'data' | 'seed'>,
+  config: Pick<TrainConfig, 'data' | 'seed'> & Partial<Pick<TrainConfig, 'brokenSamples'>>,
   formats?: DatasetFormats,
 ): Promise<TrainingData> {
   const samples: TrainingSample[] = [];
@@ -39,7 +39,9 @@ export async function readTrainingData(
   const sets: MixedSet[] = [];
   for (const dataset of config.data) {
     const { text, labels, ratio, seed = config.seed } = dataset;
-    const read = await readDataset(dataset, formats);
+    // Images that have gone are met where their samples are.
+    const checkImages = config.brokenSamples !== 'skip';
+    const read = await readDataset({ ...dataset, checkImages }, formats);
     const used = partOf(read.length, dataset.part, seed);
     for (const index of used) {
       samples.push({ ...(text ? read[index]! : withoutText(read[index]!)), labels });

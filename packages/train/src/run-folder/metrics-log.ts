@@ -22,6 +22,8 @@ export interface StepMetrics {
   readonly tokensPerSecond: number;
   /** Seconds for which the step waited for its samples to be ready. */
   readonly waitedSeconds: number;
+  /** Samples of the batch that were left out because they could not be read. */
+  readonly skipped?: number;
   /** How far two teachers agree on the samples of the batch. */
   readonly teachers?: TeacherMetrics;
   /** What the gradients of the first sample of the batch say, at the steps at which they are looked at. */

@@ -11,6 +11,7 @@ import {
   writeFileAtomic,
 } from '@spatialsv/core';
 import { z } from 'zod';
+import { mapValues } from '../records.js';
 import { type Change, changedEntries } from './changes.js';
 
 const INPUTS_FILE = 'inputs.json';
@@ -107,6 +108,13 @@ export function changedInputs(before: RunInputs, now: RunInputs): readonly Chang
     ...compare('data', before.images, now.images),
     ...compare('labels', before.labels, now.labels),
   ];
+}
+
+/** What is there now, and of what is absent what it was. */
+export function withKnown(now: RunInputs, before: RunInputs): RunInputs {
+  const fill = (is: Contents, was: Contents): Contents =>
+    mapValues(is, (content, name) => (content === ABSENT ? (was[name] ?? ABSENT) : content));
+  return { images: fill(now.images, before.images), labels: fill(now.labels, before.labels) };
 }
 
 /** @throws SpatialError FILE_INVALID for a damaged file. @returns undefined for a run that has none. */

@@ -57,6 +57,7 @@ export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number 
     'speed/waitedSeconds': metrics.waitedSeconds,
     ...tagged('gradient/share', gradients?.share ?? {}),
     ...Object.assign({}, ...cosines.map(([group, by]) => tagged(`gradient/cosine/${group}`, by))),
+    ...tagged('samples', { skipped: metrics.skipped ?? null }),
     ...tagged('teachers', { ...teachers }),
     ...(heldOut && {
       ...tagged('held-out/teachers', { ...heldOut.teachers }),
