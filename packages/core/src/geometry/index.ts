@@ -34,12 +34,14 @@ export {
   inFirstCamera,
   labelMaps,
   meanPointNorm,
+  nearestPixels,
   normaliseLabels,
   resampleLabels,
 } from './labels.js';
 export type { Matrix3, Rigid, Vector3 } from './matrix.js';
 export { nearestDistances } from './nearest.js';
-export { pixelNormals, surfaceNormals } from './normals.js';
+export { type NormalErrors, normalAngles, summariseAngles } from './normal-metrics.js';
+export { cameraNormals, pixelNormals, surfaceNormals } from './normals.js';
 export { type PoseFromRaysOptions, poseFromRays, type RayPose } from './pose-from-rays.js';
 export {
   type PairErrors,

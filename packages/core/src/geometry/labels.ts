@@ -140,7 +140,7 @@ export const normaliseLabels = (
 };
 
 /** For each output pixel of one view the index of its source pixel in H·W, or −1 outside of the image. */
-const nearestPixels = (from: ImageSize, window: PixelWindow, to: ImageSize): Int32Array => {
+export const nearestPixels = (from: ImageSize, window: PixelWindow, to: ImageSize): Int32Array => {
   const indices = new Int32Array(to.width * to.height);
   const stepX = (window.x1 - window.x0) / to.width;
   const stepY = (window.y1 - window.y0) / to.height;

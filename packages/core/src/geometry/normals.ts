@@ -1,5 +1,7 @@
-import type { ImageSize } from './cameras.js';
+import type { GeometryLabelsV1 } from '../spec.js';
+import { type ImageSize, requireConventions } from './cameras.js';
 import { cross3, norm3, type Triple } from './matrix.js';
+import { cameraStack, unprojectDepth } from './rays.js';
 
 /** Steps (row, column) to the pairs of neighbours whose cross products are normals: all face the camera. */
 const PAIRS = [
@@ -105,4 +107,19 @@ const meanNormal = (grid: PointGrid, row: number, column: number): Triple | unde
     if (normal) for (let axis = 0; axis < 3; axis++) sum[axis]! += normal[axis]!;
   const length = norm3(sum);
   return length > MIN_LENGTH ? [sum[0] / length, sum[1] / length, sum[2] / length] : undefined;
+};
+
+/** [I | 0]: the world is the camera. */
+const AT_CAMERA = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
+
+/**
+ * Surface normals of labels, each view in the frame of its own camera: they follow from depth and intrinsics alone.
+ * @returns as {@link surfaceNormals}.
+ * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth.
+ */
+export const cameraNormals = (labels: GeometryLabelsV1): ReturnType<typeof surfaceNormals> => {
+  requireConventions(labels.conventions, { depth: 'z-depth' }, 'labels');
+  const extrinsicsWorldToCamera = Array<number[]>(labels.views).fill(AT_CAMERA).flat();
+  const cameras = cameraStack({ ...labels, extrinsicsWorldToCamera });
+  return surfaceNormals(unprojectDepth(labels.depth, cameras, labels), labels.mask, labels);
 };

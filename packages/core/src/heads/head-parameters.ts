@@ -77,7 +77,7 @@ export function initialiseHeads(
   channelsPerTap: readonly number[],
   seed: number,
 ): ParameterValues {
-  return initialise(headParameterShapes(config, channelsPerTap), seed);
+  return initialiseShapes(headParameterShapes(config, channelsPerTap), seed);
 }
 
 /** Fresh distillation projector, drawn as {@link initialiseHeads} does. */
@@ -86,10 +86,14 @@ export function initialiseDistillation(
   featureChannels: number,
   seed: number,
 ): ParameterValues {
-  return initialise(distillationParameterShapes(hiddenSize, featureChannels), seed);
+  return initialiseShapes(distillationParameterShapes(hiddenSize, featureChannels), seed);
 }
 
-function initialise(shapes: Shapes, seed: number): ParameterValues {
+/** Fresh values by name, drawn as {@link initialiseHeads} says. */
+export function initialiseShapes(
+  shapes: Readonly<Record<string, readonly number[]>>,
+  seed: number,
+): ParameterValues {
   const values: ParameterValues = {};
   for (const [name, shape] of Object.entries(shapes)) {
     values[name] = { data: initialValue(name, shape, shapes, seed), shape };

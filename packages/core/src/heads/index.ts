@@ -14,6 +14,7 @@ export {
   headParameterShapes,
   initialiseDistillation,
   initialiseHeads,
+  initialiseShapes,
 } from './head-parameters.js';
 export {
   GEOMETRY_TASKS,

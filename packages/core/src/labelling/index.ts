@@ -6,7 +6,12 @@ export {
   type LabelRunStore,
   labelViewSets,
 } from './label-run.js';
-export { openStoredLabels, requireCommercialUse, storedLabeller } from './stored-labeller.js';
+export {
+  openStoredLabels,
+  requireCommercialUse,
+  type StoredLabeller,
+  storedLabeller,
+} from './stored-labeller.js';
 export {
   type Shard,
   shardOf,

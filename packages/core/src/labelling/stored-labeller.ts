@@ -4,6 +4,7 @@ import { hashFile } from '../hash-files.js';
 import { LabelStore, type LabelSummary } from '../label-store/index.js';
 import type {
   GeometryFieldV1,
+  GeometryLabelsV1,
   LabellerV1,
   LabelProvenanceV1,
   SupervisionRequestV1,
@@ -15,6 +16,18 @@ export type ReadableLabelStore = Pick<
   'folder' | 'keys' | 'summary' | 'read' | 'contentOf'
 >;
 
+/** A labeller of a store, which also finds labels by what the images contain. */
+export interface StoredLabeller extends LabellerV1 {
+  /** Whether there are labels of images with these SHA-256, in this order. */
+  hasContent(hashes: readonly string[]): boolean;
+  /** Those labels, for a caller that has read the images itself; undefined without any. */
+  labelsOfContent(hashes: readonly string[]): GeometryLabelsV1 | undefined;
+  /** What identifies them, as `contentOf` does; undefined without any. */
+  digestOfContent(hashes: readonly string[]): string | undefined;
+  /** The error that says that labels of these images are missing. */
+  missingLabels(images: readonly string[]): SpatialError;
+}
+
 /**
  * Labels that were stored before, as a source: images are found by their content, wherever they lie now. Where a view set
  * is stored in several sizes, the asked one is taken, or else the largest.
@@ -22,17 +35,27 @@ export type ReadableLabelStore = Pick<
  * @returns a labeller whose provenance is that of the labels. Disposing it leaves the store open.
  * @throws SpatialError DATA_INVALID when the store has no labels of the source, or labels of several models or settings.
  */
-export function storedLabeller(store: ReadableLabelStore, source?: string): LabellerV1 {
+export function storedLabeller(store: ReadableLabelStore, source?: string): StoredLabeller {
   const { provenance, provides, sets } = onlyKind(store.folder, kindsOf(store), source);
-  const keyOf = async ({ images, ...size }: SupervisionRequestV1) => {
-    const hashes = await Promise.all(images.map(hashFile));
-    return choose(sets.get(setName(hashes)) ?? [], size);
-  };
+  const keyOfContent = (hashes: readonly string[], size = {}) =>
+    choose(sets.get(setName(hashes)) ?? [], size);
+  const keyOf = async ({ images, ...size }: SupervisionRequestV1) =>
+    keyOfContent(await Promise.all(images.map(hashFile)), size);
   return {
     sourceId: provenance.source,
     provides,
     provenance,
     dispose: async () => undefined,
+    hasContent: (hashes) => keyOfContent(hashes) !== undefined,
+    labelsOfContent(hashes) {
+      const key = keyOfContent(hashes);
+      return key === undefined ? undefined : store.read(key)?.labels;
+    },
+    digestOfContent(hashes) {
+      const key = keyOfContent(hashes);
+      return key === undefined ? undefined : store.contentOf(key);
+    },
+    missingLabels: (images) => notStored(store.folder, images, provenance),
     async doSupervise(request) {
       request.signal?.throwIfAborted();
       const key = await keyOf(request);
@@ -53,7 +76,7 @@ export function storedLabeller(store: ReadableLabelStore, source?: string): Labe
  * {@link storedLabeller} of a folder, opened to read; disposing it closes the store.
  * @throws SpatialError as LabelStore.open and storedLabeller do.
  */
-export async function openStoredLabels(folder: string, source?: string): Promise<LabellerV1> {
+export async function openStoredLabels(folder: string, source?: string): Promise<StoredLabeller> {
   const store = await LabelStore.open(folder, { readOnly: true });
   try {
     return { ...storedLabeller(store, source), dispose: () => store.close() };
