@@ -44,6 +44,7 @@ export {
   type TrainingMeasurement,
 } from './plan/measure-training.js';
 export { type Measure, planTraining, type TrainingPlan } from './plan/training-plan.js';
+export * from './probe/index.js';
 export { type BestRecord, readBest } from './run-folder/best.js';
 export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';

@@ -273,7 +273,7 @@ function pooledFeatures(labels: GeometryLabelsV1, layout: Layout): ViewSetLabels
 }
 
 /** What the grid sees of its image, in shares of the sides: features are those of whole images. */
-const coveredPart = (
+export const coveredPart = (
   { covered }: Pick<ViewGridV1, 'covered'>,
   { width, height }: Layout['imageSizes'][number],
 ) => ({

@@ -68,7 +68,10 @@ export function viewLabels(
 }
 
 /** The covered rectangle in pixels of the label. */
-function labelWindow(labels: GeometryLabelsV1, { covered, image }: LabelTarget): PixelWindow {
+export function labelWindow(
+  labels: Pick<GeometryLabelsV1, 'height' | 'width'>,
+  { covered, image }: Pick<LabelTarget, 'covered' | 'image'>,
+): PixelWindow {
   const sx = labels.width / image.width;
   const sy = labels.height / image.height;
   return { x0: covered.x0 * sx, x1: covered.x1 * sx, y0: covered.y0 * sy, y1: covered.y1 * sy };
