@@ -10,6 +10,7 @@ import { registerLabels } from './labels.js';
 import { registerLift } from './lift.js';
 import { registerMerge } from './merge.js';
 import { registerPlugins } from './plugins.js';
+import { registerProbe } from './probe.js';
 import { registerSweep } from './sweep.js';
 import { registerTaps } from './taps.js';
 import { registerTiny } from './tiny.js';
@@ -33,5 +34,6 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerTaps,
   registerAsk,
   registerEval,
+  registerProbe,
   registerLift,
 ];

@@ -12,6 +12,8 @@ export interface PlotAxis {
   readonly zero?: boolean;
   /** Whether large values stand left or below. Default false. */
   readonly reverse?: boolean;
+  /** How steps are written, degrees. Default 0: upright. */
+  readonly labelAngle?: number;
 }
 
 interface PlotInput {
@@ -107,7 +109,7 @@ export function seriesPlot(input: SeriesInput): Figure {
       type: 'ordinal',
       title: x.title,
       sort: null,
-      axis: { labelAngle: 0 },
+      axis: { labelAngle: x.labelAngle ?? 0 },
     },
     y: numberChannel(y),
     ...(color !== undefined && { color: nominal(color) }),

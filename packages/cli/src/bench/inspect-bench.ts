@@ -1,0 +1,6 @@
+import { PROBE_CASES } from './probe-bench.js';
+
+/** What looking at a model costs. Each part has a file of its own. */
+export const INSPECT_CASES: Readonly<Record<string, () => Promise<void>>> = {
+  ...PROBE_CASES,
+};

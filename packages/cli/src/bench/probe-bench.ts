@@ -1,0 +1,142 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LabelStore, labelViewSets, openStoredLabels, type ViewSet } from '@spatialsv/core';
+import { BackboneRunner } from '@spatialsv/eval';
+import {
+  extractFeatures,
+  FeatureStore,
+  ImageFiles,
+  identifySets,
+  PROBE_TRAINING,
+  type ProbeRunRequest,
+  parseSites,
+  runProbes,
+} from '@spatialsv/train';
+import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
+import { composePlugins } from '../composition.js';
+import { openModel } from '../model.js';
+import { stateReader } from '../probe/read-states.js';
+import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
+import { emit, peakRssMb } from './measure.js';
+import { benchProbeOrder } from './probe-order-bench.js';
+
+/** Twelve sites of every part of the model. */
+const SITES: Readonly<Record<string, string>> = {
+  'large-100m': 'vision:0,1,2,4,projector,embedding,layer:1,2,3,5,7,final',
+  'large-1b': 'vision:8,16,24,32,projector,embedding,layer:3,6,9,12,15,final',
+  'large-3b': 'vision:8,16,24,32,projector,embedding,layer:6,12,18,24,30,final',
+};
+const SETS = 6;
+const IMAGE_PX = 224;
+const HELD_OUT = 0.34;
+/** The aim speaks of so many view sets. */
+const AIM_SETS = 500;
+/** Steps between which the time of one is taken. */
+const TIMED_STEPS = 30;
+
+/**
+ * Probing twelve sites beside one extraction. A few view sets are measured; what grows with their number is scaled to 500 (that
+ * includes compiling, which does not grow: the ratio is an upper bound), steps are counted as a run takes them.
+ */
+async function benchProbe(size: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'spatialsv-bench-'));
+  try {
+    await measure(size, folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function measure(size: string, folder: string): Promise<void> {
+  const labelled = await writeLabelledRooms(folder);
+  const labels = await openStoredLabels(labelled.store);
+  const files = new ImageFiles();
+  const sets = await identifySets({ sets: labelled.sets, files, labels });
+  const model = await largeCheckpoint(size, LARGE_SIZES[size]!);
+  const backbone = await openModel(model, await composePlugins(folder), {
+    maxPixels: IMAGE_PX ** 2,
+  });
+  const sites = parseSites(SITES[size]!, backbone.config);
+  const identity = { weights: size, prompt: '', settings: {}, precision: 'float16' as const };
+  const store = await FeatureStore.open(join(folder, 'features'), identity);
+  const runner = new BackboneRunner(backbone);
+  await runner.load();
+  const readStates = stateReader(backbone, runner);
+  // The first set compiles the programs.
+  const extract = (some: typeof sets) =>
+    extractFeatures({ sets: some, sites, pixels: false, store, files, backbone, readStates });
+  await extract(sets.slice(0, 1));
+  const extraction = (await seconds(() => extract(sets.slice(1)))) / (sets.length - 1);
+  await runner.dispose();
+  const probes = (steps: number) => {
+    const request: ProbeRunRequest = {
+      folder: join(folder, `probes-${steps}`),
+      store,
+      labels,
+      sets,
+      subjects: sites,
+      tasks: ['depth'],
+      kind: 'dpt',
+      training: { ...PROBE_TRAINING, steps },
+      heldOut: HELD_OUT,
+      seeds: [0],
+      device: 'cpu',
+    };
+    return seconds(() => runProbes(request));
+  };
+  const single = await probes(1);
+  const step = ((await probes(1 + TIMED_STEPS)) - single) / TIMED_STEPS / sites.length;
+  const perSet = single / sets.length;
+  const whole = AIM_SETS * perSet + PROBE_TRAINING.steps * step * sites.length;
+  const images = new Set(sets.flatMap(({ hashes }) => hashes)).size;
+  emit('inspect', size === 'large-1b' ? 'probe' : `probe-${size}`, {
+    view_sets: sets.length,
+    sites: sites.length,
+    images,
+    image_file_reads: files.reads,
+    extraction_s_a_set: extraction,
+    step_ms: 1000 * step,
+    other_ms_a_set_and_site: (1000 * perSet) / sites.length,
+    ratio_to_one_extraction_500_sets: 1 + whole / (AIM_SETS * extraction),
+    aim_ratio: 1.2,
+    peak_rss_mb: peakRssMb(),
+  });
+  await labels.dispose();
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return (performance.now() - started) / 1000;
+}
+
+/** Rooms of four views each, and their labels. */
+async function writeLabelledRooms(folder: string) {
+  const rooms = join(folder, 'rooms');
+  const [width, height] = [IMAGE_PX, IMAGE_PX];
+  await writeDataset({
+    ...{ folder: rooms, scenes: SETS, seed: 3, split: 'bench', width, height },
+    ...{ questionsPerScene: 1, motions: ['among'] },
+  });
+  const parent = join(rooms, 'other_all_image', 'among');
+  const sets: ViewSet[] = [];
+  for (const room of (await readdir(parent)).sort()) {
+    const names = (await readdir(join(parent, room))).filter((name) => name.endsWith('.png'));
+    sets.push({ images: names.sort().map((name) => join(parent, room, name)) });
+  }
+  const store = join(folder, 'labels');
+  const opened = await LabelStore.open(store);
+  const labeller = await syntheticSource.open();
+  await labelViewSets({ sets, labeller, store: opened, height, width });
+  await opened.close();
+  return { sets, store };
+}
+
+/** Cases of the bench `inspect` that measure probes. */
+export const PROBE_CASES: Readonly<Record<string, () => Promise<void>>> = {
+  probe: () => benchProbe('large-1b'),
+  'probe-large-100m': () => benchProbe('large-100m'),
+  'probe-large-3b': () => benchProbe('large-3b'),
+  'probe-order': benchProbeOrder,
+};

@@ -1,0 +1,221 @@
+import { join } from 'node:path';
+import {
+  hashPromptFiles,
+  hashWeights,
+  lockFolder,
+  openStoredLabels,
+  type PluginRegistry,
+  readDataset,
+  SpatialError,
+  type StoredLabeller,
+  type TapSite,
+  viewSetsOfSamples,
+  withCleanup,
+} from '@spatialsv/core';
+import { BackboneRunner } from '@spatialsv/eval';
+import {
+  CONTROLS,
+  type Control,
+  extractFeatures,
+  FeatureStore,
+  ImageFiles,
+  identifySets,
+  type ProbeKind,
+  type ProbeRunRequest,
+  type ProbeTask,
+  parseSites,
+  probeSteps,
+  runProbes,
+} from '@spatialsv/train';
+import { composePlugins } from '../composition.js';
+import type { CommandContext } from '../context.js';
+import { openModel } from '../model.js';
+import { readAccuracies } from '../probe/accuracies.js';
+import { modelNames } from '../probe/model-names.js';
+import { stateReader } from '../probe/read-states.js';
+import { type ProbedModel, type ProbeRun, reportProbes } from '../probe/report.js';
+import { parseSettings } from '../settings.js';
+
+export interface ProbeOptions {
+  readonly model: readonly string[];
+  readonly data: string;
+  readonly labels: string;
+  readonly sites: string;
+  readonly out: string;
+  readonly task: readonly ProbeTask[];
+  readonly evaluation?: readonly string[];
+  readonly format?: string;
+  readonly imageRoot?: string;
+  readonly source?: string;
+  readonly limit?: number;
+  readonly probe: ProbeKind;
+  readonly controls?: readonly Control[];
+  readonly heldOut: number;
+  readonly seeds: number;
+  readonly seed: number;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly precision: 'float16' | 'float32';
+  readonly store?: string;
+  readonly device: string;
+  readonly minPixels?: number;
+  readonly maxPixels?: number;
+  readonly set?: Readonly<Record<string, string>>;
+  readonly json: boolean;
+}
+
+export async function probe(options: ProbeOptions, context: CommandContext): Promise<void> {
+  const names = modelNames(options.model);
+  const accuracies = await readAccuracies(options.evaluation, options.model);
+  const plugins = await composePlugins(context.folder);
+  const labels = await openStoredLabels(options.labels, options.source);
+  const work = async () => {
+    const lock = await lockFolder(options.out, 'probing');
+    const run = async () => {
+      const shared = await prepare(options, context, plugins, labels);
+      await requireSites(shared);
+      const models: ProbedModel[] = [];
+      for (const [index, folder] of options.model.entries())
+        models.push(await probeModel(shared, folder, names[index]!));
+      await reportProbes(shared, models, accuracies);
+    };
+    await withCleanup(run, () => lock.release());
+  };
+  await withCleanup(work, () => labels.dispose());
+}
+
+async function prepare(
+  options: ProbeOptions,
+  context: CommandContext,
+  plugins: PluginRegistry,
+  labels: StoredLabeller,
+): Promise<ProbeRun> {
+  const { progress, signal } = context;
+  const { data: path, format, imageRoot, limit } = options;
+  progress.start('Reading');
+  const samples = await readDataset({ path, format, imageRoot }, plugins);
+  const viewSets = viewSetsOfSamples(samples).slice(0, limit);
+  const files = new ImageFiles();
+  progress.start('Reading images', viewSets.length);
+  const onProgress = (done: number) => progress.update(done);
+  const sets = await identifySets({ sets: viewSets, files, labels, signal, onProgress });
+  progress.done(
+    `${sets.length} view sets of ${new Set(sets.flatMap((set) => set.hashes)).size} images`,
+  );
+  const controls = controlsOf(options, labels, context);
+  return { options, context, plugins, labels, files, sets, controls };
+}
+
+/** All controls that there is something for, unless some were named. */
+function controlsOf(
+  { controls, labels: folder }: ProbeOptions,
+  { provides }: StoredLabeller,
+  { err }: CommandContext,
+): readonly Control[] {
+  if (provides.includes('feature')) return controls ?? CONTROLS;
+  if (controls?.includes('label-features'))
+    throw new SpatialError({
+      code: 'DATA_INVALID',
+      message: `--controls label-features: ${folder} holds labels without features`,
+      hint: "Label again with a source that gives features (synthetic: --setting 'featureGrid={h: 16, w: 16}'), or leave this control out.",
+    });
+  if (controls === undefined)
+    err(
+      'no control from label features: the store holds none; what could be reached stays unknown\n',
+    );
+  return controls ?? CONTROLS.filter((control) => control !== 'label-features');
+}
+
+/** A site that a later model does not have shall not end a run in its middle. */
+async function requireSites({ options, plugins }: ProbeRun): Promise<void> {
+  for (const folder of options.model) {
+    const { config } = await openModel(folder, plugins, options);
+    try {
+      parseSites(options.sites, config);
+    } catch (error) {
+      if (!SpatialError.isInstance(error)) throw error;
+      const { code, hint, message } = error;
+      throw new SpatialError({ code, hint, message: `${folder}: ${message}`, cause: error });
+    }
+  }
+}
+
+async function probeModel(run: ProbeRun, folder: string, model: string): Promise<ProbedModel> {
+  const { options, context, plugins, sets, controls } = run;
+  const { progress } = context;
+  progress.start(`Opening ${model}`);
+  const backbone = await openModel(folder, plugins, options, context.err);
+  const sites = parseSites(options.sites, backbone.config);
+  const { minPixels, maxPixels, set } = options;
+  const settings = { minPixels, maxPixels, ...parseSettings('--set', set) };
+  const store = await FeatureStore.open(options.store ?? join(options.out, 'features'), {
+    weights: await hashWeights(backbone.weights),
+    prompt: await hashPromptFiles(backbone.folder),
+    settings: { adapter: backbone.adapterId, ...JSON.parse(JSON.stringify(settings)) },
+    precision: options.precision,
+  });
+  const started = performance.now();
+  const extracted = await extract(run, { backbone, store, sites, model });
+  const extractionSeconds = (performance.now() - started) / 1000;
+  const request = probeRequest(run, store, [...controls, ...sites], model);
+  progress.start(`Probing ${model}`, probeSteps(request));
+  const results = await runProbes(request);
+  const probeSeconds = (performance.now() - started) / 1000 - extractionSeconds;
+  progress.done(`${model}: ${results.length} probes of ${sets.length} view sets`);
+  return { model, folder, sites, results, extracted, extractionSeconds, probeSeconds };
+}
+
+interface Extraction {
+  readonly backbone: Awaited<ReturnType<typeof openModel>>;
+  readonly store: FeatureStore;
+  readonly sites: readonly TapSite[];
+  readonly model: string;
+}
+
+async function extract(run: ProbeRun, { backbone, store, sites, model }: Extraction) {
+  const { options, context, files, sets, controls } = run;
+  const { progress, signal } = context;
+  const runner = new BackboneRunner(backbone, { device: options.device });
+  progress.start(`Hidden states of ${model}`, sets.length);
+  const work = () =>
+    extractFeatures({
+      sets,
+      sites,
+      pixels: controls.includes('pixels'),
+      store,
+      files,
+      backbone,
+      readStates: stateReader(backbone, runner),
+      signal,
+      onProgress: (done) => progress.update(done),
+    });
+  const ran = await withCleanup(work, () => runner.dispose());
+  progress.done(`${model}: hidden states of ${ran} view sets, ${sets.length - ran} were there`);
+  return ran;
+}
+
+function probeRequest(
+  { options, context, labels, sets }: ProbeRun,
+  store: FeatureStore,
+  subjects: ProbeRunRequest['subjects'],
+  model: string,
+): ProbeRunRequest {
+  const { steps, batchSize, learningRate, seeds, seed, heldOut, task, device } = options;
+  const { progress, signal } = context;
+  return {
+    folder: join(options.out, 'probes'),
+    store,
+    labels,
+    sets,
+    subjects,
+    tasks: task,
+    kind: options.probe,
+    training: { steps, batchSize, learningRate },
+    heldOut,
+    seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+    device,
+    signal,
+    onProgress: (done, what) => progress.update(done, `${model} ${what}`),
+  };
+}
