@@ -48,4 +48,5 @@ export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';
 export { type GradedAnswer, permutationTest } from './statistics/permutation.js';
 export { tablePercentage } from './statistics/rounding.js';
+export { loadSuite, type Suite, type SuiteRun, type SuiteTable } from './suite/suite-file.js';
 export { answersOf, type Discrepancy, recordOf, verifyEvaluation } from './verify.js';

@@ -10,6 +10,7 @@ import { modelCheck } from './model-check.js';
 import { modelOf } from './model-of.js';
 import { pluginsCheck } from './plugins-check.js';
 import type { Check, CheckReport, PassedOver } from './report.js';
+import { suiteCheck, sweepCheck } from './run-lists-check.js';
 
 /** Levels of folders that are entered. */
 const MAX_DEPTH = 6;
@@ -19,6 +20,9 @@ const MAX_PARTS = 500;
 
 /** Folders that a check looks at as a whole. */
 const WHOLE: readonly Check[] = [modelCheck, evaluationCheck, pluginsCheck];
+
+/** Files that a check looks at; rows come last. */
+const FILES: readonly Check[] = [pluginsCheck, suiteCheck, sweepCheck, configCheck];
 
 /** Something in a folder that a check can look at. */
 interface Part {
@@ -121,8 +125,7 @@ async function wholeCheck(folder: string): Promise<Check | undefined> {
 }
 
 async function fileCheck(path: string): Promise<Check | undefined> {
-  if (await pluginsCheck.matches(path)) return pluginsCheck;
-  if (await configCheck.matches(path)) return configCheck;
+  for (const check of FILES) if (await check.matches(path)) return check;
   return (await isDataFile(path)) ? rowsCheck : undefined;
 }
 

@@ -25,13 +25,15 @@ const seedOption = (what: string) => ['--seed <n>', what, wholeNumber(0), 0] as 
 function registerRun(command: Command, context: CommandContext): void {
   describeCommand(
     command,
-    `Measure a model on a benchmark: its figures by column beside chance lines, with intervals and p-values.
+    `Measure a model on a benchmark: its figures by column beside chance lines, with intervals and p-values; or every model of a
+suite on every benchmark, with tables of them.
 Answers are kept in predictions.jsonl as they come; the same command goes on where it was stopped. Answers of other weights,
 prompts, settings or questions are refused.`,
     [
       'eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube',
       'eval --model ./model --benchmark vsi-bench --data ./VSI-Bench --frames 16 --shard 1/4 --out runs/vsi-1',
       'eval --model ./model --benchmark mindcube --data ./MindCube/data --out runs/mindcube --lift --labels labels',
+      'eval suite.yaml --format md',
       'eval verify runs/mindcube',
       'eval merge runs/vsi-1 runs/vsi-2 runs/vsi-3 runs/vsi-4 --out runs/vsi',
     ],
@@ -75,11 +77,41 @@ prompts, settings or questions are refused.`,
       parseShard,
     )
     .option('--json', 'print the results as JSON', false)
-    .action(async (options: EvalOptions) => {
+    .addOption(formatOption('how the tables of a suite are printed'))
+    .argument(
+      '[suite]',
+      'file of models and benchmarks, in the place of --model, --benchmark, --data and --out',
+    )
+    .action(async (suite: string | undefined, { format, ...options }: RunOptions) => {
+      if (suite !== undefined) {
+        refuseOptions(command);
+        const { runSuite } = await import('../commands/suite.js');
+        await runSuite(suite, { format: options.json ? 'json' : format }, context);
+        return;
+      }
       requireOptions(options);
       const { runEvaluation } = await import('../commands/eval.js');
       await runEvaluation(options, context);
     });
+}
+
+type RunOptions = EvalOptions & { readonly format: ComparisonFormat };
+
+const formatOption = (what: string): Option =>
+  new Option('--format <name>', what).choices(['text', 'md', 'csv', 'json']).default('text');
+
+/** What counts for one evaluation is written in the suite. @throws SpatialError USAGE. */
+function refuseOptions(command: Command): void {
+  const allowed = ['json', 'format', 'verbose'];
+  const given = command.options
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .filter((option) => !allowed.includes(option.attributeName()));
+  if (given.length === 0) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `eval with a suite: expected no ${given.map(({ long }) => long).join(', ')}`,
+    hint: 'Write it into the suite: docs/evaluation.md, Suites.',
+  });
 }
 
 /** The subcommands have none of these options, so the parser cannot ask for them. */
@@ -131,11 +163,7 @@ function registerCompare(program: Command, context: CommandContext): void {
     'Compare evaluations question by question: exact McNemar test and paired bootstrap of the difference.',
     ['compare runs/base runs/spatialsv --format md'],
   )
-    .addOption(
-      new Option('--format <name>', 'how the table is printed')
-        .choices(['text', 'md', 'csv', 'json'])
-        .default('text'),
-    )
+    .addOption(formatOption('how the table is printed'))
     .option(...seedOption('seed of the bootstrap'))
     .action(async (runs: string[], options: { format: ComparisonFormat; seed: number }) => {
       if (runs.length < 2) {

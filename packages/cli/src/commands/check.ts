@@ -14,6 +14,7 @@ import {
   type CheckReport,
   formatCheck,
 } from '../check/report.js';
+import { suiteCheck, sweepCheck } from '../check/run-lists-check.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 
@@ -34,6 +35,8 @@ const CHECKS: readonly Check[] = [
   modelCheck,
   evaluationCheck,
   pluginsCheck,
+  suiteCheck,
+  sweepCheck,
   configCheck,
   folderCheck,
   imagesCheck,

@@ -17,8 +17,9 @@ import {
 } from '@spatialsv/eval';
 import { protocolOf } from '../benchmark.js';
 import { composePlugins } from '../composition.js';
-import { type CommandContext, formatTable } from '../context.js';
+import type { CommandContext } from '../context.js';
 import { LIFTS_FOLDER } from '../lifts/lift-questions.js';
+import { type TableFormat, tableIn } from '../table-formats.js';
 import { formatEvaluation } from './format-evaluation.js';
 
 /** Discrepancies that are named one by one. */
@@ -93,7 +94,7 @@ async function copyLifts(runs: readonly string[], out: string): Promise<void> {
   }
 }
 
-export type ComparisonFormat = 'text' | 'md' | 'csv' | 'json';
+export type ComparisonFormat = TableFormat | 'json';
 
 export async function compareEvaluations(
   runs: readonly string[],
@@ -109,7 +110,7 @@ export async function compareEvaluations(
     return;
   }
   const rows = [HEAD, ...comparisons.map((comparison) => rowOf(compared[0]!.name, comparison))];
-  context.out(FORMATS[format](rows));
+  context.out(tableIn(format, rows));
 }
 
 const HEAD = [
@@ -140,13 +141,3 @@ const rowOf = (first: string, { name, questions, interval, mcNemar, ...means }: 
     mcNemar.pValue < 1e-4 ? mcNemar.pValue.toExponential(1) : mcNemar.pValue.toFixed(4),
   ];
 };
-
-const FORMATS: Readonly<Record<Exclude<ComparisonFormat, 'json'>, (rows: string[][]) => string>> = {
-  text: formatTable,
-  md: ([head, ...rows]) =>
-    [head!, head!.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join(''),
-  csv: (rows) => rows.map((row) => `${row.map(csvCell).join(',')}\n`).join(''),
-};
-
-const csvCell = (text: string): string =>
-  /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -17,6 +17,7 @@ import {
   BackboneRunner,
   conversationOf,
   type EvaluationIdentity,
+  type EvaluationResults,
   evaluate,
   evaluationResults,
   type Protocol,
@@ -67,6 +68,21 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
 }
 
 export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
+  const { protocol, results } = await evaluateModel(options, context);
+  context.out(options.json ? `${JSON.stringify(results)}\n` : formatEvaluation(protocol, results));
+}
+
+/** An evaluation that is complete, and what its run folder says of it. */
+export interface Evaluated {
+  readonly protocol: Protocol;
+  readonly results: EvaluationResults;
+}
+
+/** Asks what has not been asked, counts, and writes the results beside the answers. */
+export async function evaluateModel(
+  options: EvalOptions,
+  context: CommandContext,
+): Promise<Evaluated> {
   const { progress, signal, err } = context;
   progress.start('Reading');
   const plugins = await composePlugins(context.folder);
@@ -114,8 +130,8 @@ export async function runEvaluation(options: EvalOptions, context: CommandContex
   progress.done(`${answers.length} questions`);
   const written = { ...results, leftOut, identity, weights: runner.weights };
   await writeFileAtomic(join(options.out, RESULTS_FILE), `${JSON.stringify(written, null, 2)}\n`);
-  context.out(options.json ? `${JSON.stringify(written)}\n` : formatEvaluation(protocol, results));
   for (const remark of remarksOf(protocol, questions)) err(`${remark}\n`);
+  return { protocol, results: written };
 }
 
 /** Heads and labels of `--lift`: what is missing is said before anything is asked. */
