@@ -60,7 +60,7 @@ export {
   layerNames,
   layerOfSite,
   layerParameters,
-  type NextToken,
+  type NextTokens,
   neededLayers,
   type PaddedSequence,
   padSequence,

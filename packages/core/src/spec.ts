@@ -231,6 +231,13 @@ export interface BlockInputsV1 {
    */
   readonly cache?: LayerCacheV1;
   readonly cacheSlot?: Tensor;
+  /**
+   * Given instead of `cacheSlot` to decoders that take it: the T tokens are of several sequences that share a cache. `slots`
+   * (T) int32 is where the cache takes each of them; `mask` (T, capacity) float32 is added to its scores once all are written,
+   * 0 for what it sees and −10⁹ elsewhere.
+   */
+  readonly slots?: Tensor;
+  readonly mask?: Tensor;
 }
 
 export interface LayerCacheV1 {
@@ -249,6 +256,11 @@ export interface BlockOutputV1 extends LayerCacheV1 {
  */
 export interface DecoderV1 {
   readonly layers: readonly DecoderLayerV1[];
+  /**
+   * Whether blocks take `slots` and `mask`, as those of core's `createDecoder` do: answers are then decoded several at a time.
+   * Others are decoded one after the other.
+   */
+  readonly takesSlots?: boolean;
   /** Full names of the parameters that each part reads. */
   readonly names: {
     readonly embed: readonly string[];

@@ -119,8 +119,48 @@ describe('evaluate', () => {
     writeFileSync(file, [first, '\0\0\0', third, ''].join('\n'));
     await run(questions());
     expect(asked).toEqual(['q0', 'q1', 'q2', 'q1']);
-    expect(log().map(({ index }) => index)).toEqual([0, 2, 1]);
+    expect(log().map(({ index }) => index)).toEqual([0, 1, 2]);
   });
+
+  it('asks in the given order, several at the same time, and leaves the order of the questions', async () => {
+    const many = Array.from({ length: 7 }, (_, index) => question(index));
+    let [underWay, most] = [0, 0];
+    const slowly = async (each: BenchmarkQuestionV1) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise((resolve) => setTimeout(resolve, each.id === 'q6' ? 40 : 5));
+      underWay -= 1;
+      return answer(each);
+    };
+    const order = [6, 4, 2, 0, 1, 3, 5];
+    const answers = await run(many, {}, { answer: slowly, atOnce: 3, order });
+    expect(most).toBe(3);
+    expect(new Set(asked.slice(0, 2))).toEqual(new Set(['q4', 'q2']));
+    expect(answers.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(log().map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  it.each([0, 1, 2, 3, 4, 5, 6])(
+    'stopped after %i answers of several at a time, loses and doubles none',
+    async (count) => {
+      const many = Array.from({ length: 7 }, (_, index) => question(index));
+      const order = [6, 4, 2, 0, 1, 3, 5];
+      let given = 0;
+      const stopping = async (each: BenchmarkQuestionV1) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (given === count) throw new Error('stopped');
+        given += 1;
+        return answer(each);
+      };
+      const first = run(many, {}, { answer: stopping, atOnce: 3, order });
+      await expect(first).rejects.toThrow('stopped');
+      expect(asked).toHaveLength(count);
+      const answers = await run(many, {}, { atOnce: 3, order });
+      expect(asked.toSorted()).toEqual(many.map(({ id }) => id));
+      expect(answers.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect(log()).toEqual(answers);
+    },
+  );
 
   it('counts fewer of the questions, and goes on with more of them', async () => {
     await run(questions());

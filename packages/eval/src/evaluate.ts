@@ -1,5 +1,7 @@
-import { appendLine, lockFolder, type Shard, withCleanup } from '@spatialsv/core';
+import { join } from 'node:path';
+import { lockFolder, type Shard, withCleanup } from '@spatialsv/core';
 import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
+import { AnswerLog } from './answer-log.js';
 import { type Answer, type Protocol, scoreAnswer, scoredQuestion } from './answers.js';
 import {
   type EvaluationIdentity,
@@ -13,6 +15,10 @@ export interface EvaluateOptions extends Protocol {
   readonly questions: readonly BenchmarkQuestionV1[];
   /** Says what the model answers. */
   readonly answer: (question: BenchmarkQuestionV1) => Promise<string>;
+  /** Questions that are asked at the same time, 1 by default. */
+  readonly atOnce?: number;
+  /** The order in which questions are asked, see {@link askingOrder}; that of the benchmark where absent. */
+  readonly order?: readonly number[];
   /** Where answers are kept; those that are there already are not asked again. */
   readonly folder?: EvaluationFolder | undefined;
   /** Ask only every n-th question, from the i-th on, i from 1. */
@@ -63,23 +69,64 @@ async function askedIn({ questions, shard, folder }: EvaluateOptions): Promise<r
   return mine.map(({ question, index }, i) => ({ question, index, ...(keys[i] ?? { key: '' }) }));
 }
 
+/** @returns the answers in the order of the benchmark, in which the log is also left. */
 async function askAll(
   options: EvaluateOptions,
   asked: readonly Asked[],
   known: ReadonlyMap<number, Answer>,
 ): Promise<readonly Answer[]> {
-  const { signal, onProgress, folder } = options;
-  const answers: Answer[] = [];
-  for (const each of asked) {
-    signal?.throwIfAborted();
-    const answer = known.get(each.index) ?? (await ask(options, each));
-    if (folder !== undefined && !known.has(each.index)) {
-      await appendLine(`${folder.path}/${PREDICTIONS_FILE}`, JSON.stringify(answer));
+  const { folder, onProgress } = options;
+  const answers = new Map(known);
+  const log = folder && new AnswerLog(join(folder.path, PREDICTIONS_FILE), [...known.keys()]);
+  let done = asked.filter(({ index }) => known.has(index)).length;
+  if (done > 0) onProgress?.(done, asked.length);
+  await eachAtOnce(options, inAskingOrder(options, asked, known), async (each) => {
+    const answer = await ask(options, each);
+    await log?.add(answer);
+    answers.set(each.index, answer);
+    done += 1;
+    onProgress?.(done, asked.length);
+  });
+  // Those that are not asked this time are kept.
+  await log?.leaveInOrder([...answers.values()].sort((a, b) => a.index - b.index));
+  return asked.map(({ index }) => answers.get(index)!);
+}
+
+/** Those that have no answer yet, the first to be asked first. */
+function inAskingOrder(
+  { order }: EvaluateOptions,
+  asked: readonly Asked[],
+  known: ReadonlyMap<number, Answer>,
+): readonly Asked[] {
+  const missing = asked.filter(({ index }) => !known.has(index));
+  if (order === undefined) return missing;
+  const places = new Map(order.map((index, place) => [index, place]));
+  return missing.toSorted((a, b) => places.get(a.index)! - places.get(b.index)!);
+}
+
+/** After an error nothing more is begun; it is thrown when what is under way has ended. */
+async function eachAtOnce(
+  { atOnce = 1, signal }: EvaluateOptions,
+  asked: readonly Asked[],
+  work: (each: Asked) => Promise<void>,
+): Promise<void> {
+  const waiting = asked[Symbol.iterator]();
+  let isFailed = false;
+  const take = async () => {
+    for (const each of waiting) {
+      signal?.throwIfAborted();
+      if (isFailed) return;
+      await work(each);
     }
-    answers.push(answer);
-    onProgress?.(answers.length, asked.length);
-  }
-  return answers;
+  };
+  const takers = Array.from({ length: Math.min(atOnce, asked.length) }, () =>
+    take().catch((error: unknown) => {
+      isFailed = true;
+      throw error;
+    }),
+  );
+  const failed = (await Promise.allSettled(takers)).find(({ status }) => status === 'rejected');
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
 }
 
 async function ask(options: EvaluateOptions, { index, key, question }: Asked): Promise<Answer> {

@@ -1,4 +1,5 @@
 export { type Answer, type Protocol, scoreAnswer, scoredQuestion } from './answers.js';
+export { askingOrder, type ImageSizes } from './asking-order.js';
 export { type ChanceLines, type ChanceQuestion, chanceLines } from './baselines.js';
 export { type ChanceReports, chanceReports } from './chance-reports.js';
 export { type ComparedRun, type Comparison, compareRuns } from './compare.js';
@@ -18,6 +19,11 @@ export { extractMindCubeLetter } from './extract/mindcube-letter.js';
 export { conversationOf } from './media/conversation.js';
 export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
 export { type MergedEvaluation, mergeEvaluations } from './merge.js';
+export {
+  PreparationPool,
+  type PreparationPoolOptions,
+} from './preparation/preparation-pool.js';
+export { servePreparation } from './preparation/serve-preparation.js';
 export { type QuestionKeys, questionKeys } from './question-keys.js';
 export {
   QUESTIONS_FILE,
@@ -32,12 +38,11 @@ export {
   type Prediction,
 } from './report.js';
 export { type EvaluationResults, evaluationResults, predictionOf } from './results.js';
+export type { GenerateOptions, GenerateResult } from './runner/answer.js';
 export {
   BackboneRunner,
   type ForwardRequest,
   type ForwardResult,
-  type GenerateOptions,
-  type GenerateResult,
   type RunnerOptions,
   type ViewStates,
 } from './runner/backbone-runner.js';

@@ -72,6 +72,12 @@ prompts, settings or questions are refused.`,
     .option(...seedOption('seed of the random chance lines, the permutation test, and of --sample'))
     .option('--limit <n>', 'only the first n questions', wholeNumber(1))
     .option(
+      '--batch <n>',
+      'answers that are decoded together; they are those of each alone',
+      wholeNumber(1),
+      8,
+    )
+    .option(
       '--shard <i/n>',
       'every n-th question from the i-th on, for several processes',
       parseShard,

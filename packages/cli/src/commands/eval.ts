@@ -5,6 +5,7 @@ import {
   hashPromptFiles,
   hashWeights,
   type PluginRegistry,
+  type PreparedInputsV1,
   readSampleImages,
   readSpatialCheckpoint,
   type Shard,
@@ -14,12 +15,13 @@ import {
 } from '@spatialsv/core';
 import type { BenchmarkQuestionV1, BenchmarkV1 } from '@spatialsv/core/spec';
 import {
+  askingOrder,
   BackboneRunner,
-  conversationOf,
   type EvaluationIdentity,
   type EvaluationResults,
   evaluate,
   evaluationResults,
+  type ImageSizes,
   type Protocol,
   RESULTS_FILE,
 } from '@spatialsv/eval';
@@ -42,6 +44,7 @@ import {
   openLabels,
 } from '../lifts/lift-questions.js';
 import { describeWeights, openModel } from '../model.js';
+import { Preparation } from '../preparation.js';
 import { parseSettings } from '../settings.js';
 import { packageVersion } from '../version.js';
 import { formatEvaluation } from './format-evaluation.js';
@@ -58,6 +61,8 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
   readonly frames?: number;
   readonly imageRoot?: string;
   readonly limit?: number;
+  /** Answers that are decoded together. */
+  readonly batch: number;
   readonly shard?: Shard;
   readonly minPixels?: number;
   readonly maxPixels?: number;
@@ -66,6 +71,9 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
   readonly overwrite: boolean;
   readonly json: boolean;
 }
+
+/** Prompts that are made ready while others are answered. */
+const PREPARED_AHEAD = 4;
 
 export async function runEvaluation(options: EvalOptions, context: CommandContext): Promise<void> {
   const { protocol, results } = await evaluateModel(options, context);
@@ -90,13 +98,24 @@ export async function evaluateModel(
   const backbone = await openModel(options.model, plugins, options, err);
   const lifting = await openLifting(options, plugins);
   const { questions, leftOut } = await readQuestions(protocol, options, err);
-  await readImageHeaders(questions, backbone, options.data, signal);
+  const sizes = await readImageHeaders(questions, backbone, options.data, signal);
   const settings = backbone.config.generation;
   const generation = planGeneration(settings, withLimit(options, questions), 1);
   const identity = await identify(backbone, options, generation);
   const runner = new BackboneRunner(backbone, {
     device: options.device,
     weights: options.weightPolicy,
+    answers: options.batch,
+  });
+  const { minPixels, maxPixels, set } = options;
+  const preparation = new Preparation(backbone, {
+    folder: context.folder,
+    model: options.model,
+    options: {
+      ...(minPixels !== undefined && { minPixels }),
+      ...(maxPixels !== undefined && { maxPixels }),
+      ...(set !== undefined && { set }),
+    },
   });
   err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   const { count = 1, index = 1 } = options.shard ?? {};
@@ -107,8 +126,12 @@ export async function evaluateModel(
     const found = await evaluate({
       ...protocol,
       questions,
-      answer: (question) =>
-        answer(runner, question, limited(question, options, generation), signal),
+      atOnce: options.batch + PREPARED_AHEAD,
+      order: askingOrder(questions, sizes),
+      answer: async (question) => {
+        const inputs = await preparation.prepare(question);
+        return answer(runner, inputs, limited(question, options, generation), signal);
+      },
       folder: { path: options.out, identity, overwrite: options.overwrite },
       shard: options.shard,
       signal,
@@ -124,6 +147,7 @@ export async function evaluateModel(
   const answers = await withCleanup(
     work,
     () => runner.dispose(),
+    () => preparation.dispose(),
     () => lifting?.labeller?.dispose(),
   );
   const results = evaluationResults(protocol, answers, options.seed);
@@ -161,10 +185,10 @@ async function readImageHeaders(
   backbone: BackboneV1,
   data: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ImageSizes> {
   const samples = questions.map((question) => ({ id: question.id, images: imageFiles(question) }));
   const nameOf = (index: number) => `${data}: question '${questions[index]!.id}'`;
-  await readSampleImages({ samples, nameOf, backbone, signal });
+  return readSampleImages({ samples, nameOf, backbone, signal });
 }
 
 /** Rows that cannot be asked are named one by one up to this. */
@@ -235,11 +259,10 @@ const limited = (
 
 async function answer(
   runner: BackboneRunner,
-  question: BenchmarkQuestionV1,
+  inputs: PreparedInputsV1,
   plan: GenerationPlan,
   signal: AbortSignal,
 ): Promise<string> {
-  const inputs = await runner.backbone.prepare(await conversationOf(question));
   const { text, stoppedBy } = await runner.generate(inputs, { ...plan, signal });
   if (stoppedBy === 'signal') signal.throwIfAborted();
   return text;

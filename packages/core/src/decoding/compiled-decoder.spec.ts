@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type DeviceTensor, ProgramCache, type Tensor, tf } from '@spatialsv/engine';
 import { float32Source, openSafetensors, writeSafetensors } from '../safetensors/index.js';
-import type { DecoderSite, Parameters } from '../spec.js';
+import type { BlockInputsV1, DecoderSite, Parameters } from '../spec.js';
 import { expectAllclose, withTemporaryFolder } from '../testing/index.js';
 import {
   onDevice,
@@ -12,7 +12,7 @@ import {
   testSizes,
   testValues,
 } from './__fixtures__/test-decoder.js';
-import { CompiledDecoder } from './compiled-decoder.js';
+import { CompiledDecoder, type DecoderCache } from './compiled-decoder.js';
 import { decodeSequence, embedSequence } from './decode-sequence.js';
 import { padSequence } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
@@ -99,23 +99,115 @@ describe('CompiledDecoder', () => {
     ).rejects.toMatchObject({ code: 'TAP_UNKNOWN' });
   });
 
+  /** The test prompt, read into these slots of a cache. */
+  const read = (decoder: CompiledDecoder, cache: DecoderCache, slots: readonly number[]) =>
+    decoder.prefill(padSequence(testPrompt), testRows, cache, slots);
+
+  const tokens = testPrompt.inputIds.length;
+  const row = (logits: Tensor, i: number) =>
+    tf.slice(logits, [i, 0], [1, testSizes.vocabularySize]);
+
+  /** Ids behind the test prompt, from the k-th on. */
+  const behind = (
+    ids: readonly number[],
+    seen: readonly number[],
+    slots: readonly number[],
+    k = 0,
+  ) => ({
+    inputIds: Int32Array.from(ids),
+    positions: Int32Array.from(
+      [0, 1, 2].flatMap(() => ids.map((_, i) => testPrompt.nextPosition + k + i)),
+    ),
+    seen,
+    slots,
+  });
+
   it('continues a prompt from its cache, token by token', async () => {
     const more = [11, 3, 17];
-    const tokens = testPrompt.inputIds.length;
     const expected = whole(more).logits;
-    const row = (i: number) => tf.slice(expected, [i, 0], [1, testSizes.vocabularySize]);
-    const { logits, cache } = await compiled.prefill(padSequence(testPrompt), testRows, 40);
-    close(logits, row(tokens - 1));
+    const cache = compiled.createCache(40);
+    const seen = [...Array(tokens).keys()];
+    close(await read(compiled, cache, seen), row(expected, tokens - 1));
     const memory = () =>
       Promise.all(cache.layers.flatMap(({ keys, values }) => [keys.read(), values.read()]));
     const before = await memory();
     for (const [i, id] of more.entries()) {
-      const positions = new Int32Array(3).fill(testPrompt.nextPosition + i);
-      close(await compiled.step(cache, { id, positions, slot: tokens + i }), row(tokens + i));
+      const [logits] = await compiled.extend(cache, [behind([id], seen, [tokens + i], i)]);
+      close(logits!, row(expected, tokens + i));
+      seen.push(tokens + i);
     }
     // Written in place: no second copy of the cache.
     for (const [i, array] of (await memory()).entries()) expect(array).toBe(before[i]);
     cache.dispose();
+  });
+
+  describe.each([
+    ['that take slots', true],
+    ['that know one sequence', false],
+  ])('with blocks %s', (_, takesSlots) => {
+    let decoder: CompiledDecoder;
+    beforeAll(() => {
+      const { block } = testDecoder;
+      const alone = {
+        ...testDecoder,
+        takesSlots: false,
+        block: (kind: string, parameters: Parameters, x: Tensor, inputs: BlockInputsV1) => {
+          expect(inputs).not.toHaveProperty('slots');
+          return block(kind, parameters, x, inputs);
+        },
+      };
+      const chosen = takesSlots ? testDecoder : alone;
+      decoder = new CompiledDecoder({ decoder: chosen, sizes: testSizes, weights, programs });
+    });
+
+    it('continues several sequences of one cache at once, each as if alone', async () => {
+      const continued = [[11, 3, 17, 2, 5], [6], [8, 1]];
+      const expected = continued.map((ids) => whole(ids).logits);
+      // Slots in no order; the second and the third share the prompt.
+      const slots = Array.from({ length: 59 }, (_, i) => (i * 7) % 59);
+      const take = (count: number) => slots.splice(0, count);
+      const prompts = [take(tokens), take(tokens)] as const;
+      const cache = decoder.createCache(60);
+      for (const places of prompts) await read(decoder, cache, places);
+      const [first, second, third] = [prompts[0], prompts[1], prompts[1]].map((p) => [...p]) as [
+        number[],
+        number[],
+        number[],
+      ];
+      const more = [take(3), take(1), take(2)] as const;
+      const logits = await decoder.extend(cache, [
+        behind([11, 3, 17], first, more[0]),
+        behind([6], second, more[1]),
+        behind([8, 1], third, more[2]),
+      ]);
+      close(logits[0]!, row(expected[0]!, tokens + 2));
+      close(logits[1]!, row(expected[1]!, tokens));
+      close(logits[2]!, row(expected[2]!, tokens + 1));
+      // The second has ended; the first goes on, in its slot among others.
+      first.push(...more[0]);
+      const grown = await decoder.growCache(cache, 75);
+      const [step] = await decoder.extend(grown, [behind([2], first, [more[1][0]!], 3)]);
+      close(step!, row(expected[0]!, tokens + 3));
+      first.push(more[1][0]!);
+      const [last] = await decoder.extend(grown, [behind([5], first, [70], 4)]);
+      close(last!, row(expected[0]!, tokens + 4));
+      grown.dispose();
+    });
+
+    it('reads its weights as often as it has to', async () => {
+      const cache = decoder.createCache(64);
+      await read(decoder, cache, [...Array(tokens).keys()]);
+      const use = jest.spyOn(ProgramCache.prototype, 'use');
+      const seen = [...Array(tokens).keys()];
+      await decoder.extend(
+        cache,
+        [3, 4, 5].map((id, i) => behind([id], seen, [20 + i])),
+      );
+      const passes = takesSlots ? 1 : 3;
+      expect(use).toHaveBeenCalledTimes(passes * (testSizes.layers + 2));
+      use.mockRestore();
+      cache.dispose();
+    });
   });
 
   it.each(['F32', 'BF16'] as const)(
@@ -160,8 +252,10 @@ describe('CompiledDecoder', () => {
       weights,
       programs: own,
     });
-    const { cache } = await fresh.prefill(padSequence(testPrompt), testRows, 40);
-    await fresh.step(cache, { id: 1, positions: new Int32Array(3).fill(7), slot: 9 });
+    const cache = fresh.createCache(40);
+    const seen = [...Array(tokens).keys()];
+    await read(fresh, cache, seen);
+    await fresh.extend(cache, [behind([1], seen, [9])]);
     expect(own.size).toBe(6); // embedding, block and head, for the prompt and for one token
     cache.dispose();
     await own.dispose();
@@ -172,10 +266,15 @@ describe('CompiledDecoder', () => {
     const options = { decoder: testDecoder, sizes: testSizes, weights, programs: own };
     const fresh = new CompiledDecoder(options);
     const sequence = padSequence(testPrompt);
-    await fresh.prepareGeneration(sequence, 4, 40);
+    await fresh.prepareGeneration(sequence, 4, { capacity: 40, sequences: 3 });
     expect(own.size).toBe(6);
-    const { cache } = await fresh.prefill(sequence, testRows, 40);
-    await fresh.step(cache, { id: 1, positions: new Int32Array(3).fill(7), slot: 9 });
+    const cache = fresh.createCache(40);
+    const seen = [...Array(tokens).keys()];
+    await fresh.prefill(sequence, testRows, cache, seen);
+    await fresh.extend(
+      cache,
+      [1, 2, 3].map((id, i) => behind([id], seen, [9 + i])),
+    );
     expect(own.size).toBe(6);
     const request = { taps: ['layer:2', 'final'], logits: true } as const;
     await fresh.prepareForward(sequence, 4, request);

@@ -6,21 +6,26 @@ import {
   int32,
   type ProgramCache,
   type RunValue,
+  type TensorSpec,
   type Tree,
 } from '@spatialsv/engine';
 import type { DecoderLayerV1, DecoderSite, DecoderV1 } from '../spec.js';
 import { type DecodeRequest, neededLayers } from './decode-sequence.js';
 import { layerNames } from './layer-parameters.js';
 import {
+  type CachedShape,
   compileBlock,
   compileBlockStep,
+  compileCachedBlock,
   compileEmbed,
   compileHead,
+  compileSequenceStep,
   type DecoderSizes,
   type HeadRequest,
   type LayerProgramContext,
 } from './layer-programs.js';
-import { type PaddedSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
+import { layOutNext, type NextTokens, nextMask, rowBucket } from './next-rows.js';
+import { type PaddedSequence, roundUp } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
 import { bindWeights, type WeightBinding, type Weights } from './weight-binding.js';
 
@@ -42,29 +47,14 @@ export interface DecodedStates {
   readonly logits?: Float32Array;
 }
 
-/** Keys and values of every layer on the device, (kvHeads, capacity, hd) each. */
+/**
+ * Keys and values of every layer on the device, (kvHeads, capacity, hd) each. Who decodes says which slots its sequences take;
+ * the last slot takes what pads a program and belongs to nobody.
+ */
 export interface DecoderCache {
   readonly capacity: number;
   readonly layers: readonly { readonly keys: DeviceTensor; readonly values: DeviceTensor }[];
   dispose(): void;
-}
-
-export interface NextToken {
-  readonly id: number;
-  /** (R). */
-  readonly positions: Int32Array;
-  /** Slot of the cache that the token takes. */
-  readonly slot: number;
-}
-
-/** Text that follows what a cache holds. */
-export interface NextTokens {
-  /** (T). */
-  readonly inputIds: Int32Array;
-  /** (R, T). */
-  readonly positions: Int32Array;
-  /** Slot of the cache that the first of them takes. */
-  readonly slot: number;
 }
 
 /** A program of the cache, and how it is made where it is not there. */
@@ -72,6 +62,12 @@ interface ProgramSource {
   readonly key: string;
   readonly make: () => Promise<CompiledProgram>;
 }
+
+/** Values that all layers of a run read, with their specs. */
+type Constants = Readonly<Record<string, readonly [TensorSpec, Int32Array | Float32Array]>>;
+
+/** Slots that a block of one sequence reads come in multiples of this. */
+const WINDOW_BUCKET = 64;
 
 /** Visual rows are padded to a multiple of this. */
 const VISUAL_BUCKET = 64;
@@ -108,7 +104,7 @@ export class CompiledDecoder {
       for (let index = 0; index < depth; index++) {
         const site = siteOfLayer(index, this.#context.sizes.layers);
         if (taps.has(site)) hidden[site] = await this.#copy(x, sequence);
-        await this.#runBlock(index, x, positions, sequence.length);
+        await this.#runLayer(index, this.#blockProgram(index, sequence.length), { x, positions });
       }
       const reached = siteOfLayer(depth, this.#context.sizes.layers);
       if (reached !== 'final' && taps.has(reached)) hidden[reached] = await this.#copy(x, sequence);
@@ -119,25 +115,56 @@ export class CompiledDecoder {
     });
   }
 
-  /** A whole prompt: logits (K) of its last token, and the cache, which belongs to the caller. */
-  async prefill(
+  /** An empty cache, which belongs to the caller. */
+  createCache(capacity: number): DecoderCache {
+    const { sizes, device } = this.#context;
+    const spec = float32(sizes.kvHeads, capacity, sizes.headDim);
+    const layers = Array.from({ length: sizes.layers }, () => ({
+      keys: createTensor(spec, undefined, device),
+      values: createTensor(spec, undefined, device),
+    }));
+    return { capacity, layers, dispose: () => layers.forEach(disposeRows) };
+  }
+
+  /** A larger cache with the same content slot by slot, but for the spare one; the smaller one is disposed. */
+  async growCache(cache: DecoderCache, capacity: number): Promise<DecoderCache> {
+    const { sizes, device } = this.#context;
+    const grown: DecoderCache['layers'][number][] = [];
+    const copy = async (rows: DeviceTensor) => {
+      const values = widened((await rows.read()) as Float32Array, sizes, capacity);
+      rows.dispose();
+      return createTensor(float32(sizes.kvHeads, capacity, sizes.headDim), values, device);
+    };
+    for (const { keys, values } of cache.layers)
+      grown.push({ keys: await copy(keys), values: await copy(values) });
+    return { capacity, layers: grown, dispose: () => grown.forEach(disposeRows) };
+  }
+
+  /**
+   * A whole prompt, whose keys and values go into these slots of a cache.
+   * @param slots (T). @returns logits (K) of its last token.
+   */
+  prefill(
     sequence: PaddedSequence,
     visualRows: Float32Array,
-    capacity: number,
-  ): Promise<{ readonly logits: Float32Array; readonly cache: DecoderCache }> {
-    const cache = this.#newCache(capacity);
-    try {
-      const logits = await this.#withEmbedded(sequence, visualRows, async (x, positions) => {
+    cache: DecoderCache,
+    slots: ArrayLike<number>,
+  ): Promise<Float32Array> {
+    const places = new Int32Array(sequence.length).fill(cache.capacity - 1);
+    places.set(slots);
+    const { length: tokens } = sequence;
+    const shape = { tokens, capacity: cache.capacity };
+    return this.#withEmbedded(sequence, visualRows, (x, positions) =>
+      this.#withTensors({ slots: [int32(tokens), places] }, async (inputs) => {
         for (const [index, rows] of cache.layers.entries())
-          await this.#runBlock(index, x, positions, sequence.length, rows);
-        const outputs = await this.#runHead(x, ONE_ROW, sequence.tokens - 1);
-        return take(outputs.logits!);
-      });
-      return { logits, cache };
-    } catch (error) {
-      cache.dispose();
-      throw error;
-    }
+          await this.#runLayer(index, this.#cachedProgram(index, shape), {
+            ...{ x, positions, cache: rows },
+            ...inputs,
+          });
+        const [logits] = await this.#logitsOf(x, Int32Array.of(sequence.tokens - 1));
+        return logits!;
+      }),
+    );
   }
 
   /**
@@ -158,20 +185,24 @@ export class CompiledDecoder {
     ]);
   }
 
-  /** As {@link prepareForward}, for {@link prefill} and the steps after it. */
+  /** As {@link prepareForward}, for {@link prefill} and the steps after it, with a token of so many sequences each. */
   async prepareGeneration(
     { length }: PaddedSequence,
     visualRows: number,
-    capacity: number,
+    { capacity, sequences = 1 }: { readonly capacity: number; readonly sequences?: number },
   ): Promise<void> {
     const layers = this.#context.decoder.layers.map((_, index) => index);
+    const together = this.#context.decoder.takesSlots === true ? rowBucket(sequences) : 1;
     this.#prepare([
       this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
-      ...layers.map((index) => this.#blockProgram(index, length, capacity)),
-      this.#headProgram(length, ONE_ROW),
-      this.#embedProgram(1, 0),
-      ...layers.map((index) => this.#stepProgram(index, capacity)),
-      this.#headProgram(1, ONE_ROW),
+      ...layers.map((index) => this.#cachedProgram(index, { tokens: length, capacity })),
+      this.#headProgram(length, rowsOfLogits(1)),
+    ]);
+    if (this.#context.decoder.takesSlots !== true) return;
+    this.#prepare([
+      this.#embedProgram(together, 0),
+      ...layers.map((index) => this.#stepProgram(index, { tokens: together, capacity })),
+      this.#headProgram(together, rowsOfLogits(together)),
     ]);
   }
 
@@ -179,52 +210,107 @@ export class CompiledDecoder {
     for (const { key, make } of sources) this.#options.programs.prepare(key, make);
   }
 
-  /** One token more, written into the cache. @returns its logits (K). */
-  async step(cache: DecoderCache, { id, positions, slot }: NextToken): Promise<Float32Array> {
-    const x = await this.#embed({ inputIds: Int32Array.of(id) }, 1, 0);
+  /**
+   * Text that follows in sequences of a cache, a token each or more: their keys and values go into their slots. All of them are
+   * one pass over the weights, where the decoder takes slots.
+   * @returns logits (K) of the last token of each.
+   */
+  async extend(
+    cache: DecoderCache,
+    sequences: readonly NextTokens[],
+  ): Promise<readonly Float32Array[]> {
+    if (this.#context.decoder.takesSlots === true) return this.#extendTogether(cache, sequences);
+    const logits: Float32Array[] = [];
+    for (const sequence of sequences) logits.push(await this.#extendOne(cache, sequence));
+    return logits;
+  }
+
+  async #extendTogether(cache: DecoderCache, sequences: readonly NextTokens[]) {
+    const { capacity } = cache;
+    const { positionRows } = this.#context.sizes;
+    const next = layOutNext(sequences, positionRows, capacity - 1);
+    const tokens = next.inputIds.length;
+    const mask = nextMask(sequences, tokens, capacity);
+    const constants: Constants = {
+      positions: [int32(positionRows, tokens), next.positions],
+      slots: [int32(tokens), next.slots],
+      mask: [float32(tokens, capacity), mask],
+    };
+    return this.#through(cache, next.inputIds, next.last, constants, (index) =>
+      this.#stepProgram(index, { tokens, capacity }),
+    );
+  }
+
+  /** For blocks that know one sequence. */
+  async #extendOne(cache: DecoderCache, sequence: NextTokens): Promise<Float32Array> {
+    const { capacity } = cache;
+    const { positionRows } = this.#context.sizes;
+    const next = layOutNext([sequence], positionRows, capacity - 1);
+    const tokens = next.inputIds.length;
+    const before = sequence.seen.length;
+    const window = roundUp(before + tokens, WINDOW_BUCKET);
+    const seen = new Int32Array(window).fill(capacity - 1);
+    seen.set(sequence.seen);
+    const constants: Constants = {
+      positions: [int32(positionRows, tokens), next.positions],
+      slots: [int32(tokens), next.slots],
+      seen: [int32(window), seen],
+      before: [int32(), Int32Array.of(before)],
+    };
+    const [logits] = await this.#through(cache, next.inputIds, next.last, constants, (index) =>
+      this.#sequenceProgram(index, { tokens, capacity, window }),
+    );
+    return logits!;
+  }
+
+  /** Embeds text, runs every block over it, and gives the logits of some rows. */
+  async #through(
+    cache: DecoderCache,
+    inputIds: Int32Array,
+    rows: Int32Array,
+    constants: Constants,
+    program: (index: number) => ProgramSource,
+  ): Promise<readonly Float32Array[]> {
+    const x = await this.#embed({ inputIds }, inputIds.length, 0);
     try {
-      for (const [index, rows] of cache.layers.entries()) {
-        const parameters = this.#layer(index).binding.values;
-        const program = this.#stepProgram(index, cache.capacity);
-        await this.#run(program, { parameters, x, positions, slot, cache: rows });
-      }
-      const outputs = await this.#runHead(x, ONE_ROW, 0);
-      return await take(outputs.logits!);
+      return await this.#withTensors(constants, async (inputs) => {
+        for (const [index, layer] of cache.layers.entries())
+          await this.#runLayer(index, program(index), { x, cache: layer, ...inputs });
+        return this.#logitsOf(x, rows);
+      });
     } finally {
       x.dispose();
     }
   }
 
-  /**
-   * Several tokens of text more, written into the cache: what {@link step} would do one by one. Slots behind them may be
-   * overwritten.
-   * @returns logits (K) of the last one.
-   */
-  async extend(
-    cache: DecoderCache,
-    { inputIds, positions, slot }: NextTokens,
-  ): Promise<Float32Array> {
-    const { positionRows } = this.#context.sizes;
-    const tokens = inputIds.length;
-    const length = roundUp(tokens, TOKEN_BUCKET);
-    const padded = new Int32Array(length);
-    padded.set(inputIds);
-    const places = Int32Array.from({ length: positionRows * length }, (_, k) => {
-      const [row, column] = [Math.floor(k / length), k % length];
-      return positions[row * tokens + Math.min(column, tokens - 1)]!;
-    });
-    const x = await this.#embed({ inputIds: padded }, length, 0);
+  /** Values that all layers read, on the device for the time of `body`. */
+  async #withTensors<Result>(
+    values: Constants,
+    body: (tensors: Readonly<Record<string, DeviceTensor>>) => Promise<Result>,
+  ): Promise<Result> {
+    const { device } = this.#context;
+    const tensors = Object.fromEntries(
+      Object.entries(values).map(([name, [spec, data]]) => [
+        name,
+        createTensor(spec, data, device),
+      ]),
+    );
     try {
-      for (const [index, rows] of cache.layers.entries()) {
-        const parameters = this.#layer(index).binding.values;
-        const program = this.#stepProgram(index, cache.capacity, length);
-        await this.#run(program, { parameters, x, positions: places, slot, cache: rows });
-      }
-      const outputs = await this.#runHead(x, ONE_ROW, tokens - 1);
-      return await take(outputs.logits!);
+      return await body(tensors);
     } finally {
-      x.dispose();
+      for (const tensor of Object.values(tensors)) tensor.dispose();
     }
+  }
+
+  /** Logits (K) of these rows of x. */
+  async #logitsOf(x: DeviceTensor, rows: Int32Array): Promise<readonly Float32Array[]> {
+    // As many as a program has: what is asked for in vain is the first row again.
+    const padded = new Int32Array(rowBucket(rows.length)).fill(rows[0]!);
+    padded.set(rows);
+    const outputs = await this.#runHead(x, rowsOfLogits(padded.length), padded);
+    const all = await take(outputs.logits!);
+    const size = all.length / padded.length;
+    return Array.from(rows, (_, i) => all.subarray(i * size, (i + 1) * size));
   }
 
   #depth(request: DecodeRequest): number {
@@ -272,57 +358,70 @@ export class CompiledDecoder {
     return this.#bind('embed', this.#context.decoder.names.embed);
   }
 
-  /** Turns `x` into the output of a block. @param rows take the keys and values. */
-  async #runBlock(
+  /** Turns `x` into the output of a block. */
+  async #runLayer(
     index: number,
-    x: DeviceTensor,
-    positions: DeviceTensor,
-    length: number,
-    rows?: DecoderCache['layers'][number],
+    program: ProgramSource,
+    inputs: Readonly<Record<string, Tree<RunValue>>>,
   ): Promise<void> {
     const parameters = this.#layer(index).binding.values;
-    await this.#run(
-      this.#blockProgram(index, length, rows?.keys.shape[1]),
-      { parameters, x, positions },
-      rows === undefined ? {} : { keys: rows.keys, values: rows.values },
-    );
+    await this.#run(program, { parameters, ...inputs });
   }
 
-  #blockProgram(index: number, length: number, capacity?: number): ProgramSource {
+  #blockProgram(index: number, length: number): ProgramSource {
     const { kind, binding } = this.#layer(index);
     return {
-      key: `block:${kind}:${length}:${capacity}:${binding.key}`,
-      make: () => compileBlock(this.#context, kind, binding.specs, length, capacity),
+      key: `block:${kind}:${length}:${binding.key}`,
+      make: () => compileBlock(this.#context, kind, binding.specs, length),
     };
   }
 
-  #stepProgram(index: number, capacity: number, tokens = 1): ProgramSource {
+  #cachedProgram(index: number, shape: CachedShape): ProgramSource {
     const { kind, binding } = this.#layer(index);
     return {
-      key: `step:${kind}:${tokens}:${capacity}:${binding.key}`,
-      make: () => compileBlockStep(this.#context, kind, binding.specs, { tokens, capacity }),
+      key: `cached:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
+      make: () => compileCachedBlock(this.#context, kind, binding.specs, shape),
     };
   }
 
-  /** @param row the row whose logits are wanted, where it is one. */
-  async #runHead(x: DeviceTensor, request: HeadRequest, row?: number) {
+  #stepProgram(index: number, shape: CachedShape): ProgramSource {
+    const { kind, binding } = this.#layer(index);
+    return {
+      key: `step:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
+      make: () => compileBlockStep(this.#context, kind, binding.specs, shape),
+    };
+  }
+
+  #sequenceProgram(index: number, shape: CachedShape & { readonly window: number }): ProgramSource {
+    const { kind, binding } = this.#layer(index);
+    const { tokens, capacity, window } = shape;
+    return {
+      key: `sequence:${kind}:${tokens}:${capacity}:${window}:${binding.key}`,
+      make: () => compileSequenceStep(this.#context, kind, binding.specs, shape),
+    };
+  }
+
+  /** @param rows the rows whose logits are wanted, where they are not all. */
+  async #runHead(x: DeviceTensor, request: HeadRequest, rows?: Int32Array) {
     if (isEmpty(request)) return {};
     const parameters = this.#headBinding(request).values;
-    const rows = row !== undefined && { row: Int32Array.of(row) };
-    return this.#run(this.#headProgram(x.shape[0]!, request), { parameters, x, ...rows });
+    const asked = rows !== undefined && { rows };
+    return this.#run(this.#headProgram(x.shape[0]!, request), { parameters, x, ...asked });
   }
 
   #headProgram(length: number, request: HeadRequest): ProgramSource {
     const { specs, key } = this.#headBinding(request);
     return {
-      key: `head:${length}:${request.states}:${request.logits}:${key}`,
+      key: `head:${length}:${request.states}:${JSON.stringify(request.logits)}:${key}`,
       make: () => compileHead(this.#context, specs, length, request),
     };
   }
 
   #headBinding({ logits: wanted }: HeadRequest): WeightBinding {
     const { finalNorm, logits } = this.#context.decoder.names;
-    return this.#bind(`head:${wanted}`, wanted === 'none' ? finalNorm : [...finalNorm, ...logits]);
+    return wanted === 'none'
+      ? this.#bind('norm', finalNorm)
+      : this.#bind('head', [...finalNorm, ...logits]);
   }
 
   #run(
@@ -352,22 +451,6 @@ export class CompiledDecoder {
     return binding;
   }
 
-  #newCache(capacity: number): DecoderCache {
-    const { sizes, device } = this.#context;
-    const spec = float32(sizes.kvHeads, capacity, sizes.headDim);
-    const layers = Array.from({ length: sizes.layers }, () => ({
-      keys: createTensor(spec, undefined, device),
-      values: createTensor(spec, undefined, device),
-    }));
-    const dispose = () => {
-      for (const { keys, values } of layers) {
-        keys.dispose();
-        values.dispose();
-      }
-    };
-    return { capacity, layers, dispose };
-  }
-
   /** The rows of the sequence: the next block overwrites the tensor. */
   async #copy(x: DeviceTensor, { tokens }: PaddedSequence): Promise<Float32Array> {
     const values = (await x.read()) as Float32Array;
@@ -375,7 +458,23 @@ export class CompiledDecoder {
   }
 }
 
-const ONE_ROW: HeadRequest = { states: false, logits: 'one' };
+const rowsOfLogits = (rows: number): HeadRequest => ({ states: false, logits: { rows } });
+
+const disposeRows = ({ keys, values }: DecoderCache['layers'][number]): void => {
+  keys.dispose();
+  values.dispose();
+};
+
+/** (kvHeads, slots, hd) → (kvHeads, capacity, hd), the last slot left out. */
+function widened(rows: Float32Array, { kvHeads, headDim }: DecoderSizes, capacity: number) {
+  const size = rows.length / kvHeads;
+  const wide = new Float32Array(kvHeads * capacity * headDim);
+  for (let head = 0; head < kvHeads; head += 1) {
+    const own = rows.subarray(head * size, (head + 1) * size - headDim);
+    wide.set(own, head * capacity * headDim);
+  }
+  return wide;
+}
 
 const headRequest = (request: {
   readonly taps: readonly DecoderSite[];

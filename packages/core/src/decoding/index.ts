@@ -4,7 +4,6 @@ export {
   type CompiledDecoderOptions,
   type DecodedStates,
   type DecoderCache,
-  type NextToken,
 } from './compiled-decoder.js';
 export {
   type DecodedSequence,
@@ -17,6 +16,7 @@ export {
 } from './decode-sequence.js';
 export { layerNames, layerParameters } from './layer-parameters.js';
 export type { DecoderSizes, LayerProgramContext } from './layer-programs.js';
+export type { NextTokens } from './next-rows.js';
 export { type PaddedSequence, padSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
 export {
   isViewSite,

@@ -7,6 +7,7 @@ import {
   type Tensor,
   tf,
 } from '@spatialsv/engine';
+import { placeRows } from '../nn/cache-rows.js';
 import type { BackboneConfigV1, DecoderV1, LayerCacheV1, Parameters } from '../spec.js';
 import { embedSequence, type SequenceTensors } from './decode-sequence.js';
 
@@ -56,62 +57,135 @@ function blockSpecs({ sizes }: LayerProgramContext, parameters: SpecTree, tokens
   };
 }
 
-/**
- * One block over a whole sequence; the state `x` (T, C) becomes the block's output.
- * @param capacity slots of a cache for `keys` and `values` (kvHeads, capacity, hd); without it they are not returned.
- */
+/** One block over a whole sequence; the state `x` (T, C) becomes the block's output. */
 export function compileBlock(
   context: LayerProgramContext,
   kind: string,
   parameters: SpecTree,
   length: number,
-  capacity?: number,
 ): Promise<CompiledProgram> {
   const { decoder, device } = context;
-  const program = ({ parameters: weights, x: before, positions }: BlockTensors) => {
-    const { x, keys, values } = decoder.block(kind, weights, before, { positions });
-    if (capacity === undefined) return { x };
-    return { x, keys: grow(keys, capacity), values: grow(values, capacity) };
-  };
+  const program = ({ parameters: weights, x, positions }: BlockTensors) => ({
+    x: decoder.block(kind, weights, x, { positions }).x,
+  });
   const specs = blockSpecs(context, parameters, length);
   return compile(program, specs, { device, state: ['x'], name: 'block' });
 }
 
-/** (kvHeads, T, hd) → (kvHeads, capacity, hd), zeros behind. */
-function grow(rows: Tensor, capacity: number): Tensor {
-  return tf.pad(rows, [
-    [0, 0],
-    [0, capacity - rows.shape[1]!],
-    [0, 0],
-  ]);
+/** Tokens of a run, and slots of the cache that takes them. */
+export interface CachedShape {
+  readonly tokens: number;
+  readonly capacity: number;
 }
 
-/** One block over new tokens, usually one; `x` (T, C) and the `cache` of the block are state. */
+type CachedTensors = BlockTensors & { readonly cache: LayerCacheV1; readonly slots: Tensor };
+
+function cachedSpecs(
+  context: LayerProgramContext,
+  parameters: SpecTree,
+  { tokens, capacity }: CachedShape,
+) {
+  const { kvHeads, headDim } = context.sizes;
+  const rows = float32(kvHeads, capacity, headDim);
+  return {
+    ...blockSpecs(context, parameters, tokens),
+    cache: { keys: rows, values: rows },
+    slots: int32(tokens),
+  };
+}
+
+const cachedOptions = ({ device }: LayerProgramContext, name: string) => ({
+  device,
+  state: ['x', 'cache'],
+  name,
+});
+
+/** As {@link compileBlock}; keys and values go into `slots` (T) of the `cache` (kvHeads, capacity, hd), which is state. */
+export function compileCachedBlock(
+  context: LayerProgramContext,
+  kind: string,
+  parameters: SpecTree,
+  shape: CachedShape,
+): Promise<CompiledProgram> {
+  const { decoder } = context;
+  const program = ({ parameters: weights, x, positions, cache, slots }: CachedTensors) => {
+    const { x: after, ...rows } = decoder.block(kind, weights, x, { positions });
+    return { x: after, cache: placed(cache, rows, slots) };
+  };
+  const specs = cachedSpecs(context, parameters, shape);
+  return compile(program, specs, cachedOptions(context, 'cached-block'));
+}
+
+const placed = (cache: LayerCacheV1, rows: LayerCacheV1, slots: Tensor) => ({
+  keys: placeRows(cache.keys, rows.keys, slots),
+  values: placeRows(cache.values, rows.values, slots),
+});
+
+/** One block over new tokens of any of the sequences of a cache, by their `slots` and `mask`. */
 export function compileBlockStep(
   context: LayerProgramContext,
   kind: string,
   parameters: SpecTree,
-  { tokens, capacity }: { readonly tokens: number; readonly capacity: number },
+  shape: CachedShape,
 ): Promise<CompiledProgram> {
-  const { decoder, sizes, device } = context;
-  const rows = float32(sizes.kvHeads, capacity, sizes.headDim);
-  type StepTensors = BlockTensors & { readonly cache: LayerCacheV1; readonly slot: Tensor };
-  const program = ({ parameters: weights, x, positions, cache, slot }: StepTensors) => {
-    const step = { positions, cache, cacheSlot: slot };
-    const { x: after, keys, values } = decoder.block(kind, weights, x, step);
+  const { decoder } = context;
+  type StepTensors = CachedTensors & { readonly mask: Tensor };
+  const program = ({ parameters: weights, x, ...inputs }: StepTensors) => {
+    const { x: after, keys, values } = decoder.block(kind, weights, x, inputs);
     return { x: after, cache: { keys, values } };
   };
-  const specs = { ...blockSpecs(context, parameters, tokens), cache: { keys: rows, values: rows } };
-  const options = { device, state: ['x', 'cache'], name: 'block-step' };
-  return compile(program, { ...specs, slot: int32() }, options);
+  const specs = {
+    ...cachedSpecs(context, parameters, shape),
+    mask: float32(shape.tokens, shape.capacity),
+  };
+  return compile(program, specs, cachedOptions(context, 'block-step'));
 }
+
+/**
+ * As {@link compileBlockStep}, for a decoder whose blocks know one sequence: its keys and values are gathered from the slots
+ * `seen` (W), the first `before` of which hold its tokens so far.
+ * @param window W, at least as many as the tokens before and the new ones.
+ */
+export function compileSequenceStep(
+  context: LayerProgramContext,
+  kind: string,
+  parameters: SpecTree,
+  shape: CachedShape & { readonly window: number },
+): Promise<CompiledProgram> {
+  const { decoder } = context;
+  type StepTensors = CachedTensors & { readonly seen: Tensor; readonly before: Tensor };
+  const program = ({ parameters: weights, x, positions, ...step }: StepTensors) => {
+    const { cache, slots, seen, before: cacheSlot } = step;
+    const own = { keys: gatherSlots(cache.keys, seen), values: gatherSlots(cache.values, seen) };
+    const { x: after, ...grown } = decoder.block(kind, weights, x, {
+      positions,
+      cache: own,
+      cacheSlot,
+    });
+    const places = tf.add(cacheSlot, tf.range(0, shape.tokens, 1, 'int32'));
+    const rows = {
+      keys: gatherSlots(grown.keys, places),
+      values: gatherSlots(grown.values, places),
+    };
+    return { x: after, cache: placed(cache, rows, slots) };
+  };
+  const specs = {
+    ...cachedSpecs(context, parameters, shape),
+    seen: int32(shape.window),
+    before: int32(),
+  };
+  return compile(program, specs, cachedOptions(context, 'sequence-step'));
+}
+
+const gatherSlots = (rows: Tensor, slots: Tensor): Tensor =>
+  tf.gather(rows, slots as tf.Tensor1D, 1);
 
 /** What is wanted of the states after the last block. */
 export interface HeadRequest {
   /** `states` (T, C) after the final norm. */
   readonly states: boolean;
-  /** `logits` of every row (T, K), or of the one row that the input `row` (1) names (1, K). */
-  readonly logits: 'none' | 'one' | 'all';
+  /** `logits` of every row (T, K), or of those that the input `rows` (n) names (n, K). */
+  readonly logits: 'none' | 'all' | { readonly rows: number };
 }
 
 /** Final norm and logits of `x` (T, C). */
@@ -121,16 +195,16 @@ export function compileHead(
   length: number,
   { states, logits }: HeadRequest,
 ): Promise<CompiledProgram> {
-  type HeadTensors = Omit<BlockTensors, 'positions'> & { readonly row?: Tensor };
-  const program = ({ parameters: weights, x, row }: HeadTensors) => {
-    const rows = row === undefined ? x : tf.gather(x, row as tf.Tensor1D);
-    const last = decoder.finalNorm(weights, rows);
+  type HeadTensors = Omit<BlockTensors, 'positions'> & { readonly rows?: Tensor };
+  const program = ({ parameters: weights, x, rows }: HeadTensors) => {
+    const asked = rows === undefined ? x : tf.gather(x, rows as tf.Tensor1D);
+    const last = decoder.finalNorm(weights, asked);
     return {
       ...(states && { states: last }),
       ...(logits !== 'none' && { logits: decoder.logits(weights, last) }),
     } as Record<string, Tensor>;
   };
   const x = float32(length, sizes.hiddenSize);
-  const specs = { parameters, x, ...(logits === 'one' && { row: int32(1) }) };
+  const specs = { parameters, x, ...(typeof logits === 'object' && { rows: int32(logits.rows) }) };
   return compile(program, specs, { device, name: 'head' });
 }

@@ -1,12 +1,16 @@
 import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
-import type { BlockInputsV1, BlockOutputV1, DecoderLayerV1, DecoderV1 } from '../spec.js';
+import type {
+  BlockInputsV1,
+  BlockOutputV1,
+  DecoderLayerV1,
+  DecoderV1,
+  LayerCacheV1,
+} from '../spec.js';
+import { FORBIDDEN, placeRows } from './cache-rows.js';
 import { blockShapes, type DecoderConfig, type DecoderNames } from './decoder-config.js';
 import { type ParameterScope, parameterScope } from './parameter-scope.js';
 import { type RotaryTables, rotaryTables } from './rope.js';
-
-/** Added to forbidden scores: its exponential is exactly 0 in float32, and it stays finite. */
-const FORBIDDEN = -1e9;
 
 /**
  * Causal decoder shared by all families: pre-norm blocks of grouped-query attention and SwiGLU.
@@ -22,6 +26,7 @@ export function createDecoder(config: DecoderConfig, names: DecoderNames): Decod
   const rotary = sharedTables(config);
   return {
     layers: decoderLayers(config, names),
+    takesSlots: true,
     names: { embed: [table], finalNorm: [norm], logits: [head] },
     embed: (parameters, inputIds) =>
       tf.gather(parameterScope(parameters).get(table), inputIds as tf.Tensor1D),
@@ -61,19 +66,18 @@ function sharedTables(config: DecoderConfig): (positions: Tensor) => RotaryTable
   };
 }
 
-interface AttentionContext extends Pick<BlockInputsV1, 'cache'> {
+interface AttentionContext extends Pick<BlockInputsV1, 'cache' | 'slots' | 'mask'> {
   readonly tables: RotaryTables;
-  /** (T, S) additive; absent for a whole sequence, whose attention is plainly causal. */
-  readonly mask?: Tensor;
-  /** (T, capacity) 1 at the slot of each new token. */
-  readonly slots?: Tensor;
 }
 
+/** A whole sequence, whose attention is plainly causal; or a cache, the slot of each new token, and what each sees. */
 function attentionContext(
   config: DecoderConfig,
   tokens: number,
-  { cache, cacheSlot }: BlockInputsV1,
+  { cache, cacheSlot, slots, mask }: BlockInputsV1,
 ): Omit<AttentionContext, 'tables'> {
+  if (cache !== undefined && slots !== undefined && mask !== undefined)
+    return { cache, slots, mask };
   if (cache === undefined || cacheSlot === undefined) {
     checkLength(config, tokens);
     return {};
@@ -81,8 +85,7 @@ function attentionContext(
   const capacity = cache.keys.shape[1]!;
   checkLength(config, capacity);
   const rows = tf.add(arange(tokens, 0), cacheSlot); // (T, 1) slot of each new token
-  const slots = tf.cast(tf.equal(rows, arange(capacity, 1)), 'float32');
-  return { mask: causalMask(rows, capacity), cache, slots };
+  return { cache, slots: tf.reshape(rows, [tokens]), mask: causalMask(rows, capacity) };
 }
 
 /** 0 … n−1 as a column (axis 0) or a row (axis 1), int32. */
@@ -131,14 +134,22 @@ function selfAttention(
   const queries = ops.rotary(project(config, attention, 'q', x), cos, sin); // (heads, T, hd)
   const newKeys = ops.rotary(project(config, attention, 'k', x), cos, sin); // (kvHeads, T, hd)
   const newValues = project(config, attention, 'v', x);
-  const keys = writeSlots(context.cache?.keys, newKeys, context.slots);
-  const values = writeSlots(context.cache?.values, newValues, context.slots);
+  const { keys, values } = placed({ keys: newKeys, values: newValues }, context);
   const mixed = ops.attention(queries, keys, values, {
     scale: config.headDim ** -0.5,
     ...(context.mask === undefined ? { causal: true } : { mask: context.mask }),
   });
   const rows = tf.reshape(tf.transpose(mixed, [1, 0, 2]), [-1, config.heads * config.headDim]); // (T, heads·hd)
   return { x: attention.linear('o_proj', rows), keys, values };
+}
+
+/** Keys and values of a whole sequence, or the cache with those of the new tokens in it. */
+function placed({ keys, values }: LayerCacheV1, { cache, slots }: AttentionContext): LayerCacheV1 {
+  if (cache === undefined || slots === undefined) return { keys, values };
+  return {
+    keys: placeRows(cache.keys, keys, slots),
+    values: placeRows(cache.values, values, slots),
+  };
 }
 
 /** q, k or v by heads: (T, C) → (heads, T, hd). */
@@ -156,23 +167,6 @@ function project(
       ? ops.rmsNorm(byToken, attention.get(`${which}_norm.weight`), config.rmsNormEps)
       : byToken;
   return tf.transpose(normed, [1, 0, 2]); // (heads, T, hd)
-}
-
-/**
- * New rows written into a cache of static capacity: old · (1 − Σₜ hotₜ) + hotᵀ · new.
- * @param old (kvHeads, capacity, hd). @param rows (kvHeads, T, hd). @param slots (T, capacity) one-hot.
- */
-function writeSlots(old: Tensor | undefined, rows: Tensor, slots: Tensor | undefined): Tensor {
-  if (old === undefined || slots === undefined) return rows;
-  const [kvHeads, tokens, headDim] = rows.shape as [number, number, number];
-  const capacity = old.shape[1]!;
-  const column = tf.reshape(tf.sum(slots, 0), [capacity, 1]);
-  const kept = tf.mul(old, tf.sub(1, column));
-  if (tokens === 1) return tf.add(kept, tf.mul(column, rows)); // (capacity, 1) · (kvHeads, 1, hd)
-  const flat = tf.reshape(tf.transpose(rows, [1, 0, 2]), [tokens, kvHeads * headDim]);
-  const placed = tf.matMul(slots as tf.Tensor2D, flat as tf.Tensor2D, true, false);
-  const byHead = tf.transpose(tf.reshape(placed, [capacity, kvHeads, headDim]), [1, 0, 2]);
-  return tf.add(kept, byHead);
 }
 
 /** down(silu(gate(x)) · up(x)). */

@@ -21,9 +21,11 @@ import { checkCells } from './check-cells.js';
 import { checkGeneration, checkOptions, checkTokenizer } from './check-settings.js';
 import {
   type BackboneOutputs,
+  continued,
   runBackbone,
   runBlockwise,
   runIncrementally,
+  runTogether,
 } from './run-backbone.js';
 import { globalRunner, once, type TestRunner } from './test-runner.js';
 
@@ -314,6 +316,19 @@ const checkIncremental = async (opened: Opened, outputs: BackboneOutputs): Promi
   expectAllclose(last, expected, { rtol: 1e-3, atol: 1e-4 * scale });
 };
 
+/** Ids that every vocabulary has. */
+const TEXTS = [[3, 1, 4], [1], [5, 9]] as const;
+
+/** Several texts behind one prompt, decoded together, are to each other as if they were not there. */
+const checkTogether = async ({ backbone, prompt }: Opened, outputs: BackboneOutputs) => {
+  const together = await runTogether(backbone, prompt, outputs, TEXTS);
+  for (const [i, text] of TEXTS.entries()) {
+    const { logits } = await runBlockwise(backbone, continued(prompt, text), outputs);
+    const scale = logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expectAllclose(together[i]!, logits, { rtol: 1e-4, atol: 1e-5 * scale });
+  }
+};
+
 const checkSave = async (
   adapter: BackboneAdapterV1,
   { folder, backbone }: Opened,
@@ -434,6 +449,8 @@ export const describeBackboneAdapter = (
     'sees only what came before': async () => checkCausality(await opened(), await outputs()),
     'gives the same block by block': async () => checkBlockwise(await opened(), await outputs()),
     'continues from a cache': async () => checkIncremental(await opened(), await outputs()),
+    'continues several texts of one cache together': async () =>
+      checkTogether(await opened(), await outputs()),
     'takes its own settings and no others': async () =>
       checkOptions(await adapter(), (await opened()).backbone, conversation),
     'says how it answers and learns': async () =>

@@ -201,17 +201,23 @@ const checkGreedy = (opened: Opened, outputs: BackboneOutputs): Promise<void> =>
     const expected = opened.golden.int32('greedy_ids');
     const prompt = promptOf(opened);
     const sequence = padSequence(prompt);
-    const capacity = prompt.inputIds.length + expected.length;
-    let { logits, cache } = await decoder.prefill(sequence, visualRows(outputs), capacity);
+    const tokens = prompt.inputIds.length;
+    const seen = [...Array(tokens).keys()];
+    const cache = decoder.createCache(tokens + expected.length + 1);
     const steps: Float32Array[] = [];
     const ids: number[] = [];
     try {
+      let logits = await decoder.prefill(sequence, visualRows(outputs), cache, seen);
       for (const step of expected.keys()) {
         const id = largestIndex(logits);
         steps.push(logits);
         ids.push(id);
         const positions = new Int32Array(prompt.positionRows).fill(prompt.nextPosition + step);
-        logits = await decoder.step(cache, { id, positions, slot: prompt.inputIds.length + step });
+        const next = { inputIds: Int32Array.of(id), positions, slots: [tokens + step] };
+        [logits] = (await decoder.extend(cache, [{ ...next, seen: seen.slice() }])) as [
+          Float32Array,
+        ];
+        seen.push(tokens + step);
       }
     } finally {
       cache.dispose();

@@ -181,6 +181,65 @@ export const runBlockwise = async (
   };
 };
 
+/** Texts behind one prompt, by the ids of their tokens. */
+export type Continuations = readonly (readonly number[])[];
+
+/** Logits (K) of the last token of each of several texts behind one prompt, that is read once: decoded in one cache, together. */
+export const runTogether = async (
+  backbone: BackboneV1,
+  prompt: PreparedInputsV1,
+  { views }: BackboneOutputs,
+  texts: Continuations,
+): Promise<readonly Float32Array[]> => {
+  const { decoder, config: sizes, weights } = backbone;
+  const programs = new ProgramCache(8);
+  const compiled = new CompiledDecoder({ decoder, sizes, weights, programs });
+  const tokens = prompt.inputIds.length;
+  const added = texts.reduce((sum, ids) => sum + ids.length, 0);
+  const cache = compiled.createCache(tokens + added + 1);
+  // From the last slot on, so that the order of slots is not that of tokens.
+  const slots = Array.from({ length: tokens + added }, (_, i) => tokens + added - 1 - i);
+  const seen = slots.splice(0, tokens);
+  const rows = Float32Array.from(views.flatMap(({ rows: { data } }) => [...data]));
+  await compiled.prefill(padSequence(prompt), rows, cache, seen);
+  const sequences = texts.map((ids) => ({
+    inputIds: Int32Array.from(ids),
+    positions: behind(prompt, ids.length),
+    seen,
+    slots: slots.splice(0, ids.length),
+  }));
+  const logits = await compiled.extend(cache, sequences);
+  cache.dispose();
+  await programs.dispose();
+  return logits;
+};
+
+/** (R, count) positions of the tokens behind a prompt. */
+const behind = ({ positionRows, nextPosition }: PreparedInputsV1, count: number): Int32Array =>
+  Int32Array.from({ length: positionRows * count }, (_, k) => nextPosition + (k % count));
+
+/** A prompt with text behind it. */
+export const continued = (prompt: PreparedInputsV1, ids: readonly number[]): PreparedInputsV1 => {
+  const tokens = prompt.inputIds.length;
+  const more = behind(prompt, ids.length);
+  const rows = [...Array(prompt.positionRows).keys()];
+  return {
+    ...prompt,
+    inputIds: Int32Array.of(...prompt.inputIds, ...ids),
+    positions: Int32Array.from(
+      rows.flatMap((row) => [
+        ...prompt.positions.subarray(row * tokens, (row + 1) * tokens),
+        ...more.subarray(row * ids.length, (row + 1) * ids.length),
+      ]),
+    ),
+    nextPosition: prompt.nextPosition + ids.length,
+    spliceIndex: Int32Array.from({ length: tokens + ids.length }, (_, i) => {
+      const row = prompt.spliceIndex[i] ?? i;
+      return i < tokens && row >= tokens ? row + ids.length : row;
+    }),
+  };
+};
+
 /** Slots of the cache beyond the prompt: decoding must not look at them. */
 const SPARE_SLOTS = 3;
 

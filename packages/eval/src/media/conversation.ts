@@ -15,7 +15,7 @@ import { videoFrames } from './video-frames.js';
 export async function conversationOf({
   parts,
   system,
-}: BenchmarkQuestionV1): Promise<ConversationV1> {
+}: Pick<BenchmarkQuestionV1, 'parts' | 'system'>): Promise<ConversationV1> {
   const images: RgbImage[] = [];
   for (const part of parts) images.push(...(await imagesOf(part)));
   const question = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');

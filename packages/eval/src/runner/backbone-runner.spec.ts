@@ -132,7 +132,7 @@ describe('forward', () => {
 describe('weights in 16 bits', () => {
   it('give the same from their file and from a float32 copy', async () => {
     const other = mkdtempSync(join(tmpdir(), 'spatialsv-runner-'));
-    const narrow = await makeTestBackbone(other, 'BF16');
+    const narrow = await makeTestBackbone(other, { storedAs: 'BF16' });
     const results = [];
     for (const weights of ['mapped', 'float32'] as const) {
       const runner16 = new BackboneRunner(narrow, { weights });
@@ -234,7 +234,7 @@ describe('generate', () => {
       await alone.dispose();
     });
 
-    it('starts anew for other pixels, another text before them, or no room', async () => {
+    it('starts anew for other pixels or another text before them', async () => {
       const prefill = jest.spyOn(CompiledDecoder.prototype, 'prefill');
       const sharing = new BackboneRunner(backbone);
       const [first] = prompts as [PreparedInputsV1];
@@ -265,7 +265,8 @@ describe('generate', () => {
         const { ids } = await sharing.generate(inputs, { maxNewTokens: 6 });
         expect(ids).toEqual(greedy(inputs, 6));
       }
-      expect(prefill).toHaveBeenCalledTimes(others.length);
+      // The long question is about the views before it.
+      expect(prefill).toHaveBeenCalledTimes(others.length - 1);
       prefill.mockRestore();
       await sharing.dispose();
     });

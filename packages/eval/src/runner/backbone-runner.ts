@@ -2,13 +2,11 @@ import {
   type BackboneV1,
   bindWeights,
   CompiledDecoder,
-  type DecoderCache,
   type DecoderSite,
   isViewSite,
   type PreparedInputsV1,
   padSequence,
   parseTapSite,
-  roundUp,
   type SpatialCheckpoint,
   SpatialError,
   siteIndex,
@@ -26,24 +24,25 @@ import {
   type WeightReport,
   WeightSet,
 } from '@spatialsv/engine';
+import type { GenerateOptions, GenerateResult } from './answer.js';
+import { AnswerBatch, visualTokens } from './answer-batch.js';
 import { requireFinite } from './finite.js';
 import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
-import { SharedStarts } from './shared-starts.js';
-import { type Sampling, TokenChooser } from './token-choice.js';
-import { TokenText } from './token-text.js';
 
 export interface RunnerOptions {
   /** A device of the engine, `cpu` by default. */
   readonly device?: string;
-  /** Compiled programs to keep, 24 by default; a decoder needs three per length of a sequence. */
+  /** Compiled programs to keep, 32 by default; a decoder needs three per length of a sequence. */
   readonly programs?: number;
   /** Values that replace weights of the checkpoint by name, for example those of a running training. */
   readonly parameters?: Readonly<Record<string, DeviceTensor>>;
   /** What is read of the decoder's weights, `auto` by default. */
   readonly weights?: WeightPolicy;
+  /** Answers that are decoded together at most, 8 by default. */
+  readonly answers?: number;
   /**
-   * Whether an answer starts from the keys and values of the one before, where both prompts begin alike up to their last view.
+   * Whether an answer starts from the keys and values of another, where both prompts begin alike up to their last view.
    * Default true.
    */
   readonly reuse?: boolean;
@@ -70,34 +69,6 @@ export interface ForwardResult {
   readonly logits?: Float32Array;
 }
 
-export interface GenerateOptions {
-  /** Tokens at most; the checkpoint's own limit, or 128, where absent. */
-  readonly maxNewTokens?: number;
-  /** Makes tokens of prompt and answer less probable; that of the checkpoint where absent, 1 for none. */
-  readonly repetitionPenalty?: number;
-  /** Draws the answer; greedy where absent, whatever the checkpoint says. */
-  readonly sampling?: Sampling;
-  /** Called with the characters that each token completes. */
-  readonly onText?: (text: string) => void;
-  /** Called after each token. */
-  readonly onToken?: (count: number) => void;
-  /** Stops after the token under way. */
-  readonly signal?: AbortSignal;
-}
-
-export interface GenerateResult {
-  /** New tokens, without the one that ended the turn. */
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly stoppedBy: 'end-of-turn' | 'length' | 'signal';
-}
-
-/** Room for a longer question about the same views. */
-const LONGER_QUESTION = 64;
-
-/** Slots of a key-value cache come in multiples of this. */
-const CACHE_BUCKET = 64;
-
 type Outputs = Readonly<Record<string, Tree<DeviceTensor>>>;
 
 /**
@@ -111,11 +82,11 @@ export class BackboneRunner {
   readonly #programs: ProgramCache;
   readonly #decoder: CompiledDecoder;
   readonly #weights: WeightSet;
-  readonly #starts: SharedStarts | undefined;
+  readonly #answers: AnswerBatch;
 
   constructor(backbone: BackboneV1, options: RunnerOptions = {}) {
     this.backbone = backbone;
-    const programs = new ProgramCache(options.programs ?? 24);
+    const programs = new ProgramCache(options.programs ?? 32);
     const { device = 'cpu', parameters: given = {} } = options;
     this.#weights = decoderWeights(backbone, given, options);
     const weights = { ...backbone.weights, ...this.#weights.values(), ...given };
@@ -123,7 +94,6 @@ export class BackboneRunner {
       (name) => backbone.parameterGroup(name) !== 'language-model',
     );
     this.#programs = programs;
-    this.#starts = options.reuse === false ? undefined : new SharedStarts();
     this.#context = {
       backbone,
       device,
@@ -135,6 +105,13 @@ export class BackboneRunner {
       weights,
       programs,
       device,
+    });
+    this.#answers = new AnswerBatch({
+      backbone,
+      decoder: this.#decoder,
+      encodeViews: (inputs) => this.encodeViews(inputs),
+      size: options.answers ?? 8,
+      reuse: options.reuse ?? true,
     });
   }
 
@@ -166,7 +143,7 @@ export class BackboneRunner {
     const sequence = padSequence(inputs);
     const [encoded] = await Promise.all([
       this.#encode(inputs, asked.filter(isViewSite)),
-      isDecoded && this.#decoder.prepareForward(sequence, countRows(inputs), wanted),
+      isDecoded && this.#decoder.prepareForward(sequence, visualTokens(inputs), wanted),
     ]);
     if (!isDecoded) return { hidden: {}, views: encoded.states };
     const decoded = await this.#decoder.forward(sequence, encoded.rows, wanted);
@@ -207,54 +184,12 @@ export class BackboneRunner {
   }
 
   /**
-   * Answers token by token until the turn ends. Greedy, unless sampling is asked for.
+   * Answers token by token until the turn ends. Greedy, unless sampling is asked for. Answers that are asked for at the same time
+   * are decoded together; the tokens of each are those that it has alone.
    * @throws SpatialError NON_FINITE for logits that are no numbers.
    */
-  async generate(inputs: PreparedInputsV1, options: GenerateOptions = {}): Promise<GenerateResult> {
-    const limit = options.maxNewTokens ?? this.backbone.config.generation.maxNewTokens ?? 128;
-    const start = this.#starts?.of(inputs);
-    const known = start && this.#starts?.take(start, limit);
-    const { logits, cache } = await (known === undefined
-      ? this.#prefill(inputs, limit)
-      : this.#extend(inputs, start!.tokens, known));
-    try {
-      return await this.#continue(inputs, { logits, cache, limit }, options);
-    } finally {
-      if (start === undefined) cache.dispose();
-      else this.#starts!.keep(start, cache);
-    }
-  }
-
-  async #prefill(inputs: PreparedInputsV1, limit: number) {
-    const sequence = padSequence(inputs);
-    const spare = this.#starts === undefined ? 0 : LONGER_QUESTION;
-    const most = Math.max(sequence.length, sequence.tokens + limit) + spare;
-    const capacity = roundUp(most, CACHE_BUCKET);
-    const [rows] = await Promise.all([
-      this.encodeViews(inputs),
-      this.#decoder.prepareGeneration(sequence, countRows(inputs), capacity),
-    ]);
-    return this.#decoder.prefill(sequence, rows, capacity);
-  }
-
-  /** The part of a prompt behind its shared start. */
-  async #extend(inputs: PreparedInputsV1, shared: number, cache: DecoderCache) {
-    const { inputIds, positions, positionRows } = inputs;
-    const tokens = inputIds.length;
-    const columns = Array.from({ length: positionRows }, (_, row) => [
-      ...positions.subarray(row * tokens + shared, (row + 1) * tokens),
-    ]);
-    try {
-      const logits = await this.#decoder.extend(cache, {
-        inputIds: inputIds.slice(shared),
-        positions: Int32Array.from(columns.flat()),
-        slot: shared,
-      });
-      return { logits, cache };
-    } catch (error) {
-      cache.dispose();
-      throw error;
-    }
+  generate(inputs: PreparedInputsV1, options: GenerateOptions = {}): Promise<GenerateResult> {
+    return this.#answers.generate(inputs, options);
   }
 
   /**
@@ -282,54 +217,9 @@ export class BackboneRunner {
 
   /** Releases every compiled program, and copies of weights. */
   async dispose(): Promise<void> {
-    this.#starts?.dispose();
+    await this.#answers.dispose();
     await this.#programs.dispose();
     await this.#weights.dispose();
-  }
-
-  async #continue(
-    inputs: PreparedInputsV1,
-    start: { logits: Float32Array; readonly cache: DecoderCache; readonly limit: number },
-    options: GenerateOptions,
-  ): Promise<GenerateResult> {
-    const answer = new TokenText((ids) => this.backbone.decodeTokens(ids));
-    const finish = (stoppedBy: GenerateResult['stoppedBy']): GenerateResult => {
-      options.onText?.(answer.flush());
-      return { ids: answer.ids, text: answer.text, stoppedBy };
-    };
-    const { generation } = this.backbone.config;
-    const { endOfTurnIds, penalisesPrompt = true } = generation;
-    const chooser = new TokenChooser(penalisesPrompt ? inputs.inputIds : [], {
-      repetitionPenalty: options.repetitionPenalty ?? generation.repetitionPenalty,
-      sampling: options.sampling,
-    });
-    let { logits } = start;
-    for (;;) {
-      await requireFinite('logits of the next token', logits, { backbone: this.backbone });
-      const id = chooser.choose(logits);
-      if (endOfTurnIds.includes(id)) return finish('end-of-turn');
-      if (answer.ids.length >= start.limit) return finish('length');
-      if (options.signal?.aborted) return finish('signal');
-      const completed = answer.push(id);
-      options.onText?.(completed);
-      options.onToken?.(answer.ids.length);
-      if (answer.ids.length >= start.limit) return finish('length');
-      logits = await this.#step(inputs, answer.ids, start.cache);
-    }
-  }
-
-  /** Feeds the last new token and returns the logits of the next. */
-  #step(
-    inputs: PreparedInputsV1,
-    ids: readonly number[],
-    cache: DecoderCache,
-  ): Promise<Float32Array> {
-    const place = ids.length - 1;
-    return this.#decoder.step(cache, {
-      id: ids[place]!,
-      positions: new Int32Array(inputs.positionRows).fill(inputs.nextPosition + place),
-      slot: inputs.inputIds.length + place,
-    });
   }
 }
 
@@ -352,10 +242,6 @@ function decoderWeights(
 }
 const viewKey = ({ layout, pixelShape }: ViewInputV1, blocks: readonly number[]): string =>
   `vision:${layout.key}:${pixelShape.join()}:${blocks.join()}`;
-
-/** Visual rows of all views. */
-const countRows = ({ grids }: PreparedInputsV1): number =>
-  grids.reduce((sum, { tokenIndex, extraIndex }) => sum + tokenIndex.length + extraIndex.length, 0);
 
 /** Values of a result that nobody else needs. */
 async function take(tensor: DeviceTensor): Promise<Float32Array> {

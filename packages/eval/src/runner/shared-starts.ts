@@ -1,63 +1,95 @@
 import { createHash } from 'node:crypto';
-import { type DecoderCache, type PreparedInputsV1, roundUp, TOKEN_BUCKET } from '@spatialsv/core';
+import { setImmediate } from 'node:timers/promises';
+import type { PreparedInputsV1 } from '@spatialsv/core';
+import type { CacheSlots } from './cache-slots.js';
 
 /** The part of a prompt up to its last visual token. */
 export interface PromptStart {
   /** Equal where ids, positions and pixels are. */
   readonly key: string;
   readonly tokens: number;
-  /** Of the whole prompt. */
-  readonly length: number;
+}
+
+/** A start whose keys and values are in the cache. */
+export interface KeptStart extends PromptStart {
+  readonly slots: readonly number[];
 }
 
 /**
- * Keys and values of the prompt that was answered last. Many questions are asked about the same views: what stands in front of
- * the question, system prompt and views, is encoded and decoded once for all of them.
+ * Keys and values of what stands in front of questions, system prompt and views. Many questions are asked about the same views:
+ * these are encoded and decoded once for all of them. Starts of answers under way are kept, and the one that was used last.
  */
 export class SharedStarts {
-  #kept: { readonly key: string; readonly cache: DecoderCache } | undefined;
-  #isDisposed = false;
+  readonly #memory: CacheSlots;
+  readonly #kept = new Map<string, { readonly start: KeptStart; users: number }>();
+  #latest: string | undefined;
 
-  /** @returns undefined for a prompt that has no views, or nothing behind them. */
-  of({ inputIds, positions, spliceIndex, views }: PreparedInputsV1): PromptStart | undefined {
-    const length = inputIds.length;
-    const tokens = spliceIndex.findLastIndex((row) => row >= length) + 1;
-    if (tokens === 0 || tokens === length) return undefined;
-    const hash = createHash('sha256').update(bytesOf(inputIds.subarray(0, tokens)));
-    for (let row = 0; row < positions.length; row += length) {
-      hash.update(bytesOf(positions.subarray(row, row + tokens)));
+  constructor(memory: CacheSlots) {
+    this.#memory = memory;
+  }
+
+  has(key: string): boolean {
+    return this.#kept.has(key);
+  }
+
+  /** @returns the kept start of this key, to be given back by {@link leave}. */
+  use(key: string): KeptStart | undefined {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return undefined;
+    kept.users += 1;
+    this.#latest = key;
+    return kept.start;
+  }
+
+  /** Keeps a start, whose slots belong to it from here on; the caller uses it. */
+  keep(start: KeptStart): KeptStart {
+    this.#kept.set(start.key, { start, users: 1 });
+    this.#latest = start.key;
+    this.#forgetOld();
+    return start;
+  }
+
+  leave({ key }: KeptStart): void {
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) kept.users -= 1;
+    this.#forgetOld();
+  }
+
+  /** Forgets everything; the slots are the caller's business. */
+  clear(): void {
+    this.#kept.clear();
+    this.#latest = undefined;
+  }
+
+  #forgetOld(): void {
+    for (const [key, { start, users }] of this.#kept) {
+      if (users > 0 || key === this.#latest) continue;
+      this.#kept.delete(key);
+      this.#memory.give(start.slots);
     }
-    for (const { layout, pixelValues } of views)
-      hash.update(layout.key).update(bytesOf(pixelValues));
-    return { key: hash.digest('hex'), tokens, length };
   }
+}
 
-  /**
-   * The cache that holds this start and has room for the rest of the prompt and an answer. It is the caller's until it is kept
-   * again; without one the caller makes its own.
-   */
-  take({ key, tokens, length }: PromptStart, limit: number): DecoderCache | undefined {
-    const kept = this.#kept;
-    const padded = tokens + roundUp(length - tokens, TOKEN_BUCKET);
-    const needed = Math.max(padded, length + limit);
-    if (kept?.key !== key || kept.cache.capacity < needed) return undefined;
-    this.#kept = undefined;
-    return kept.cache;
+/** @returns undefined for a prompt that has no views, or nothing behind them. */
+export async function promptStart({
+  inputIds,
+  positions,
+  spliceIndex,
+  views,
+}: PreparedInputsV1): Promise<PromptStart | undefined> {
+  const length = inputIds.length;
+  const tokens = spliceIndex.findLastIndex((row) => row >= length) + 1;
+  if (tokens === 0 || tokens === length) return undefined;
+  const hash = createHash('sha256').update(bytesOf(inputIds.subarray(0, tokens)));
+  for (let row = 0; row < positions.length; row += length) {
+    hash.update(bytesOf(positions.subarray(row, row + tokens)));
   }
-
-  /** Keeps this cache in place of the one before. */
-  keep({ key }: PromptStart, cache: DecoderCache): void {
-    this.#kept?.cache.dispose();
-    this.#kept = undefined;
-    if (this.#isDisposed) cache.dispose();
-    else this.#kept = { key, cache };
+  for (const { layout, pixelValues } of views) {
+    hash.update(layout.key).update(bytesOf(pixelValues));
+    // Pixels of many views take a while; others have their turn in between.
+    await setImmediate();
   }
-
-  dispose(): void {
-    this.#isDisposed = true;
-    this.#kept?.cache.dispose();
-    this.#kept = undefined;
-  }
+  return { key: hash.digest('hex'), tokens };
 }
 
 const bytesOf = (values: Int32Array | Float32Array): Uint8Array =>

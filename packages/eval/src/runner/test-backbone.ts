@@ -36,10 +36,18 @@ const PATCH_VALUES = 6;
 const IMAGE = 39;
 export const END = 38;
 
+export interface TestBackboneOptions {
+  readonly storedAs?: 'F32' | 'BF16';
+  /** 3 for rotary positions in time, height and width. */
+  readonly positionRows?: 1 | 3;
+}
+
 export async function makeTestBackbone(
   folder: string,
-  storedAs: 'F32' | 'BF16' = 'F32',
+  { storedAs = 'F32', positionRows = 1 }: TestBackboneOptions = {},
 ): Promise<BackboneV1> {
+  const config: DecoderConfig =
+    positionRows === 1 ? CONFIG : { ...CONFIG, rope: { theta: 1e4, sections: [1, 1, 0] } };
   const shapes = {
     ...decoderShapes(CONFIG, NAMES),
     'visual.weight': [8, PATCH_VALUES],
@@ -61,7 +69,7 @@ export async function makeTestBackbone(
     folder,
     config: {
       ...CONFIG,
-      positionRows: 1,
+      positionRows,
       visionBlocks: 1,
       generation: { endOfTurnIds: [END], repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
       learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
@@ -85,11 +93,21 @@ export async function makeTestBackbone(
       return { features: all[1]!, states: Object.fromEntries(asked) };
     },
     projectView: (p, features) => parameterScope(p).linear('visual.merger', features),
-    decoder: createDecoder(CONFIG, NAMES),
+    decoder: createDecoder(config, NAMES),
     save: async () => {
       throw new Error('not part of the tests');
     },
   };
+}
+
+/** The same with positions in time, height and width, that lag behind the tokens as those of grids do. */
+export function inThreeRows(inputs: PreparedInputsV1): PreparedInputsV1 {
+  const tokens = inputs.inputIds.length;
+  const positions = Int32Array.from({ length: 3 * tokens }, (_, k) => {
+    const [row, i] = [Math.floor(k / tokens), k % tokens];
+    return Math.floor(i / 2) + (inputs.inputIds[i] === IMAGE ? row * (i % 2) : 0);
+  });
+  return { ...inputs, positions, positionRows: 3, nextPosition: Math.floor(tokens / 2) + 1 };
 }
 
 /** Text `before`, then one h×w view per grid, then text `after`. */

@@ -1,0 +1,56 @@
+import type { ErrorCode } from '@spatialsv/core';
+import type { BenchmarkQuestionV1, PreparedInputsV1, PromptPartV1 } from '@spatialsv/core/spec';
+
+/** A part of a prompt that can be sent to another thread: bytes of images in place of what reads them. */
+export type SentPart =
+  | Exclude<PromptPartV1, { readonly type: 'image' }>
+  | {
+      readonly type: 'image';
+      readonly image: { readonly name: string; readonly source: string | Uint8Array };
+    };
+
+/** What of a question makes its prompt. */
+export type PromptQuestion = Pick<BenchmarkQuestionV1, 'parts' | 'system'>;
+
+export interface PrepareRequest {
+  readonly id: number;
+  readonly parts: readonly SentPart[];
+  readonly system: string | undefined;
+}
+
+export type PrepareReply =
+  | { readonly id: number; readonly inputs: PreparedInputsV1 }
+  | { readonly id: number; readonly failure: Failure };
+
+/** An error as it crosses threads; `coded` where it is one of ours. */
+export interface Failure {
+  readonly message: string;
+  readonly coded?: { readonly code: ErrorCode; readonly hint: string };
+}
+
+export async function sentQuestion({
+  parts,
+  system,
+}: PromptQuestion): Promise<Omit<PrepareRequest, 'id'>> {
+  return { parts: await Promise.all(parts.map(sentPart)), system };
+}
+
+async function sentPart(part: PromptPartV1): Promise<SentPart> {
+  if (part.type !== 'image') return part;
+  const { name, source } = part.image;
+  const sent = typeof source === 'string' ? source : await source();
+  return { type: 'image', image: { name, source: sent } };
+}
+
+export function receivedQuestion({ parts, system }: PrepareRequest): PromptQuestion {
+  return { parts: parts.map(receivedPart), ...(system !== undefined && { system }) };
+}
+
+function receivedPart(part: SentPart): PromptPartV1 {
+  if (part.type !== 'image') return part;
+  const { name, source } = part.image;
+  return {
+    type: 'image',
+    image: { name, source: typeof source === 'string' ? source : async () => source },
+  };
+}
