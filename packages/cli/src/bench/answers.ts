@@ -1,20 +1,12 @@
 /** Answers of a checkpoint, ours beside those of transformers, each in a process of its own. */
-import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WeightPolicy } from '@spatialsv/engine';
 import type { AnswerRun, AnswerSettings } from './answer-run.js';
 import { median } from './measure.js';
+import { runProcess, warm } from './process.js';
 import { python, pythonHas } from './python.js';
 
 const RUN = fileURLToPath(new URL('./answer-run.js', import.meta.url));
@@ -81,16 +73,6 @@ function agreement(runs: readonly AnswerRun[]): number {
   return differing < 0 ? runs[0]!.ids.length : differing;
 }
 
-/** Brings the weights into the system's cache, as far as memory allows: disks differ, and are not what is measured. */
-function warm(folder: string): void {
-  const piece = new Uint8Array(2 ** 24);
-  for (const name of readdirSync(folder).filter((file) => file.endsWith('.safetensors'))) {
-    const descriptor = openSync(path.join(folder, name), 'r');
-    while (readSync(descriptor, piece) > 0);
-    closeSync(descriptor);
-  }
-}
-
 function runOurs(
   { folder, views, tokens, again }: AnswerCase,
   policy: WeightPolicy,
@@ -106,7 +88,7 @@ function runOurs(
     prompt,
     question: QUESTION,
   };
-  const run = runProcess(process.execPath, [RUN, JSON.stringify(settings)]);
+  const run = runProcess<AnswerRun>(process.execPath, [RUN, JSON.stringify(settings)]);
   if (run === undefined) throw new Error(`the run with weights ${policy} failed; see above`);
   return run;
 }
@@ -118,15 +100,5 @@ function runPeer({ folder, tokens, again }: AnswerCase, prompt: string): AnswerR
     return undefined;
   }
   warm(folder);
-  return runProcess(python(), [PEER, JSON.stringify({ folder, prompt, tokens, again })]);
-}
-
-/** The last line that a process prints, as JSON. */
-function runProcess(command: string, parameters: readonly string[]): AnswerRun | undefined {
-  const { status, stdout } = spawnSync(command, parameters, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
-  });
-  if (status !== 0) return undefined;
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as AnswerRun;
+  return runProcess<AnswerRun>(python(), [PEER, JSON.stringify({ folder, prompt, tokens, again })]);
 }

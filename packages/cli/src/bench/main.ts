@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { nearestName } from '@spatialsv/core';
 import { BACKBONE_CASES } from './backbones-bench.js';
 import { ENGINE_CASES } from './engine-bench.js';
+import { EVAL_CASES } from './eval-bench.js';
 import { INSPECT_CASES } from './inspect-bench.js';
 import { LABEL_CASES } from './labels-bench.js';
 import { LARGE_CASES } from './large-bench.js';
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<voi
   backbones: BACKBONE_CASES,
   engine: ENGINE_CASES,
   inspect: INSPECT_CASES,
+  eval: EVAL_CASES,
   labels: LABEL_CASES,
   large: LARGE_CASES,
   sizes: SIZE_CASES,

@@ -1,4 +1,4 @@
-import { parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { errorMessage, SpatialError } from '@spatialsv/core';
 import type { BackboneV1, PreparedInputsV1 } from '@spatialsv/core/spec';
 import { conversationOf } from '../media/conversation.js';
@@ -10,8 +10,10 @@ import {
 } from './messages.js';
 
 /** Prepares what a {@link PreparationPool} asks for, one prompt after the other: the work of a worker's module. */
-export function servePreparation(backbone: Promise<Pick<BackboneV1, 'prepare'>>): void {
-  const port = parentPort!;
+export function servePreparation(
+  backbone: Promise<Pick<BackboneV1, 'prepare'>>,
+  port: MessagePort = parentPort!,
+): void {
   // What goes wrong in opening is the answer to every request.
   backbone.catch(() => undefined);
   let last: Promise<void> = Promise.resolve();
