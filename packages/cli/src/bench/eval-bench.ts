@@ -217,7 +217,7 @@ async function fillIn(file: string, log: string): Promise<void> {
   const lines = questions.map((question, index) => {
     const raw = 'A';
     const scored = scoreAnswer({ benchmark, variant: 'official' }, scoredQuestion(question), raw);
-    return `${JSON.stringify({ index, key: keys[index]!, raw, ...scored })}\n`;
+    return `${JSON.stringify({ index, key: keys[index]!.key, raw, ...scored })}\n`;
   });
   appendFileSync(log, lines.slice(1).join(''));
 }
