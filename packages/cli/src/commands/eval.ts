@@ -61,8 +61,8 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
   readonly frames?: number;
   readonly imageRoot?: string;
   readonly limit?: number;
-  /** Answers that are decoded together. */
-  readonly batch: number;
+  /** Answers that are decoded together, 8 by default. */
+  readonly batch?: number;
   readonly shard?: Shard;
   readonly minPixels?: number;
   readonly maxPixels?: number;
@@ -102,10 +102,11 @@ export async function evaluateModel(
   const settings = backbone.config.generation;
   const generation = planGeneration(settings, withLimit(options, questions), 1);
   const identity = await identify(backbone, options, generation);
+  const { batch = 8 } = options;
   const runner = new BackboneRunner(backbone, {
     device: options.device,
     weights: options.weightPolicy,
-    answers: options.batch,
+    answers: batch,
   });
   const { minPixels, maxPixels, set } = options;
   const preparation = new Preparation(backbone, {
@@ -126,7 +127,7 @@ export async function evaluateModel(
     const found = await evaluate({
       ...protocol,
       questions,
-      atOnce: options.batch + PREPARED_AHEAD,
+      atOnce: batch + PREPARED_AHEAD,
       order: askingOrder(questions, sizes),
       answer: async (question) => {
         const inputs = await preparation.prepare(question);
