@@ -46,8 +46,9 @@ export {
 } from './labels/export-labels.js';
 export type { LabelImage, LabelSet } from './labels/label-set.js';
 export {
+  type LiftFacts,
   type LiftPhoto,
-  labelSourceOf,
+  liftFacts,
   liftPhotos,
   readLift,
   type StoredLift,
@@ -77,5 +78,6 @@ export type {
   PageTraining,
 } from './report/format.js';
 export type { Report, ReportScene, ScenePredictions } from './report/report.js';
+export { type ReportServer, type ServeOptions, serveReport } from './report/serve-report.js';
 export { type WriteReportOptions, type WrittenReport, writeReport } from './report/write-report.js';
 export { camerasFromRays, camerasOfLabels, pointsFromCameras } from './view-cameras.js';

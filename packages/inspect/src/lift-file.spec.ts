@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeSafetensors } from '@spatialsv/core';
-import { labelSourceOf, liftPhotos, readLift, writeLift } from './lift-file.js';
+import { liftFacts, liftPhotos, readLift, writeLift } from './lift-file.js';
 import { testLabels } from './test-labels.js';
 import { testScene } from './test-scene.js';
 
@@ -32,14 +32,18 @@ describe('a lift in a file', () => {
     expect(read.labels!.depth).toEqual(labels.depth);
     expect(read.labels!.mask).toEqual(labels.mask);
     expect(read.labels!.extrinsicsWorldToCamera).toEqual(labels.extrinsicsWorldToCamera);
-    expect([read.labelSource, await labelSourceOf(file)]).toEqual(['test', 'test']);
+    expect(read.labelSource).toBe('test');
+    expect(await liftFacts(file)).toMatchObject({
+      labelSource: 'test',
+      metrics: { depthRmse: 0, depthDelta1: 1, rotationDeg: expect.closeTo(0, 2) },
+    });
   });
 
   it('is told from another file', async () => {
     const file = join(folder, 'b.safetensors');
     await writeSafetensors(file, new Map());
     await expect(readLift(file)).rejects.toMatchObject({ code: 'FILE_INVALID' });
-    expect(await labelSourceOf(file)).toBeUndefined();
-    expect(await labelSourceOf(join(folder, 'nowhere.safetensors'))).toBeUndefined();
+    expect(await liftFacts(file)).toEqual({});
+    expect(await liftFacts(join(folder, 'nowhere.safetensors'))).toBeUndefined();
   });
 });

@@ -10,8 +10,10 @@ import {
   writeSafetensors,
 } from '@spatialsv/core';
 import { encodeJpeg } from './images.js';
+import { type LabelMetrics, labelMetrics } from './label-metrics.js';
 import type { LiftPredictions } from './lift-geometry.js';
 import type { CoveredRectangle } from './point-cloud.js';
+import { camerasFromRays } from './view-cameras.js';
 import { croppedImage } from './view-figures.js';
 
 /** The part of an image that the maps cover, as a JPEG. */
@@ -64,7 +66,7 @@ const MAPS = [
 
 /**
  * Writes a lift as one safetensors file: `depth` (V, H, W) float32 and the other maps of the heads as float16, `photo.N` JPEG
- * bytes, and `label.*` as `labels export` writes them. The metadata holds the conventions and the photos' names.
+ * bytes, and `label.*` as `labels export` writes them. The metadata holds the conventions, the photos' names and how far both are apart.
  */
 export async function writeLift(file: string, lift: StoredLift): Promise<void> {
   const { predictions, photos, labels, labelSource } = lift;
@@ -85,8 +87,17 @@ export async function writeLift(file: string, lift: StoredLift): Promise<void> {
     photos: JSON.stringify(photos.map(({ jpeg: _, ...photo }) => photo)),
     ...(labels && { label_conventions: JSON.stringify(labels.conventions) }),
     ...(labelSource !== undefined && { label_source: labelSource }),
+    ...(labels?.mask.includes(1) && { label_metrics: JSON.stringify(measure(lift, labels)) }),
   };
   await writeSafetensors(file, tensors, { metadata });
+}
+
+function measure({ predictions }: StoredLift, labels: GeometryLabelsV1): LabelMetrics {
+  const { rays, rayConfidence, conventions, depth } = predictions;
+  const cameras = rays
+    ? camerasFromRays(rays, predictions, conventions.pixelCentre, rayConfidence)
+    : [];
+  return labelMetrics(depth, cameras, labels);
 }
 
 function labelSources(labels: GeometryLabelsV1 | undefined): readonly [string, TensorSource][] {
@@ -104,10 +115,22 @@ function labelSources(labels: GeometryLabelsV1 | undefined): readonly [string, T
   ];
 }
 
-/** Whose labels are in a lift; undefined where it has none, or is not there. */
-export async function labelSourceOf(file: string): Promise<string | undefined> {
+/** What the header of a lift says. */
+export interface LiftFacts {
+  /** Whose labels are in it. */
+  readonly labelSource?: string;
+  /** How far the predictions are from these labels; absent where none of their pixels is valid. */
+  readonly metrics?: LabelMetrics;
+}
+
+/** Reads the header alone. @returns undefined where there is no such file. */
+export async function liftFacts(file: string): Promise<LiftFacts | undefined> {
   try {
-    return (await openSafetensors(file)).metadata['label_source'];
+    const { label_source, label_metrics } = (await openSafetensors(file)).metadata;
+    return {
+      ...(label_source !== undefined && { labelSource: label_source }),
+      ...(label_metrics !== undefined && { metrics: JSON.parse(label_metrics) }),
+    };
   } catch (error) {
     if (SpatialError.isInstance(error) && error.code === 'FILE_MISSING') return undefined;
     throw error;

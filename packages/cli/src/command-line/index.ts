@@ -15,6 +15,7 @@ import { registerSweep } from './sweep.js';
 import { registerTaps } from './taps.js';
 import { registerTiny } from './tiny.js';
 import { registerTrain } from './train.js';
+import { registerView } from './view.js';
 
 /**
  * Every command, in the order of the help. Each file of this folder registers one: its options and texts. What a command does
@@ -36,4 +37,5 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerEval,
   registerProbe,
   registerLift,
+  registerView,
 ];

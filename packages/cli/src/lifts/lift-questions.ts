@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -18,7 +17,7 @@ import {
   type GeometryMaps,
   questionKeys,
 } from '@spatialsv/eval';
-import { labelSourceOf, liftPhotos, writeLift } from '@spatialsv/inspect';
+import { liftFacts, liftPhotos, writeLift } from '@spatialsv/inspect';
 import { learnableLabels } from '@spatialsv/train';
 import { HEAD_CONVENTIONS } from '../commands/lift.js';
 import { likePredictions } from '../commands/lift-labels.js';
@@ -110,8 +109,8 @@ async function liftOnce(
   signal: AbortSignal,
 ): Promise<boolean> {
   const file = liftFile(run, views);
-  const kept = existsSync(file) ? await labelSourceOf(file) : undefined;
-  if (existsSync(file) && (labeller === undefined || kept === labeller.sourceId)) return true;
+  const kept = await liftFacts(file);
+  if (kept && (labeller === undefined || kept.labelSource === labeller.sourceId)) return true;
   const conversation = await conversationOf(question);
   const inputs = await runner.backbone.prepare(conversation);
   const images = conversation.images;

@@ -47,9 +47,9 @@ class Page {
 
   /** The question that the address names, else the first one. */
   #first(): number {
-    const id = decodeURIComponent(location.hash.slice(1));
-    const place = this.#data.questions.findIndex((question) => question.id === id);
-    return place < 0 ? 0 : place;
+    const { questions } = this.#data;
+    const place = questions.findIndex(({ id }) => `#${encodeURIComponent(id)}` === location.hash);
+    return Math.max(0, place);
   }
 
   #build(): void {

@@ -158,7 +158,7 @@ export class SceneView {
     this.#camera.fov = FOV_DEG;
     this.#controls.target.fromArray([...centre]);
     this.#camera.position
-      .setFromSpherical(new Spherical(radius * 2.1, 1.08, 0.42))
+      .setFromSpherical(new Spherical(radius * 2.4, 1.08, 0.42))
       .add(this.#controls.target);
     this.#controls.update();
     this.draw();
