@@ -9,5 +9,5 @@ export { DEFAULT_SYSTEM, originalPrompt } from './internvl3-prompt.js';
 export type { InternVl3Settings } from './internvl3-settings.js';
 export type { CheckpointLayout } from './model-type.js';
 export { internVl3 } from './plugin.js';
-export { chooseTiles, type TileGrid, type TilingConfig } from './tiling.js';
+export { chooseTiles, type TilingConfig } from './tiling.js';
 export type { InternVl3TinyOptions, TinyVisionOptions } from './tiny-checkpoint.js';

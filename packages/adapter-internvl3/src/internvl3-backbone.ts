@@ -1,24 +1,16 @@
 import path from 'node:path';
 import {
-  backboneConfigOf,
-  createDecoder,
-  openCheckpoint,
+  type FamilyDefaults,
+  openedBackbone,
+  openModelFolder,
   openTextCodec,
   openTextProcessor,
-  readCheckpointConfig,
   readGenerationSettings,
   readImageProcessor,
-  refuseExtremeShape,
   type TextCodec,
   type TextProcessor,
 } from '@spatialsv/core/kit';
-import {
-  type BackboneConfigV1,
-  type BackboneV1,
-  type GenerationSettingsV1,
-  type OpenBackboneOptions,
-  SpatialError,
-} from '@spatialsv/core/spec';
+import { type BackboneV1, type OpenBackboneOptions, SpatialError } from '@spatialsv/core/spec';
 import { type InternVl3Config, parseInternVl3Config } from './internvl3-config.js';
 import { checkpointContent, DECODER_NAMES, parameterGroup } from './internvl3-names.js';
 import { prepareConversation } from './internvl3-prepare.js';
@@ -36,15 +28,16 @@ export const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
   28: [3, 9, 15, 21],
 };
 
-/** Learning rates of Table 6 of the paper. */
-const LEARNING_RATES = { languageModel: 1e-5, projector: 1e-5, spatial: 1e-5 };
-
-/** Published sizes of this structure, by layers and width of the decoder. */
-const PUBLISHED_MODELS: Readonly<Record<string, string>> = {
-  '24x896': 'InternVL3-1B',
-  '28x1536': 'InternVL3-2B',
-  '28x3584': 'InternVL3-8B',
-  '48x5120': 'InternVL3-14B',
+const FAMILY: FamilyDefaults = {
+  // Table 6 of the paper.
+  learningRates: { languageModel: 1e-5, projector: 1e-5, spatial: 1e-5 },
+  models: {
+    '24x896': 'InternVL3-1B',
+    '28x1536': 'InternVL3-2B',
+    '28x3584': 'InternVL3-8B',
+    '48x5120': 'InternVL3-14B',
+  },
+  taps: PUBLISHED_TAPS,
 };
 
 /**
@@ -57,10 +50,8 @@ export async function openInternVl3(
   options: OpenBackboneOptions = {},
 ): Promise<BackboneV1> {
   const settings = readSettings(internVl3.id, options);
-  const raw = await readCheckpointConfig(folder);
-  const parsed = parseInternVl3Config(raw, path.join(folder, 'config.json'));
-  const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
-  const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
+  const model = await openModelFolder(folder, parseInternVl3Config, checkpointContent);
+  const { raw, config, checkpoint } = model;
   const text = await openText(folder, config);
   const imageTokenId = requireImageToken(folder, text, config);
   const settled = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
@@ -71,22 +62,16 @@ export async function openInternVl3(
   const context = { config, text, ...render, tiling, settings, imageTokenId };
   const { decoder, vision } = config;
   const names = VISION_NAMES[config.layout];
-  return {
-    adapterId: internVl3.id,
-    folder,
-    config: backboneConfig(config, generation),
-    weights: checkpoint.weights,
-    findings: checkpoint.findings,
+  return openedBackbone({
+    ...{ adapterId: internVl3.id, folder, checkpoint, text, decoder },
+    decoderNames: DECODER_NAMES,
+    ...{ family: FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,
     prepare: (conversation) => prepareConversation(context, conversation),
-    decodeTokens: text.decode,
-    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, layout, states) =>
       encodeTiles(vision, names, parameters, pixels, layout, states),
     projectView: (parameters, features) => projectCells(vision, names, parameters, features),
-    decoder: createDecoder(decoder, DECODER_NAMES),
-    save: checkpoint.save,
-  };
+  });
 }
 
 function openText(
@@ -122,12 +107,3 @@ async function readTiling(folder: string, config: InternVl3Config): Promise<Tili
   const { config: settings, where } = await readImageProcessor(folder);
   return parseNativeTiling(settings, where, config.vision.tileSize);
 }
-
-const backboneConfig = (
-  { decoder, vision }: InternVl3Config,
-  generation: GenerationSettingsV1,
-): BackboneConfigV1 => {
-  const parts = { decoder, positionRows: 1, visionBlocks: vision.tower.depth, generation } as const;
-  const models = PUBLISHED_MODELS;
-  return backboneConfigOf(parts, { models, learningRates: LEARNING_RATES, taps: PUBLISHED_TAPS });
-};

@@ -75,29 +75,17 @@ function parseOriginal(root: ConfigFields): InternVl3Config {
   const decoder = readDecoderConfig(llm, 'qwen2', tieHead);
   const fields = requireChild(root, 'vision_config');
   const tileSize = root.positive('force_image_size', fields.positive('image_size', 224));
-  const tower = parseOriginalTower(fields, tileSize);
+  const tower = parseTower('original', fields, {
+    patchSize: fields.positive('patch_size', 14),
+    tableSize: fields.positive('image_size', 224),
+    tileSize,
+  });
   return {
     layout: 'original',
     decoder,
     vision: { tower, tileSize, outputSize: decoder.hiddenSize },
     original: { tiling: parseOriginalTiling(root, tileSize), system: systemOf(root) },
   };
-}
-
-/** The defaults of the original class are those of InternViT-6B. */
-function parseOriginalTower(fields: ConfigFields, tileSize: number): VisionTowerConfig {
-  refuseHeadNorms(fields, 'qk_normalization', true);
-  return makeTower(fields, {
-    width: fields.positive('hidden_size', 3200),
-    heads: fields.positive('num_attention_heads', 25),
-    depth: fields.positive('num_hidden_layers', 48),
-    hidden: fields.positive('intermediate_size', 12800),
-    qkvBias: fields.boolean('qkv_bias', false),
-    norm: parseNorm(fields, 'rms_norm'),
-    patchSize: fields.positive('patch_size', 14),
-    tableSize: fields.positive('image_size', 224),
-    tileSize,
-  });
 }
 
 function checkArchitecture(llm: ConfigFields): void {
@@ -125,7 +113,12 @@ function parseNative(root: ConfigFields): InternVl3Config {
   const decoder = readDecoderConfig(text, 'qwen2', tieHead);
   const fields = root.child('vision_config') ?? configFields({}, `${root.where}.vision_config`);
   const tileSize = squareSide(fields, 'image_size', 448);
-  const tower = parseNativeTower(fields, tileSize);
+  const patchSize = squareSide(fields, 'patch_size', 14);
+  const tower = parseTower('native', fields, { patchSize, tableSize: tileSize, tileSize });
+  fields.require('use_absolute_position_embeddings', [true]);
+  fields.require('use_mask_token', [false]);
+  // Without it the tower has one more norm.
+  fields.require('use_mean_pooling', [true]);
   const vision = { tower, tileSize, outputSize: decoder.hiddenSize };
   checkTokensPerTile(root, vision);
   return {
@@ -134,25 +127,6 @@ function parseNative(root: ConfigFields): InternVl3Config {
     vision,
     imageTokenId: root.integer('image_token_id', 151667),
   };
-}
-
-function parseNativeTower(fields: ConfigFields, tileSize: number): VisionTowerConfig {
-  refuseHeadNorms(fields, 'use_qk_norm', false);
-  fields.require('use_absolute_position_embeddings', [true]);
-  fields.require('use_mask_token', [false]);
-  // Without it the tower has one more norm.
-  fields.require('use_mean_pooling', [true]);
-  return makeTower(fields, {
-    width: fields.positive('hidden_size', 1024),
-    heads: fields.positive('num_attention_heads', 16),
-    depth: fields.positive('num_hidden_layers', 24),
-    hidden: fields.positive('intermediate_size', 4096),
-    qkvBias: fields.boolean('attention_bias', false),
-    norm: parseNorm(fields, 'layer_norm'),
-    patchSize: squareSide(fields, 'patch_size', 14),
-    tableSize: tileSize,
-    tileSize,
-  });
 }
 
 /** A number, or two equal ones. */
@@ -176,35 +150,64 @@ function checkTokensPerTile(root: ConfigFields, vision: VisionConfig): void {
 
 // ---------------------------------------------------------------------------------------------- both layouts
 
-interface TowerSizes {
+/** What the configuration class of a layout says where config.json does not, and what it calls things. */
+interface TowerClass {
   readonly width: number;
   readonly heads: number;
   readonly depth: number;
   /** Channels inside the perceptron of a block. */
   readonly hidden: number;
-  readonly qkvBias: boolean;
-  readonly norm: NormConfig;
+  readonly norm: 'layer_norm' | 'rms_norm';
+  readonly bias: string;
+  readonly headNorms: readonly [key: string, fallback: boolean];
+}
+
+const TOWER_CLASSES: Readonly<Record<CheckpointLayout, TowerClass>> = {
+  // The defaults of the original class are those of InternViT-6B.
+  original: {
+    ...{ width: 3200, heads: 25, depth: 48, hidden: 12800 },
+    norm: 'rms_norm',
+    bias: 'qkv_bias',
+    headNorms: ['qk_normalization', true],
+  },
+  native: {
+    ...{ width: 1024, heads: 16, depth: 24, hidden: 4096 },
+    norm: 'layer_norm',
+    bias: 'attention_bias',
+    headNorms: ['use_qk_norm', false],
+  },
+};
+
+interface TowerSides {
   readonly patchSize: number;
   /** Side in pixels of the images that the table of positions was learnt for. */
   readonly tableSize: number;
   readonly tileSize: number;
 }
 
-function makeTower(fields: ConfigFields, sizes: TowerSizes): VisionTowerConfig {
-  const { width, heads, patchSize, tableSize, tileSize } = sizes;
+function parseTower(
+  layout: CheckpointLayout,
+  fields: ConfigFields,
+  { patchSize, tableSize, tileSize }: TowerSides,
+): VisionTowerConfig {
+  const defaults = TOWER_CLASSES[layout];
+  refuseHeadNorms(fields, ...defaults.headNorms);
   fields.require('hidden_act', ['gelu']);
   fields.require('num_channels', [3]);
+  const width = fields.positive('hidden_size', defaults.width);
+  const heads = fields.positive('num_attention_heads', defaults.heads);
+  const hidden = fields.positive('intermediate_size', defaults.hidden);
   fields.multiple('hidden_size', width, heads);
   fields.multiple('image_size', tableSize, patchSize);
   fields.multiple('image_size', tileSize, CELL_SIDE * patchSize);
   return {
     width,
     heads,
-    depth: sizes.depth,
-    norm: sizes.norm,
-    qkvBias: sizes.qkvBias,
+    depth: fields.positive('num_hidden_layers', defaults.depth),
+    norm: parseNorm(fields, defaults.norm),
+    qkvBias: fields.boolean(defaults.bias, false),
     layerScale: true,
-    mlp: { hidden: sizes.hidden, activation: 'gelu', gated: false },
+    mlp: { hidden, activation: 'gelu', gated: false },
     patch: { size: patchSize, channels: 3, bias: true },
     cellSide: CELL_SIDE,
     classToken: { angles: false },

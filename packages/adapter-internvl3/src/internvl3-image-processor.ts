@@ -1,7 +1,13 @@
-import { cutPatches, refuseExtremeShape, resizeBicubic } from '@spatialsv/core/kit';
+import {
+  cutTiles,
+  patchesOfImages,
+  refuseExtremeShape,
+  resizeBicubic,
+  type TileGrid,
+} from '@spatialsv/core/kit';
 import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '@spatialsv/core/spec';
 import { CELL_SIDE } from './internvl3-config.js';
-import { chooseTiles, type TileGrid, type TilingConfig } from './tiling.js';
+import { chooseTiles, type TilingConfig } from './tiling.js';
 
 /** Which visual rows of a view are its feature grid: those of the tiles side by side, or those of the thumbnail. */
 export type GridOf = 'tiles' | 'thumbnail';
@@ -37,21 +43,11 @@ export function processImage(
   const { columns, rows } = chooseTiles(image.height, image.width, tiling);
   const { tileSize } = tiling;
   const resized = resizeBicubic(image, tileSize * columns, tileSize * rows);
-  const tiles = Array.from({ length: rows * columns }, (_, tile) =>
-    cutTile(resized, tileSize, Math.floor(tile / columns), tile % columns),
-  );
+  const tiles = [...cutTiles(resized, { columns, rows }, tileSize)];
   const hasThumbnail = tiling.hasThumbnail && tiles.length > 1;
   if (hasThumbnail) tiles.push(resizeBicubic(image, tileSize, tileSize));
-  const patches = (tileSize / patchSize) ** 2;
-  const values = 3 * patchSize ** 2;
-  const pixelValues = new Float32Array(tiles.length * patches * values);
-  tiles.forEach((tile, i) => {
-    const ofTile = cutPatches(tile, { ...tiling, patchSize, cellSide: CELL_SIDE });
-    pixelValues.set(ofTile, i * ofTile.length);
-  });
   return {
-    pixelValues,
-    pixelShape: [tiles.length * patches, values],
+    ...patchesOfImages(tiles, { ...tiling, patchSize, cellSide: CELL_SIDE }),
     layout: tileLayout({ columns, rows }, hasThumbnail, grid),
   };
 }
@@ -60,13 +56,4 @@ function tileLayout({ columns, rows }: TileGrid, hasThumbnail: boolean, asked: G
   const grid = hasThumbnail ? asked : 'tiles';
   const key = `${rows}x${columns}${hasThumbnail ? `+1 ${grid}` : ''}`;
   return { key, columns, rows, hasThumbnail, grid };
-}
-
-function cutTile(image: RgbImage, side: number, row: number, column: number): RgbImage {
-  const data = new Uint8Array(3 * side * side);
-  for (let y = 0; y < side; y++) {
-    const start = 3 * ((row * side + y) * image.width + column * side);
-    data.set(image.data.subarray(start, start + 3 * side), 3 * side * y);
-  }
-  return { data, height: side, width: side };
 }

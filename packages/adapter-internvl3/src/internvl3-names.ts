@@ -2,10 +2,12 @@ import {
   type CheckpointContent,
   type DecoderNames,
   decoderShapes,
+  groupsByScope,
   renamed,
+  replacePrefix,
   type Shapes,
+  tiedContent,
 } from '@spatialsv/core/kit';
-import type { ParameterGroup } from '@spatialsv/core/spec';
 import type { InternVl3Config } from './internvl3-config.js';
 import { VISION_NAMES, visionShapes } from './internvl3-vision.js';
 
@@ -15,36 +17,33 @@ export const DECODER_NAMES: DecoderNames = {
   head: 'language_model.lm_head.weight',
 };
 
-/** In-memory prefixes of transformers ≥ 4.52 beside the published ones; original checkpoints have no others. */
+/** In-memory prefixes of transformers ≥ 4.52, and the published ones; original checkpoints have no others. */
 const PREFIXES = [
-  { inMemory: 'model.vision_tower.', published: 'vision_tower.' },
-  { inMemory: 'model.multi_modal_projector.', published: 'multi_modal_projector.' },
-  { inMemory: 'model.language_model.', published: 'language_model.model.' },
-  { inMemory: 'lm_head.', published: 'language_model.lm_head.' },
+  ['model.vision_tower.', 'vision_tower.'],
+  ['model.multi_modal_projector.', 'multi_modal_projector.'],
+  ['model.language_model.', 'language_model.model.'],
+  ['lm_head.', 'language_model.lm_head.'],
 ] as const;
 
 /** Releases around transformers 5.5 save the decoder under a mixture of both. */
-const MIXED = { inMemory: 'model.language_model.model.', published: 'language_model.model.' };
+const MIXED = ['model.language_model.model.', 'language_model.model.'] as const;
 
 /** Published name of a tensor that a file may hold under its in-memory name. Published names stay as they are. */
-export function publishedName(name: string): string {
-  const prefix = [MIXED, ...PREFIXES].find(({ inMemory }) => name.startsWith(inMemory));
-  return prefix === undefined ? name : prefix.published + name.slice(prefix.inMemory.length);
-}
+export const publishedName = (name: string): string => replacePrefix(name, [MIXED, ...PREFIXES]);
 
 /** In-memory name (transformers ≥ 4.52) of a published one; the inverse of {@link publishedName}. */
-export function inMemoryName(name: string): string {
-  const prefix = PREFIXES.find(({ published }) => name.startsWith(published));
-  return prefix === undefined ? name : prefix.inMemory + name.slice(prefix.published.length);
-}
+export const inMemoryName = (name: string): string =>
+  replacePrefix(
+    name,
+    PREFIXES.map(([inMemory, published]) => [published, inMemory]),
+  );
 
+const LAYOUTS = Object.values(VISION_NAMES);
 /** Learning-rate group of a published name of either layout. */
-export function parameterGroup(name: string): ParameterGroup {
-  const isBelow = (prefix: string) => name.startsWith(`${prefix}.`);
-  const names = Object.values(VISION_NAMES);
-  if (names.some(({ tower }) => isBelow(tower))) return 'vision';
-  return names.some(({ projector }) => isBelow(projector)) ? 'projector' : 'language-model';
-}
+export const parameterGroup = groupsByScope({
+  vision: LAYOUTS.map(({ tower }) => tower),
+  projector: LAYOUTS.map(({ projector }) => projector),
+});
 
 /** Every tensor of a checkpoint with its shape, by the published name of its layout. Linear weights are (out, in). */
 export const internVl3Shapes = ({ layout, vision, decoder }: InternVl3Config): Shapes => ({
@@ -54,11 +53,6 @@ export const internVl3Shapes = ({ layout, vision, decoder }: InternVl3Config): S
 
 /** What a checkpoint folder holds. */
 export const checkpointContent = (config: InternVl3Config): CheckpointContent => ({
-  shapes: internVl3Shapes({ ...config, decoder: { ...config.decoder, tieHead: false } }),
+  ...tiedContent(config, internVl3Shapes, DECODER_NAMES),
   ...(config.layout === 'native' && { names: renamed(publishedName) }),
-  tied: {
-    name: DECODER_NAMES.head,
-    source: `${DECODER_NAMES.model}.embed_tokens.weight`,
-    isTied: config.decoder.tieHead,
-  },
 });

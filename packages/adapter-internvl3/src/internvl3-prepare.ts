@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import {
+  gridOverImage,
   layOutPrompt,
   type PromptLayout,
   plainPositions,
@@ -7,13 +8,7 @@ import {
   type TextCodec,
   type TextProcessor,
 } from '@spatialsv/core/kit';
-import {
-  type ConversationV1,
-  type PreparedInputsV1,
-  type RgbImage,
-  SpatialError,
-  type ViewGridV1,
-} from '@spatialsv/core/spec';
+import type { ConversationV1, PreparedInputsV1, RgbImage, ViewGridV1 } from '@spatialsv/core/spec';
 import { cellsPerSide, type InternVl3Config } from './internvl3-config.js';
 import {
   processImage,
@@ -81,12 +76,11 @@ async function processViews(
 /** The prompt with its views, then the answer through its end of turn. */
 async function layOut(
   context: PrepareContext,
-  { question, system, answer }: ConversationV1,
+  conversation: ConversationV1,
   views: readonly TiledView[],
 ): Promise<PromptLayout> {
-  for (const [what, text] of Object.entries({ question, system, answer })) {
-    if (text !== undefined) refusePlaceholders(what, text, PLACEHOLDERS);
-  }
+  refusePlaceholders(conversation, PLACEHOLDERS);
+  const { question, system, answer } = conversation;
   const { config, text, settings, imageTokenId } = context;
   const isNumbered = settings.numberImages ?? config.layout === 'original';
   const areNumbered = isNumbered && views.length > 1;
@@ -107,26 +101,14 @@ async function promptTexts(
   parts: PromptParts,
 ): Promise<readonly string[]> {
   if (render === undefined) return originalPrompt(parts, config.original?.system);
-  const chat = await render(messagesOf(parts));
-  const texts = splitAtViews(chat, parts.images);
-  if (texts !== undefined) return texts;
-  throw new SpatialError({
-    code: 'FILE_INVALID',
-    message: `chat template: expected ${parts.images} places for ${parts.images} views, found another number`,
-    hint: 'Restore the chat template published with the checkpoint.',
-  });
+  return splitAtViews(await render(messagesOf(parts)), parts.images);
 }
 
 /**
  * The feature grid of a view: the cells of all tiles side by side, or those of the thumbnail, which come last.
  * @param cells of one tile along a side. @param start position of the first visual token.
  */
-function viewGrid(
-  layout: TileLayout,
-  cells: number,
-  start: number,
-  { height, width }: RgbImage,
-): ViewGridV1 {
+function viewGrid(layout: TileLayout, cells: number, start: number, image: RgbImage): ViewGridV1 {
   const perTile = cells * cells;
   const tiled = stitched(layout, cells, start);
   const thumbnailStart = start + tiled.length;
@@ -136,15 +118,9 @@ function viewGrid(
   );
   const isTiled = layout.grid === 'tiles';
   const [rows, columns] = isTiled ? [layout.rows, layout.columns] : [1, 1];
-  const [h, w] = [rows * cells, columns * cells];
-  return {
-    h,
-    w,
-    tokenIndex: isTiled ? tiled : thumbnail,
-    extraIndex: isTiled ? thumbnail : tiled.sort(),
-    toImage: { ax: width / w, bx: 0, ay: height / h, by: 0 },
-    covered: { x0: 0, y0: 0, x1: width, y1: height },
-  };
+  const tokenIndex = isTiled ? tiled : thumbnail;
+  const extraIndex = isTiled ? thumbnail : tiled.sort();
+  return gridOverImage({ h: rows * cells, w: columns * cells, tokenIndex, extraIndex }, image);
 }
 
 /** Positions of the cells of all tiles, row-major over the whole view. Tiles come row by row, each with its own cells. */

@@ -1,4 +1,10 @@
-import type { ChatMessage, ChatPart } from '@spatialsv/core/kit';
+import {
+  type ChatMessage,
+  type ChatPart,
+  chatMlPrompt,
+  questionChat,
+  requirePlaces,
+} from '@spatialsv/core/kit';
 
 /** At every visual position, and in chat templates the place of a view. */
 export const IMAGE_TOKEN = '<IMG_CONTEXT>';
@@ -35,11 +41,7 @@ export function originalPrompt(parts: PromptParts, system = DEFAULT_SYSTEM): rea
   const view = (_: unknown, i: number) =>
     `${label(parts, i)}${BEFORE_VIEW}${IMAGE_TOKEN}${BEHIND_VIEW}\n`;
   const views = Array.from({ length: parts.images }, view).join('');
-  const text = [
-    `<|im_start|>system\n${parts.system ?? system}<|im_end|>\n`,
-    `<|im_start|>user\n${views}${parts.question}<|im_end|>\n`,
-    '<|im_start|>assistant\n',
-  ].join('');
+  const text = chatMlPrompt(parts.system ?? system, views + parts.question);
   return text.split(IMAGE_TOKEN);
 }
 
@@ -49,23 +51,20 @@ export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
     const text = label(parts, i);
     return [...(text === '' ? [] : [{ type: 'text', text } as const]), { type: 'image' }];
   });
-  const user: ChatMessage = {
-    role: 'user',
-    content: [...views.flat(), { type: 'text', text: parts.question }],
-  };
-  return parts.system === undefined ? [user] : [{ role: 'system', content: parts.system }, user];
+  return questionChat(parts.system, [...views.flat(), { type: 'text', text: parts.question }]);
 }
 
 /**
  * A rendered chat with every view between its two tokens.
- * @returns the texts before, between and behind the views; undefined when the chat does not hold `views` places for them.
+ * @returns the texts before, between and behind the views.
+ * @throws SpatialError FILE_INVALID when the chat does not hold `views` places for them.
  */
-export function splitAtViews(chat: string, views: number): readonly string[] | undefined {
+export function splitAtViews(chat: string, views: number): readonly string[] {
   const markers = [IMAGE_TOKEN, OLDER_MARKER];
   const texts = markers.map((marker) => chat.split(marker)).find(({ length }) => length > 1) ?? [
     chat,
   ];
-  if (texts.length !== views + 1) return undefined;
+  requirePlaces(texts.length - 1, views);
   return texts.map((text, i) => {
     const before = i < views ? BEFORE_VIEW : '';
     return `${i > 0 ? BEHIND_VIEW : ''}${text}${before}`;

@@ -1,12 +1,14 @@
 import {
   DINO_NAMES,
   layerNorm,
-  layerShapes,
   normShapes,
-  ops,
+  type ProjectorNames,
   parameterScope,
+  project,
+  projectorShapes,
   type Shapes,
   shapesBelow,
+  stitchTiles,
   type Tensor,
   tf,
   towerShapes,
@@ -23,7 +25,7 @@ export interface VisionNames {
   readonly tower: string;
   readonly ofTower: VisionTowerNames;
   readonly projector: string;
-  readonly ofProjector: { readonly norm: string; readonly first: string; readonly second: string };
+  readonly ofProjector: ProjectorNames & { readonly norm: string };
 }
 
 export const VISION_NAMES: Readonly<Record<CheckpointLayout, VisionNames>> = {
@@ -69,11 +71,9 @@ const PROJECTOR_EPSILON = 1e-5;
 /** Every tensor of tower and projector with its shape, by published name. */
 export function visionShapes({ tower, outputSize }: VisionConfig, names: VisionNames): Shapes {
   const cell = tower.width * CELL_SIDE ** 2;
-  const { norm, first, second } = names.ofProjector;
   const projector = {
-    ...normShapes(norm, cell, { kind: 'layer' }),
-    ...layerShapes(first, [outputSize, cell]),
-    ...layerShapes(second, [outputSize, outputSize]),
+    ...normShapes(names.ofProjector.norm, cell, { kind: 'layer' }),
+    ...projectorShapes(names.ofProjector, cell, outputSize),
   };
   return {
     ...shapesBelow(names.tower, towerShapes(tower, names.ofTower)),
@@ -112,14 +112,12 @@ export function encodeTiles(
 }
 
 /** @param x (tiles, P, Cv), the patches of a tile row by row. @returns (P of the grid, Cv), row by row. */
-function statesOfGrid(x: Tensor, { rows, columns, grid }: TileLayout, side: number): Tensor {
+function statesOfGrid(x: Tensor, layout: TileLayout, side: number): Tensor {
   const [tiles, patches, width] = x.shape as [number, number, number];
-  if (grid === 'thumbnail')
+  if (layout.grid === 'thumbnail')
     return tf.reshape(tf.slice(x, [tiles - 1, 0, 0], [1, patches, width]), [patches, width]);
-  const cut = tf.slice(x, [0, 0, 0], [rows * columns, patches, width]);
-  // A row of patches of one tile is one row of side · Cv values.
-  const byTile = tf.reshape(cut, [rows, columns, side, side * width]);
-  return tf.reshape(tf.transpose(byTile, [0, 2, 1, 3]), [-1, width]);
+  const cut = tf.slice(x, [0, 0, 0], [layout.rows * layout.columns, patches, width]);
+  return tf.reshape(stitchTiles(cut, layout, side), [-1, width]);
 }
 
 /**
@@ -134,8 +132,7 @@ export function projectCells(
   features: Tensor,
 ): Tensor {
   const projector = parameterScope(parameters, names.projector);
-  const { norm, first, second } = names.ofProjector;
   const cells = tf.reshape(features, [-1, tower.width * CELL_SIDE ** 2]);
-  const normed = layerNorm(projector.scope(norm), cells, PROJECTOR_EPSILON);
-  return projector.linear(second, ops.gelu(projector.linear(first, normed)));
+  const normed = layerNorm(projector.scope(names.ofProjector.norm), cells, PROJECTOR_EPSILON);
+  return project(projector, names.ofProjector, normed);
 }

@@ -1,12 +1,13 @@
 /** How a view is cut into tiles. */
 import {
-  CLIP_STATISTICS,
   type ConfigFields,
   configFields,
   IMAGENET_STATISTICS,
   invalidField,
   type JsonObject,
   type PixelStatistics,
+  readPixelStatistics,
+  type TileGrid,
 } from '@spatialsv/core/kit';
 
 export interface TilingConfig extends PixelStatistics {
@@ -16,12 +17,6 @@ export interface TilingConfig extends PixelStatistics {
   readonly maxTiles: number;
   /** Whether a view of several tiles is followed by the whole of it as one more. */
   readonly hasThumbnail: boolean;
-}
-
-/** Tiles of one view, in columns and rows. */
-export interface TileGrid {
-  readonly columns: number;
-  readonly rows: number;
 }
 
 /** Original checkpoints keep the limits in config.json, and the statistics in their code. */
@@ -48,9 +43,7 @@ export function parseNativeTiling(
   tileSize: number,
 ): TilingConfig {
   const fields = configFields(config, where);
-  fields.require('resample', [3]);
-  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
-  fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
+  const statistics = readPixelStatistics(fields);
   const size = fields.child('size') ?? configFields({ height: 384, width: 384 }, `${where}.size`);
   for (const side of ['height', 'width']) {
     const found = size.positive(side);
@@ -62,8 +55,7 @@ export function parseNativeTiling(
     minTiles: fields.positive('min_patches', 1),
     maxTiles: fields.positive('max_patches', 12),
     hasThumbnail: true,
-    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
-    std: fields.numbers('image_std', CLIP_STATISTICS.std),
+    ...statistics,
   };
 }
 

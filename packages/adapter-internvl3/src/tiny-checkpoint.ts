@@ -1,51 +1,45 @@
 import {
-  float32Source,
   type JsonObject,
   parseBackboneSettings,
+  parseTinyConfig,
+  QWEN_TOKENIZER,
   QWEN_TOKENS,
+  qwenGenerationConfig,
+  type TinyModelOptions,
+  type TinyModelParts,
+  type TinyTowerOptions,
+  tinyModelWeights,
   tinyText,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
-import { SpatialError, type TinyCheckpointOptions } from '@spatialsv/core/spec';
+import type { TinyCheckpointOptions } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { parseInternVl3Config } from './internvl3-config.js';
 import { internVl3Shapes } from './internvl3-names.js';
+import { VISION_NAMES } from './internvl3-vision.js';
 import type { CheckpointLayout } from './model-type.js';
 import {
   nativeConfig,
   nativePreprocessorConfig,
   nativeProcessorConfig,
   originalConfig,
-  tinyGenerationConfig,
 } from './tiny-config.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-import { tinyInternWeights } from './tiny-weights.js';
 
 /** What can be chosen beside the options that all families share. */
-export interface InternVl3TinyOptions extends TinyCheckpointOptions {
+export interface InternVl3TinyOptions extends TinyModelOptions {
   /** `original` by default. */
   readonly layout?: CheckpointLayout;
-  readonly kvHeads?: number;
-  readonly intermediateSize?: number;
   /** Logits from the embedding table or from their own matrix, as in every published model. Default false. */
   readonly tieHead?: boolean;
-  readonly storedAs?: 'F32' | 'BF16';
-  /** Upper bound on learnt tokens. Default 1500. */
-  readonly maxMerges?: number;
   /** Tiles of a view at most. Default 12. */
   readonly maxTiles?: number;
   readonly vision?: TinyVisionOptions;
   /** Base of the rotary positions, 1000000 (the published one) by default. */
   readonly ropeTheta?: number;
-  /** Size of the projector's output weights, 0.2 by default; 1 lets a model that is trained from scratch see sooner. */
-  readonly projectorGain?: number;
 }
 
-export interface TinyVisionOptions {
-  readonly depth?: number;
-  readonly hiddenSize?: number;
-  readonly intermediateSize?: number;
-  readonly heads?: number;
+export interface TinyVisionOptions extends TinyTowerOptions {
   /** Side of a tile in pixels, a multiple of 28. Default 224, which gives 64 visual tokens. */
   readonly tileSize?: number;
 }
@@ -88,7 +82,7 @@ export async function writeTinyInternVl3(options: InternVl3TinyOptions): Promise
   await writeCheckpointFolder(folder, {
     files: {
       'config.json': config,
-      'generation_config.json': tinyGenerationConfig(text.ids),
+      'generation_config.json': qwenGenerationConfig(text.ids),
       ...(layout === 'native' && native),
       ...text.files,
     },
@@ -111,17 +105,11 @@ export async function writeTinyBySettings(
   await writeTinyInternVl3({ ...options, ...(layout !== undefined && { layout }) });
 }
 
-const SHARED_TOKENIZER = {
-  eos_token: '<|im_end|>',
-  pad_token: '<|endoftext|>',
-  tokenizer_class: 'Qwen2Tokenizer',
-};
-
 /** What is this family's in tokenizer_config.json. */
 const TOKENIZER: Readonly<Record<CheckpointLayout, JsonObject>> = {
-  original: SHARED_TOKENIZER,
+  original: QWEN_TOKENIZER,
   native: {
-    ...SHARED_TOKENIZER,
+    ...QWEN_TOKENIZER,
     extra_special_tokens: {
       start_image_token: '<img>',
       end_image_token: '</img>',
@@ -132,29 +120,24 @@ const TOKENIZER: Readonly<Record<CheckpointLayout, JsonObject>> = {
   },
 };
 
-function tinyTensors(config: JsonObject, options: InternVl3TinyOptions) {
-  const parsed = parseTinyConfig(config);
-  const shapes = internVl3Shapes(parsed);
-  const values = tinyInternWeights(parsed, options.seed, options.projectorGain);
-  return new Map(
-    [...values].map(([name, data]) => [
-      name,
-      float32Source(data, shapes[name]!, options.storedAs ?? 'F32'),
-    ]),
-  );
-}
+/** Size of the learnt position of a patch beside what the patch shows. */
+const POSITION_DEVIATION = 0.1;
 
-/** Sizes come from the caller here, so a misfit is wrong usage rather than a damaged file. */
-function parseTinyConfig(config: JsonObject) {
-  try {
-    return parseInternVl3Config(config, 'tiny checkpoint');
-  } catch (cause) {
-    if (!SpatialError.isInstance(cause)) throw cause;
-    throw new SpatialError({
-      code: 'USAGE',
-      message: cause.message,
-      hint: 'Choose a hidden size that is a multiple of twice the heads, and heads that are a multiple of the kv heads.',
-      cause,
-    });
-  }
+const SIZES = 'a hidden size that is a multiple of twice the heads';
+
+function tinyTensors(raw: JsonObject, options: InternVl3TinyOptions) {
+  const config = parseTinyConfig(raw, parseInternVl3Config, SIZES);
+  const { tower, ofTower, projector, ofProjector } = VISION_NAMES[config.layout];
+  const positions = [ofTower.classToken, ofTower.positions].map(({ name }) => `${tower}.${name}`);
+  const special: TinyModelParts['special'] = (name, shape, random) => {
+    const size = shape.reduce((product, side) => product * side, 1);
+    if (positions.includes(name)) return random.normals(size, POSITION_DEVIATION);
+    const isNorm = name === `${projector}.${ofProjector.norm}.weight`;
+    return isNorm ? new Float32Array(size).fill(1) : undefined;
+  };
+  const output = `${projector}.${ofProjector.second}`;
+  const { decoder, vision } = config;
+  const shapes = internVl3Shapes(config);
+  const parts = { shapes, layers: decoder.layers, tower: vision.tower, output, special };
+  return tinyModelWeights({ ...parts, vision: tower, names: ofTower }, options);
 }

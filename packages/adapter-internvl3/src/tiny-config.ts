@@ -1,5 +1,15 @@
 /** Configuration files of tiny checkpoints, with the keys of the published ones. */
-import { IMAGENET_STATISTICS, type JsonObject, type TinyText } from '@spatialsv/core/kit';
+import {
+  alphabetical,
+  IMAGENET_STATISTICS,
+  type JsonObject,
+  pixelStepsConfig,
+  type TinyText,
+  tinyDecoderConfig,
+  tinyDtype,
+  tinyKvHeads,
+  tinyTowerConfig,
+} from '@spatialsv/core/kit';
 import { CELL_SIDE } from './internvl3-config.js';
 import { MODEL_TYPES } from './model-type.js';
 import type { InternVl3TinyOptions } from './tiny-checkpoint.js';
@@ -15,7 +25,6 @@ const tokensPerTile = (options: InternVl3TinyOptions): number =>
   (tileSizeOf(options) / PATCH_SIZE / CELL_SIDE) ** 2;
 
 export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
-  const tieHead = options.tieHead ?? false;
   return {
     architectures: ['InternVLChatModel'],
     downsample_ratio: 1 / CELL_SIDE,
@@ -26,7 +35,7 @@ export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonO
       ...decoderConfig(options, text),
       rope_theta: options.ropeTheta ?? 1000000,
       rope_scaling: { factor: 2.0, rope_type: 'dynamic', type: 'dynamic' },
-      tie_word_embeddings: tieHead,
+      tie_word_embeddings: options.tieHead ?? false,
     },
     max_dynamic_patch: options.maxTiles ?? 12,
     min_dynamic_patch: 1,
@@ -35,8 +44,8 @@ export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonO
     ps_version: 'v2',
     select_layer: -1,
     template: 'internvl2_5',
-    tie_word_embeddings: tieHead,
-    torch_dtype: storedType(options),
+    tie_word_embeddings: options.tieHead ?? false,
+    torch_dtype: tinyDtype(options),
     use_backbone_lora: 0,
     use_llm_lora: 0,
     use_thumbnail: true,
@@ -54,7 +63,6 @@ export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonO
 }
 
 export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
-  const tieHead = options.tieHead ?? false;
   return {
     architectures: ['InternVLForConditionalGeneration'],
     downsample_ratio: 1 / CELL_SIDE,
@@ -66,10 +74,10 @@ export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObj
       ...decoderConfig(options, text),
       rope_scaling: { factor: 2.0, rope_type: 'dynamic' },
       rope_theta: options.ropeTheta ?? 1000000,
-      tie_word_embeddings: tieHead,
+      tie_word_embeddings: options.tieHead ?? false,
     },
-    tie_word_embeddings: tieHead,
-    torch_dtype: storedType(options),
+    tie_word_embeddings: options.tieHead ?? false,
+    torch_dtype: tinyDtype(options),
     vision_config: {
       ...towerConfig(options),
       attention_bias: true,
@@ -88,75 +96,39 @@ export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObj
   };
 }
 
-const storedType = ({ storedAs }: InternVl3TinyOptions): string =>
-  storedAs === 'BF16' ? 'bfloat16' : 'float32';
-
 function decoderConfig(options: InternVl3TinyOptions, { ids, size }: Text): JsonObject {
-  const hidden = options.hiddenSize ?? 128;
-  const layers = options.layers ?? 6;
-  const heads = options.heads ?? 4;
-  return {
-    attention_dropout: 0,
+  const sizes = tinyDecoderConfig(options, size);
+  return alphabetical({
+    ...sizes,
+    ...{ attention_dropout: 0, initializer_range: 0.02, rms_norm_eps: 1e-6 },
+    ...{ sliding_window: null, use_cache: true, use_sliding_window: false },
     bos_token_id: ids.get('<|endoftext|>'),
     eos_token_id: ids.get('<|im_end|>'),
-    hidden_act: 'silu',
-    hidden_size: hidden,
-    initializer_range: 0.02,
-    intermediate_size: options.intermediateSize ?? 3 * hidden,
     max_position_embeddings: 32768,
-    max_window_layers: layers,
+    max_window_layers: sizes['num_hidden_layers'],
     model_type: 'qwen2',
-    num_attention_heads: heads,
-    num_hidden_layers: layers,
-    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
-    rms_norm_eps: 1e-6,
-    sliding_window: null,
-    use_cache: true,
-    use_sliding_window: false,
+    num_key_value_heads: tinyKvHeads(options),
     vocab_size: size,
-  };
+  });
 }
 
-function towerConfig({ vision = {} }: InternVl3TinyOptions): JsonObject {
-  const hidden = vision.hiddenSize ?? 96;
-  return {
-    attention_dropout: 0,
-    hidden_act: 'gelu',
-    hidden_size: hidden,
-    initializer_range: 0.02,
-    intermediate_size: vision.intermediateSize ?? 2 * hidden,
-    layer_norm_eps: 1e-6,
-    norm_type: 'layer_norm',
-    num_attention_heads: vision.heads ?? 4,
-    num_hidden_layers: vision.depth ?? 4,
-  };
-}
-
-export const tinyGenerationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
-  bos_token_id: ids.get('<|endoftext|>'),
-  do_sample: false,
-  eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
-  pad_token_id: ids.get('<|endoftext|>'),
-});
+const towerConfig = (options: InternVl3TinyOptions): JsonObject =>
+  alphabetical({
+    ...tinyTowerConfig(options),
+    ...{ attention_dropout: 0, hidden_act: 'gelu', initializer_range: 0.02 },
+    ...{ layer_norm_eps: 1e-6, norm_type: 'layer_norm' },
+  });
 
 export function nativePreprocessorConfig(options: InternVl3TinyOptions): JsonObject {
   const side = tileSizeOf(options);
-  return {
+  return pixelStepsConfig(IMAGENET_STATISTICS, {
     crop_to_patches: true,
-    do_convert_rgb: true,
-    do_normalize: true,
-    do_rescale: true,
-    do_resize: true,
-    image_mean: IMAGENET_STATISTICS.mean,
     image_processor_type: 'GotOcr2ImageProcessorFast',
-    image_std: IMAGENET_STATISTICS.std,
     max_patches: options.maxTiles ?? 12,
     min_patches: 1,
     processor_class: 'InternVLProcessor',
-    resample: 3,
-    rescale_factor: 1 / 255,
     size: { height: side, width: side },
-  };
+  });
 }
 
 export const nativeProcessorConfig = (options: InternVl3TinyOptions): JsonObject => ({

@@ -1,14 +1,12 @@
-import path from 'node:path';
 import {
-  createDecoder,
   HALF_STATISTICS,
-  openCheckpoint,
+  type JsonObject,
+  openedBackbone,
+  openModelFolder,
   openTextCodec,
   parameterScope,
   parseBackboneSettings,
-  readCheckpointConfig,
   readGenerationSettings,
-  refuseExtremeShape,
   refusePixelBudget,
   type Tensor,
 } from '@spatialsv/core/kit';
@@ -20,9 +18,9 @@ import {
   type ViewLayoutV1,
 } from '@spatialsv/core/spec';
 import { llavaNextVideoSiglip } from '../plugin.js';
-import { nextVideoBackboneConfig } from '../shared/backbone-config.js';
+import { NEXT_VIDEO_FAMILY } from '../shared/family.js';
+import { projectRows } from '../shared/model-names.js';
 import { cellSide, endFrame, endRows, pooledSide, poolGrid } from '../shared/pooling.js';
-import { project } from '../shared/projector.js';
 import { encodeFrame } from '../shared/tower-states.js';
 import {
   endsWithNewline,
@@ -32,19 +30,9 @@ import {
   type VideoConfig,
 } from '../shared/video.js';
 import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
-import {
-  checkpointContent,
-  DECODER_NAMES,
-  NEWLINE,
-  PROJECTOR,
-  PROJECTOR_NAMES,
-  parameterGroup,
-  VISION,
-} from './names.js';
+import { checkpointContent, NAMES, parameterGroup } from './names.js';
 import { END_OF_TURN, encodePrompt } from './prompt.js';
 import { settingsSchema } from './settings.js';
-
-const PUBLISHED = { model: 'LLaVA-Video-7B-Qwen2', layers: 28, hiddenSize: 3584 };
 
 /**
  * Opens a checkpoint folder of LLaVA-NeXT-Video with SigLIP and Qwen2. Weights stay in their files.
@@ -57,38 +45,27 @@ export async function openNextVideoSiglip(
 ): Promise<BackboneV1> {
   refusePixelBudget(llavaNextVideoSiglip.id, options, 'Frames have the size of the vision tower.');
   const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
-  const raw = await readCheckpointConfig(folder);
-  const parsed = withSettings(
-    parseNextVideoSiglipConfig(raw, path.join(folder, 'config.json')),
-    settings,
-  );
-  const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
-  const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
+  const parse = (json: JsonObject, where: string) =>
+    withSettings(parseNextVideoSiglipConfig(json, where), settings);
+  const { raw, config, checkpoint } = await openModelFolder(folder, parse, checkpointContent);
   const text = await openTextCodec(folder, {});
   const settled = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
   // The original code generates from embeddings.
   const generation = { ...settled, penalisesPrompt: false };
   const { decoder, vision } = config;
   const video = videoConfig(config);
-  const visionBlocks = vision.tower.depth;
-  return {
-    adapterId: llavaNextVideoSiglip.id,
-    folder,
-    config: nextVideoBackboneConfig({ decoder, visionBlocks, generation, published: PUBLISHED }),
-    weights: checkpoint.weights,
-    findings: checkpoint.findings,
+  return openedBackbone({
+    ...{ adapterId: llavaNextVideoSiglip.id, folder, checkpoint, text, decoder },
+    decoderNames: NAMES.decoder,
+    ...{ family: NEXT_VIDEO_FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,
     prepare: async (conversation) =>
       layOutVideo(video, conversation.images, encodePrompt(text, conversation)),
-    decodeTokens: text.decode,
-    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, _layout, states) =>
-      encodeFrame(vision, VISION, parameters, pixels, states),
+      encodeFrame(vision, NAMES.vision, parameters, pixels, states),
     projectView: (parameters, features, layout) =>
       frameRows(config, video, { parameters, features, layout }),
-    decoder: createDecoder(decoder, DECODER_NAMES),
-    save: checkpoint.save,
-  };
+  });
 }
 
 interface Settings {
@@ -135,11 +112,9 @@ function frameRows(
   video: VideoConfig,
   { parameters, features, layout }: FrameFeatures,
 ): Tensor {
-  const root = parameterScope(parameters);
-  const projected = project(root.scope(PROJECTOR), PROJECTOR_NAMES, features);
+  const projected = projectRows(NAMES, parameters, features);
   const pooled = poolGrid(projected, vision.side, pooling);
-  if (video.newline === 'grid') return endRows(pooled, video.grid.side, root.get(NEWLINE));
-  return endsWithNewline(video, layout as FrameLayout)
-    ? endFrame(pooled, root.get(NEWLINE))
-    : pooled;
+  const newline = () => parameterScope(parameters).get(NAMES.newline);
+  if (video.newline === 'grid') return endRows(pooled, video.grid.side, newline());
+  return endsWithNewline(video, layout as FrameLayout) ? endFrame(pooled, newline()) : pooled;
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { openWeights } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { llavaNextVideoSiglip } from '../plugin.js';
-import { NEWLINE, VISION } from './names.js';
+import { NAMES } from './names.js';
 import { type NextVideoSiglipTinyOptions, writeTinyNextVideoSiglip } from './tiny-checkpoint.js';
 
 const small = { hiddenSize: 32, layers: 2, vision: { depth: 3, hiddenSize: 32, heads: 2 } };
@@ -10,6 +10,7 @@ const small = { hiddenSize: 32, layers: 2, vision: { depth: 3, hiddenSize: 32, h
 const write = (folder: string, options: Partial<NextVideoSiglipTinyOptions> = {}) =>
   writeTinyNextVideoSiglip({ folder, seed: 1, ...small, ...options });
 
+const { vision: VISION, newline: NEWLINE } = NAMES;
 const LAST_BLOCK = `${VISION}.encoder.layers.2.mlp.fc1.bias`;
 
 describe('a file with the block that never runs', () => {

@@ -1,6 +1,6 @@
-import type { TextCodec } from '@spatialsv/core/kit';
+import { chatMlPrompt, refusePlaceholders, type TextCodec } from '@spatialsv/core/kit';
 import type { ConversationV1 } from '@spatialsv/core/spec';
-import { refuseTexts, type VideoPrompt } from '../shared/video.js';
+import type { VideoPrompt } from '../shared/video.js';
 
 export const DEFAULT_SYSTEM = 'You are a helpful assistant.';
 export const IMAGE = '<image>';
@@ -15,11 +15,7 @@ export interface PromptParts {
 
 /** The prompt of one question, up to the place where the assistant speaks (conversation `qwen_1_5`). */
 export const renderPrompt = ({ system, hasViews, question }: PromptParts): string =>
-  [
-    `<|im_start|>system\n${system ?? DEFAULT_SYSTEM}<|im_end|>\n`,
-    `<|im_start|>user\n${hasViews ? `${IMAGE}\n` : ''}${question}<|im_end|>\n`,
-    '<|im_start|>assistant\n',
-  ].join('');
+  chatMlPrompt(system ?? DEFAULT_SYSTEM, `${hasViews ? `${IMAGE}\n` : ''}${question}`);
 
 /** What follows the prompt when the assistant has answered. */
 export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
@@ -30,7 +26,7 @@ export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
  * @throws SpatialError DATA_INVALID for a text with the marker.
  */
 export function encodePrompt(text: TextCodec, conversation: ConversationV1): VideoPrompt {
-  refuseTexts(conversation, [IMAGE]);
+  refusePlaceholders(conversation, [IMAGE]);
   const { system, question, answer, images } = conversation;
   const rendered = renderPrompt({ system, question, hasViews: images.length > 0 });
   return {

@@ -1,26 +1,22 @@
 import {
-  CLIP_NAMES,
-  float32Source,
   type JsonObject,
   parseBackboneSettings,
+  QWEN_TOKENIZER,
+  qwenGenerationConfig,
   type Shapes,
-  shapesBelow,
+  tinyDecoderConfig,
+  tinyDtype,
+  tinyKvHeads,
   tinyText,
-  towerShapes,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
 import { llavaNextVideoSiglip } from '../plugin.js';
-import {
-  type NextVideoTinyOptions,
-  ofUsage,
-  tinyDecoder,
-  tinyTower,
-  tinyVideoWeights,
-} from '../shared/tiny-tower.js';
+import { storedShapesOf, tinyWeightsOf } from '../shared/model-names.js';
+import { fixedTowerConfig, type NextVideoTinyOptions, parseTiny } from '../shared/tiny-tower.js';
 import type { NewlinePosition } from '../shared/video.js';
 import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
 import { ARCHITECTURE, MODEL_TYPE } from './model-type.js';
-import { NEWLINE, nextVideoSiglipShapes, PROJECTOR, PROJECTOR_NAMES, VISION } from './names.js';
+import { NAMES } from './names.js';
 import { settingsSchema } from './settings.js';
 
 /** Side of a frame: 7 × 7 patches and some pixels that fill none, 4 × 4 cells. */
@@ -47,53 +43,28 @@ export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
 export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
   const { maxMerges } = options;
   const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
-  const text = await tinyText(options, { special: QWEN2_TOKENS, config: TOKENIZER, maxMerges });
+  const text = await tinyText(options, {
+    special: QWEN2_TOKENS,
+    config: QWEN_TOKENIZER,
+    maxMerges,
+  });
   const config = tinyConfig({ ...options, ...settings }, text.ids, text.size);
+  const parsed = parseTiny(config, parseNextVideoSiglipConfig);
+  const shapes = storedShapes(parsed, options.lastBlock);
   await writeCheckpointFolder(options.folder, {
     files: {
       ...text.files,
       'config.json': config,
-      'generation_config.json': generationConfig(text.ids),
+      'generation_config.json': qwenGenerationConfig(text.ids),
     },
-    weights: tinyTensors(config, options),
+    weights: tinyWeightsOf(NAMES, parsed, shapes, options),
   });
-}
-
-/** What is this family's in tokenizer_config.json. */
-const TOKENIZER = {
-  eos_token: '<|im_end|>',
-  pad_token: '<|endoftext|>',
-  tokenizer_class: 'Qwen2Tokenizer',
-};
-
-function tinyTensors(config: JsonObject, options: NextVideoSiglipTinyOptions) {
-  const parsed = ofUsage(() => parseNextVideoSiglipConfig(config, 'tiny checkpoint'));
-  const shapes = storedShapes(parsed, options.lastBlock ?? false);
-  const parts = {
-    shapes,
-    tower: parsed.vision.tower,
-    layers: parsed.decoder.layers,
-    vision: VISION,
-    output: `${PROJECTOR}.${PROJECTOR_NAMES.second}`,
-  };
-  return new Map(
-    [...tinyVideoWeights(parts, options)].map(([name, data]) => [
-      name,
-      float32Source(data, shapes[name]!, options.storedAs ?? 'F32'),
-    ]),
-  );
 }
 
 /** What the model reads, and what published files hold beside it. @param lastBlock whether they hold that block. */
 export function storedShapes(config: NextVideoSiglipConfig, lastBlock = false): Shapes {
   const { tower, storedDepth } = config.vision;
-  const depth = lastBlock ? storedDepth : tower.depth;
-  const whole = { ...tower, depth, postNorm: tower.norm };
-  return {
-    ...shapesBelow(VISION, towerShapes(whole, CLIP_NAMES)),
-    [NEWLINE]: [config.decoder.hiddenSize],
-    ...nextVideoSiglipShapes(config),
-  };
+  return storedShapesOf(NAMES, config, false, lastBlock ? storedDepth : tower.depth);
 }
 
 /** config.json in the published style; the sizes of the tower are an addition to it. */
@@ -102,9 +73,8 @@ function tinyConfig(
   ids: ReadonlyMap<string, number>,
   vocabularySize: number,
 ): JsonObject {
-  const decoder = tinyDecoder(options, vocabularySize);
-  const heads = decoder['num_attention_heads'] as number;
-  const vision = tinyTower(options.vision ?? {}, IMAGE_SIZE);
+  const decoder = tinyDecoderConfig(options, vocabularySize);
+  const vision = fixedTowerConfig(options, IMAGE_SIZE);
   return {
     ...decoder,
     add_faster_video: false,
@@ -123,21 +93,14 @@ function tinyConfig(
     mm_vision_select_layer: -2,
     mm_vision_tower: 'google/siglip-so400m-patch14-384',
     model_type: MODEL_TYPE,
-    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
+    num_key_value_heads: tinyKvHeads(options),
     rms_norm_eps: 1e-6,
     rope_scaling: null,
     rope_theta: 1000000,
     tie_word_embeddings: false,
-    torch_dtype: options.storedAs === 'BF16' ? 'bfloat16' : 'float32',
+    torch_dtype: tinyDtype(options),
     use_mm_proj: true,
     use_sliding_window: false,
     vision_config: { ...vision, model_type: 'siglip_vision_model' },
   };
 }
-
-const generationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
-  bos_token_id: ids.get('<|endoftext|>'),
-  do_sample: false,
-  eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
-  pad_token_id: ids.get('<|endoftext|>'),
-});

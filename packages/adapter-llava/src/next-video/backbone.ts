@@ -1,36 +1,24 @@
-import path from 'node:path';
 import {
-  createDecoder,
-  openCheckpoint,
+  openedBackbone,
+  openModelFolder,
   openTextProcessor,
-  parameterScope,
   parseBackboneSettings,
-  readCheckpointConfig,
   readGenerationSettings,
-  refuseExtremeShape,
   refusePixelBudget,
 } from '@spatialsv/core/kit';
 import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { llavaNextVideo } from '../plugin.js';
-import { nextVideoBackboneConfig } from '../shared/backbone-config.js';
-import {
-  DECODER_NAMES,
-  PROJECTOR,
-  PROJECTOR_NAMES,
-  parameterGroup,
-  VISION,
-} from '../shared/native-names.js';
+import { NEXT_VIDEO_FAMILY } from '../shared/family.js';
+import { projectRows } from '../shared/model-names.js';
+import { NATIVE_NAMES, parameterGroup } from '../shared/native-names.js';
 import { cellSide, pooledSide, poolGrid } from '../shared/pooling.js';
-import { project } from '../shared/projector.js';
 import { encodeFrame } from '../shared/tower-states.js';
 import { layOutVideo, type VideoConfig } from '../shared/video.js';
 import { type NextVideoConfig, parseNextVideoConfig } from './config.js';
 import { readFrameConfig } from './frame-processor.js';
 import { checkpointContent } from './names.js';
 import { BEGIN, END_OF_TURN, encodePrompt, IMAGE, VIDEO } from './prompt.js';
-
-const PUBLISHED = { model: 'LLaVA-NeXT-Video-7B', layers: 32, hiddenSize: 4096 };
 
 const settingsSchema = z.strictObject({
   /** How a view becomes a frame. */
@@ -48,10 +36,8 @@ export async function openNextVideo(
 ): Promise<BackboneV1> {
   refusePixelBudget(llavaNextVideo.id, options, 'Frames have the size of the vision tower.');
   const { frame: fit } = parseBackboneSettings(llavaNextVideo.id, settingsSchema, options);
-  const raw = await readCheckpointConfig(folder);
-  const parsed = parseNextVideoConfig(raw, path.join(folder, 'config.json'));
-  const checkpoint = await openCheckpoint(folder, checkpointContent(parsed));
-  const config = { ...parsed, decoder: { ...parsed.decoder, tieHead: checkpoint.isTied } };
+  const model = await openModelFolder(folder, parseNextVideoConfig, checkpointContent);
+  const { raw, config, checkpoint } = model;
   const { decoder, vision, pooling } = config;
   const text = await openTextProcessor(folder, {
     [BEGIN]: config.beginTokenId,
@@ -59,30 +45,21 @@ export async function openNextVideo(
     [IMAGE]: config.imageTokenId,
   });
   const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
-  const visionBlocks = vision.tower.depth;
   const video = videoConfig(config, await readFrameConfig(folder, vision, fit));
-  return {
-    adapterId: llavaNextVideo.id,
-    folder,
-    config: nextVideoBackboneConfig({ decoder, visionBlocks, generation, published: PUBLISHED }),
-    weights: checkpoint.weights,
-    findings: checkpoint.findings,
+  return openedBackbone({
+    ...{ adapterId: llavaNextVideo.id, folder, checkpoint, text, decoder },
+    decoderNames: NATIVE_NAMES.decoder,
+    ...{ family: NEXT_VIDEO_FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,
     prepare: async (conversation) => {
       const prompt = await encodePrompt(text, config, conversation);
       return layOutVideo(video, conversation.images, prompt);
     },
-    decodeTokens: text.decode,
-    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixels, _layout, states) =>
-      encodeFrame(vision, VISION, parameters, pixels, states),
-    projectView: (parameters, features) => {
-      const pooled = poolGrid(features, vision.side, pooling);
-      return project(parameterScope(parameters, PROJECTOR), PROJECTOR_NAMES, pooled);
-    },
-    decoder: createDecoder(decoder, DECODER_NAMES),
-    save: checkpoint.save,
-  };
+      encodeFrame(vision, NATIVE_NAMES.vision, parameters, pixels, states),
+    projectView: (parameters, features) =>
+      projectRows(NATIVE_NAMES, parameters, poolGrid(features, vision.side, pooling)),
+  });
 }
 
 function videoConfig(

@@ -1,12 +1,12 @@
 import path from 'node:path';
 import {
-  CLIP_STATISTICS,
   type ConfigFields,
   configFields,
   invalidField,
   isJsonObject,
   readCheckpointJson,
   readOptionalJson,
+  readPixelStatistics,
 } from '@spatialsv/core/kit';
 import type { FrameConfig, FrameFit } from '../shared/frames.js';
 import type { FixedTower } from '../shared/towers.js';
@@ -23,19 +23,10 @@ export async function readFrameConfig(
   fit: FrameFit,
 ): Promise<FrameConfig> {
   const fields = await findProcessor(folder);
-  fields.require('resample', [3]);
-  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
+  const statistics = readPixelStatistics(fields);
   fields.require('do_center_crop', [true]);
-  if (fields.has('rescale_factor'))
-    fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
   requireSize(fields, imageSize);
-  return {
-    size: imageSize,
-    patchSize: tower.patch.size,
-    fit,
-    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
-    std: fields.numbers('image_std', CLIP_STATISTICS.std),
-  };
+  return { ...statistics, size: imageSize, patchSize: tower.patch.size, fit };
 }
 
 async function findProcessor(folder: string): Promise<ConfigFields> {

@@ -1,6 +1,12 @@
-import { type ChatMessage, splitIds, type TextProcessor } from '@spatialsv/core/kit';
-import { type ConversationV1, SpatialError } from '@spatialsv/core/spec';
-import { refuseTexts, type VideoPrompt } from '../shared/video.js';
+import {
+  type ChatMessage,
+  refusePlaceholders,
+  requirePlaces,
+  splitIds,
+  type TextProcessor,
+} from '@spatialsv/core/kit';
+import type { ConversationV1 } from '@spatialsv/core/spec';
+import type { VideoPrompt } from '../shared/video.js';
 
 export const VIDEO = '<video>';
 export const IMAGE = '<image>';
@@ -50,26 +56,17 @@ export async function encodePrompt(
   { beginTokenId, videoTokenId }: PromptTokens,
   conversation: ConversationV1,
 ): Promise<VideoPrompt> {
-  refuseTexts(conversation, [VIDEO, IMAGE]);
+  refusePlaceholders(conversation, [VIDEO, IMAGE]);
   const { system, question, answer } = conversation;
   const hasViews = conversation.images.length > 0;
   const rendered = await text.render(messagesOf({ hasViews, question }));
   const ids = [beginTokenId, ...text.encode(beforeTurns(system) + rendered)];
   const stretches = splitIds(ids, videoTokenId);
-  requireVideos(stretches.length - 1, hasViews ? 1 : 0);
+  requirePlaces(stretches.length - 1, hasViews ? 1 : 0);
   return {
     text: stretches,
     placeholderId: videoTokenId,
     // What follows `ASSISTANT:` begins with a space, which the tokenizer puts before every text.
     ...(answer !== undefined && { answer: [...text.encode(answer), ...text.encode(END_OF_TURN)] }),
   };
-}
-
-function requireVideos(found: number, expected: number): void {
-  if (found === expected) return;
-  throw new SpatialError({
-    code: 'FILE_INVALID',
-    message: `chat template: expected ${expected} video placeholders for all views, found ${found}`,
-    hint: 'Restore the chat template published with the checkpoint.',
-  });
 }

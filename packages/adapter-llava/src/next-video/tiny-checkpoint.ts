@@ -1,27 +1,20 @@
 import {
-  CLIP_NAMES,
   CLIP_STATISTICS,
-  float32Source,
   type JsonObject,
+  pixelStepsConfig,
   refuseSettings,
   type Shapes,
-  shapesBelow,
+  tinyDecoderConfig,
+  tinyDtype,
   tinyText,
-  towerShapes,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
 import { llavaNextVideo } from '../plugin.js';
-import { NEWLINE, PROJECTOR, PROJECTOR_NAMES, VISION } from '../shared/native-names.js';
-import {
-  type NextVideoTinyOptions,
-  ofUsage,
-  tinyDecoder,
-  tinyTower,
-  tinyVideoWeights,
-} from '../shared/tiny-tower.js';
+import { storedShapesOf, tinyWeightsOf } from '../shared/model-names.js';
+import { NATIVE_NAMES } from '../shared/native-names.js';
+import { fixedTowerConfig, type NextVideoTinyOptions, parseTiny } from '../shared/tiny-tower.js';
 import { type NextVideoConfig, parseNextVideoConfig } from './config.js';
 import { MODEL_TYPE } from './model-type.js';
-import { nextVideoShapes } from './names.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
 
 /** Side of a frame: 8 × 8 patches, 4 × 4 visual tokens. */
@@ -43,6 +36,7 @@ export async function writeTinyNextVideo(options: NextVideoTinyOptions): Promise
     maxMerges,
   });
   const config = tinyConfig(options, text.ids, text.size);
+  const parsed = parseTiny(config, parseNextVideoConfig);
   const processor = processorConfig(options.vision?.imageSize ?? IMAGE_SIZE);
   await writeCheckpointFolder(options.folder, {
     files: {
@@ -56,7 +50,7 @@ export async function writeTinyNextVideo(options: NextVideoTinyOptions): Promise
       },
     },
     texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE },
-    weights: tinyTensors(config, options),
+    weights: tinyWeightsOf(NATIVE_NAMES, parsed, storedShapes(parsed), options),
   });
 }
 
@@ -66,34 +60,9 @@ const TOKENIZER = {
   processor_class: 'LlavaNextVideoProcessor',
 };
 
-function tinyTensors(config: JsonObject, options: NextVideoTinyOptions) {
-  const parsed = ofUsage(() => parseNextVideoConfig(config, 'tiny checkpoint'));
-  const shapes = storedShapes(parsed);
-  const parts = {
-    shapes,
-    tower: parsed.vision.tower,
-    layers: parsed.decoder.layers,
-    vision: VISION,
-    output: `${PROJECTOR}.${PROJECTOR_NAMES.second}`,
-  };
-  return new Map(
-    [...tinyVideoWeights(parts, options)].map(([name, data]) => [
-      name,
-      float32Source(data, shapes[name]!, options.storedAs ?? 'F32'),
-    ]),
-  );
-}
-
 /** What the model reads, and what published files hold beside it. */
-export function storedShapes(config: NextVideoConfig): Shapes {
-  const { tower, storedDepth } = config.vision;
-  const whole = { ...tower, depth: storedDepth, postNorm: tower.norm };
-  return {
-    ...shapesBelow(VISION, towerShapes(whole, CLIP_NAMES)),
-    [NEWLINE]: [config.decoder.hiddenSize],
-    ...nextVideoShapes(config),
-  };
-}
+export const storedShapes = (config: NextVideoConfig): Shapes =>
+  storedShapesOf(NATIVE_NAMES, config, false);
 
 /** config.json in the published style. */
 function tinyConfig(
@@ -101,7 +70,7 @@ function tinyConfig(
   ids: ReadonlyMap<string, number>,
   vocabularySize: number,
 ): JsonObject {
-  const decoder = tinyDecoder(options, vocabularySize);
+  const decoder = tinyDecoderConfig(options, vocabularySize);
   return {
     architectures: ['LlavaNextVideoForConditionalGeneration'],
     image_grid_pinpoints: [
@@ -130,11 +99,11 @@ function tinyConfig(
       rope_scaling: { factor: 2.5, type: 'linear' },
     },
     tie_word_embeddings: false,
-    torch_dtype: options.storedAs === 'BF16' ? 'bfloat16' : 'float32',
+    torch_dtype: tinyDtype(options),
     video_seq_length: 288,
     video_token_index: ids.get('<video>'),
     vision_config: {
-      ...tinyTower(options.vision ?? {}, IMAGE_SIZE),
+      ...fixedTowerConfig(options, IMAGE_SIZE),
       hidden_act: 'quick_gelu',
       layer_norm_eps: 1e-5,
       model_type: 'clip_vision_model',
@@ -150,18 +119,11 @@ const generationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
   pad_token_id: ids.get('<unk>'),
 });
 
-const processorConfig = (side: number): JsonObject => ({
-  crop_size: { height: side, width: side },
-  do_center_crop: true,
-  do_convert_rgb: true,
-  do_normalize: true,
-  do_rescale: true,
-  do_resize: true,
-  image_mean: CLIP_STATISTICS.mean,
-  image_processor_type: 'LlavaNextImageProcessor',
-  image_std: CLIP_STATISTICS.std,
-  processor_class: 'LlavaNextVideoProcessor',
-  resample: 3,
-  rescale_factor: 1 / 255,
-  size: { shortest_edge: side },
-});
+const processorConfig = (side: number): JsonObject =>
+  pixelStepsConfig(CLIP_STATISTICS, {
+    crop_size: { height: side, width: side },
+    do_center_crop: true,
+    image_processor_type: 'LlavaNextImageProcessor',
+    processor_class: 'LlavaNextVideoProcessor',
+    size: { shortest_edge: side },
+  });

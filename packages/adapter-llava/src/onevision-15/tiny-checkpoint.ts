@@ -3,6 +3,9 @@ import {
   refuseSettings,
   type TinyCellOptions,
   type TinyText,
+  type TinyTowerOptions,
+  tinyDtype,
+  tinyKvHeads,
   writeTinyCells,
 } from '@spatialsv/core/kit';
 import { parseOneVision15Config } from './config.js';
@@ -12,12 +15,6 @@ import { MODEL_TYPE } from './model-type.js';
 export interface OneVision15TinyOptions extends TinyCellOptions {
   /** Channels of a head; more than the hidden size over the heads by default, as in the 4B model. */
   readonly headDim?: number;
-  readonly vision?: {
-    readonly depth?: number;
-    readonly hiddenSize?: number;
-    readonly intermediateSize?: number;
-    readonly heads?: number;
-  };
 }
 
 /**
@@ -37,7 +34,7 @@ export async function writeTinyOneVision15(options: OneVision15TinyOptions): Pro
 /** config.json in the published style. */
 function tinyConfig(options: OneVision15TinyOptions, { ids, size }: TinyText): JsonObject {
   const vocabularySize = Math.ceil(size / 8) * 8;
-  const dtype = options.storedAs === 'BF16' ? 'bfloat16' : 'float32';
+  const dtype = tinyDtype(options);
   return {
     architectures: ['LLaVAOneVision1_5_ForConditionalGeneration'],
     image_token_id: ids.get('<|image_pad|>'),
@@ -67,7 +64,7 @@ function tinyDecoder(options: OneVision15TinyOptions): JsonObject {
     model_type: 'LLaVAOneVision1_5_text',
     num_attention_heads: heads,
     num_hidden_layers: options.layers ?? 6,
-    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
+    num_key_value_heads: tinyKvHeads(options),
     rms_norm_eps: 1e-6,
     rope_scaling: null,
     rope_theta: 5000000,
@@ -79,7 +76,7 @@ function tinyDecoder(options: OneVision15TinyOptions): JsonObject {
 }
 
 function tinyVision(
-  { hiddenSize = 96, ...options }: NonNullable<OneVision15TinyOptions['vision']>,
+  { hiddenSize = 96, ...options }: TinyTowerOptions,
   outputSize: number,
 ): JsonObject {
   return {

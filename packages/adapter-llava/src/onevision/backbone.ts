@@ -1,29 +1,21 @@
-import path from 'node:path';
 import {
-  backboneConfigOf,
-  CLIP_STATISTICS,
   configFields,
-  createDecoder,
+  type FamilyDefaults,
   type ImageProcessorFile,
   invalidField,
-  openCheckpoint,
+  openedBackbone,
+  openModelFolder,
   openTextProcessor,
   type PixelStatistics,
   parseBackboneSettings,
-  readCheckpointConfig,
   readGenerationSettings,
   readImageProcessor,
-  refuseExtremeShape,
+  readPixelStatistics,
   refusePixelBudget,
 } from '@spatialsv/core/kit';
-import type {
-  BackboneConfigV1,
-  BackboneV1,
-  GenerationSettingsV1,
-  OpenBackboneOptions,
-} from '@spatialsv/core/spec';
+import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { DECODER_NAMES, parameterGroup } from '../shared/native-names.js';
+import { NATIVE_NAMES, parameterGroup } from '../shared/native-names.js';
 import { cellSide, pooledSide } from '../shared/pooling.js';
 import type { VideoConfig } from '../shared/video.js';
 import { llavaOneVision } from './adapter.js';
@@ -32,14 +24,14 @@ import { prepareOneVision, VIEW_MODES } from './prepare.js';
 import { END_OF_TURN, IMAGE, VIDEO } from './prompt.js';
 import { encodeOneVision, oneVisionContent, POOLING, projectOneVision } from './vision.js';
 
-/** Those of the paper for LLaVA-OneVision-1.5: its Table 6 has no row for this family. */
-const LEARNING_RATES = { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 };
-
-/** Published models by layers and width of the decoder. */
-const PUBLISHED_MODELS: Readonly<Record<string, string>> = {
-  '24x896': 'LLaVA-OneVision-0.5B',
-  '28x3584': 'LLaVA-OneVision-7B',
-  '80x8192': 'LLaVA-OneVision-72B',
+const FAMILY: FamilyDefaults = {
+  // Those of the paper for LLaVA-OneVision-1.5: its Table 6 has no row for this family.
+  learningRates: { languageModel: 2e-7, projector: 1e-5, spatial: 1e-5 },
+  models: {
+    '24x896': 'LLaVA-OneVision-0.5B',
+    '28x3584': 'LLaVA-OneVision-7B',
+    '80x8192': 'LLaVA-OneVision-72B',
+  },
 };
 
 const settingsSchema = z.strictObject({
@@ -60,34 +52,26 @@ export async function openOneVision(
     'Views have the size of the vision tower; the setting views says how they are shown.';
   refusePixelBudget(llavaOneVision.id, options, budget);
   const { views: mode } = parseBackboneSettings(llavaOneVision.id, settingsSchema, options);
-  const raw = await readCheckpointConfig(folder);
-  const config = parseOneVisionConfig(raw, path.join(folder, 'config.json'));
-  const checkpoint = await openCheckpoint(folder, oneVisionContent(config));
-  const decoder = { ...config.decoder, tieHead: checkpoint.isTied };
-  const { imageTokenId, videoTokenId } = config;
+  const model = await openModelFolder(folder, parseOneVisionConfig, oneVisionContent);
+  const { raw, config, checkpoint } = model;
+  const { decoder, imageTokenId, videoTokenId } = config;
   const tokens = { [IMAGE]: imageTokenId, [VIDEO]: videoTokenId };
   const text = await openTextProcessor(folder, tokens);
   const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
   const pixels = readPixels(await readImageProcessor(folder), config);
   const views = { ...config, pixels };
   const context = { text, mode, views, video: videoConfig(config, pixels) };
-  return {
-    adapterId: llavaOneVision.id,
-    folder,
-    config: backboneConfig(config, generation),
-    weights: checkpoint.weights,
-    findings: checkpoint.findings,
+  return openedBackbone({
+    ...{ adapterId: llavaOneVision.id, folder, checkpoint, text, decoder },
+    decoderNames: NATIVE_NAMES.decoder,
+    ...{ family: FAMILY, visionBlocks: config.vision.tower.depth, generation },
     parameterGroup,
     prepare: (conversation) => prepareOneVision(context, conversation),
-    decodeTokens: text.decode,
-    requireImageSize: ({ height, width, path: name }) => refuseExtremeShape(height, width, name),
     encodeView: (parameters, pixelValues, layout, states) =>
       encodeOneVision(config, parameters, pixelValues, layout, states),
     projectView: (parameters, features, layout) =>
       projectOneVision(config, parameters, features, layout),
-    decoder: createDecoder(decoder, DECODER_NAMES),
-    save: checkpoint.save,
-  };
+  });
 }
 
 /**
@@ -99,21 +83,15 @@ function readPixels(
   { vision, resolutions }: OneVisionConfig,
 ): PixelStatistics {
   const fields = configFields(config, where);
-  fields.require('resample', [3]);
-  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
+  const statistics = readPixelStatistics(fields);
   fields.require('do_center_crop', [false]);
-  if (fields.has('rescale_factor'))
-    fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
   const size = fields.child('size') ?? configFields({}, `${where}.size`);
   for (const side of size.has('shortest_edge') ? ['shortest_edge'] : ['height', 'width'])
     requireSize(size.where, side, size.positive(side, 384), vision.imageSize);
   const own = readResolutions(fields, 'image_grid_pinpoints', vision.imageSize);
   if (JSON.stringify(own) !== JSON.stringify(resolutions))
     throw invalidField(`${where}.image_grid_pinpoints`, 'those of config.json', own);
-  return {
-    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
-    std: fields.numbers('image_std', CLIP_STATISTICS.std),
-  };
+  return statistics;
 }
 
 function requireSize(where: string, key: string, found: number, expected: number): void {
@@ -134,11 +112,3 @@ function videoConfig({ vision }: OneVisionConfig, pixels: PixelStatistics): Vide
     key: 'bilinear',
   };
 }
-
-const backboneConfig = (
-  { decoder, vision }: OneVisionConfig,
-  generation: GenerationSettingsV1,
-): BackboneConfigV1 => {
-  const parts = { decoder, positionRows: 1, visionBlocks: vision.tower.depth, generation } as const;
-  return backboneConfigOf(parts, { models: PUBLISHED_MODELS, learningRates: LEARNING_RATES });
-};

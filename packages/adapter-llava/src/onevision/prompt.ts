@@ -2,9 +2,10 @@ import {
   type ChatMessage,
   type ChatPart,
   refusePlaceholders,
+  requirePlaces,
   type TextProcessor,
 } from '@spatialsv/core/kit';
-import { type ConversationV1, SpatialError } from '@spatialsv/core/spec';
+import type { ConversationV1 } from '@spatialsv/core/spec';
 
 export const IMAGE = '<image>';
 export const VIDEO = '<video>';
@@ -27,11 +28,11 @@ export interface EncodedPrompt {
  */
 export async function encodePrompt(
   text: TextProcessor,
-  { question, system, answer }: ConversationV1,
+  conversation: ConversationV1,
   places: { readonly kind: 'image' | 'video'; readonly count: number },
 ): Promise<EncodedPrompt> {
-  for (const [what, given] of Object.entries({ question, system, answer }))
-    if (given !== undefined) refusePlaceholders(what, given, [IMAGE, VIDEO]);
+  refusePlaceholders(conversation, [IMAGE, VIDEO]);
+  const { question, system, answer } = conversation;
   const user = [...Array<ChatPart>(places.count).fill({ type: places.kind }), textPart(question)];
   const messages: readonly ChatMessage[] = [
     ...(system === undefined ? [] : [{ role: 'system', content: [textPart(system)] } as const]),
@@ -46,12 +47,3 @@ export async function encodePrompt(
 }
 
 const textPart = (text: string): ChatPart => ({ type: 'text', text });
-
-function requirePlaces(found: number, expected: number): void {
-  if (found === expected) return;
-  throw new SpatialError({
-    code: 'FILE_INVALID',
-    message: `chat template: expected ${expected} places for views, found ${found}`,
-    hint: 'Restore the chat template published with the checkpoint.',
-  });
-}

@@ -2,15 +2,14 @@
  * How an image of any shape becomes tiles of the vision tower's size, and which cells its features keep (transformers 5.18,
  * image_processing_utils.select_best_resolution and models/llava_onevision: unpad_image, pack_image_features).
  */
+import type { TileGrid } from '@spatialsv/core/kit';
 import type { RgbImage } from '@spatialsv/core/spec';
 import type { OneVisionConfig, Resolution } from './config.js';
 
 type Size = Pick<RgbImage, 'height' | 'width'>;
 
-export interface TilePlan {
-  /** Tiles, each of the tower's size. */
-  readonly rows: number;
-  readonly columns: number;
+/** Tiles, each of the tower's size. */
+export interface TilePlan extends TileGrid {
   /** Size of the image inside the tiles, in pixels; it is in their middle, on black. */
   readonly fitted: Size;
   /** Cells that are cut off at each end of the tiles' grid, where it sees black alone. */

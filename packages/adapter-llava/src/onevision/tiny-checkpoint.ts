@@ -1,27 +1,22 @@
 import {
-  CLIP_NAMES,
-  float32Source,
   HALF_STATISTICS,
   type JsonObject,
+  pixelStepsConfig,
+  qwenGenerationConfig,
   type Shapes,
-  shapesBelow,
   type TinyText,
+  tinyDecoderConfig,
+  tinyDtype,
+  tinyKvHeads,
   tinyText,
-  towerShapes,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
-import { PROJECTOR, PROJECTOR_NAMES, VISION } from '../shared/native-names.js';
-import {
-  type NextVideoTinyOptions,
-  ofUsage,
-  tinyDecoder,
-  tinyTower,
-  tinyVideoWeights,
-} from '../shared/tiny-tower.js';
+import { storedShapesOf, tinyWeightsOf } from '../shared/model-names.js';
+import { NATIVE_NAMES } from '../shared/native-names.js';
+import { fixedTowerConfig, type NextVideoTinyOptions, parseTiny } from '../shared/tiny-tower.js';
 import { type OneVisionConfig, parseOneVisionConfig, type Resolution } from './config.js';
 import { MODEL_TYPE } from './model-type.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-import { oneVisionShapes } from './vision.js';
 
 /** Side of a tile: 7 × 7 patches and some pixels that fill none. */
 const IMAGE_SIZE = 104;
@@ -47,16 +42,16 @@ export async function writeTinyOneVision(options: OneVisionTinyOptions): Promise
   const { maxMerges } = options;
   const text = await tinyText(options, { special: TOKENS, config: TOKENIZER, maxMerges });
   const config = tinyConfig(options, text);
-  const parsed = ofUsage(() => parseOneVisionConfig(config, 'tiny checkpoint'));
+  const parsed = parseTiny(config, parseOneVisionConfig);
   await writeCheckpointFolder(options.folder, {
     files: {
       ...text.files,
       'config.json': config,
-      'generation_config.json': generationConfig(text.ids),
+      'generation_config.json': qwenGenerationConfig(text.ids),
       ...processorFiles(parsed),
     },
     texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE },
-    weights: tinyTensors(parsed, options),
+    weights: tinyWeightsOf(NATIVE_NAMES, parsed, storedShapes(parsed), options),
   });
 }
 
@@ -68,35 +63,13 @@ const TOKENIZER = {
   tokenizer_class: 'Qwen2Tokenizer',
 };
 
-function tinyTensors(config: OneVisionConfig, options: OneVisionTinyOptions) {
-  const shapes = storedShapes(config);
-  const parts = {
-    shapes,
-    tower: config.vision.tower,
-    layers: config.decoder.layers,
-    vision: VISION,
-    output: `${PROJECTOR}.${PROJECTOR_NAMES.second}`,
-  };
-  return new Map(
-    [...tinyVideoWeights(parts, options)].map(([name, data]) => [
-      name,
-      float32Source(data, shapes[name]!, options.storedAs ?? 'F32'),
-    ]),
-  );
-}
-
 /** What the model reads, and the norm behind the tower, which published files hold beside it. */
-export const storedShapes = (config: OneVisionConfig): Shapes => ({
-  ...shapesBelow(
-    VISION,
-    towerShapes({ ...config.vision.tower, postNorm: config.vision.tower.norm }, CLIP_NAMES),
-  ),
-  ...oneVisionShapes(config),
-});
+export const storedShapes = (config: OneVisionConfig): Shapes =>
+  storedShapesOf(NATIVE_NAMES, config, true, config.vision.tower.depth);
 
 /** config.json in the published style. */
 function tinyConfig(options: OneVisionTinyOptions, { ids, size }: TinyText): JsonObject {
-  const vision = tinyTower(options.vision ?? {}, IMAGE_SIZE);
+  const vision = fixedTowerConfig(options, IMAGE_SIZE);
   const imageSize = vision['image_size'] as number;
   return {
     architectures: ['LlavaOnevisionForConditionalGeneration'],
@@ -106,7 +79,7 @@ function tinyConfig(options: OneVisionTinyOptions, { ids, size }: TinyText): Jso
     projector_hidden_act: 'gelu',
     text_config: tinyTextConfig(options, size),
     tie_word_embeddings: options.tieHead ?? false,
-    torch_dtype: options.storedAs === 'BF16' ? 'bfloat16' : 'float32',
+    torch_dtype: tinyDtype(options),
     video_token_index: ids.get('<video>'),
     vision_aspect_ratio: ASPECT_RATIO,
     vision_config: { ...vision, model_type: 'siglip_vision_model', vision_use_head: false },
@@ -116,12 +89,11 @@ function tinyConfig(options: OneVisionTinyOptions, { ids, size }: TinyText): Jso
 }
 
 function tinyTextConfig(options: OneVisionTinyOptions, size: number): JsonObject {
-  const decoder = tinyDecoder(options, size);
-  const heads = decoder['num_attention_heads'] as number;
+  const decoder = tinyDecoderConfig(options, size);
   return {
     ...decoder,
     model_type: 'qwen2',
-    num_key_value_heads: options.kvHeads ?? Math.max(1, Math.floor(heads / 2)),
+    num_key_value_heads: tinyKvHeads(options),
     rms_norm_eps: 1e-6,
     rope_theta: 1000000,
     tie_word_embeddings: options.tieHead ?? false,
@@ -134,26 +106,11 @@ function resolutions(imageSize: number): readonly Resolution[] {
   return sides.flatMap((height) => sides.map((width): Resolution => [height, width]));
 }
 
-const generationConfig = (ids: ReadonlyMap<string, number>): JsonObject => ({
-  bos_token_id: ids.get('<|endoftext|>'),
-  do_sample: false,
-  eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
-  pad_token_id: ids.get('<|endoftext|>'),
-});
-
 function processorFiles({ vision, resolutions: pinpoints }: OneVisionConfig) {
-  const pixels: JsonObject = {
-    do_convert_rgb: true,
-    do_normalize: true,
-    do_rescale: true,
-    do_resize: true,
-    image_mean: HALF_STATISTICS.mean,
-    image_std: HALF_STATISTICS.std,
+  const pixels = pixelStepsConfig(HALF_STATISTICS, {
     processor_class: 'LlavaOnevisionProcessor',
-    resample: 3,
-    rescale_factor: 1 / 255,
     size: { height: vision.imageSize, width: vision.imageSize },
-  };
+  });
   return {
     'preprocessor_config.json': {
       ...pixels,

@@ -1,8 +1,9 @@
 /** Pixels and cells of views: one image as tiles, several as one padded square each. */
 import {
-  cutPatches,
+  cutTiles,
   type PixelStatistics,
   padCentre,
+  patchesOfImages,
   refuseExtremeShape,
   resizeBicubic,
   wholeImage,
@@ -38,15 +39,8 @@ export interface ImageView {
 export type ViewConfig = OneVisionConfig & { readonly pixels: PixelStatistics };
 
 /** Patches of images of the tower's size, one after the other. */
-function patchesOf(images: readonly RgbImage[], { vision, pixels }: ViewConfig) {
-  const { size: patchSize } = vision.tower.patch;
-  const values = 3 * patchSize ** 2;
-  const perImage = vision.side ** 2 * values;
-  const pixelValues = new Float32Array(images.length * perImage);
-  for (const [i, image] of images.entries())
-    pixelValues.set(cutPatches(image, { ...pixels, patchSize }), i * perImage);
-  return { pixelValues, pixelShape: [images.length * vision.side ** 2, values] };
-}
+const patchesOf = (images: readonly RgbImage[], { vision, pixels }: ViewConfig) =>
+  patchesOfImages(images, { ...pixels, patchSize: vision.tower.patch.size });
 
 // ---------------------------------------------------------------------------------------------- tiles
 
@@ -65,7 +59,7 @@ export function tiledView(image: RgbImage, config: ViewConfig): ImageView {
   const key = `tiles-${tileRows}x${tileColumns}-${top}-${left}-${h}x${w}`;
   return {
     view: {
-      ...patchesOf([overview, ...cutTiles(image, plan, imageSize)], config),
+      ...patchesOf([overview, ...tilesOf(image, plan, imageSize)], config),
       layout: { kind: 'tiles', key, plan },
     },
     rows,
@@ -73,23 +67,11 @@ export function tiledView(image: RgbImage, config: ViewConfig): ImageView {
   };
 }
 
-function cutTiles(image: RgbImage, plan: TilePlan, size: number): readonly RgbImage[] {
+function tilesOf(image: RgbImage, plan: TilePlan, size: number): readonly RgbImage[] {
   const { height, width } = plan.fitted;
   const resized = wholeImage(resizeBicubic(image, width, height));
   const canvas = padCentre(resized, size * plan.columns, size * plan.rows, [0, 0, 0]).image;
-  return Array.from({ length: plan.rows * plan.columns }, (_, tile) => {
-    const [row, column] = [Math.floor(tile / plan.columns), tile % plan.columns];
-    return cutSquare(canvas, column * size, row * size, size);
-  });
-}
-
-function cutSquare(image: RgbImage, x: number, y: number, size: number): RgbImage {
-  const data = new Uint8Array(3 * size * size);
-  for (let row = 0; row < size; row++) {
-    const start = 3 * ((y + row) * image.width + x);
-    data.set(image.data.subarray(start, start + 3 * size), 3 * size * row);
-  }
-  return { data, height: size, width: size };
+  return cutTiles(canvas, plan, size);
 }
 
 /**

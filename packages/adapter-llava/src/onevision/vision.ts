@@ -1,28 +1,17 @@
 import {
   type CheckpointContent,
-  CLIP_NAMES,
-  decoderShapes,
   parameterScope,
   renamed,
   type Shapes,
-  shapesBelow,
+  stitchTiles,
   type Tensor,
   tf,
-  towerShapes,
 } from '@spatialsv/core/kit';
 import type { EncodedViewV1, Parameters, ViewLayoutV1 } from '@spatialsv/core/spec';
-import {
-  DECODER_NAMES,
-  NEWLINE,
-  PROJECTOR,
-  PROJECTOR_NAMES,
-  publishedName,
-  VISION,
-} from '../shared/native-names.js';
+import { contentOf, projectRows, shapesOf } from '../shared/model-names.js';
+import { NATIVE_NAMES, publishedName } from '../shared/native-names.js';
 import { endFrame, endRows, type Pooling, poolGrid } from '../shared/pooling.js';
-import { project, projectorShapes } from '../shared/projector.js';
 import { encodeFrame } from '../shared/tower-states.js';
-import { isIdle } from '../shared/towers.js';
 import type { FrameLayout } from '../shared/video.js';
 import type { OneVisionConfig } from './config.js';
 import type { TilePlan } from './tiling.js';
@@ -32,27 +21,13 @@ import type { ImageLayout, TiledLayout } from './views.js';
 export const POOLING: Pooling = { mode: 'bilinear', stride: 2 };
 
 /** Every tensor that is read, with its shape, by published name. Linear weights are (out, in). */
-export const oneVisionShapes = ({ vision, decoder }: OneVisionConfig): Shapes => ({
-  ...shapesBelow(VISION, towerShapes(vision.tower, CLIP_NAMES)),
-  ...shapesBelow(
-    PROJECTOR,
-    projectorShapes(PROJECTOR_NAMES, vision.tower.width, decoder.hiddenSize),
-  ),
-  [NEWLINE]: [decoder.hiddenSize],
-  ...decoderShapes(decoder, DECODER_NAMES),
-});
+export const oneVisionShapes = (config: OneVisionConfig): Shapes =>
+  shapesOf(NATIVE_NAMES, config, true);
 
 /** What a checkpoint folder holds, under published or in-memory names. */
 export const oneVisionContent = (config: OneVisionConfig): CheckpointContent => ({
-  shapes: oneVisionShapes({ ...config, decoder: { ...config.decoder, tieHead: false } }),
+  ...contentOf(NATIVE_NAMES, config, true),
   names: renamed(publishedName),
-  isUnread: (name) =>
-    name.startsWith(`${VISION}.`) && isIdle(config.vision, name.slice(VISION.length + 1)),
-  tied: {
-    name: DECODER_NAMES.head,
-    source: `${DECODER_NAMES.model}.embed_tokens.weight`,
-    isTied: config.decoder.tieHead,
-  },
 });
 
 /** Tiles of a view that has some. */
@@ -73,7 +48,7 @@ export function encodeOneVision(
   const plan = tilesOf(layout);
   const images = plan === undefined ? 1 : 1 + plan.rows * plan.columns;
   const byImage = tf.reshape(pixelValues, [images, -1, pixelValues.shape[1]!]);
-  return encodeFrame(vision, VISION, parameters, byImage, states);
+  return encodeFrame(vision, NATIVE_NAMES.vision, parameters, byImage, states);
 }
 
 /** Projector of one view. @param features (P, Cv). @returns a row (C) for each position of the view. */
@@ -83,9 +58,8 @@ export function projectOneVision(
   features: Tensor,
   layout: ViewLayoutV1,
 ): Tensor {
-  const root = parameterScope(parameters);
-  const projected = project(root.scope(PROJECTOR), PROJECTOR_NAMES, features);
-  const newline = root.get(NEWLINE);
+  const projected = projectRows(NATIVE_NAMES, parameters, features);
+  const newline = parameterScope(parameters).get(NATIVE_NAMES.newline);
   const plan = tilesOf(layout);
   if (plan !== undefined) return tileRows(projected, plan, vision.side, newline);
   if ((layout as ImageLayout).kind === 'padded') return endFrame(projected, newline);
@@ -100,11 +74,7 @@ function tileRows(projected: Tensor, plan: TilePlan, side: number, newline: Tens
   const { rows, columns, keptRows, keptColumns, h, w } = plan;
   const overview = tf.slice(projected, [0, 0], [perTile, channels]);
   const tiles = tf.slice(projected, [perTile, 0], [rows * columns * perTile, channels]);
-  const byTile = tf.reshape(tiles, [rows, columns, side, side * channels]);
-  const stitched = tf.reshape(tf.transpose(byTile, [0, 2, 1, 3]), [
-    ...[1, rows * side],
-    ...[columns * side, channels],
-  ]);
+  const stitched = tf.expandDims(stitchTiles(tiles, plan, side), 0);
   const kept = tf.slice(
     stitched,
     [0, plan.top, plan.left, 0],

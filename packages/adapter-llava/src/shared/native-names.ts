@@ -2,18 +2,18 @@
  * Names in the checkpoints of transformers' LLaVA classes. Published files (4.x) name the parts at the top; models in memory
  * (4.52 and later) put them below `model.`, and 5.x leaves `vision_model.` out.
  */
-import type { DecoderNames } from '@spatialsv/core/kit';
-import type { ParameterGroup } from '@spatialsv/core/spec';
-import type { ProjectorNames } from './projector.js';
+import { groupOf, type ModelNames } from './model-names.js';
 
-export const VISION = 'vision_tower.vision_model';
-export const PROJECTOR = 'multi_modal_projector';
-export const NEWLINE = 'image_newline';
-export const PROJECTOR_NAMES: ProjectorNames = { first: 'linear_1', second: 'linear_2' };
-export const DECODER_NAMES: DecoderNames = {
-  model: 'language_model.model',
-  head: 'language_model.lm_head.weight',
+export const NATIVE_NAMES: ModelNames = {
+  vision: 'vision_tower.vision_model',
+  projector: 'multi_modal_projector',
+  ofProjector: { first: 'linear_1', second: 'linear_2' },
+  newline: 'image_newline',
+  decoder: { model: 'language_model.model', head: 'language_model.lm_head.weight' },
 };
+
+/** Learning-rate group of a published name. */
+export const parameterGroup = groupOf(NATIVE_NAMES);
 
 /** First rule that matches; published names stay as they are. */
 const RULES: readonly (readonly [other: RegExp, published: string])[] = [
@@ -28,10 +28,4 @@ const RULES: readonly (readonly [other: RegExp, published: string])[] = [
 export function publishedName(name: string): string {
   const rule = RULES.find(([other]) => other.test(name));
   return rule === undefined ? name : name.replace(rule[0], rule[1]);
-}
-
-/** Learning-rate group of a published name. */
-export function parameterGroup(name: string): ParameterGroup {
-  if (name.startsWith('vision_tower.')) return 'vision';
-  return name === NEWLINE || name.startsWith(`${PROJECTOR}.`) ? 'projector' : 'language-model';
 }

@@ -1,13 +1,7 @@
 /** All views of a conversation as the frames of one video, at one place of the prompt. */
 import { setImmediate } from 'node:timers/promises';
-import {
-  layOutPrompt,
-  type PixelWindow,
-  plainPositions,
-  refusePlaceholders,
-} from '@spatialsv/core/kit';
+import { layOutPrompt, type PixelWindow, plainPositions } from '@spatialsv/core/kit';
 import type {
-  ConversationV1,
   PreparedInputsV1,
   RgbImage,
   ViewGridV1,
@@ -113,14 +107,4 @@ function viewGrid(config: VideoConfig, frame: PlacedFrame): ViewGridV1 {
     extraIndex: at(positions.filter((row) => !isCell(row))),
     ...placeGrid(config.grid, frame.window, frame.image),
   };
-}
-
-/** @throws SpatialError DATA_INVALID for a text that a view would be taken for. */
-export function refuseTexts(
-  { question, system, answer }: ConversationV1,
-  placeholders: readonly string[],
-): void {
-  for (const [what, text] of Object.entries({ question, system, answer })) {
-    if (text !== undefined) refusePlaceholders(what, text, placeholders);
-  }
 }

@@ -74,6 +74,15 @@ export const renamed =
     return names;
   };
 
+/** A name with the prefix of the first pair that it begins with replaced; other names stay as they are. */
+export function replacePrefix(
+  name: string,
+  pairs: readonly (readonly [from: string, to: string])[],
+): string {
+  const pair = pairs.find(([from]) => name.startsWith(from));
+  return pair === undefined ? name : pair[1] + name.slice(pair[0].length);
+}
+
 const twoNames = (folder: string, name: string, other: string): SpatialError =>
   new SpatialError({
     code: 'WEIGHT_UNEXPECTED',

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { readCheckpointJson } from '../checkpoint-folder.js';
 import { isJsonObject, type JsonObject } from '../json.js';
+import type { ConfigFields } from './config-fields.js';
+import { CLIP_STATISTICS, type PixelStatistics } from './image-processor.js';
 import { readOptionalJson } from './optional-file.js';
 
 /** Settings of an image processor, and where they are for messages. */
@@ -24,4 +26,18 @@ export async function readImageProcessor(folder: string): Promise<ImageProcessor
     };
   const name = 'preprocessor_config.json';
   return { config: await readCheckpointJson(folder, name), where: path.join(folder, name) };
+}
+
+/**
+ * Statistics of an image processor that resizes by Pillow's bicubic kernel, scales to 0 … 1 and normalises.
+ * @throws SpatialError CONFIG_INVALID for one that does anything else.
+ */
+export function readPixelStatistics(fields: ConfigFields): PixelStatistics {
+  fields.require('resample', [3]);
+  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
+  fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
+  return {
+    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
+    std: fields.numbers('image_std', CLIP_STATISTICS.std),
+  };
 }

@@ -1,7 +1,7 @@
 /** From images to the pixel values of a vision tower: sizes, normalisation, patches. */
 import { SpatialError } from '../errors.js';
 import { roundHalfEven } from '../rounding.js';
-import type { RgbImage } from '../spec.js';
+import type { RgbImage, ViewInputV1 } from '../spec.js';
 
 /** Mean and deviation of each colour in 0..1. */
 export interface PixelStatistics {
@@ -118,6 +118,19 @@ export function cutPatches(image: RgbImage, options: PatchOptions): Float32Array
     }
   }
   return output;
+}
+
+/** Patches of images of one size, one image after the other, as a view's pixel values. */
+export function patchesOfImages(
+  images: readonly RgbImage[],
+  options: PatchOptions,
+): Pick<ViewInputV1, 'pixelValues' | 'pixelShape'> {
+  const parts = images.map((image) => cutPatches(image, options));
+  const values = 3 * (options.frames ?? 1) * options.patchSize ** 2;
+  const perImage = parts[0]!.length;
+  const pixelValues = new Float32Array(parts.length * perImage);
+  for (const [i, part] of parts.entries()) pixelValues.set(part, i * perImage);
+  return { pixelValues, pixelShape: [pixelValues.length / values, values] };
 }
 
 function writePlane(

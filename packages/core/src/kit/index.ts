@@ -8,12 +8,14 @@ export {
   refusePixelBudget,
   refuseSettings,
 } from './backbone-settings.js';
+export { chatMlPrompt, questionChat } from './chat-ml.js';
 export {
   type CheckpointContent,
   checkpointFolder,
   type OpenedCheckpoint,
   openCheckpoint,
   renamed,
+  replacePrefix,
   type TiedTensor,
 } from './checkpoint.js';
 export { type ConfigFields, configFields, invalidField } from './config-fields.js';
@@ -30,9 +32,14 @@ export {
   normalisedLevels,
   type PatchOptions,
   type PixelStatistics,
+  patchesOfImages,
   refuseExtremeShape,
 } from './image-processor.js';
-export { type ImageProcessorFile, readImageProcessor } from './image-processor-file.js';
+export {
+  type ImageProcessorFile,
+  readImageProcessor,
+  readPixelStatistics,
+} from './image-processor-file.js';
 export {
   joinViews,
   type NetworkOptions,
@@ -41,9 +48,19 @@ export {
   perView,
   repeated,
 } from './network-programs.js';
+export {
+  groupsByScope,
+  type ModelFolder,
+  type OpenedParts,
+  openedBackbone,
+  openModelFolder,
+  tiedContent,
+} from './opened-backbone.js';
 export { readOptionalJson } from './optional-file.js';
 export { cutMiddle, type PlacedImage, padCentre, padWhite, wholeImage } from './placed-image.js';
+export { type ProjectorNames, project, projectorShapes } from './projector.js';
 export {
+  gridOverImage,
   layOutPrompt,
   type PromptLayout,
   type PromptLayoutParts,
@@ -66,21 +83,31 @@ export {
   openTextCodec,
   openTextProcessor,
   refusePlaceholders,
+  requirePlaces,
   type TextCodec,
   type TextProcessor,
 } from './text-processor.js';
+export { cutTiles, stitchTiles, type TileGrid } from './tiles.js';
+export {
+  alphabetical,
+  parseTinyConfig,
+  pixelStepsConfig,
+  qwenGenerationConfig,
+  type TinyModelOptions,
+  type TinyModelParts,
+  type TinyTowerOptions,
+  tinyDecoderConfig,
+  tinyDtype,
+  tinyKvHeads,
+  tinyModelWeights,
+  tinyTowerConfig,
+} from './tiny-model.js';
 export { type TinyText, type TinyTextSpec, tinyText } from './tiny-text.js';
 export {
   makeTinyTokenizer,
+  QWEN_TOKENIZER,
   QWEN_TOKENS,
   type TinyTokenizer,
   tokenizerConfig,
 } from './tiny-tokenizer.js';
-export {
-  type TinyValues,
-  tinyDecoderValues,
-  tinyPatchFilters,
-  tinyTowerValues,
-  tinyWeights,
-} from './tiny-weights.js';
 export { type CheckpointFiles, writeCheckpointFolder } from './write-checkpoint.js';

@@ -18,6 +18,24 @@ export const wholeImage = (image: RgbImage): PlacedImage => ({
 
 const CHANNELS = 3;
 
+export interface Rectangle {
+  /** Left and upper edge in pixels. */
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @param rectangle inside of the image. */
+export function cutRectangle(image: RgbImage, { x, y, width, height }: Rectangle): RgbImage {
+  const data = new Uint8Array(CHANNELS * width * height);
+  for (let row = 0; row < height; row++) {
+    const start = CHANNELS * ((y + row) * image.width + x);
+    data.set(image.data.subarray(start, start + CHANNELS * width), CHANNELS * row * width);
+  }
+  return { ...image, data, width, height };
+}
+
 /** Keeps the middle; the smaller half of an odd remainder is cut off first. @param width, height at most the image's. */
 export function cutMiddle(
   { image, window }: PlacedImage,
@@ -27,13 +45,8 @@ export function cutMiddle(
   if (width === image.width && height === image.height) return { image, window };
   const left = Math.floor((image.width - width) / 2);
   const top = Math.floor((image.height - height) / 2);
-  const data = new Uint8Array(CHANNELS * width * height);
-  for (let row = 0; row < height; row++) {
-    const start = CHANNELS * ((top + row) * image.width + left);
-    const line = image.data.subarray(start, start + CHANNELS * width);
-    data.set(line, CHANNELS * row * width);
-  }
-  return { image: { ...image, data, width, height }, window: moved(window, -left, -top) };
+  const cut = cutRectangle(image, { x: left, y: top, width, height });
+  return { image: cut, window: moved(window, -left, -top) };
 }
 
 /** Centres an image on white; the smaller half of an odd remainder comes first. */

@@ -1,5 +1,5 @@
 /** From the ids of a conversation to a sequence in which every visual row has its place. */
-import type { PreparedInputsV1 } from '../spec.js';
+import type { PreparedInputsV1, RgbImage, ViewGridV1 } from '../spec.js';
 
 /** Label of positions where no loss is taken. */
 const IGNORED = -100;
@@ -68,4 +68,14 @@ export const plainPositions = (
   positions: Int32Array.from({ length: tokens }, (_, i) => i),
   positionRows: 1,
   nextPosition: tokens,
+});
+
+/** The grid of a view whose cells cover all of its image. */
+export const gridOverImage = (
+  grid: Pick<ViewGridV1, 'h' | 'w' | 'tokenIndex' | 'extraIndex'>,
+  { height, width }: RgbImage,
+): ViewGridV1 => ({
+  ...grid,
+  toImage: { ax: width / grid.w, bx: 0, ay: height / grid.h, by: 0 },
+  covered: { x0: 0, y0: 0, x1: width, y1: height },
 });

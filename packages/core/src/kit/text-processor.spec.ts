@@ -100,13 +100,17 @@ describe('refusePlaceholders', () => {
   it.each(['<own>', '<image>', '<video>', '<|image_pad|>', '<image_2>', '<IMG_CONTEXT>'])(
     'refuses %s, of this family or another',
     (placeholder) => {
-      const refuse = () => refusePlaceholders('question', `${placeholder} Where?`, ['<own>']);
+      const refuse = () => refusePlaceholders({ question: `${placeholder} Where?` }, ['<own>']);
       expect(refuse).toThrow(expect.objectContaining({ code: 'DATA_INVALID' }));
       expect(refuse).toThrow(`found the placeholder ${placeholder}`);
     },
   );
 
   it('lets other texts pass', () => {
-    refusePlaceholders('question', 'Is 1 < 2 and <b> a tag?', ['<own>']);
+    refusePlaceholders({ question: 'Is 1 < 2 and <b> a tag?' }, ['<own>']);
+  });
+
+  it.each(['system', 'answer'])('looks at the %s too', (what) => {
+    expect(() => refusePlaceholders({ [what]: 'a <own>' }, ['<own>'])).toThrow(`${what}: `);
   });
 });

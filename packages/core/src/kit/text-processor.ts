@@ -6,6 +6,7 @@ import { placeholderError, requireNoPlaceholder } from '../data/placeholders.js'
 import { SpatialError } from '../errors.js';
 import { readTextIfThere } from '../files.js';
 import { isJsonObject, type JsonObject } from '../json.js';
+import type { ConversationV1 } from '../spec.js';
 import { openChatTemplate } from './chat-template.js';
 import { readTokenizerFiles } from './tokenizer-files.js';
 
@@ -147,19 +148,33 @@ function requireTemplate(value: unknown, file: string): string {
   });
 }
 
+/** Texts of a conversation. */
+type Texts = Partial<Pick<ConversationV1, 'question' | 'system' | 'answer'>>;
+
 /**
- * Refuses text that contains a placeholder, which would be taken for a view, and marks of other families and toolkits, of which a
+ * Refuses texts that contain a placeholder, which would be taken for a view, and marks of other families and toolkits, of which a
  * model would be given the letters.
- * @param what the text is, for messages.
  * @param placeholders those of this family.
  * @throws SpatialError DATA_INVALID.
  */
 export function refusePlaceholders(
-  what: string,
-  text: string,
+  { question, system, answer }: Texts,
   placeholders: readonly string[],
 ): void {
-  const found = placeholders.find((placeholder) => text.includes(placeholder));
-  if (found !== undefined) throw placeholderError(what, found);
-  requireNoPlaceholder(what, text);
+  for (const [what, text] of Object.entries({ question, system, answer })) {
+    if (text === undefined) continue;
+    const found = placeholders.find((placeholder) => text.includes(placeholder));
+    if (found !== undefined) throw placeholderError(what, found);
+    requireNoPlaceholder(what, text);
+  }
+}
+
+/** @param found places for views in a rendered chat. @throws SpatialError FILE_INVALID where they are not `expected`. */
+export function requirePlaces(found: number, expected: number): void {
+  if (found === expected) return;
+  throw new SpatialError({
+    code: 'FILE_INVALID',
+    message: `chat template: expected ${expected} places for views, found ${found}`,
+    hint: 'Restore the chat template published with the checkpoint.',
+  });
 }

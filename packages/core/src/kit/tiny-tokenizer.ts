@@ -2,6 +2,13 @@ import type { JsonObject } from '../json.js';
 import { countWords, learnMerges } from './byte-pairs.js';
 import { qwenTokenizerJson, specialToken } from './tokenizer-json.js';
 
+/** What the families of Qwen have in tokenizer_config.json. */
+export const QWEN_TOKENIZER = {
+  eos_token: '<|im_end|>',
+  pad_token: '<|endoftext|>',
+  tokenizer_class: 'Qwen2Tokenizer',
+} as const;
+
 /** Special tokens of the Qwen2.5 family, in the order of their ids, which follow the ordinary vocabulary. */
 export const QWEN_TOKENS = [
   '<|endoftext|>',

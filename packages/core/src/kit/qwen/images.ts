@@ -4,12 +4,8 @@ import { resizeBicubic } from '../../images/index.js';
 import type { JsonObject } from '../../json.js';
 import type { RgbImage, ViewInputV1, ViewLayoutV1 } from '../../spec.js';
 import { configFields } from '../config-fields.js';
-import {
-  CLIP_STATISTICS,
-  cutPatches,
-  fitToCells,
-  type PixelStatistics,
-} from '../image-processor.js';
+import { cutPatches, fitToCells, type PixelStatistics } from '../image-processor.js';
+import { readPixelStatistics } from '../image-processor-file.js';
 
 /** What the vision tower takes. */
 export interface CellPatches {
@@ -49,10 +45,6 @@ export function readCellImages(
   overrides: { readonly minPixels?: number; readonly maxPixels?: number } = {},
 ): CellImageConfig {
   const fields = configFields(config, where);
-  fields.require('resample', [3]);
-  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.require(step, [true]);
-  if (fields.has('rescale_factor'))
-    fields.require('rescale_factor', [1 / 255, 0.00392156862745098]);
   fields.require('patch_size', [patches.patchSize]);
   fields.require('temporal_patch_size', [patches.frames]);
   fields.require('merge_size', [patches.mergeSize]);
@@ -63,8 +55,7 @@ export function readCellImages(
     ...patches,
     minPixels: overrides.minPixels ?? fields.positive('min_pixels', shortest),
     maxPixels: overrides.maxPixels ?? fields.positive('max_pixels', longest),
-    mean: fields.numbers('image_mean', CLIP_STATISTICS.mean),
-    std: fields.numbers('image_std', CLIP_STATISTICS.std),
+    ...readPixelStatistics(fields),
   };
 }
 

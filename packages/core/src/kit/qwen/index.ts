@@ -39,7 +39,6 @@ export {
   writeTinyCells,
 } from './tiny-folder.js';
 export { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-export { tinyCellWeights } from './tiny-weights.js';
 export {
   type CellVision,
   cellVisionShapes,

@@ -5,36 +5,31 @@ import {
   decoderShapes,
   type Shapes,
 } from '../../nn/index.js';
-import type { ParameterGroup } from '../../spec.js';
-import { type CheckpointContent, renamed } from '../checkpoint.js';
-import { type CellVision, cellVisionShapes, MERGER } from './vision.js';
+import { type CheckpointContent, renamed, replacePrefix } from '../checkpoint.js';
+import { groupsByScope, tiedContent } from '../opened-backbone.js';
+import { type CellVision, cellVisionShapes, MERGER, TOWER } from './vision.js';
 
 /** Where the decoder lies in published files. */
 export const CELL_DECODER_NAMES: DecoderNames = { model: 'model', head: 'lm_head.weight' };
 
-/** In-memory prefixes of transformers ≥ 4.52 beside the published ones. */
+/** In-memory prefixes of transformers ≥ 4.52, and the published ones. */
 const PREFIXES = [
-  { inMemory: 'model.visual.', published: 'visual.' },
-  { inMemory: 'model.language_model.', published: 'model.' },
+  ['model.visual.', 'visual.'],
+  ['model.language_model.', 'model.'],
 ] as const;
 
 /** Published name of a tensor that a file may hold under its in-memory name. Published names stay as they are. */
-export function publishedCellName(name: string): string {
-  const prefix = PREFIXES.find(({ inMemory }) => name.startsWith(inMemory));
-  return prefix === undefined ? name : prefix.published + name.slice(prefix.inMemory.length);
-}
+export const publishedCellName = (name: string): string => replacePrefix(name, PREFIXES);
 
 /** In-memory name (transformers ≥ 4.52) of a published one; the inverse of {@link publishedCellName}. */
-export function inMemoryCellName(name: string): string {
-  const prefix = PREFIXES.find(({ published }) => name.startsWith(published));
-  return prefix === undefined ? name : prefix.inMemory + name.slice(prefix.published.length);
-}
+export const inMemoryCellName = (name: string): string =>
+  replacePrefix(
+    name,
+    PREFIXES.map(([inMemory, published]) => [published, inMemory]),
+  );
 
 /** Learning-rate group of a published name; every tensor belongs to one of the three. */
-export function cellParameterGroup(name: string): ParameterGroup {
-  if (name.startsWith(`${MERGER}.`)) return 'projector';
-  return name.startsWith('visual.') ? 'vision' : 'language-model';
-}
+export const cellParameterGroup = groupsByScope({ vision: [TOWER], projector: [MERGER] });
 
 /** Every tensor of a checkpoint with its shape, by published name. Linear weights are (out, in). */
 export const cellShapes = (vision: CellVision, decoder: DecoderConfig): Shapes => ({
@@ -43,12 +38,10 @@ export const cellShapes = (vision: CellVision, decoder: DecoderConfig): Shapes =
 });
 
 /** What a checkpoint folder holds, under published or in-memory names. */
-export const cellCheckpoint = (vision: CellVision, decoder: DecoderConfig): CheckpointContent => ({
-  shapes: cellShapes(vision, { ...decoder, tieHead: false }),
+export const cellCheckpoint = (model: {
+  readonly vision: CellVision;
+  readonly decoder: DecoderConfig;
+}): CheckpointContent => ({
+  ...tiedContent(model, ({ vision, decoder }) => cellShapes(vision, decoder), CELL_DECODER_NAMES),
   names: renamed(publishedCellName),
-  tied: {
-    name: CELL_DECODER_NAMES.head,
-    source: `${CELL_DECODER_NAMES.model}.embed_tokens.weight`,
-    isTied: decoder.tieHead,
-  },
 });

@@ -1,9 +1,8 @@
 /** Conversations of models that share Qwen's processor and prompt: each view in cells between its own two tokens. */
 import { setImmediate } from 'node:timers/promises';
-import { SpatialError } from '../../errors.js';
 import type { ConversationV1, PreparedInputsV1, RgbImage, ViewGridV1 } from '../../spec.js';
-import { layOutPrompt, type PromptLayout } from '../prompt-layout.js';
-import { refusePlaceholders, type TextProcessor } from '../text-processor.js';
+import { gridOverImage, layOutPrompt, type PromptLayout } from '../prompt-layout.js';
+import { refusePlaceholders, requirePlaces, type TextProcessor } from '../text-processor.js';
 import { type CellImageConfig, type CellView, makeCellView } from './images.js';
 import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './prompt.js';
 
@@ -62,27 +61,16 @@ async function tokenise(
   grids: readonly MergedGrid[],
 ): Promise<PromptLayout> {
   const { question, system, answer } = conversation;
-  for (const [what, text] of Object.entries({ question, system, answer })) {
-    if (text !== undefined) refusePlaceholders(what, text, [IMAGE_PAD, VIDEO_PAD]);
-  }
+  refusePlaceholders(conversation, [IMAGE_PAD, VIDEO_PAD]);
   const parts = { question, images: grids.length, ...(system === undefined ? {} : { system }) };
   const prompted = await context.text.render(messagesOf(parts));
   const segments = prompted.split(IMAGE_PAD);
-  requireSegments(segments.length - 1, grids.length);
+  requirePlaces(segments.length - 1, grids.length);
   return layOutPrompt({
     text: segments.map((segment) => context.text.encode(segment)),
     rows: grids.map(({ h, w }) => h * w),
     placeholderId: context.imageTokenId,
     ...(answer !== undefined && { answer: context.text.encode(renderAnswer(answer)) }),
-  });
-}
-
-function requireSegments(found: number, expected: number): void {
-  if (found === expected) return;
-  throw new SpatialError({
-    code: 'FILE_INVALID',
-    message: `chat template: expected ${expected} image placeholders for ${expected} views, found ${found}`,
-    hint: 'Restore the chat template published with the checkpoint.',
   });
 }
 
@@ -92,15 +80,7 @@ function viewGrids(
   images: readonly RgbImage[],
 ): readonly ViewGridV1[] {
   return grids.map(({ h, w }, i) => {
-    const { height, width } = images[i]!;
-    const first = starts[i]!;
-    return {
-      h,
-      w,
-      tokenIndex: Int32Array.from({ length: h * w }, (_, cell) => first + cell),
-      extraIndex: new Int32Array(0),
-      toImage: { ax: width / w, bx: 0, ay: height / h, by: 0 },
-      covered: { x0: 0, y0: 0, x1: width, y1: height },
-    };
+    const tokenIndex = Int32Array.from({ length: h * w }, (_, cell) => starts[i]! + cell);
+    return gridOverImage({ h, w, tokenIndex, extraIndex: new Int32Array(0) }, images[i]!);
   });
 }

@@ -1,4 +1,5 @@
 /** The prompt of Qwen's vision models. */
+import { chatMlPrompt, questionChat } from '../chat-ml.js';
 import type { ConfigFields } from '../config-fields.js';
 import type { ChatMessage } from '../text-processor.js';
 
@@ -29,11 +30,8 @@ export interface PromptParts {
  */
 export function renderPrompt(parts: PromptParts): string {
   const view = `<|vision_start|>${IMAGE_PAD}<|vision_end|>`;
-  return [
-    `<|im_start|>system\n${parts.system ?? DEFAULT_SYSTEM}<|im_end|>\n`,
-    `<|im_start|>user\n${view.repeat(parts.images)}${parts.question}<|im_end|>\n`,
-    '<|im_start|>assistant\n',
-  ].join('');
+  const views = view.repeat(parts.images);
+  return chatMlPrompt(parts.system ?? DEFAULT_SYSTEM, views + parts.question);
 }
 
 /** What follows the prompt when the assistant has answered. */
@@ -42,11 +40,7 @@ export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
 /** The chat that asks a question, for the checkpoint's own template. */
 export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
   const images = Array.from({ length: parts.images }, () => ({ type: 'image' }) as const);
-  const user: ChatMessage = {
-    role: 'user',
-    content: [...images, { type: 'text', text: parts.question }],
-  };
-  return parts.system === undefined ? [user] : [{ role: 'system', content: parts.system }, user];
+  return questionChat(parts.system, [...images, { type: 'text', text: parts.question }]);
 }
 
 /** @param root fields of config.json, which have the published ids where absent. @throws SpatialError CONFIG_INVALID. */

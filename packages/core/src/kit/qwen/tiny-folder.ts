@@ -1,30 +1,28 @@
 /** Small random checkpoints of models with cells. */
-import { SpatialError } from '../../errors.js';
 import type { JsonObject } from '../../json.js';
-import { float32Source } from '../../safetensors/index.js';
-import type { TinyCheckpointOptions } from '../../spec.js';
+import type { TensorSources } from '../../safetensors/index.js';
 import { CLIP_STATISTICS } from '../image-processor.js';
+import {
+  parseTinyConfig,
+  pixelStepsConfig,
+  qwenGenerationConfig,
+  type TinyModelOptions,
+  type TinyModelParts,
+  tinyModelWeights,
+} from '../tiny-model.js';
 import { type TinyText, tinyText } from '../tiny-text.js';
 import { QWEN_TOKENS } from '../tiny-tokenizer.js';
 import { writeCheckpointFolder } from '../write-checkpoint.js';
 import type { CellModel } from './backbone.js';
 import { cellShapes } from './names.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
-import { tinyCellWeights } from './tiny-weights.js';
-import { patchesOf } from './vision.js';
+import { MERGER, MERGER_NAMES, patchesOf, TOWER } from './vision.js';
 
-/** What can be chosen in every family with cells beside the options that all families share. */
-export interface TinyCellOptions extends TinyCheckpointOptions {
-  readonly kvHeads?: number;
-  readonly intermediateSize?: number;
-  readonly storedAs?: 'F32' | 'BF16';
-  /** Upper bound on learnt tokens. Default 1500. */
-  readonly maxMerges?: number;
+/** What can be chosen in every family with cells. */
+export interface TinyCellOptions extends TinyModelOptions {
   /** Pixel limits of preprocessor_config.json. Default 784 and 50176 (64 visual tokens). */
   readonly minPixels?: number;
   readonly maxPixels?: number;
-  /** Size of the projector's output weights, 0.2 by default; 1 lets a model that is trained from scratch see sooner. */
-  readonly projectorGain?: number;
 }
 
 export interface TinyCellFamily {
@@ -55,11 +53,11 @@ export async function writeTinyCells(
   const { folder, maxMerges } = options;
   const text = await tinyText(options, { special: QWEN_TOKENS, config: TOKENIZER, maxMerges });
   const config = family.config(text);
-  const model = parseTinyConfig(config, family);
+  const model = parseTinyConfig(config, family.parse, family.sizes);
   await writeCheckpointFolder(folder, {
     files: {
       'config.json': config,
-      'generation_config.json': generationConfig(text.ids),
+      'generation_config.json': qwenGenerationConfig(text.ids),
       'preprocessor_config.json': preprocessorConfig(options, model),
       ...text.files,
     },
@@ -68,55 +66,32 @@ export async function writeTinyCells(
   });
 }
 
-function tinyTensors(model: CellModel, { seed, projectorGain, storedAs = 'F32' }: TinyCellOptions) {
-  const shapes = cellShapes(model.vision, model.decoder);
-  const values = tinyCellWeights(model, seed, projectorGain);
-  return new Map(
-    [...values].map(([name, data]) => [name, float32Source(data, shapes[name]!, storedAs)]),
-  );
-}
-
-/** Sizes come from the caller here, so a misfit is wrong usage rather than a damaged file. */
-function parseTinyConfig(config: JsonObject, { parse, sizes }: TinyCellFamily): CellModel {
-  try {
-    return parse(config, 'tiny checkpoint');
-  } catch (cause) {
-    if (!SpatialError.isInstance(cause)) throw cause;
-    throw new SpatialError({
-      code: 'USAGE',
-      message: cause.message,
-      hint: `Choose ${sizes}, and heads that are a multiple of the kv heads.`,
-      cause,
-    });
-  }
-}
-
-function generationConfig(ids: ReadonlyMap<string, number>): JsonObject {
-  return {
-    bos_token_id: ids.get('<|endoftext|>'),
-    do_sample: false,
-    eos_token_id: [ids.get('<|im_end|>'), ids.get('<|endoftext|>')],
-    pad_token_id: ids.get('<|endoftext|>'),
+function tinyTensors(model: CellModel, options: TinyCellOptions): TensorSources {
+  const { vision, decoder } = model;
+  const parts: TinyModelParts = {
+    shapes: cellShapes(vision, decoder),
+    layers: decoder.layers,
+    tower: vision.tower,
+    vision: TOWER,
+    names: vision.names,
+    output: `${MERGER}.${MERGER_NAMES.second}`,
+    special: (name, shape, random) =>
+      /\.class_(embedding|pos_emb)$/.test(name)
+        ? random.normals(shape[0]! * (shape[1] ?? 1), 0.2)
+        : undefined,
   };
+  return tinyModelWeights(parts, options);
 }
 
 function preprocessorConfig(options: TinyCellOptions, { vision }: CellModel): JsonObject {
   const { patchSize, frames, mergeSize } = patchesOf(vision);
-  return {
-    do_convert_rgb: true,
-    do_normalize: true,
-    do_rescale: true,
-    do_resize: true,
-    image_mean: CLIP_STATISTICS.mean,
+  return pixelStepsConfig(CLIP_STATISTICS, {
     image_processor_type: 'Qwen2VLImageProcessor',
-    image_std: CLIP_STATISTICS.std,
     max_pixels: options.maxPixels ?? 50176,
     merge_size: mergeSize,
     min_pixels: options.minPixels ?? 784,
     patch_size: patchSize,
     processor_class: 'Qwen2_5_VLProcessor',
-    resample: 3,
-    rescale_factor: 1 / 255,
     temporal_patch_size: frames,
-  };
+  });
 }

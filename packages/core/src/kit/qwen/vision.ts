@@ -1,7 +1,6 @@
 /** Vision towers whose patches a merger joins cell by cell. */
-import { ops, type Tensor, tf } from '@spatialsv/engine';
+import { type Tensor, tf } from '@spatialsv/engine';
 import {
-  layerShapes,
   type NormConfig,
   normalise,
   normShapes,
@@ -14,12 +13,15 @@ import {
   visionTower,
 } from '../../nn/index.js';
 import type { EncodedViewV1, Parameters, ViewLayoutV1 } from '../../spec.js';
+import { type ProjectorNames, project, projectorShapes } from '../projector.js';
 import type { CellLayout, CellPatches } from './images.js';
 
-const TOWER = 'visual';
+/** Scope of the tower. */
+export const TOWER = 'visual';
 
 /** Scope of the merger, which is the projector. */
 export const MERGER = 'visual.merger';
+export const MERGER_NAMES: ProjectorNames = { first: 'mlp.0', second: 'mlp.2' };
 
 /** Vision tower and merger. */
 export interface CellVision {
@@ -46,8 +48,7 @@ export function cellVisionShapes(vision: CellVision): Shapes {
   const cell = tower.width * mergeSize ** 2;
   const merger = {
     ...normShapes('ln_q', tower.width, mergerNorm),
-    ...layerShapes('mlp.0', [cell, cell]),
-    ...layerShapes('mlp.2', [outputSize, cell]),
+    ...projectorShapes(MERGER_NAMES, cell, outputSize, cell),
   };
   return {
     ...shapesBelow(TOWER, towerShapes(tower, names)),
@@ -93,5 +94,5 @@ export function mergeCells(
   const merger = parameterScope(parameters, MERGER);
   const normed = normalise(mergerNorm, merger.scope('ln_q'), features);
   const cells = tf.reshape(normed, [-1, tower.width * mergeSize ** 2]); // (h·w, 4·Cv)
-  return merger.linear('mlp.2', ops.gelu(merger.linear('mlp.0', cells)));
+  return project(merger, MERGER_NAMES, cells);
 }

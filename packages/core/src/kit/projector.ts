@@ -1,25 +1,22 @@
-import {
-  layerShapes,
-  ops,
-  type ParameterScope,
-  type Shapes,
-  type Tensor,
-} from '@spatialsv/core/kit';
+/** Projector of most families: a perceptron of two layers. */
+import { ops, type Tensor } from '@spatialsv/engine';
+import { layerShapes, type ParameterScope, type Shapes } from '../nn/index.js';
 
-/** Names of the two layers of a projector below its scope. */
+/** Names of the two layers below the projector's scope. */
 export interface ProjectorNames {
   readonly first: string;
   readonly second: string;
 }
 
-/** (in → out → out), both layers with bias. */
+/** Shapes of both layers (in → hidden → out), with bias. */
 export const projectorShapes = (
   { first, second }: ProjectorNames,
   inputs: number,
   outputs: number,
+  hidden = outputs,
 ): Shapes => ({
-  ...layerShapes(first, [outputs, inputs]),
-  ...layerShapes(second, [outputs, outputs]),
+  ...layerShapes(first, [hidden, inputs]),
+  ...layerShapes(second, [outputs, hidden]),
 });
 
 /** second(GELU(first(x))). @param x (n, in). @returns (n, out). */
