@@ -51,3 +51,4 @@ export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
 export { readSkips, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
 export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
 export { type TrainOptions, type TrainResult, type TrainStart, train } from './train.js';
+export type { WatchedLook, WatchedMaps } from './watch.js';

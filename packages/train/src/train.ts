@@ -46,6 +46,7 @@ import { EventFile } from './run-folder/tensorboard.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
 import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
+import { Watch, type WatchedLook, type WatchOptions, watchedSamples } from './watch.js';
 
 export interface TrainOptions extends TrainerEvents {
   /** The opened checkpoint of `config.model`. */
@@ -63,6 +64,8 @@ export interface TrainOptions extends TrainerEvents {
   /** What may differ from what the resumed run was begun with; noted in the manifest. */
   readonly acceptChanges?: readonly ChangeKind[];
   /** Aborting finishes the step under way, saves and returns. */
+  /** Keeps what is watched, where the configuration says so. */
+  readonly onWatch?: (look: WatchedLook) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
   /** Versions to note in the manifest. */
   readonly versions?: Readonly<Record<string, string>>;
@@ -169,6 +172,7 @@ async function trainLocked(run: LockedRun) {
     config.gradientStatisticsEvery === undefined
       ? undefined
       : new GradientStatistics(model, state, device);
+  const watch = openWatch(run, { model, state, builder, device });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
@@ -180,7 +184,7 @@ async function trainLocked(run: LockedRun) {
       : undefined;
     const best = await readBest(config.out);
     const skips = await readSkips(config.out);
-    const more = { heldOut, gradients, events, best, skips };
+    const more = { heldOut, gradients, watch, events, best, skips };
     const trainer = new Trainer({ ...parts, ...more }, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
@@ -191,9 +195,21 @@ async function trainLocked(run: LockedRun) {
     () => runner.dispose(),
     () => heldOut?.dispose(),
     () => gradients?.dispose(),
+    () => watch?.dispose(),
     () => state.optimizer.dispose(),
     () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
   );
+}
+
+/** What is watched: held-out samples where there are any. @returns undefined where nobody looks. */
+function openWatch(
+  { config, options, data, heldOut }: LockedRun,
+  parts: Omit<WatchOptions, 'samples' | 'onWatch'>,
+): Watch | undefined {
+  const { onWatch } = options;
+  if (config.watch === undefined || onWatch === undefined) return undefined;
+  const samples = watchedSamples((heldOut ?? data).samples, config.watch.samples);
+  return new Watch({ ...parts, samples, onWatch });
 }
 
 function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): void {

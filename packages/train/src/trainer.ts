@@ -33,6 +33,7 @@ import type { EventFile } from './run-folder/tensorboard.js';
 import type { Recompute } from './step/open-runner.js';
 import type { SampleLosses, SampleRunner } from './step/sample-step.js';
 import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
+import type { Watch } from './watch.js';
 
 export interface TrainerParts {
   readonly config: RunConfig;
@@ -50,6 +51,8 @@ export interface TrainerParts {
   /** Samples that are measured while the run goes on. */
   readonly heldOut?: HeldOut | undefined;
   readonly gradients?: Pick<GradientStatistics, 'measure'> | undefined;
+  /** Samples that are lifted while the run goes on. */
+  readonly watch?: Pick<Watch, 'look'> | undefined;
   readonly events?: EventFile | undefined;
   /** The best checkpoint so far. */
   readonly best?: BestRecord | undefined;
@@ -125,8 +128,10 @@ export class Trainer {
 
   async #takeSteps(signal: AbortSignal | undefined): Promise<void> {
     const { config, steps } = this.#parts;
+    if (this.#step === 0) await this.#parts.watch?.look(0);
     while (this.#step < steps && !signal?.aborted) {
       await this.#takeStep();
+      await this.#lookAtWatched();
       const due = config.checkpointEvery > 0 && this.#step % config.checkpointEvery === 0;
       if (due) await this.save();
     }
@@ -229,6 +234,12 @@ export class Trainer {
     return isDue && gradients !== undefined
       ? gradients.measure(first!.inputs)
       : Promise.resolve(undefined);
+  }
+
+  async #lookAtWatched(): Promise<void> {
+    const { config, watch, steps } = this.#parts;
+    const isDue = this.#step % (config.watch?.every ?? steps) === 0 || this.#step === steps;
+    if (isDue) await watch?.look(this.#step);
   }
 
   /** Measures the held-out samples where it is their turn. */

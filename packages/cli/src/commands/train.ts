@@ -18,6 +18,7 @@ import { openModel } from '../model.js';
 import { formatSeconds, type ProgressReporter } from '../progress.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
 import { packageVersion } from '../version.js';
+import { RunWatcher } from '../view/watch-run.js';
 
 export interface TrainCommandOptions {
   readonly resume: boolean;
@@ -85,6 +86,7 @@ export async function trainConfigured(
   const plugins = await composePlugins(folder, config.plugins);
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const { source, secondTeacher, dispose } = await openTeachers(config, plugins);
+  const watcher = new RunWatcher(config.out, backbone, source);
   let last: StepMetrics | undefined;
   let skipped = 0;
   const work = () =>
@@ -108,6 +110,7 @@ export async function trainConfigured(
         skipped += 1;
         context.err(`left out: sample '${sample}': ${message}\n`);
       },
+      onWatch: (look) => watcher.keep(look),
       onStep: (metrics) => {
         last = metrics;
         progress.update(metrics.step, describeStep(metrics));

@@ -79,7 +79,8 @@ function parseSamples(text: string): readonly WatchedSample[] | undefined {
   }
 }
 
-async function watchedSteps(run: string): Promise<readonly number[]> {
+/** Steps after which views were lifted, in their order. */
+export async function watchedSteps(run: string): Promise<readonly number[]> {
   const names = await listIfThere(join(run, WATCH_FOLDER));
   const steps = names.flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []);
   return steps.map(Number).sort((a, b) => a - b);

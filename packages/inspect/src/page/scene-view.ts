@@ -41,8 +41,8 @@ const NARROWEST_PANE_PX = 300;
 const TURN_RAD = 0.1;
 const ZOOM = 1.12;
 /** Milliseconds between frames above which fewer points are drawn while the view moves. */
-const SLOW_MS = 60;
-const FEWEST = 0.08;
+const SLOW_MS = 90;
+const FEWEST = 0.15;
 /** Milliseconds without movement after which everything is drawn. */
 const REST_MS = 160;
 
@@ -264,6 +264,7 @@ export class SceneView {
     const total = geometry.getAttribute('position').count;
     const count = Math.ceil(total * share);
     geometry.setDrawRange(0, count);
+    this.#canvas.dataset['points'] = String(count);
     const { uniforms } = material as ShaderMaterial;
     const focalPx = heightPx / (2 * Math.tan((this.#camera.fov * Math.PI) / 360));
     const gap = (2.4 * radius) / Math.sqrt(count + 1);

@@ -1,5 +1,5 @@
 import { deflateRawSync } from 'node:zlib';
-import { valueRange } from '../color-map.js';
+import { type ValueRange, valueRange } from '../color-map.js';
 import { robustBounds } from '../point-cloud.js';
 import type { PageMaps } from './format.js';
 
@@ -86,13 +86,24 @@ function chosenPixels(
 
 /** Codes from 1 on; 0 where depth is not valid. */
 function depthCodes({ depth, mask }: MapsToPack, chosen: Uint32Array, bits: number) {
-  const { min, max } = valueRange(depth, mask, 0, 1);
+  const { min, max } = extent(depth, mask);
   const largest = 2 ** bits - 2;
   const step = (max - min) / largest;
   const codes = Uint16Array.from(chosen, (i) =>
     Number.isFinite(depth[i]!) && mask?.[i] !== 0 ? 1 + Math.round((depth[i]! - min) / step) : 0,
   );
   return { codes, min, step };
+}
+
+/** Smallest and largest valid depth; an interval around it where there is one alone. */
+function extent(depth: Float32Array, mask: Uint8Array | undefined): ValueRange {
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const [i, value] of depth.entries()) {
+    if (!Number.isFinite(value) || mask?.[i] === 0) continue;
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  return max > min ? { min, max } : valueRange(depth, mask, 0, 1);
 }
 
 const QUANTILES = 21;
@@ -144,14 +155,18 @@ function positionCodes(
   return { planes, origin: origin.map(short), step };
 }
 
+/** Enough of the valid points to know where they lie. */
 function validPositions(points: Float32Array, chosen: Uint32Array, depth: Uint16Array) {
   const valid: number[] = [];
-  for (const [n, i] of chosen.entries()) {
-    const point = points.subarray(i * 3, i * 3 + 3);
+  for (let n = 0; n < chosen.length; n += Math.ceil(chosen.length / BOUNDING_POINTS)) {
+    const i = chosen[n]! * 3;
+    const point = points.subarray(i, i + 3);
     if (depth[n] !== 0 && point.every(Number.isFinite)) valid.push(...point);
   }
   return Float32Array.from(valid);
 }
+
+const BOUNDING_POINTS = 20_000;
 
 /** Room around the robust box, in its sizes. */
 const MARGIN = 0.5;

@@ -185,6 +185,14 @@ const evaluation = z.strictObject({
   best: z.enum(CRITERIA).default('loss'),
 });
 
+/** Samples whose views are lifted while the run goes on: the first of those that are held out, else of those that are learnt. */
+const watch = z.strictObject({
+  /** Optimiser steps between two looks; the state before the first and after the last step is always looked at. */
+  every: count.default(500),
+  /** How many view sets. */
+  samples: count.default(4),
+});
+
 const fields = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   model: z.string().min(1),
@@ -223,6 +231,8 @@ const fields = z.strictObject({
   prepareAhead: z.int().min(1).default(2),
   /** Whether a sample whose images or labels cannot be read ends the run, or is left out and counted. */
   brokenSamples: z.enum(['stop', 'skip']).default('stop'),
+  /** Samples that are lifted while the run goes on, for `spatialsv view`; none where absent. */
+  watch: watch.optional(),
   /** Optimiser steps between two looks at the gradients of each term; never where absent. */
   gradientStatisticsEvery: count.optional(),
   /** Whether metrics are also written as TensorBoard event files. */

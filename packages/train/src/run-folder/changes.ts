@@ -32,6 +32,7 @@ const CHANGEABLE: ReadonlySet<string> = new Set([
   'prepareAhead',
   'brokenSamples',
   'tensorboard',
+  'watch',
 ]);
 
 /** @param stored the parsed `config.yaml` of the run. */

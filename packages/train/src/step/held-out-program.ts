@@ -54,7 +54,7 @@ export function heldOutProgram(model: StepModel, shape: StepShape) {
 }
 
 /** A layer whose seed is not there drops nothing. */
-const withoutDropout = (parameters: Parameters): Parameters =>
+export const withoutDropout = (parameters: Parameters): Parameters =>
   Object.fromEntries(
     Object.entries(parameters).filter(([name]) => !name.endsWith('.lora_dropout')),
   );
