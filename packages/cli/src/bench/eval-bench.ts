@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
-import type { TinyCheckpointOptions } from '@spatialsv/core';
 import { PREDICTIONS_FILE, questionKeys, scoreAnswer, scoredQuestion } from '@spatialsv/eval';
 import { composePlugins } from '../composition.js';
 import {
@@ -16,6 +15,7 @@ import {
   writeTable,
 } from './eval-data.js';
 import type { EvalRun } from './eval-run.js';
+import { largeCheckpoint, type QwenSize, qwenOfSize } from './large-checkpoint.js';
 import { emit, median, peakRssMb, rssMb } from './measure.js';
 import { runProcess, warm } from './process.js';
 import { python, pythonHas } from './python.js';
@@ -53,18 +53,32 @@ async function inTemporary<Result>(work: (folder: string) => Promise<Result>): P
   }
 }
 
-/** A random Qwen2.5-VL of 430 million weights in bfloat16. */
+/** Qwen2.5-VL with 380 million weights. The vocabulary is that of the small tokenizer, so that every token is text. */
+const SIZE: QwenSize = {
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 4,
+  vocab_size: 272,
+  mrope_section: [8, 12, 12],
+  vision: {
+    depth: 8,
+    hidden_size: 640,
+    intermediate_size: 1712,
+    num_heads: 10,
+    window_size: 112,
+    fullatt_block_indexes: [3, 7],
+  },
+};
+
+/** In bfloat16. */
 const checkpoint = (): Promise<string> =>
-  cachedFolder(`eval-${isSmall ? 'small' : '430m'}`, (folder) => {
-    const sizes: TinyCheckpointOptions & Readonly<Record<string, unknown>> = {
-      ...{ folder, seed: 1, storedAs: 'BF16' },
-      ...(isSmall
-        ? { hiddenSize: 64, layers: 4, heads: 4 }
-        : { hiddenSize: 1024, layers: 32, heads: 16, kvHeads: 4, intermediateSize: 3072 }),
-      vision: isSmall ? {} : { depth: 8, hiddenSize: 640, intermediateSize: 1712, heads: 10 },
-    };
-    return qwen25Vl.writeTiny(sizes);
-  });
+  isSmall
+    ? cachedFolder('eval-small', (folder) =>
+        qwen25Vl.writeTiny({ folder, seed: 1, hiddenSize: 64, layers: 4, heads: 4 }),
+      )
+    : largeCheckpoint('eval-380m', qwenOfSize(SIZE));
 
 interface PeerRun extends EvalRun {
   readonly prompt_tokens: number;

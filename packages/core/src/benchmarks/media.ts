@@ -1,4 +1,5 @@
 /** Where the images and videos of a benchmark lie: in folders, or still in the archives in which they were downloaded. */
+import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BenchmarkImageV1 } from '../spec.js';
@@ -16,6 +17,7 @@ export interface MediaPlaces {
 export class MediaFinder {
   readonly #folders: readonly string[];
   readonly #archives: readonly ZipArchive[];
+  readonly #listings = new Listings();
 
   private constructor(folders: readonly string[], archives: readonly ZipArchive[]) {
     this.#folders = folders;
@@ -70,7 +72,7 @@ export class MediaFinder {
     }
     for (const folder of this.#folders) {
       const file = path.join(folder, inside);
-      if (await isFile(file)) return file;
+      if (await this.#listings.hasFile(file)) return file;
     }
     if (mayBeMissing) return undefined;
     throw this.#missing(relative, place);
@@ -91,3 +93,29 @@ const normalised = (relative: string): string =>
 
 const isFile = async (file: string): Promise<boolean> =>
   (await stat(file).catch(() => undefined))?.isFile() ?? false;
+
+/** Entries by name; undefined for what is no folder. */
+type Listing = ReadonlyMap<string, Dirent> | undefined;
+
+/** Tells files from what is not there. Rows name thousands of images in few folders: each folder is listed once. */
+class Listings {
+  readonly #known = new Map<string, Promise<Listing>>();
+
+  async hasFile(file: string): Promise<boolean> {
+    const entries = await this.#of(path.dirname(file));
+    if (entries === undefined) return false;
+    // Links, and names of another letter case where the file system takes them, are the system's to tell.
+    return entries.get(path.basename(file))?.isFile() === true || isFile(file);
+  }
+
+  #of(folder: string): Promise<Listing> {
+    const listing = this.#known.get(folder) ?? list(folder);
+    this.#known.set(folder, listing);
+    return listing;
+  }
+}
+
+async function list(folder: string): Promise<Listing> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+  return entries && new Map(entries.map((entry) => [entry.name, entry]));
+}
