@@ -29,6 +29,12 @@ const evaluate = (out: string, ...rest: string[]) =>
     ...['--max-pixels', '3136', '--max-new-tokens', '1', ...rest],
   ]);
 
+/** What a page reads first. */
+const reportIn = (page: string) => {
+  const element = /<script type="application\/json" id="report">(.*?)<\/script>/s;
+  return JSON.parse(element.exec(readFileSync(page, 'utf8'))![1]!);
+};
+
 describe('eval --lift', () => {
   it('keeps every view set once, with labels, also of a run that was finished without', async () => {
     expect((await evaluate(run)).exitCode).toBe(0);
@@ -45,6 +51,16 @@ describe('eval --lift', () => {
     });
     const { labels, predictions, photos } = await readLift(file);
     expect([labels!.height, labels!.views]).toEqual([predictions.height, photos.length]);
+  });
+
+  it('of shards are put together with what was asked', async () => {
+    const shards = [1, 2].map((index) => join(root, `shard-${index}`));
+    for (const [i, out] of shards.entries())
+      expect((await evaluate(out, '--lift', '--shard', `${i + 1}/2`)).exitCode).toBe(0);
+    const merged = join(root, 'merged');
+    expect((await runForTest(['eval', 'merge', ...shards, '--out', merged])).exitCode).toBe(0);
+    expect(await readQuestions(merged)).toEqual(await readQuestions(run));
+    expect(readdirSync(join(merged, 'lifts'))).toEqual(readdirSync(join(run, 'lifts')));
   });
 
   it('needs 3D heads, and takes labels beside lifts alone', async () => {
@@ -65,10 +81,7 @@ describe('view', () => {
     const page = join(root, 'report.html');
     const { exitCode, out } = await runForTest(['view', run, run, '--out', page]);
     expect([exitCode, out]).toEqual([0, `${page}\n`]);
-    const text = /<script type="application\/json" id="report">(.*?)<\/script>/s.exec(
-      readFileSync(page, 'utf8'),
-    )!;
-    const report = JSON.parse(text[1]!);
+    const report = reportIn(page);
     expect(report.runs.map(({ name }: { name: string }) => name)).toEqual(['run (1)', 'run (2)']);
     expect(report.questions).toHaveLength(3);
     expect(report.questions[0]).toMatchObject({
@@ -105,6 +118,36 @@ describe('view', () => {
     const out = join(root, 'bare.html');
     expect((await runForTest(['view', bare, '--out', out])).exitCode).toBe(0);
     expect(readFileSync(out, 'utf8')).toContain('nothing was lifted');
+  });
+
+  it('follows a training run: its losses, and its watched views at every step', async () => {
+    const out = join(root, 'trained');
+    const config = join(root, 'run.yaml');
+    const yaml = [
+      `model: ${model}`,
+      `data: [{ format: mindcube, path: ${data}, prompt: plain }]`,
+      'source: { name: synthetic, height: 56, width: 56 }',
+      'heads: { preset: tiny, outputScale: 8, tasks: [depth] }',
+      'optimizer: { learningRates: { languageModel: 1e-3, projector: 1e-3, spatial: 1e-3 } }',
+      'schedule: { steps: 2 }',
+      'imageBudget: { maxPixels: 3136 }',
+      'batchSize: 1',
+      'watch: { every: 1, samples: 1 }',
+      `out: ${out}`,
+    ];
+    writeFileSync(config, yaml.join('\n'));
+    // Of a run that went further before it was resumed.
+    mkdirSync(join(out, 'watch', 'step-9'), { recursive: true });
+    const trained = await runForTest(['train', config]);
+    expect(trained).toMatchObject({ exitCode: 0 });
+    const page = join(root, 'training.html');
+    expect((await runForTest(['view', out, '--out', page])).exitCode).toBe(0);
+    const report = reportIn(page);
+    expect(report.training.watched).toEqual([0, 1, 2]);
+    const total = report.training.curves.find(({ name }: { name: string }) => name === 'total');
+    expect(total.points.map(([step]: [number]) => step)).toEqual([1, 2]);
+    expect(report.questions).toHaveLength(1);
+    expect(readFileSync(page, 'utf8')).toContain(`id="scene-${report.questions[0].scene}@2"`);
   });
 
   it('says what it takes', async () => {

@@ -3,22 +3,25 @@ import { h } from './dom.js';
 import { VERDICT_MARK, VERDICT_TEXT } from './question-view.js';
 import { EVERYTHING, ORDERS, RESULTS, type Selection, select, verdictOf } from './selection.js';
 
-const RESULT_TEXT: Readonly<Record<(typeof RESULTS)[number], string>> = {
-  all: 'all questions',
-  wrong: 'wrong',
-  right: 'right',
-  disagree: 'answered differently',
-  first: 'only the first is right',
-  second: 'only the second is right',
-};
+type Texts = Readonly<Record<string, string>>;
 
-const ORDER_TEXT: Readonly<Record<(typeof ORDERS)[number], string>> = {
+/** @param names of the runs. */
+const resultTexts = ([first, second]: readonly string[]): Texts => ({
+  all: 'all questions',
+  wrong: second === undefined ? 'wrong' : 'wrong in one or both',
+  right: second === undefined ? 'right' : 'right in both',
+  disagree: 'answered differently',
+  first: `only ${first} is right`,
+  second: `only ${second} is right`,
+});
+
+const orderTexts = ([first, second]: readonly string[]): Texts => ({
   asked: 'as asked',
-  error: 'largest depth error',
-  'error-second': 'largest depth error of the second',
+  error: `largest depth error${second === undefined ? '' : ` of ${first}`}`,
+  'error-second': `largest depth error of ${second}`,
   category: 'by category',
   disagreement: 'disagreement',
-};
+});
 
 const NEEDS_TWO = new Set<string>(['disagree', 'first', 'second', 'error-second', 'disagreement']);
 
@@ -101,7 +104,8 @@ export class ListView {
   }
 
   #filters(): HTMLElement {
-    const two = this.#data.runs.length > 1;
+    const names = this.#data.runs.map(({ name }) => name);
+    const two = names.length > 1;
     const offered = (names: readonly string[]) =>
       names.filter((name) => two || !NEEDS_TWO.has(name));
     const categories = [...new Set(this.#data.questions.map(({ category }) => category))];
@@ -115,14 +119,14 @@ export class ListView {
       'div',
       { class: 'filters' },
       search,
-      choice('Show', offered(RESULTS), RESULT_TEXT, (result) =>
+      choice('Show', offered(RESULTS), resultTexts(names), (result) =>
         this.#change({ result } as Selection),
       ),
       categories.length > 1 &&
         choice('Category', ['', ...categories], { '': 'all' }, (category) =>
           this.#change({ category }),
         ),
-      choice('Sort', orders, ORDER_TEXT, (order) => this.#change({ order } as Selection)),
+      choice('Sort', orders, orderTexts(names), (order) => this.#change({ order } as Selection)),
     );
   }
 
