@@ -3,7 +3,7 @@ import { EngineError } from '../errors.js';
 import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
-import { sizeOf } from '../graph/graph.js';
+import { readInputs, sizeOf } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
@@ -52,7 +52,10 @@ export class ExecutorBackedDevice implements Device {
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
-    const session = await Session.create(encodeModel(traced.graph, folder), {
+    // A GPU would bring an input that no node reads to the host at every run.
+    const read = readInputs(traced.graph);
+    const model = encodeModel(traced.graph, folder, (input) => read.has(input));
+    const session = await Session.create(model, {
       provider: this.name,
       name: options.name ?? 'program',
       ...(folder === undefined ? {} : { externalDataFolder: folder }),

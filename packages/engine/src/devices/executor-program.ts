@@ -78,7 +78,9 @@ export class ExecutorProgram implements CompiledProgram {
     this.plain = plain;
     this.inputs = traced.inputs;
     this.weights = traced.weights;
-    this.weightValues = weightsOf(traced.graph);
+    this.weightValues = weightsOf(traced.graph).filter(
+      ({ name }) => session.find('input', name) !== undefined || options.prepareWeights === true,
+    );
     this.session = session;
     this.options = options;
     this.stats = stats;
@@ -153,13 +155,16 @@ export class ExecutorProgram implements CompiledProgram {
     for (const [name, spec] of this.inputs) {
       const value = given.get(name);
       if (value === undefined) throw this.missing(name, spec);
+      const isRead = this.session.find('input', name) !== undefined;
       if (isDeviceTensor(value)) {
         const tensor = fitting(name, spec, value);
-        this.binding.bindInput(name, await tensor.resident(this.session.provider));
+        const resident = await tensor.resident(this.session.provider);
+        if (isRead) this.binding.bindInput(name, resident);
         continue;
       }
       if (isMapped(value)) throw mismatch(name, spec, `${value.storedAs} in a file`);
       const array = hostArray(name, spec, value);
+      if (!isRead) continue;
       const wrapped = temporary.add(DeviceValue.fromHost(array, spec.dtype, spec.shape));
       this.binding.bindInput(name, wrapped);
     }

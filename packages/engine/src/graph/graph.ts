@@ -290,6 +290,12 @@ export class Graph {
   }
 }
 
+/** Inputs that some node reads. */
+export function readInputs({ nodes, inputs }: Graph): ReadonlySet<Value> {
+  const read = new Set(nodes.flatMap((node) => node.inputs));
+  return new Set(inputs.filter((input) => read.has(input)));
+}
+
 /** Element type in which a program takes a weight. */
 export const boundAs = (spec: MappedTensor | WeightSpec): StoredType =>
   (spec.kind === 'mapped' ? spec.readAs : undefined) ?? spec.storedAs;

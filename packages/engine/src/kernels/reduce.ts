@@ -1,6 +1,6 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
-import { binary } from './elementwise.js';
+import { binary, full } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { defineKernel } from './registry.js';
 
@@ -24,6 +24,9 @@ const OF_ONE = {
 } as const;
 type Reduction = keyof typeof OF_ONE;
 
+/** Reductions whose result of no elements is 0. */
+const SUMS: ReadonlySet<Reduction> = new Set(['ReduceSum', 'ReduceSumSquare']);
+
 /** Reduces over `axis` (all axes when absent). */
 export function reduce(
   graph: Graph,
@@ -36,6 +39,9 @@ export function reduce(
   const kept = x.shape.map((n, i) => (axes.includes(i) ? 1 : n));
   const shape = keepDims ? kept : x.shape.filter((_, i) => !axes.includes(i));
   if (axes.every((i) => x.shape[i] === 1)) return graph.reshape(OF_ONE[operator](graph, x), shape);
+  // ONNX Runtime's CUDA provider refuses to add up nothing.
+  if (SUMS.has(operator) && axes.some((i) => x.shape[i] === 0))
+    return full(graph, 0, shape, x.dtype);
   const attributes = { keepdims: keepDims ? 1 : 0 };
   return graph.add(operator, [x, graph.int64(axes)], { shape, dtype: x.dtype }, { attributes });
 }

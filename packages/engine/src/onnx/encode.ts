@@ -15,8 +15,13 @@ const EXTERNAL = 1;
  * Serialises a graph as an ONNX model.
  * @param externalFolder makes tensors in files initialisers, which refer to their files relative to this folder; without it
  *   they are inputs.
+ * @param takes inputs to declare; all of them where absent.
  */
-export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
+export function encodeModel(
+  graph: Graph,
+  externalFolder?: string,
+  takes: (input: Value) => boolean = () => true,
+): Uint8Array {
   const isInitializer = (value: Value) =>
     value.constant !== undefined || (externalFolder !== undefined && isMapped(value));
   const contributed = new Set(graph.nodes.map((node) => node.domain).filter(Boolean));
@@ -35,7 +40,7 @@ export function encodeModel(graph: Graph, externalFolder?: string): Uint8Array {
         .filter(isInitializer)
         .map((value) => encodeInitializer(value, externalFolder)),
       input: graph.inputs
-        .filter((value) => !isInitializer(value))
+        .filter((value) => !isInitializer(value) && takes(value))
         .map((value) => encodeValueInfo(value.name, value)),
       output: graph.outputs.map((output) => encodeValueInfo(output.name, output.value)),
     },

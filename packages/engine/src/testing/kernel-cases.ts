@@ -212,6 +212,7 @@ const SHAPES: Table = [
     [[2, 5], indices([2, 2], 4, 0, 1, 1)],
   ],
   ['cumsum of one', (x) => tf.cumsum(x, 1, true), [[2, 1]]],
+  ['sum of none', (x) => tf.sum(tf.slice(x, [0, 0], [2, 0]), 1), [[2, 3]]],
   ['cumsum', (x) => tf.cumsum(x, 1, true, true), [[2, 5]]],
   [
     'addN',
