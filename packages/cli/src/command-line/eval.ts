@@ -4,10 +4,13 @@ import type { EvalOptions } from '../commands/eval.js';
 import type { ComparisonFormat, MergeOptions } from '../commands/eval-runs.js';
 import type { CommandContext } from '../context.js';
 import {
+  addDevice,
+  addDevices,
   addGenerationOptions,
   addViewOptions,
   addWeightPolicy,
   describeCommand,
+  givenArguments,
   parseShard,
   wholeNumber,
 } from './options.js';
@@ -38,6 +41,7 @@ prompts, settings or questions are refused.`,
       'eval merge runs/vsi-1 runs/vsi-2 runs/vsi-3 runs/vsi-4 --out runs/vsi',
     ],
   );
+  addDevices(addDevice(command));
   addGenerationOptions(addViewOptions(addWeightPolicy(command)), 'the benchmark’s own')
     .option('--model <folder>', 'checkpoint folder in the Hugging Face layout (required)')
     .option('--benchmark <id>', 'see `spatialsv plugins` (required)')
@@ -68,7 +72,6 @@ prompts, settings or questions are refused.`,
     )
     .option('--weights <path>', 'weights of that source, where it needs any')
     .option('--overwrite', 'forget the answers of another evaluation in --out', false)
-    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow', 'cpu')
     .option(...seedOption('seed of the random chance lines, the permutation test, and of --sample'))
     .option('--limit <n>', 'only the first n questions', wholeNumber(1))
     .option(
@@ -96,8 +99,13 @@ prompts, settings or questions are refused.`,
         return;
       }
       requireOptions(options);
+      if (options.devices !== undefined) {
+        const { evaluateOnDevices } = await import('../commands/eval-devices.js');
+        const given = { ...options, devices: options.devices };
+        return evaluateOnDevices(given, givenArguments(command), context);
+      }
       const { runEvaluation } = await import('../commands/eval.js');
-      await runEvaluation(options, context);
+      return runEvaluation(options, context);
     });
 }
 

@@ -1,7 +1,15 @@
 import { type Command, Option } from 'commander';
 import type { LabelOptions } from '../commands/label.js';
 import type { CommandContext } from '../context.js';
-import { addSetting, describeCommand, parseShard, wholeNumber } from './options.js';
+import {
+  addDevice,
+  addDevices,
+  addSetting,
+  describeCommand,
+  givenArguments,
+  parseShard,
+  wholeNumber,
+} from './options.js';
 
 export function registerLabel(program: Command, context: CommandContext): void {
   const command = describeCommand(
@@ -12,12 +20,18 @@ The same command goes on where it was stopped or killed; several of them may fil
       'label --source synthetic --data rooms/raw/MindCube_train.jsonl --format mindcube --out labels',
       'label --source vggt --weights ./VGGT-1B --images scene/ --out labels',
       'label --source dav3 --weights ./DA3-SMALL --data data.jsonl --out labels --shard 1/4',
+      'label --source dav3 --weights ./DA3-SMALL --data data.jsonl --out labels --devices cuda:0,cuda:1',
     ],
   );
   addWhat(command);
-  addHow(command).action(async (options: LabelOptions) => {
+  addDevices(addDevice(addHow(command))).action(async (options: LabelOptions, own: Command) => {
+    if (options.devices !== undefined) {
+      const { labelOnDevices } = await import('../commands/label-devices.js');
+      const given = { ...options, devices: options.devices };
+      return labelOnDevices(given, givenArguments(own), context);
+    }
     const { label } = await import('../commands/label.js');
-    await label(options, context);
+    return label(options, context);
   });
 }
 
@@ -52,7 +66,6 @@ function addHow(command: Command): Command {
       wholeNumber(1),
     )
     .option('--width <n>', 'width of the labels, pixels', wholeNumber(1))
-    .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
     .addOption(
       new Option(
         '--on-error <what>',

@@ -41,6 +41,38 @@ export function layerList(text: string): number[] {
   throw new InvalidArgumentError('Expected layer numbers separated by commas, for example 4,12.');
 }
 
+const DEVICES =
+  'cpu, cuda (cuda:1 for the second GPU), webgpu or tensorflow (see `spatialsv doctor`)';
+
+/** Adds the option of commands that compute something. */
+export function addDevice(command: Command): Command {
+  return command.option('--device <name>', DEVICES, 'cpu');
+}
+
+/** Adds the option of commands whose work several devices may share. */
+export function addDevices(command: Command): Command {
+  return command.option(
+    '--devices <list>',
+    'instead of --device: a process for each of these devices, for example cuda:0,cuda:1; they share the work',
+    deviceList,
+  );
+}
+
+/** Parser of names of devices with commas; a name may come again: a process for each. */
+function deviceList(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.every((name) => name !== '')) return names;
+  throw new InvalidArgumentError('Expected names separated by commas, for example cuda:0,cuda:1.');
+}
+
+/** Arguments of the command line that a command belongs to, as they were given. */
+export function givenArguments(command: Command): readonly string[] {
+  return (topOf(command) as Command & { readonly rawArgs: readonly string[] }).rawArgs;
+}
+
+const topOf = (command: Command): Command =>
+  command.parent === null ? command : topOf(command.parent);
+
 /** Parser of `--shard i/n`. */
 export function parseShard(text: string): Shard {
   const [, index, count] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
@@ -78,11 +110,12 @@ export interface ModelOptions {
 
 /** Adds the options of commands that run a checkpoint on images. */
 export function addModelOptions(command: Command): Command {
-  return addViewOptions(
-    command
-      .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
-      .requiredOption('--images <files...>', 'images of one scene, in the order of the prompt')
-      .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu'),
+  return addDevice(
+    addViewOptions(
+      command
+        .requiredOption('--model <folder>', 'checkpoint folder in the Hugging Face layout')
+        .requiredOption('--images <files...>', 'images of one scene, in the order of the prompt'),
+    ),
   );
 }
 

@@ -25,6 +25,7 @@ Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. 
     .addOption(
       new Option('--measure <layers-recompute>', 'one measurement of --plan, as JSON').hideHelp(),
     )
+    .option('--device <name>', 'instead of the device that the configuration names')
     .option('--json', 'print one JSON object at the end', false)
     .action(async (file: string, options: TrainCommandOptions) => {
       if (options.plan || options.measure !== undefined) {

@@ -56,6 +56,7 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
   readonly data: string;
   readonly out: string;
   readonly device: string;
+  readonly devices?: readonly string[];
   readonly seed: number;
   readonly variant?: string;
   readonly frames?: number;

@@ -32,6 +32,7 @@ export interface LabelOptions extends ViewSetOptions {
   readonly width?: number;
   readonly onError: 'skip' | 'fail';
   readonly device: string;
+  readonly devices?: readonly string[];
   readonly force: boolean;
   readonly json: boolean;
 }

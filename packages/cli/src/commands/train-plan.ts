@@ -16,17 +16,17 @@ import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
-import type { TrainCommandOptions } from './train.js';
+import { onDevice, type TrainCommandOptions } from './train.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** `train --plan`: measures in processes of their own, whose peak memory is theirs alone, and says what a run will take. */
 export async function runPlan(
   file: string,
-  options: Pick<TrainCommandOptions, 'json' | 'measure'>,
+  options: Pick<TrainCommandOptions, 'json' | 'measure' | 'device'>,
   context: CommandContext,
 ): Promise<void> {
-  const config = await loadTrainConfig(file);
+  const config = onDevice(await loadTrainConfig(file), options.device);
   const { backbone, plugins } = await open(config, file, context);
   if (options.measure !== undefined) {
     const [layers, recompute] = options.measure.split(',') as [string, 'none' | 'layer'];
@@ -54,7 +54,9 @@ export const planOf = (
   config: TrainConfig,
   backbone: BackboneV1,
 ): Promise<TrainingPlan> =>
-  planTraining(config, backbone.config.layers, (request) => measureInChild(file, request));
+  planTraining(config, backbone.config.layers, (request) =>
+    measureInChild(file, request, config.device),
+  );
 
 async function open(config: TrainConfig, file: string, context: CommandContext) {
   const plugins = await composePlugins(dirname(file), config.plugins);
@@ -69,8 +71,11 @@ async function open(config: TrainConfig, file: string, context: CommandContext) 
 export async function measureInChild(
   file: string,
   { layers, recompute }: MeasureRequest,
+  device?: string,
 ): Promise<TrainingMeasurement> {
-  const args = [...process.execArgv, MAIN, 'train', file, '--measure', `${layers},${recompute}`];
+  const measure = ['--measure', `${layers},${recompute}`];
+  const own = device === undefined ? measure : [...measure, '--device', device];
+  const args = [...process.execArgv, MAIN, 'train', file, ...own];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args);
     return JSON.parse(stdout) as TrainingMeasurement;

@@ -28,6 +28,8 @@ export interface TrainCommandOptions {
   readonly plan: boolean;
   /** A measurement of a prediction: layers and what is recomputed, `4,layer`. */
   readonly measure?: string;
+  /** Instead of that of the configuration. */
+  readonly device?: string;
   readonly json: boolean;
 }
 
@@ -42,14 +44,18 @@ function changeKinds(names: readonly string[]): readonly ChangeKind[] {
   });
 }
 
+/** The configuration with another device, where one was asked for. */
+export const onDevice = (config: TrainConfig, device: string | undefined): TrainConfig =>
+  device === undefined ? config : { ...config, device };
+
 export async function runTraining(
   file: string,
-  { resume, json, acceptChanges }: TrainCommandOptions,
+  { resume, json, acceptChanges, device }: TrainCommandOptions,
   context: CommandContext,
 ): Promise<void> {
   const started = performance.now();
   context.progress.start('Reading');
-  const config = await loadTrainConfig(file);
+  const config = onDevice(await loadTrainConfig(file), device);
   const kinds = acceptChanges && changeKinds(acceptChanges);
   const { result, last } = await trainConfigured(
     config,

@@ -1,0 +1,99 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { partsOf } from './device-processes.js';
+import { runForTest } from './test-run.js';
+
+const MAIN = join(__dirname, '../dist/main.js');
+const root = mkdtempSync(join(tmpdir(), 'devices-'));
+const model = join(root, 'model');
+const data = join(root, 'data');
+const rows = join(data, 'raw/MindCube_tinybench.jsonl');
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** A device per process is a matter of the built program. */
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    timeout: 300_000,
+  });
+  return { status, stdout, stderr };
+}
+
+describe('the command lines of the parts', () => {
+  const args = ['label', '--out', 'o', '--devices=cuda:0,cuda:1', '--json', '--source', 's'];
+
+  it('have a device and a share each, and nothing of the whole that they replace', () => {
+    const parts = partsOf(args, ['cuda:0', 'cuda:1']);
+    expect(parts.map((part) => part.args)).toEqual([
+      ['label', '--out', 'o', '--source', 's', '--device', 'cuda:0', '--shard', '1/2', '--json'],
+      ['label', '--out', 'o', '--source', 's', '--device', 'cuda:1', '--shard', '2/2', '--json'],
+    ]);
+  });
+
+  it('divide a share that was asked for', () => {
+    const given = [...args, '--shard', '2/3'];
+    const shards = partsOf(given, ['cpu', 'cpu'], { index: 2, count: 3 }).map(({ shard }) => shard);
+    // Pieces 2, 5, 8, 11, … are pieces 2, 8, … and 5, 11, … of six.
+    expect(shards).toEqual([
+      { index: 2, count: 6 },
+      { index: 5, count: 6 },
+    ]);
+  });
+});
+
+describe('several devices', () => {
+  beforeAll(async () => {
+    if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run \`npm run build\` first`);
+    const size = ['--hidden-size', '32', '--layers', '2', '--attention-heads', '2'];
+    await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model, ...size]);
+    const views = { width: 56, height: 56, views: 2, questionsPerScene: 2 };
+    await writeDataset({
+      ...{ folder: data, scenes: 3, seed: 1, split: 'tinybench', preface: false },
+      ...views,
+    });
+  });
+
+  it('label one store together', async () => {
+    const what = ['--source', 'synthetic', '--data', rows, '--format', 'mindcube'];
+    const one = await runForTest(['label', ...what, '--out', join(root, 'one'), '--json']);
+    const two = run('label', ...what, '--out', join(root, 'two'), '--devices', 'cpu,cpu', '--json');
+    expect(two).toMatchObject({ status: 0 });
+    const { sets, written, views, stored } = JSON.parse(one.out);
+    expect(JSON.parse(two.stdout)).toMatchObject({
+      ...{ sets, written, views, stored, complete: true },
+      devices: ['cpu', 'cpu'],
+    });
+    expect(two.stderr).toContain('[cpu 2/2]');
+  });
+
+  it('answer a benchmark together as one does', async () => {
+    const folder = (name: string) => join(root, name);
+    const what = ['--model', model, '--benchmark', 'mindcube', '--data', rows];
+    const more = ['--limit', '4', '--max-new-tokens', '2', '--json'];
+    const one = await runForTest(['eval', ...what, '--out', folder('e1'), ...more]);
+    const two = run('eval', ...what, '--out', folder('e2'), ...more, '--devices', 'cpu,cpu');
+    expect([one.exitCode, two.status]).toEqual([0, 0]);
+    const answers = (name: string) =>
+      readFileSync(join(folder(name), 'predictions.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .map(({ index, output }) => ({ index, output }))
+        .toSorted((a, b) => a.index - b.index);
+    expect(answers('e2')).toHaveLength(4);
+    expect(answers('e2')).toEqual(answers('e1'));
+  });
+
+  it('say which of them failed and why', () => {
+    const what = ['--model', model, '--benchmark', 'mindcube', '--data', rows, '--limit', '1'];
+    const out = ['--out', join(root, 'none'), '--devices', 'nothing:1'];
+    const { status, stderr } = run('eval', ...what, ...out);
+    expect(status).not.toBe(0);
+    expect(stderr).toMatch(
+      /the process for nothing:1, share 1\/1, ended with .*DEVICE_UNAVAILABLE/,
+    );
+  });
+});
