@@ -49,9 +49,17 @@ export {
 export { type GeometryMaps, gatherCells, type HiddenStates } from './runner/geometry-runner.js';
 export type { Sampling } from './runner/token-choice.js';
 export { binomialTail } from './statistics/binomial.js';
+export {
+  bootstrapCorrelation,
+  type Correlation,
+  fisherInterval,
+  pearson,
+  spearman,
+} from './statistics/correlation.js';
 export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';
 export { type GradedAnswer, permutationTest } from './statistics/permutation.js';
 export { tablePercentage } from './statistics/rounding.js';
 export { loadSuite, type Suite, type SuiteRun, type SuiteTable } from './suite/suite-file.js';
+export { cochranArmitage, type TrendGroup, type TrendTest } from './statistics/trend.js';
 export { answersOf, type Discrepancy, recordOf, verifyEvaluation } from './verify.js';

@@ -29,7 +29,7 @@ export function bootstrapMean(
 }
 
 /** Linear between the two nearest, as numpy does it. */
-function quantile(sorted: Float64Array, share: number): number {
+export function quantile(sorted: Float64Array, share: number): number {
   const place = share * (sorted.length - 1);
   const low = Math.floor(place);
   const next = sorted[Math.min(low + 1, sorted.length - 1)]!;

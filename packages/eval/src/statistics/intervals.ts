@@ -1,5 +1,5 @@
 /** Two-sided 95 % quantile of the standard normal distribution. */
-const Z95 = 1.959963984540054;
+export const Z95 = 1.959963984540054;
 
 /**
  * Wilson score interval of a proportion.
