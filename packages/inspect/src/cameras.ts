@@ -1,5 +1,15 @@
 import type { GeometryConventionsV1 } from '@spatialsv/core';
 
+/** How well the rays of a map agree on their camera. */
+export interface CameraFit {
+  /** Share of the rays that agree with it, 0 to 1. */
+  readonly inlierShare: number;
+  /** Root mean square angle between those and the camera's own rays, degrees. */
+  readonly residualDeg: number;
+  /** Median distance of their origins from the camera centre, in the unit of the maps. */
+  readonly originSpread: number;
+}
+
 /** One camera of a view set: pinhole, OpenCV axes (x right, y down, z forward). */
 export interface ViewCamera {
   /** (3, 3) row-major pixels of an image of `width` × `height`. */
@@ -8,6 +18,8 @@ export interface ViewCamera {
   readonly extrinsicsWorldToCamera: Float32Array;
   readonly width: number;
   readonly height: number;
+  /** Where it was found in a ray map. */
+  readonly fit?: CameraFit;
 }
 
 type Vector = readonly [number, number, number];
@@ -66,6 +78,7 @@ export interface CameraEntry {
   readonly intrinsics: number[][];
   readonly extrinsicsWorldToCamera: number[][];
   readonly centre: number[];
+  readonly fit?: CameraFit;
 }
 
 /**
@@ -95,6 +108,7 @@ function entry(camera: ViewCamera, view: number, image: string | undefined): Cam
     intrinsics: rows(camera.intrinsics, 3),
     extrinsicsWorldToCamera: rows(camera.extrinsicsWorldToCamera, 4),
     centre: [...cameraCentre(camera)],
+    ...(camera.fit && { fit: camera.fit }),
   };
 }
 

@@ -24,22 +24,24 @@ export async function shrinkJpeg(jpeg: Uint8Array, maxSidePx: number): Promise<U
 }
 
 const LARGEST_CODE = 65535;
+const MILLI = 1e-3;
 
 /**
- * 16-bit grey PNG of a depth map, in thousandths of its unit: millimetres for metric depth (65.535 m at most, larger
- * values saturate). 0 means no depth.
+ * 16-bit grey PNG of a depth map in whole steps; 0 means no depth, 65535 steps or more saturate.
  * @param depth (H, W) float32. @param mask 1 where depth is valid.
+ * @param step depth of one step, in the unit of the map; a thousandth where absent: millimetres for metric depth.
  */
 export async function encodeDepthPng16(
   depth: Float32Array,
   height: number,
   width: number,
   mask?: Uint8Array,
+  step = MILLI,
 ): Promise<Uint8Array> {
   const codes = new Uint16Array(height * width);
   for (let i = 0; i < codes.length; i++) {
     const valid = Number.isFinite(depth[i]!) && depth[i]! > 0 && mask?.[i] !== 0;
-    codes[i] = valid ? Math.min(LARGEST_CODE, Math.max(1, Math.round(depth[i]! * 1000))) : 0;
+    codes[i] = valid ? Math.min(LARGEST_CODE, Math.max(1, Math.round(depth[i]! / step))) : 0;
   }
   return encodePng(codes, { width, height, channels: 1 });
 }

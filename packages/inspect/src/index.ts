@@ -1,12 +1,16 @@
+export { type HeadAgreement, headAgreement } from './agreement.js';
 export {
   type CameraEntry,
   type CameraFile,
+  type CameraFit,
   cameraCentre,
   cameraFile,
   cameraToWorld,
   frustumSegments,
   type ViewCamera,
 } from './cameras.js';
+export { type CloudMetrics, cloudMetrics } from './cloud-metrics.js';
+export { type ColorBar, pngWithColorBar } from './color-bar.js';
 export {
   type ColorizeOptions,
   type ColorMapName,
@@ -54,6 +58,7 @@ export {
   type StoredLift,
   writeLift,
 } from './lift-file.js';
+export type { LiftSummary } from './lift-files.js';
 export {
   type LiftDialogue,
   type LiftInput,
@@ -70,6 +75,7 @@ export {
   type PointCloudInput,
   type PointCloudOptions,
 } from './point-cloud.js';
+export { liftQuality, QUALITY_MEASURES, type QualityMeasure, type QualityName } from './quality.js';
 export type {
   PageAnswer,
   PageFact,

@@ -7,11 +7,22 @@ import {
   type RgbImage,
   SpatialError,
 } from '@spatialsv/core';
-import { cameraFile, type ViewCamera } from './cameras.js';
-import { encodeGlb } from './glb.js';
+import type { HeadAgreement } from './agreement.js';
+import type { ViewCamera } from './cameras.js';
+import { type CloudMetrics, cloudMetrics } from './cloud-metrics.js';
 import { type LabelMetrics, labelMetrics } from './label-metrics.js';
 import { liftPhotos } from './lift-file.js';
-import { encodePly } from './ply.js';
+import {
+  agreementFiles,
+  depthStepOf,
+  type LiftScene,
+  type LiftSummary,
+  liftColmap,
+  type OutputFile,
+  sceneFiles,
+  summaryFile,
+} from './lift-files.js';
+import { agreementRows, cameraRows, cloudRows } from './lift-rows.js';
 import {
   buildPointCloud,
   type CoveredRectangle,
@@ -22,7 +33,7 @@ import type { PageFact, PageQuestion } from './report/format.js';
 import type { Report } from './report/report.js';
 import { writeReport } from './report/write-report.js';
 import { camerasFromRays, pointsFromCameras } from './view-cameras.js';
-import { depthRange, viewFiles } from './view-figures.js';
+import { depthRange, unitOf, viewFiles } from './view-figures.js';
 
 /** What the 3D heads of a model say about one view set. */
 export interface LiftPredictions {
@@ -81,31 +92,17 @@ export interface LiftOptions {
   readonly cloud?: PointCloudOptions;
 }
 
-export interface LiftResult {
+export interface LiftResult extends Omit<LiftSummary, 'files'> {
   /** The page, absolute or relative as the folder was given. */
   readonly page: string;
   /** Every written file, relative to the folder. */
   readonly files: readonly string[];
-  readonly points: number;
-  /** Present when labels were given. */
-  readonly metrics?: LabelMetrics;
-}
-
-/** The input with its cameras found. */
-interface Scene extends LiftInput {
-  readonly cameras: readonly (ViewCamera | undefined)[];
-  readonly camerasFrom: string;
-}
-
-interface OutputFile {
-  readonly name: string;
-  readonly what: string;
-  readonly data: Uint8Array | string;
 }
 
 /**
- * Writes what a model sees into a folder: coloured and 16-bit depth PNGs, `points.ply`, `scene.glb` (points, frusta,
- * cameras), `cameras.json`, and `index.html` that shows all of it without a network.
+ * Writes what a model sees into a folder: depth and confidence as PNGs with a colour bar, depth as 16-bit PNGs,
+ * `points.ply`, `scene.glb` (points, frusta, cameras), `cameras.json`, `colmap/`, `agreement/` where there are points along rays
+ * and of a point head, `lift.json` with every number, and `index.html` that shows all of it without a network.
  * @throws SpatialError SHAPE_MISMATCH when arrays, images or labels do not fit; CONVENTION_MISMATCH when labels are in
  *   another scale or frame; DATA_INVALID when nothing gives points.
  */
@@ -118,28 +115,68 @@ export async function liftGeometry(
   const scene = withCameras(input);
   const points = predictedPoints(scene, options);
   const cloud = predictedCloud(scene, points, options);
-  const { labels, predictions } = scene;
-  // Labels may be valid nowhere: then there is nothing to measure.
-  const metrics = labels?.mask.includes(1)
-    ? labelMetrics(predictions.depth, scene.cameras, labels)
-    : undefined;
+  const measured = measure(scene, points);
   const frustumDepth = FRUSTUM_SHARE * depthRange(scene).max;
-  const files = [...(await sceneFiles(scene, cloud, frustumDepth)), ...(await viewFiles(scene))];
-  await writeAll(folder, files);
-  const page = join(folder, 'index.html');
-  await writeReport(await reportOf(scene, points, files), page);
-  return {
-    page,
-    files: [...files.map((file) => file.name), 'index.html'],
+  const agreement = await agreementFiles(scene);
+  const colmap = await liftColmap(scene);
+  const files = [
+    ...(await sceneFiles(scene, cloud, frustumDepth)),
+    ...colmap.files,
+    ...(await viewFiles(scene, depthStepOf(scene))),
+    ...agreement.files,
+  ];
+  const summary: LiftSummary = {
+    ...summaryOf(scene),
     points: cloud.positions.length / 3,
-    ...(metrics && { metrics }),
+    ...(agreement.views && { agreement: agreement.views }),
+    ...measured,
+    files: files.map(({ name, what }) => ({ name, what })),
+    notes: colmap.notes,
+  };
+  const written = [...files, summaryFile(summary)];
+  await writeAll(folder, written);
+  const page = join(folder, 'index.html');
+  const facts = factsOf(scene, measured, agreement.views);
+  await writeReport(await reportOf(scene, points, written, facts), page);
+  return { ...summary, page, files: [...written.map((file) => file.name), 'index.html'] };
+}
+
+const summaryOf = (scene: LiftScene) => {
+  const { views, height, width, conventions } = scene.predictions;
+  return { views, height, width, conventions, depthStep16Bit: depthStepOf(scene) };
+};
+
+interface Measured {
+  readonly metrics?: LabelMetrics;
+  readonly clouds?: CloudMetrics;
+}
+
+/** Labels may be valid nowhere: then there is nothing to measure. */
+function measure({ predictions, cameras, labels }: LiftScene, points: Float32Array): Measured {
+  if (!labels?.mask.includes(1)) return {};
+  const clouds = cloudMetrics(points, labels);
+  return {
+    metrics: labelMetrics(predictions.depth, cameras, labels),
+    ...(clouds && { clouds }),
   };
 }
+
+/** The page itself shows how far depth and cameras are from labels. */
+const factsOf = (
+  scene: LiftScene,
+  { clouds }: Measured,
+  agreement: readonly HeadAgreement[] | undefined,
+): PageFact[] => [
+  ...(scene.provenance ?? []),
+  ...(clouds ? cloudRows(clouds, unitOf(scene.predictions.conventions)) : []),
+  ...cameraRows(scene.cameras),
+  ...(agreement ? agreementRows(agreement) : []),
+];
 
 /** Length of the frusta as a share of the largest depth. */
 const FRUSTUM_SHARE = 0.2;
 
-function withCameras(input: LiftInput): Scene {
+function withCameras(input: LiftInput): LiftScene {
   const { predictions: p, cameras, camerasFrom } = input;
   if (cameras !== undefined) return { ...input, cameras, camerasFrom: camerasFrom ?? 'given' };
   if (p.rays === undefined) return { ...input, cameras: [], camerasFrom: 'none' };
@@ -182,13 +219,13 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
   }
 }
 
-const sourceOf = ({ predictions: p }: Scene, { pointSource }: LiftOptions) =>
+const sourceOf = ({ predictions: p }: LiftScene, { pointSource }: LiftOptions) =>
   pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
 
-const predictedPoints = (input: Scene, options: LiftOptions): Float32Array =>
+const predictedPoints = (input: LiftScene, options: LiftOptions): Float32Array =>
   sourcePoints(input, sourceOf(input, options));
 
-function predictedCloud(input: Scene, points: Float32Array, options: LiftOptions): PointCloud {
+function predictedCloud(input: LiftScene, points: Float32Array, options: LiftOptions): PointCloud {
   const { predictions: p } = input;
   const source = sourceOf(input, options);
   const confidence = source === 'points' ? p.pointConfidence : p.depthConfidence;
@@ -200,7 +237,7 @@ function predictedCloud(input: Scene, points: Float32Array, options: LiftOptions
   );
 }
 
-function sourcePoints(input: Scene, source: 'rays' | 'points' | 'cameras'): Float32Array {
+function sourcePoints(input: LiftScene, source: 'rays' | 'points' | 'cameras'): Float32Array {
   const { predictions: p } = input;
   const cameras = input.cameras.filter((camera) => camera !== undefined);
   if (source === 'rays' && p.rays) return pointsFromRays(p.rays, p.depth);
@@ -215,32 +252,12 @@ function sourcePoints(input: Scene, source: 'rays' | 'points' | 'cameras'): Floa
   });
 }
 
-async function sceneFiles(
-  input: Scene,
-  cloud: PointCloud,
-  frustumDepth: number,
-): Promise<OutputFile[]> {
-  const { conventions } = input.predictions;
-  const frame = `${conventions.world === 'first-camera' ? 'first camera' : 'source'}, unit ${conventions.scale}`;
-  const { cameras } = input;
-  const glb = await encodeGlb({ cloud, cameras, frustumDepth, extras: { world: frame } });
-  const ply = encodePly(cloud, [`axes OpenCV: x right, y down, z forward; world ${frame}`]);
-  const files: OutputFile[] = [
-    { name: 'points.ply', what: 'point cloud (MeshLab, CloudCompare)', data: ply },
-    { name: 'scene.glb', what: 'points and camera frusta (any glTF viewer, Blender)', data: glb },
-  ];
-  if (cameras.length === 0) return files;
-  const names = input.images.map((image) => image.path);
-  const content = cameraFile(cameras, conventions, input.camerasFrom, names);
-  const data = `${JSON.stringify(content, null, 2)}\n`;
-  return [...files, { name: 'cameras.json', what: 'poses and intrinsics', data }];
-}
-
 /** The page: one scene, seen by one model, and what was asked about it. */
 async function reportOf(
-  input: Scene,
+  input: LiftScene,
   points: Float32Array,
   files: readonly OutputFile[],
+  facts: readonly PageFact[],
 ): Promise<Report> {
   const { predictions: maps, cameras, labels, images, covered } = input;
   const photos = await liftPhotos(images, covered);
@@ -249,16 +266,23 @@ async function reportOf(
     title: input.title,
     ...(input.subtitle !== undefined && { subtitle: input.subtitle }),
     notice: [input.notice, cameraNotice(input)].filter(Boolean).join(' '),
-    runs: [{ name: 'Model', facts: input.provenance ?? [] }],
+    runs: [{ name: 'Model', facts }],
     questions: [questionOf(input.dialogue)],
     files: [
-      ...files.filter(({ name }) => !name.startsWith('depth/')),
-      { name: 'depth/', what: 'depth, 16-bit depth and confidence of every view' },
+      ...files.filter(({ name }) => !name.includes('/')),
+      ...FOLDERS.filter(({ name }) => files.some((file) => file.name.startsWith(name))),
     ].map(({ name, what }) => ({ name, what })),
     sceneKeys: [SCENE],
     scene: async () => scene,
   };
 }
+
+/** What is in the folders of a lift. */
+const FOLDERS = [
+  { name: 'depth/', what: 'depth, 16-bit depth and confidence of every view' },
+  { name: 'colmap/', what: 'the views as a sparse model of COLMAP' },
+  { name: 'agreement/', what: 'how far the heads are from each other' },
+];
 
 const SCENE = 'lift';
 
@@ -273,7 +297,7 @@ function questionOf(dialogue: LiftDialogue | undefined): PageQuestion {
 }
 
 /** Names the views for which the ray map gave no camera. */
-function cameraNotice({ cameras }: Scene): string {
+function cameraNotice({ cameras }: LiftScene): string {
   const missing = cameras.flatMap((camera, view) => (camera === undefined ? [view + 1] : []));
   if (missing.length === 0) return '';
   const views = `view${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`;

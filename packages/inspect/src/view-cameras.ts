@@ -2,7 +2,7 @@ import {
   type CameraStack,
   type GeometryConventionsV1,
   type GeometryLabelsV1,
-  poseFromRays,
+  robustPoseFromRays,
   unprojectDepth,
 } from '@spatialsv/core';
 import type { ViewCamera } from './cameras.js';
@@ -19,8 +19,12 @@ type PixelCentre = GeometryConventionsV1['pixelCentre'];
 const NARROWEST_RAD = 0.02;
 const WIDEST_RAD = 3.1;
 
+/** Equal maps give equal cameras. */
+const SEED = 0;
+
 /**
- * Cameras that a ray map describes, in pixels of the map; undefined for a view whose rays describe none.
+ * Cameras that a ray map describes, in pixels of the map; undefined for a view whose rays describe none. A part of the rays may
+ * be wrong: see `robustPoseFromRays`.
  * @param rays (V, H, W, 6). @param confidence (V, H, W) weights.
  */
 export function camerasFromRays(
@@ -32,7 +36,8 @@ export function camerasFromRays(
   const pixels = height * width;
   return Array.from({ length: views }, (_, view) => {
     const weights = confidence?.subarray(view * pixels, (view + 1) * pixels);
-    const pose = poseFromRays(rays.subarray(view * pixels * 6, (view + 1) * pixels * 6), {
+    const pose = robustPoseFromRays(rays.subarray(view * pixels * 6, (view + 1) * pixels * 6), {
+      seed: SEED,
       grid: { height, width },
       image: { height, width },
       pixelCentre,
@@ -44,6 +49,11 @@ export function camerasFromRays(
       extrinsicsWorldToCamera: Float32Array.from(pose.extrinsicsWorldToCamera),
       width,
       height,
+      fit: {
+        inlierShare: pose.inlierShare,
+        residualDeg: pose.residualDeg,
+        originSpread: pose.originSpread,
+      },
     };
     return isPlausible(camera) ? camera : undefined;
   });

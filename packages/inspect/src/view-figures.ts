@@ -1,6 +1,7 @@
 import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
+import { pngWithColorBar } from './color-bar.js';
 import { colorize, type ValueRange, valueRange } from './color-map.js';
-import { encodeDepthPng16, placeSideBySide, rgbPng } from './images.js';
+import { encodeDepthPng16, placeSideBySide } from './images.js';
 import type { LiftInput } from './lift-geometry.js';
 import type { CoveredRectangle } from './point-cloud.js';
 
@@ -24,16 +25,31 @@ export function depthRange(input: LiftInput): ValueRange {
 export const unitOf = (conventions: GeometryConventionsV1): string =>
   conventions.scale === 'metric-metres' ? 'm' : '';
 
-/** Depth, label and confidence images of every view. */
-export async function viewFiles(input: LiftInput): Promise<ViewFile[]> {
-  const range = depthRange(input);
+/** The same in words. */
+export const lengthUnit = (conventions: GeometryConventionsV1): string =>
+  conventions.scale === 'metric-metres' ? 'm' : 'mean distance of the scene = 1';
+
+/**
+ * Depth, label and confidence images of every view.
+ * @param depthStep depth of one step of the 16-bit images.
+ */
+export async function viewFiles(input: LiftInput, depthStep: number): Promise<ViewFile[]> {
   const { views, depthConfidence } = input.predictions;
-  const confidence = depthConfidence === undefined ? undefined : valueRange(depthConfidence);
+  const ranges: MapRanges = {
+    depth: depthRange(input),
+    depthStep,
+    ...(depthConfidence && { confidence: valueRange(depthConfidence) }),
+  };
   const results: ViewFile[] = [];
-  for (let view = 0; view < views; view++) {
-    results.push(...(await oneView(input, view, range, confidence)));
-  }
+  for (let view = 0; view < views; view++) results.push(...(await oneView(input, view, ranges)));
   return results;
+}
+
+/** What all views of a set share. */
+interface MapRanges {
+  readonly depth: ValueRange;
+  readonly confidence?: ValueRange;
+  readonly depthStep: number;
 }
 
 interface ViewMaps {
@@ -54,56 +70,31 @@ function mapsOf({ predictions, labels }: LiftInput, view: number): ViewMaps {
   };
 }
 
-async function oneView(
-  input: LiftInput,
-  view: number,
-  range: ValueRange,
-  confidenceRange: ValueRange | undefined,
-): Promise<ViewFile[]> {
-  const { height, width } = input.predictions;
+async function oneView(input: LiftInput, view: number, ranges: MapRanges): Promise<ViewFile[]> {
+  const { height, width, conventions } = input.predictions;
   const maps = mapsOf(input, view);
-  const near = { map: 'turbo', range, reverse: true } as const;
-  const depth = colorize(maps.depth, height, width, near);
-  const label =
-    maps.label && colorize(maps.label.depth, height, width, { ...near, mask: maps.label.mask });
-  const confidence =
-    maps.confidence &&
-    colorize(maps.confidence, height, width, { map: 'viridis', range: confidenceRange! });
-  return depthFiles(view, maps, height, width, { depth, label, confidence });
-}
-
-interface ViewImages {
-  readonly depth: RgbImage;
-  readonly label?: RgbImage | undefined;
-  readonly confidence?: RgbImage | undefined;
-}
-
-async function depthFiles(
-  view: number,
-  maps: ViewMaps,
-  height: number,
-  width: number,
-  { depth, label, confidence }: ViewImages,
-): Promise<ViewFile[]> {
+  const near = { map: 'turbo', range: ranges.depth, reverse: true } as const;
+  const unit = lengthUnit(conventions);
+  const bar = { ...near, title: `Depth (${unit})` };
   const name = `depth/view-${view + 1}`;
-  const files = [
-    { name: `${name}.png`, what: 'depth, near is warm', data: await rgbPng(depth) },
-    {
-      name: `${name}-16bit.png`,
-      what: 'depth in thousandths of its unit, 0 = none',
-      data: await encodeDepthPng16(maps.depth, height, width),
-    },
+  const depth = colorize(maps.depth, height, width, near);
+  const what = `depth in steps of ${ranges.depthStep} (${unit}), 0 = none`;
+  const codes = await encodeDepthPng16(maps.depth, height, width, undefined, ranges.depthStep);
+  const files: ViewFile[] = [
+    { name: `${name}.png`, what: 'depth, near is warm', data: await pngWithColorBar(depth, bar) },
+    { name: `${name}-16bit.png`, what, data: codes },
   ];
-  if (label) {
-    const both = await rgbPng(placeSideBySide([label, depth]));
-    files.push({
-      name: `${name}-label-prediction.png`,
-      what: 'label, then prediction',
-      data: both,
-    });
+  if (maps.label) {
+    const { depth: labelled, mask } = maps.label;
+    const label = colorize(labelled, height, width, { ...near, mask });
+    const data = await pngWithColorBar(placeSideBySide([label, depth]), bar);
+    const what = 'label, then prediction; grey has no label';
+    files.push({ name: `${name}-label-prediction.png`, what, data });
   }
-  if (confidence) {
-    const data = await rgbPng(confidence);
+  if (maps.confidence) {
+    const options = { map: 'viridis', range: ranges.confidence! } as const;
+    const image = colorize(maps.confidence, height, width, options);
+    const data = await pngWithColorBar(image, { ...options, title: 'Confidence of depth' });
     files.push({ name: `${name}-confidence.png`, what: 'confidence of the depth', data });
   }
   return files;

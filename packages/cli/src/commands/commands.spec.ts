@@ -237,7 +237,9 @@ describe('lift', () => {
     const images = views.slice(0, 2).map((name) => join(folder, name));
     const args = ['lift', '--model', model, '--images', ...images, '--out', join(root, 'both')];
     const { exitCode, out, err } = await runForTest([...args, '--source', 'synthetic', '--json']);
-    expect([exitCode, err]).toEqual([0, '']);
+    expect(exitCode).toBe(0);
+    // Random rays may determine no camera.
+    expect(err).toMatch(/^(colmap.*\n)*$/);
     const { metrics, files } = JSON.parse(out);
     expect(metrics.depthRmse).toBeGreaterThan(0);
     expect(files).toContain('depth/view-1-label-prediction.png');

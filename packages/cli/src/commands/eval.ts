@@ -36,19 +36,14 @@ import {
   planFor,
   planGeneration,
 } from '../generation.js';
-import {
-  LIFTS_FOLDER,
-  type LiftLabelOptions,
-  type LiftRequest,
-  liftQuestions,
-  openLabels,
-} from '../lifts/lift-questions.js';
+import { requireDepth } from '../lifts/heads.js';
+import { type LiftLabelOptions, openLabels } from '../lifts/labels.js';
+import { LIFTS_FOLDER, type LiftRequest, liftQuestions } from '../lifts/lift-questions.js';
 import { describeWeights, openModel } from '../model.js';
 import { Preparation } from '../preparation.js';
 import { parseSettings } from '../settings.js';
 import { packageVersion } from '../version.js';
 import { formatEvaluation } from './format-evaluation.js';
-import { requireDepth } from './lift.js';
 
 export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabelOptions {
   readonly model: string;

@@ -1,79 +1,63 @@
+import { resolve } from 'node:path';
 import {
   type BackboneV1,
-  type GeometryConventionsV1,
-  type PluginRegistry,
-  type PreparedInputsV1,
-  type RgbImage,
+  type GeometryLabelsV1,
+  type LabellerV1,
   readSpatialCheckpoint,
   type SpatialCheckpoint,
-  SpatialError,
   withCleanup,
 } from '@spatialsv/core';
 import { BackboneRunner, type GeometryMaps } from '@spatialsv/eval';
 import { liftGeometry, type PageFact } from '@spatialsv/inspect';
+import { learnableLabels } from '@spatialsv/train';
 import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { HEAD_CONVENTIONS, requireDepth } from '../lifts/heads.js';
+import {
+  type LiftLabelOptions,
+  likePredictions,
+  openLabels,
+  type SeenViews,
+} from '../lifts/labels.js';
 import { openModel, readImages } from '../model.js';
 import { packageVersion } from '../version.js';
-import { labelsLikePredictions } from './lift-labels.js';
 
-export interface LiftOptions extends ModelOptions {
+export interface LiftOptions extends ModelOptions, LiftLabelOptions {
   readonly out: string;
   readonly question?: string;
   readonly maxNewTokens: number;
-  readonly source?: string;
-  readonly weights?: string;
   readonly json: boolean;
 }
-
-/** What the heads say is in the normalised scale and the frame of their labels. */
-export const HEAD_CONVENTIONS: GeometryConventionsV1 = {
-  axes: 'opencv',
-  extrinsics: 'world-to-camera',
-  pixelCentre: 'half',
-  depth: 'z-depth',
-  scale: 'relative',
-  world: 'first-camera',
-};
 
 export async function lift(options: LiftOptions, context: CommandContext): Promise<void> {
   const { progress, signal } = context;
   progress.start('Reading');
   const subject = await readSubject(options, context);
-  const { maps, answer } = await look(subject, options, context);
-  signal.throwIfAborted();
-  if (options.source !== undefined) progress.start(`Labels of ${options.source}`);
-  const labels = await labelsLikePredictions(subject, maps, options, signal);
+  const { labeller } = subject;
+  const work = async () => {
+    const { maps, answer } = await look(subject, options, context);
+    signal.throwIfAborted();
+    if (labeller !== undefined) progress.start(`Labels of ${labeller.sourceId}`);
+    const labels = labeller && (await labelsOf(labeller, subject, maps, options.images, signal));
+    return { maps, answer, labels };
+  };
+  const seen = await withCleanup(work, () => labeller?.dispose());
   progress.start('Writing');
-  const { images, inputs } = subject;
-  const { question } = options;
-  const result = await liftGeometry(
-    {
-      title: 'What the model sees',
-      subtitle: `${options.model}, ${images.length} views`,
-      predictions: { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS },
-      images,
-      covered: inputs.grids.map((grid) => grid.covered),
-      ...(labels !== undefined && { labels }),
-      ...(question !== undefined && { dialogue: { question, answer } }),
-      provenance: provenance(options, subject, maps),
-    },
-    options.out,
-  );
-  progress.done(`${result.points} points from ${maps.views} views`);
+  const result = await writeLifted(subject, seen, options);
+  progress.done(`${result.points} points from ${seen.maps.views} views`);
+  for (const note of result.notes) context.err(`${note}\n`);
   context.out(options.json ? `${JSON.stringify(result)}\n` : `${result.page}\n`);
 }
 
 /** What is lifted. */
-export interface LiftSubject {
-  readonly plugins: PluginRegistry;
+interface LiftSubject extends SeenViews {
   readonly backbone: BackboneV1;
   readonly heads: SpatialCheckpoint;
-  readonly images: readonly RgbImage[];
-  readonly inputs: PreparedInputsV1;
+  readonly labeller: LabellerV1 | undefined;
 }
 
+/** Labels are opened before the model runs: what is missing is said at once. */
 async function readSubject(options: LiftOptions, context: CommandContext): Promise<LiftSubject> {
   const plugins = await composePlugins(context.folder);
   const backbone = await openModel(options.model, plugins, options, context.err);
@@ -82,7 +66,43 @@ async function readSubject(options: LiftOptions, context: CommandContext): Promi
   const images = await readImages(options.images, backbone);
   // Visual tokens come before the question and do not see it: any question gives the same maps.
   const question = options.question ?? 'Describe the scene.';
-  return { plugins, backbone, heads, images, inputs: await backbone.prepare({ images, question }) };
+  const inputs = await backbone.prepare({ images, question });
+  const labeller = await openLabels(options, options.device, plugins);
+  return { backbone, heads, images, inputs, labeller };
+}
+
+/** In the form in which the heads learn them, at the size of their maps and through the same crop. */
+async function labelsOf(
+  labeller: LabellerV1,
+  subject: LiftSubject,
+  maps: GeometryMaps,
+  images: readonly string[],
+  signal: AbortSignal,
+): Promise<GeometryLabelsV1> {
+  const found = await labeller.doSupervise({ images: images.map((path) => resolve(path)), signal });
+  return likePredictions(learnableLabels(found, labeller.sourceId), subject, maps);
+}
+
+interface Seen {
+  readonly maps: GeometryMaps;
+  readonly answer?: string | undefined;
+  readonly labels: GeometryLabelsV1 | undefined;
+}
+
+function writeLifted(subject: LiftSubject, { maps, answer, labels }: Seen, options: LiftOptions) {
+  const { images, inputs } = subject;
+  const { question } = options;
+  const input = {
+    title: 'What the model sees',
+    subtitle: `${options.model}, ${images.length} views`,
+    predictions: { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS },
+    images,
+    covered: inputs.grids.map((grid) => grid.covered),
+    ...(labels !== undefined && { labels }),
+    ...(question !== undefined && { dialogue: { question, answer } }),
+    provenance: provenance(options, subject, maps),
+  };
+  return liftGeometry(input, options.out);
 }
 
 async function look(
@@ -103,32 +123,9 @@ async function look(
   return withCleanup(work, () => runner.dispose());
 }
 
-const TRAINING_HINT =
-  'Train them with `spatialsv train CONFIG.yaml`, or add random ones with `spatialsv tiny --heads` to try the command.';
-
-/** @throws SpatialError WEIGHT_MISSING for a checkpoint without 3D heads, or without one for depth. */
-export function requireDepth(
-  folder: string,
-  checkpoint: SpatialCheckpoint | undefined,
-): SpatialCheckpoint {
-  if (checkpoint === undefined) {
-    throw new SpatialError({
-      code: 'WEIGHT_MISSING',
-      message: `${folder}: expected 3D heads in spatialsv/, found a plain checkpoint`,
-      hint: TRAINING_HINT,
-    });
-  }
-  if (checkpoint.heads.tasks.includes('depth')) return checkpoint;
-  throw new SpatialError({
-    code: 'WEIGHT_MISSING',
-    message: `${folder}/spatialsv: expected a depth head, found ${checkpoint.heads.tasks.join(', ')}`,
-    hint: TRAINING_HINT,
-  });
-}
-
 function provenance(
   options: LiftOptions,
-  { backbone, heads }: LiftSubject,
+  { backbone, heads, labeller }: LiftSubject,
   maps: GeometryMaps,
 ): PageFact[] {
   return [
@@ -139,7 +136,7 @@ function provenance(
       name: 'Heads',
       value: `${heads.heads.tasks.join(', ')}; ${maps.width} × ${maps.height} pixels`,
     },
-    ...(options.source === undefined ? [] : [{ name: 'Labels', value: options.source }]),
+    ...(labeller === undefined ? [] : [{ name: 'Labels', value: labeller.sourceId }]),
     { name: 'Scale', value: 'relative: 1 is the mean distance of the scene in the labels' },
     { name: 'Made with', value: `spatialsv ${packageVersion()}, device ${options.device}` },
   ];

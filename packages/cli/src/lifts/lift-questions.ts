@@ -3,8 +3,6 @@ import { join } from 'node:path';
 import {
   type GeometryLabelsV1,
   type LabellerV1,
-  openStoredLabels,
-  type PluginRegistry,
   type PreparedInputsV1,
   type RgbImage,
   type SpatialCheckpoint,
@@ -19,9 +17,9 @@ import {
 } from '@spatialsv/eval';
 import { liftFacts, liftPhotos, writeLift } from '@spatialsv/inspect';
 import { learnableLabels } from '@spatialsv/train';
-import { HEAD_CONVENTIONS } from '../commands/lift.js';
-import { likePredictions } from '../commands/lift-labels.js';
 import type { CommandContext } from '../context.js';
+import { HEAD_CONVENTIONS } from './heads.js';
+import { likePredictions } from './labels.js';
 
 /** Folder of a run in which the lifts of its view sets lie. */
 export const LIFTS_FOLDER = 'lifts';
@@ -29,35 +27,6 @@ export const LIFTS_FOLDER = 'lifts';
 /** Where the lift of a view set lies in a run. @param views its SHA-256, as `questions.jsonl` has it. */
 export const liftFile = (run: string, views: string): string =>
   join(run, LIFTS_FOLDER, `${views}.safetensors`);
-
-/** Which labels are put beside what the heads say. */
-export interface LiftLabelOptions {
-  readonly labels?: string;
-  readonly source?: string;
-  readonly weights?: string;
-}
-
-/**
- * Opens the labels of a store, or the source that makes them.
- * @throws SpatialError USAGE when both are given.
- */
-export async function openLabels(
-  { labels, source, weights }: LiftLabelOptions,
-  device: string,
-  plugins: PluginRegistry,
-): Promise<LabellerV1 | undefined> {
-  if (labels !== undefined && weights !== undefined)
-    throw new SpatialError({
-      code: 'USAGE',
-      message: '--weights beside --labels: the labels of a store were made before',
-      hint: 'Give either --labels, or --source with its --weights.',
-    });
-  if (labels !== undefined) return openStoredLabels(labels, source);
-  if (source === undefined) return undefined;
-  return plugins
-    .resolveSupervisionSource(source)
-    .open({ device, ...(weights !== undefined && { weights }) });
-}
 
 export interface LiftRequest {
   readonly questions: readonly BenchmarkQuestionV1[];

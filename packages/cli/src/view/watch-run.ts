@@ -10,8 +10,8 @@ import {
 } from '@spatialsv/core';
 import { liftPhotos, writeLift } from '@spatialsv/inspect';
 import { learnableLabels, type WatchedLook } from '@spatialsv/train';
-import { HEAD_CONVENTIONS } from '../commands/lift.js';
-import { likePredictions } from '../commands/lift-labels.js';
+import { HEAD_CONVENTIONS } from '../lifts/heads.js';
+import { likePredictions } from '../lifts/labels.js';
 import { readImages } from '../model.js';
 import {
   WATCH_FILE,

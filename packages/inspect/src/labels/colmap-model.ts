@@ -10,7 +10,7 @@ import {
   scaleIntrinsics,
   translationOf,
 } from '@spatialsv/core';
-import { buildPointCloud, keptPixels } from '../point-cloud.js';
+import { buildPointCloud, type CoveredRectangle, keptPixels } from '../point-cloud.js';
 import { cloudInput, type LabelImage, type LabelSet } from './label-set.js';
 
 /** Pinhole camera of one image, at the size of the image; pixel centres at ½, as COLMAP has them. */
@@ -57,6 +57,9 @@ export interface ColmapOptions {
   readonly maxPoints?: number;
 }
 
+/** What a model is made of. */
+type PlacedLabels = Pick<LabelSet, 'labels' | 'images' | 'covered'>;
+
 /** A view sees a point when its own depth there differs by at most this share. */
 const DEPTH_TOLERANCE = 0.02;
 
@@ -67,17 +70,18 @@ const DEPTH_TOLERANCE = 0.02;
  * @throws SpatialError CONVENTION_MISMATCH unless depth is z-depth, DATA_INVALID for cameras with skew.
  */
 export function colmapModel(
-  { labels, images }: LabelSet,
+  set: PlacedLabels,
   photos: readonly RgbImage[],
   { maxPoints = 50_000 }: ColmapOptions = {},
 ): ColmapModel {
-  const cameras = images.map((file, view) => imageCamera(labels, view, file));
-  const input = cloudInput(labels, labelMaps(labels).points, photos);
+  const { labels, images, covered } = set;
+  const cameras = images.map((file, view) => imageCamera(labels, view, file, areaOf(set, view)));
+  const input = cloudInput(labels, labelMaps(labels).points, photos, covered);
   const { positions, colors } = buildPointCloud(input, { maxPoints });
   const observations = images.map((): ColmapObservation[] => []);
   const points = keptPixels(input, { maxPoints }).map((pixel, point): ColmapPoint => {
     const position = [...positions.subarray(3 * point, 3 * point + 3)];
-    const seen = sightings(labels, cameras, pixel, position);
+    const seen = sightings(set, cameras, pixel, position);
     const track = seen.map(({ image, x, y }) => ({
       image,
       observation: observations[image]!.push({ x, y, point }) - 1,
@@ -91,17 +95,26 @@ export function colmapModel(
   };
 }
 
+/** Part of an image that the maps cover. */
+function areaOf({ images, covered }: PlacedLabels, view: number): CoveredRectangle {
+  const { width, height } = images[view]!;
+  return covered?.[view] ?? { x0: 0, y0: 0, x1: width, y1: height };
+}
+
 function imageCamera(
   labels: GeometryLabelsV1,
   view: number,
   { path, width, height }: LabelImage,
+  { x0, y0, x1, y1 }: CoveredRectangle,
 ): ColmapCamera {
   const { pixelCentre } = labels.conventions;
   const { intrinsics } = cameraOfView(cameraStack(labels), view);
-  const scaled = scaleIntrinsics(intrinsics, labels, { width, height }, pixelCentre);
+  const area = { width: x1 - x0, height: y1 - y0 };
+  const scaled = scaleIntrinsics(intrinsics, labels, area, pixelCentre);
   if (scaled[1] !== 0) throw skewed(path, scaled[1]!);
   const shift = pixelCentre === 'integer' ? 0.5 : 0;
-  const parameters = [scaled[0]!, scaled[4]!, scaled[2]! + shift, scaled[5]! + shift] as const;
+  const [cx, cy] = [x0 + scaled[2]! + shift, y0 + scaled[5]! + shift];
+  const parameters = [scaled[0]!, scaled[4]!, cx, cy] as const;
   return { width, height, parameters };
 }
 
@@ -131,32 +144,33 @@ interface Sighting {
 
 /** The pixel that a point comes from, then the places where other views see it. */
 function sightings(
-  labels: GeometryLabelsV1,
+  set: PlacedLabels,
   cameras: readonly ColmapCamera[],
   pixel: number,
   position: readonly number[],
 ): Sighting[] {
-  const { height, width } = labels;
+  const { height, width } = set.labels;
   const own = Math.floor(pixel / (height * width));
-  const camera = cameras[own]!;
-  const x = (((pixel % width) + 0.5) * camera.width) / width;
-  const y = (((Math.floor(pixel / width) % height) + 0.5) * camera.height) / height;
+  const { x0, y0, x1, y1 } = areaOf(set, own);
+  const x = x0 + (((pixel % width) + 0.5) * (x1 - x0)) / width;
+  const y = y0 + (((Math.floor(pixel / width) % height) + 0.5) * (y1 - y0)) / height;
   const others = cameras.flatMap((other, view) =>
-    view === own ? [] : seenBy(labels, view, other, position),
+    view === own ? [] : seenBy(set, view, other, position),
   );
   return [{ image: own, x, y }, ...others];
 }
 
 function seenBy(
-  labels: GeometryLabelsV1,
+  set: PlacedLabels,
   view: number,
   camera: ColmapCamera,
   position: readonly number[],
 ): Sighting[] {
-  const { height, width, depth, mask } = labels;
-  const { x, y, z } = project(labels.extrinsicsWorldToCamera, view, camera, position);
-  const column = Math.floor((x / camera.width) * width);
-  const row = Math.floor((y / camera.height) * height);
+  const { height, width, depth, mask, extrinsicsWorldToCamera } = set.labels;
+  const { x0, y0, x1, y1 } = areaOf(set, view);
+  const { x, y, z } = project(extrinsicsWorldToCamera, view, camera, position);
+  const column = Math.floor(((x - x0) / (x1 - x0)) * width);
+  const row = Math.floor(((y - y0) / (y1 - y0)) * height);
   const inside = z > 0 && column >= 0 && column < width && row >= 0 && row < height;
   if (!inside) return [];
   const pixel = (view * height + row) * width + column;

@@ -6,13 +6,16 @@ import type { ExportedFile } from './label-set.js';
 const LARGEST_CODE = 65535;
 const MILLI = 1e-3;
 
+/** Depth of a view set, 1 in the mask where it is valid. */
+type DepthMaps = Pick<GeometryLabelsV1, 'depth' | 'conventions'> &
+  Partial<Pick<GeometryLabelsV1, 'mask'>>;
+
 /**
  * Depth of one step of the 16-bit images of a view set: a millimetre for metric depth, unless that saturates; for
  * relative depth the finest power of ten that does not.
  */
-export function depthStep(labels: GeometryLabelsV1): number {
-  const { depth, mask } = labels;
-  const isValid = (value: number, i: number) => mask[i] === 1 && Number.isFinite(value);
+export function depthStep({ depth, mask, conventions }: DepthMaps): number {
+  const isValid = (value: number, i: number) => mask?.[i] !== 0 && Number.isFinite(value);
   const max = depth.reduce(
     (most, value, i) => (isValid(value, i) ? Math.max(most, value) : most),
     0,
@@ -20,7 +23,7 @@ export function depthStep(labels: GeometryLabelsV1): number {
   if (max === 0) return MILLI;
   // From its text: 10 ** -4 is not 0.0001.
   const finest = Number(`1e${Math.ceil(Math.log10(max / LARGEST_CODE))}`);
-  return labels.conventions.scale === 'metric-metres' ? Math.max(MILLI, finest) : finest;
+  return conventions.scale === 'metric-metres' ? Math.max(MILLI, finest) : finest;
 }
 
 /**
@@ -49,13 +52,11 @@ async function oneImage(
   const depth = part(labels, labels.depth, view);
   const mask = part(labels, labels.mask, view);
   const image = colorize(depth, height, width, { range, mask, reverse: true });
-  // The encoder counts in thousandths.
-  const scaled = depth.map((value) => (value * MILLI) / step);
   return [
     { name: `depth/view-${view + 1}.png`, data: await rgbPng(image) },
     {
       name: `depth/view-${view + 1}-16bit.png`,
-      data: await encodeDepthPng16(scaled, height, width, mask),
+      data: await encodeDepthPng16(depth, height, width, mask, step),
     },
   ];
 }

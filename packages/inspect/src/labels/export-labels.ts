@@ -1,15 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type LabelProvenanceV1, labelMaps, type RgbImage, readImage } from '@spatialsv/core';
-import sharp from 'sharp';
 import { type CameraFile, cameraFile } from '../cameras.js';
 import { valueRange } from '../color-map.js';
 import { encodeGlb } from '../glb.js';
 import { encodePly } from '../ply.js';
 import { buildPointCloud, type PointCloud } from '../point-cloud.js';
 import { camerasOfLabels } from '../view-cameras.js';
-import { type ColmapOptions, colmapModel } from './colmap-model.js';
-import { colmapText } from './colmap-text.js';
+import { colmapFiles } from './colmap-files.js';
+import type { ColmapOptions } from './colmap-model.js';
 import { depthImages, depthStep } from './depth-images.js';
 import { cloudInput, type ExportedFile, type LabelImage, type LabelSet } from './label-set.js';
 import { writeLabelTensors } from './label-tensors.js';
@@ -110,32 +109,6 @@ async function cloudFiles(
     });
   }
   return files;
-}
-
-async function colmapFiles(
-  set: LabelSet,
-  photos: readonly RgbImage[],
-  options: ColmapOptions | undefined,
-): Promise<{ files: ExportedFile[]; notes: string[] }> {
-  const imageFolder = commonFolder(set.images.map(({ path }) => path));
-  const files = colmapText(colmapModel(set, photos, options), imageFolder);
-  const notes = [`colmap: --image_path ${imageFolder}`];
-  for (const { path } of set.images) {
-    const { orientation = 1 } = await sharp(path).metadata();
-    if (orientation > 1) notes.push(`colmap: ${path} is turned by EXIF, which COLMAP ignores`);
-  }
-  return { files: files.map(({ name, data }) => ({ name: `colmap/${name}`, data })), notes };
-}
-
-/** The deepest folder that holds every path. */
-function commonFolder(paths: readonly string[]): string {
-  return paths
-    .map((path) => dirname(path))
-    .reduce((folder, other) => {
-      let shared = folder;
-      while (relative(shared, other).startsWith('..')) shared = dirname(shared);
-      return shared;
-    });
 }
 
 async function writeAll(folder: string, files: readonly ExportedFile[]): Promise<void> {

@@ -1,5 +1,5 @@
 import type { GeometryLabelsV1, LabelProvenanceV1, RgbImage } from '@spatialsv/core';
-import type { PointCloudInput } from '../point-cloud.js';
+import type { CoveredRectangle, PointCloudInput } from '../point-cloud.js';
 
 /** A labelled view set, as a label store keeps it. */
 export interface LabelSet {
@@ -9,6 +9,8 @@ export interface LabelSet {
   readonly provenance: LabelProvenanceV1;
   /** By view. */
   readonly images: readonly LabelImage[];
+  /** Part of each image that the maps cover, in its pixels; the whole image where absent. */
+  readonly covered?: readonly CoveredRectangle[];
 }
 
 export interface LabelImage {
@@ -34,7 +36,17 @@ export function cloudInput(
   labels: GeometryLabelsV1,
   points: Float32Array,
   photos: readonly RgbImage[],
+  covered?: readonly CoveredRectangle[],
 ): PointCloudInput {
   const { views, height, width, mask, depthConfidence } = labels;
-  return { points, views, height, width, images: photos, mask, confidence: depthConfidence };
+  return {
+    points,
+    views,
+    height,
+    width,
+    images: photos,
+    covered,
+    mask,
+    confidence: depthConfidence,
+  };
 }
