@@ -15,6 +15,19 @@ export {
   PREDICTIONS_FILE,
   RESULTS_FILE,
 } from './evaluation-folder.js';
+export { type BinReport, binAnswers, type QualityBin, type RatedAnswer } from './explain/bins.js';
+export { CASE_RULES, chooseCases, type ExplainedCase } from './explain/cases.js';
+export {
+  type Disagreement,
+  type EstimatedCorrelation,
+  type ExplainedAnswer,
+  type ExplainedRun,
+  type ExplainOptions,
+  type Explanation,
+  explainRuns,
+  type ModelBins,
+  type ModelSummary,
+} from './explain/explain.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
 export { conversationOf } from './media/conversation.js';
 export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
@@ -60,6 +73,6 @@ export { wilsonInterval } from './statistics/intervals.js';
 export { type McNemarResult, mcNemar } from './statistics/mcnemar.js';
 export { type GradedAnswer, permutationTest } from './statistics/permutation.js';
 export { tablePercentage } from './statistics/rounding.js';
-export { loadSuite, type Suite, type SuiteRun, type SuiteTable } from './suite/suite-file.js';
 export { cochranArmitage, type TrendGroup, type TrendTest } from './statistics/trend.js';
+export { loadSuite, type Suite, type SuiteRun, type SuiteTable } from './suite/suite-file.js';
 export { answersOf, type Discrepancy, recordOf, verifyEvaluation } from './verify.js';
