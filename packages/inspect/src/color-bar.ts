@@ -2,6 +2,7 @@ import type { RgbImage } from '@spatialsv/core';
 import { tickStep, ticks } from 'd3-array';
 import sharp from 'sharp';
 import { type ColorMapName, colorTable, type ValueRange } from './color-map.js';
+import { escapeXml } from './escape-xml.js';
 
 /** What the colours of a map mean. */
 export interface ColorBar {
@@ -88,6 +89,3 @@ function barText({ range, title }: ColorBar, { left, width, height }: Place): st
 /** Very large and very small numbers take less room with an exponent. */
 const figure = (value: number, digits: number): string =>
   Math.abs(value) >= 1e5 || digits > 4 ? value.toExponential(1) : value.toFixed(digits);
-
-const escapeXml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

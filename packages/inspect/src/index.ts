@@ -20,6 +20,12 @@ export {
   valueRange,
 } from './color-map.js';
 export {
+  type CaseFigureInput,
+  type CasePicture,
+  type CaseRow,
+  caseSvg,
+} from './figures/case-figure.js';
+export {
   type Cell,
   drawsText,
   type Figure,
@@ -67,6 +73,7 @@ export {
   type LiftResult,
   liftGeometry,
 } from './lift-geometry.js';
+export { colorizedPng, depthRangeOf } from './lift-pictures.js';
 export { encodePly } from './ply.js';
 export {
   buildPointCloud,

@@ -1,4 +1,5 @@
 /** The files of a lift beside its page. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type GeometryConventionsV1, type GeometryLabelsV1, SpatialError } from '@spatialsv/core';
 import { type HeadAgreement, headAgreement } from './agreement.js';
@@ -71,15 +72,15 @@ export async function sceneFiles(
 
 /**
  * The views that have a camera as a sparse model of COLMAP.
- * @returns no files, and a note, where COLMAP cannot take them: no camera, images without a path, or a path with spaces.
+ * @returns no files, and a note, where COLMAP cannot take them: no camera, images that are no files, or a path with spaces.
  */
 export async function liftColmap(
   scene: LiftScene,
 ): Promise<{ readonly files: readonly OutputFile[]; readonly notes: readonly string[] }> {
   const posed = scene.cameras.flatMap((camera, view) => (camera === undefined ? [] : [view]));
   if (posed.length === 0) return { files: [], notes: ['colmap: no view has a camera'] };
-  if (posed.some((view) => scene.images[view]!.path === undefined))
-    return { files: [], notes: ['colmap: the images have no paths'] };
+  if (!posed.every((view) => existsSync(scene.images[view]!.path ?? '')))
+    return { files: [], notes: ['colmap: the images are no files'] };
   const images = posed.map((view) => {
     const { path, width, height } = scene.images[view]!;
     return { path: resolve(path!), width, height };

@@ -93,8 +93,6 @@ export interface SeriesInput extends PlotInput {
   readonly panel?: string;
   /** Column that makes a line of its own of each value, with a colour. */
   readonly color?: string;
-  /** Panels in a row. Default 3. */
-  readonly panelsInRow?: number;
 }
 
 const PANEL_WIDTH_PX = 220;
@@ -102,7 +100,8 @@ const PANEL_HEIGHT_PX = 180;
 
 /** Values over ordered steps, such as accuracy over bins: points with their intervals, joined; a panel for each group. */
 export function seriesPlot(input: SeriesInput): Figure {
-  const { x, y, panel, color, rows, panelsInRow = 3 } = input;
+  const { x, y, panel, color, rows } = input;
+  const panels = panel === undefined ? [] : distinct(rows, panel);
   const encoding = {
     x: {
       field: x.field,
@@ -112,7 +111,8 @@ export function seriesPlot(input: SeriesInput): Figure {
       axis: { labelAngle: x.labelAngle ?? 0 },
     },
     y: numberChannel(y),
-    ...(color !== undefined && { color: nominal(color) }),
+    // Beside each other, where intervals would cover each other.
+    ...(color !== undefined && { color: nominal(color), xOffset: nominal(color) }),
   };
   const layer = [
     { mark: { type: 'line', opacity: 0.7 }, encoding },
@@ -132,8 +132,8 @@ export function seriesPlot(input: SeriesInput): Figure {
     panel === undefined
       ? drawing
       : {
-          facet: { field: panel, type: 'nominal', title: null, sort: distinct(rows, panel) },
-          columns: panelsInRow,
+          facet: { field: panel, type: 'nominal', title: null, sort: panels },
+          columns: columnsFor(panels.length),
           spec: drawing,
         };
   return {
@@ -142,6 +142,10 @@ export function seriesPlot(input: SeriesInput): Figure {
     spec: { title: titleOf(input), ...spec } as unknown as Figure['spec'],
   };
 }
+
+/** Panels in a row: as many as leave no gap, four at most; three where every number does. */
+const columnsFor = (panels: number): number =>
+  panels < 4 ? Math.max(1, panels) : ([4, 3, 2].find((columns) => panels % columns === 0) ?? 3);
 
 /** Panels stand in the order of the rows; without a list they would be sorted. */
 const distinct = (rows: PlotInput['rows'], field: string): readonly Cell[] => [

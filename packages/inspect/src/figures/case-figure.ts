@@ -1,0 +1,83 @@
+import { escapeXml } from '../escape-xml.js';
+
+/** A row of pictures, one for each view. */
+export interface CaseRow {
+  readonly title: string;
+  /** PNG or JPEG bytes. */
+  readonly pictures: readonly CasePicture[];
+}
+
+export interface CasePicture {
+  readonly kind: 'png' | 'jpeg';
+  readonly bytes: Uint8Array;
+  /** Width divided by height. */
+  readonly aspect: number;
+}
+
+export interface CaseFigureInput {
+  readonly title: string;
+  /** Below the title: question, options, answers. Broken into lines where they are long. */
+  readonly texts: readonly string[];
+  readonly rows: readonly CaseRow[];
+}
+
+const PICTURE_WIDTH_PX = 200;
+const GAP_PX = 8;
+const MARGIN_PX = 16;
+const LINE_PX = 18;
+const ROW_TITLE_PX = 24;
+/** Letters of the text that fit into 100 pixels. */
+const LETTERS_IN_100_PX = 15;
+const LEAST_WIDTH_PX = 520;
+
+/** A question with its pictures as SVG: what was asked, and row by row what the views, labels and models show. */
+export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
+  const columns = Math.max(1, ...rows.map(({ pictures }) => pictures.length));
+  const inner = Math.max(LEAST_WIDTH_PX, columns * (PICTURE_WIDTH_PX + GAP_PX) - GAP_PX);
+  const lines = texts.flatMap((text) => wrap(text, (inner / 100) * LETTERS_IN_100_PX));
+  const head = [
+    `<text x="${MARGIN_PX}" y="${MARGIN_PX + 14}" font-size="15" font-weight="bold">${escapeXml(title)}</text>`,
+    ...lines.map(
+      (line, i) =>
+        `<text x="${MARGIN_PX}" y="${MARGIN_PX + 14 + (i + 1) * LINE_PX}">${escapeXml(line)}</text>`,
+    ),
+  ];
+  let top = MARGIN_PX + 22 + lines.length * LINE_PX;
+  const body = rows.map((row) => {
+    const drawn = rowSvg(row, top);
+    top = drawn.bottom;
+    return drawn.svg;
+  });
+  const [width, height] = [inner + 2 * MARGIN_PX, Math.ceil(top + MARGIN_PX)];
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="13" fill="#222">`,
+    `<rect width="${width}" height="${height}" fill="white"/>`,
+    ...head,
+    ...body,
+    '</svg>',
+  ].join('\n');
+}
+
+function rowSvg({ title, pictures }: CaseRow, top: number): { svg: string; bottom: number } {
+  const y = top + ROW_TITLE_PX;
+  const height = Math.max(0, ...pictures.map(({ aspect }) => PICTURE_WIDTH_PX / aspect));
+  const images = pictures.map(({ kind, bytes, aspect }, i) => {
+    const x = MARGIN_PX + i * (PICTURE_WIDTH_PX + GAP_PX);
+    const data = Buffer.from(bytes).toString('base64');
+    return `<image x="${x}" y="${y}" width="${PICTURE_WIDTH_PX}" height="${(PICTURE_WIDTH_PX / aspect).toFixed(1)}" style="image-rendering:pixelated" href="data:image/${kind};base64,${data}"/>`;
+  });
+  const caption = `<text x="${MARGIN_PX}" y="${top + 17}" fill="#555">${escapeXml(title)}</text>`;
+  return { svg: [caption, ...images].join('\n'), bottom: y + height };
+}
+
+/** Lines of at most so many letters, broken at spaces; longer words stand alone. */
+function wrap(text: string, letters: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= letters)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
