@@ -5,6 +5,7 @@ import { registerCheck } from './check.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerEval } from './eval.js';
+import { registerExplain } from './explain.js';
 import { registerLabel } from './label.js';
 import { registerLabels } from './labels.js';
 import { registerLift } from './lift.js';
@@ -37,5 +38,6 @@ export const COMMANDS: readonly ((program: Command, context: CommandContext) => 
   registerEval,
   registerProbe,
   registerLift,
+  registerExplain,
   registerView,
 ];
