@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import {
+  contentOf,
   gridOverImage,
   layOutPrompt,
   type PromptLayout,
@@ -80,12 +81,14 @@ async function layOut(
   views: readonly TiledView[],
 ): Promise<PromptLayout> {
   refusePlaceholders(conversation, PLACEHOLDERS);
-  const { question, system, answer } = conversation;
+  const { system, answer } = conversation;
   const { config, text, settings, imageTokenId } = context;
   const isNumbered = settings.numberImages ?? config.layout === 'original';
-  const areNumbered = isNumbered && views.length > 1;
-  const parts = { question, images: views.length, areNumbered };
-  const texts = await promptTexts(context, { ...parts, ...(system !== undefined && { system }) });
+  const areFirst = conversation.parts === undefined;
+  const areNumbered = isNumbered && areFirst && views.length > 1;
+  const parts = { content: contentOf(conversation), areFirst, areNumbered };
+  const given = { ...parts, ...(system !== undefined && { system }) };
+  const texts = await promptTexts(context, given, views.length);
   const perTile = cellsPerSide(config.vision) ** 2;
   return layOutPrompt({
     text: texts.map((stretch) => text.encode(stretch)),
@@ -99,9 +102,10 @@ async function layOut(
 async function promptTexts(
   { config, render }: PrepareContext,
   parts: PromptParts,
+  views: number,
 ): Promise<readonly string[]> {
   if (render === undefined) return originalPrompt(parts, config.original?.system);
-  return splitAtViews(await render(messagesOf(parts)), parts.images);
+  return splitAtViews(await render(messagesOf(parts)), views);
 }
 
 /**

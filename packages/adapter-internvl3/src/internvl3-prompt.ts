@@ -1,10 +1,5 @@
-import {
-  type ChatMessage,
-  type ChatPart,
-  chatMlPrompt,
-  questionChat,
-  requirePlaces,
-} from '@spatialsv/core/kit';
+import { type ChatMessage, chatMlPrompt, questionChat, requirePlaces } from '@spatialsv/core/kit';
+import type { ConversationPartV1 } from '@spatialsv/core/spec';
 
 /** At every visual position, and in chat templates the place of a view. */
 export const IMAGE_TOKEN = '<IMG_CONTEXT>';
@@ -17,12 +12,14 @@ const BEHIND_VIEW = '</img>';
 /** What a text may not contain: it would be taken for a view. */
 export const PLACEHOLDERS = [IMAGE_TOKEN, OLDER_MARKER, VIDEO_MARKER];
 
-/** What is rendered: views first, then the question. */
+/** What is rendered. */
 export interface PromptParts {
   readonly system?: string;
-  readonly images: number;
-  readonly question: string;
-  /** Whether `Image-1: ` stands before the first view, and so on. */
+  /** The user's turn. */
+  readonly content: readonly ConversationPartV1[];
+  /** Whether all views stand before the question, each on a line of its own. */
+  readonly areFirst: boolean;
+  /** Whether `Image-1: ` stands before the first view, and so on: where they stand before the question. */
   readonly areNumbered: boolean;
 }
 
@@ -38,21 +35,15 @@ export const DEFAULT_SYSTEM =
  * @returns the texts before, between and behind the views.
  */
 export function originalPrompt(parts: PromptParts, system = DEFAULT_SYSTEM): readonly string[] {
-  const view = (_: unknown, i: number) =>
-    `${label(parts, i)}${BEFORE_VIEW}${IMAGE_TOKEN}${BEHIND_VIEW}\n`;
-  const views = Array.from({ length: parts.images }, view).join('');
-  const text = chatMlPrompt(parts.system ?? system, views + parts.question);
+  const view = `${BEFORE_VIEW}${IMAGE_TOKEN}${BEHIND_VIEW}${parts.areFirst ? '\n' : ''}`;
+  const user = labelled(parts).map((part) => (part.type === 'text' ? part.text : view));
+  const text = chatMlPrompt(parts.system ?? system, user.join(''));
   return text.split(IMAGE_TOKEN);
 }
 
 /** The chat that asks a question, for the checkpoint's own template. */
-export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
-  const views = Array.from({ length: parts.images }, (_, i): readonly ChatPart[] => {
-    const text = label(parts, i);
-    return [...(text === '' ? [] : [{ type: 'text', text } as const]), { type: 'image' }];
-  });
-  return questionChat(parts.system, [...views.flat(), { type: 'text', text: parts.question }]);
-}
+export const messagesOf = (parts: PromptParts): readonly ChatMessage[] =>
+  questionChat(parts.system, labelled(parts));
 
 /**
  * A rendered chat with every view between its two tokens.
@@ -74,5 +65,13 @@ export function splitAtViews(chat: string, views: number): readonly string[] {
 /** What follows the prompt when the assistant has answered. The newline behind it is no target. */
 export const renderAnswer = (answer: string): string => `${answer}<|im_end|>`;
 
-const label = ({ areNumbered }: PromptParts, view: number): string =>
-  areNumbered ? `Image-${view + 1}: ` : '';
+/** The user's turn with the numbers of its views. */
+function labelled({ content, areNumbered }: PromptParts): readonly ConversationPartV1[] {
+  if (!areNumbered) return content;
+  let view = 0;
+  return content.flatMap((part): readonly ConversationPartV1[] => {
+    if (part.type === 'text') return [part];
+    view += 1;
+    return [{ type: 'text', text: `Image-${view}: ` }, part];
+  });
+}

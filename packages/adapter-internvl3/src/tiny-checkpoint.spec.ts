@@ -207,6 +207,24 @@ describe('prompts', () => {
       );
     }));
 
+  it.each([
+    ['original', 'user\nFront:  Left:  What is nearer?'],
+    ['native', 'user\nFront: \n Left: \n What is nearer?'],
+  ] as const)('place views inside of the text, in the %s layout', (layout, expected) =>
+    withTiny({ layout }, async (folder) => {
+      const model = await internVl3.open(folder);
+      const image = { type: 'image' } as const;
+      const text = (words: string) => ({ type: 'text', text: words }) as const;
+      const parts = [text('Front: '), image, text(' Left: '), image, text(' What is nearer?')];
+      const images = [noise(56, 56, 1), noise(56, 56, 2)];
+      const asked = { images, question: 'Front:  Left:  What is nearer?', parts };
+      const { inputIds, grids } = await model.prepare(asked);
+      expect(model.decodeTokens([...inputIds])).toContain(expected);
+      const between = inputIds.subarray(grids[0]!.tokenIndex.at(-1)! + 1, grids[1]!.tokenIndex[0]);
+      expect(model.decodeTokens([...between])).toContain('Left: ');
+    }),
+  );
+
   it('take the markers of the first converted checkpoints', () =>
     withTiny({ layout: 'native' }, async (folder) => {
       const file = path.join(folder, 'chat_template.jinja');

@@ -1,7 +1,14 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { makeCellView, readCellImages, readImage, renderPrompt, tf } from '@spatialsv/core/kit';
+import {
+  imagesFirst,
+  makeCellView,
+  readCellImages,
+  readImage,
+  renderPrompt,
+  tf,
+} from '@spatialsv/core/kit';
 import { expectAllclose, type Golden, readGolden, sampledValues } from '@spatialsv/core/testing';
 import { GOLDEN, type GoldenCase, openGoldenCase } from './__fixtures__/golden.js';
 import { writeTinyQwen25Vl } from './tiny-checkpoint.js';
@@ -80,7 +87,10 @@ describe('prompts beside transformers', () => {
     expect(prompts).toHaveLength(6);
     for (const prompt of prompts) {
       const system = prompt.system === null ? {} : { system: prompt.system };
-      const rendered = renderPrompt({ ...system, question, images: prompt.images.length });
+      const rendered = renderPrompt({
+        ...system,
+        content: imagesFirst(prompt.images.length, question),
+      });
       expect(rendered).toBe(prompt.text);
       const images = await Promise.all(prompt.images.map(open));
       const { inputIds } = await opened.model.prepare({ ...system, question, images });

@@ -7,6 +7,7 @@ import {
   type DeviceTensor,
   defaultTaps,
   float32,
+  imagesFirst,
   int32,
   openWeights,
   ops,
@@ -14,7 +15,7 @@ import {
   type Tensor,
   tf,
 } from '@spatialsv/core/kit';
-import type { BackboneV1, RgbImage } from '@spatialsv/core/spec';
+import type { BackboneV1, ConversationPartV1, RgbImage } from '@spatialsv/core/spec';
 import { goldenInputShapes, goldenInputs, goldenProgram } from './__fixtures__/golden.js';
 import { qwen25Vl } from './plugin.js';
 import { PUBLISHED_TAPS } from './qwen25vl-backbone.js';
@@ -89,11 +90,32 @@ describe('writeTiny and open', () => {
       for (const views of [[], images.slice(1)]) {
         const parts = { question, ...(system === undefined ? {} : { system }) };
         const { inputIds } = await model.prepare({ ...parts, images: views });
-        const shown = renderPrompt({ ...parts, images: views.length });
+        const content = imagesFirst(views.length, question);
+        const shown = renderPrompt({ content, ...(system !== undefined && { system }) });
         const plain = shown.replaceAll(/<\|[a-z_]+\|>/g, '');
         expect(model.decodeTokens([...inputIds])).toBe(plain);
       }
     }
+  });
+
+  it('places images inside of the text', async () => {
+    const parts: readonly ConversationPartV1[] = [
+      { type: 'text', text: 'Front: ' },
+      { type: 'image' },
+      { type: 'text', text: ' Left: ' },
+      { type: 'image' },
+      { type: 'text', text: ' What is nearer?' },
+    ];
+    const two = [images[0]!, images[1]!];
+    const asked = 'Front:  Left:  What is nearer?';
+    const { inputIds, grids } = await model.prepare({ images: two, question: asked, parts });
+    const text = (from: number, to: number) => model.decodeTokens([...inputIds.subarray(from, to)]);
+    const [first, second] = grids.map(({ tokenIndex }) => [tokenIndex[0]!, tokenIndex.at(-1)! + 1]);
+    expect(text(0, first![0]!)).toMatch(/user\nFront: $/);
+    expect(text(first![1]!, second![0]!)).toBe(' Left: ');
+    expect(text(second![1]!, inputIds.length)).toMatch(/^ What is nearer\?/);
+    const short = { images: [images[0]!], question: asked, parts };
+    await expect(model.prepare(short)).rejects.toThrow(/parts of 1 images .* found 2 images/);
   });
 
   it('runs from pixels to logits and back to the projector', async () => {

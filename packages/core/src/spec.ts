@@ -62,11 +62,21 @@ export interface SampleV1 {
   readonly category?: string;
 }
 
-/** What the backbone is asked: images first, then the question. */
+/** A stretch of the user's turn, or the place of the next image in it. */
+export type ConversationPartV1 =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' };
+
+/** What the backbone is asked. */
 export interface ConversationV1 {
   readonly images: readonly RgbImage[];
   readonly system?: string;
   readonly question: string;
+  /**
+   * How images stand among the texts, which are the question when they are joined. Where absent, all images stand before the
+   * question, as they do in families that take their views as one video, or whose chat template moves them there.
+   */
+  readonly parts?: readonly ConversationPartV1[];
   /** Present in training: the assistant's turn, from which the labels are made. */
   readonly answer?: string;
 }

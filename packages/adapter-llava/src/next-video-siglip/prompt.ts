@@ -1,4 +1,4 @@
-import { chatMlPrompt, refusePlaceholders, type TextCodec } from '@spatialsv/core/kit';
+import { chatMlPrompt, contentOf, refusePlaceholders, type TextCodec } from '@spatialsv/core/kit';
 import type { ConversationV1 } from '@spatialsv/core/spec';
 import type { VideoPrompt } from '../shared/video.js';
 
@@ -27,6 +27,8 @@ export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
  */
 export function encodePrompt(text: TextCodec, conversation: ConversationV1): VideoPrompt {
   refusePlaceholders(conversation, [IMAGE]);
+  // One video takes all views, wherever they stand.
+  contentOf(conversation);
   const { system, question, answer, images } = conversation;
   const rendered = renderPrompt({ system, question, hasViews: images.length > 0 });
   return {

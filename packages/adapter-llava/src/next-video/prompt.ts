@@ -1,5 +1,6 @@
 import {
   type ChatMessage,
+  contentOf,
   refusePlaceholders,
   requirePlaces,
   splitIds,
@@ -57,6 +58,8 @@ export async function encodePrompt(
   conversation: ConversationV1,
 ): Promise<VideoPrompt> {
   refusePlaceholders(conversation, [VIDEO, IMAGE]);
+  // One video takes all views, wherever they stand.
+  contentOf(conversation);
   const { system, question, answer } = conversation;
   const hasViews = conversation.images.length > 0;
   const rendered = await text.render(messagesOf({ hasViews, question }));

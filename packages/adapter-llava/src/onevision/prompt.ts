@@ -1,6 +1,7 @@
 import {
   type ChatMessage,
   type ChatPart,
+  contentOf,
   refusePlaceholders,
   requirePlaces,
   type TextProcessor,
@@ -33,7 +34,9 @@ export async function encodePrompt(
 ): Promise<EncodedPrompt> {
   refusePlaceholders(conversation, [IMAGE, VIDEO]);
   const { question, system, answer } = conversation;
-  const user = [...Array<ChatPart>(places.count).fill({ type: places.kind }), textPart(question)];
+  const content = contentOf(conversation);
+  const user: readonly ChatPart[] =
+    places.kind === 'image' ? content : [{ type: 'video' }, textPart(question)];
   const messages: readonly ChatMessage[] = [
     ...(system === undefined ? [] : [{ role: 'system', content: [textPart(system)] } as const]),
     { role: 'user', content: user },

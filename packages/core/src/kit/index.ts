@@ -19,6 +19,7 @@ export {
   type TiedTensor,
 } from './checkpoint.js';
 export { type ConfigFields, configFields, invalidField } from './config-fields.js';
+export { contentOf, imagesFirst } from './conversation-content.js';
 export { type DecoderFamily, readDecoderConfig, readRopeConfig } from './decoder-fields.js';
 export { defaultTaps } from './default-taps.js';
 export { readGenerationSettings, SAMPLING_DEFAULTS } from './generation-config.js';

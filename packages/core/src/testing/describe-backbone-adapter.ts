@@ -225,6 +225,35 @@ const checkPrompt = ({ backbone, prompt }: Opened, conversation: ConversationV1)
   for (const [view, grid] of prompt.grids.entries()) checkGrid(grid, conversation.images[view]!);
 };
 
+/** Images inside of the text stay in their order, wherever the family puts them, and no word is lost. */
+const checkPlaces = async (
+  { backbone }: Opened,
+  { images, question }: ConversationV1,
+): Promise<void> => {
+  const text = (words: string) => ({ type: 'text', text: words }) as const;
+  const parts = [text('First '), { type: 'image' }, text('second '), { type: 'image' }] as const;
+  const whole = { images, question: `First second ${question}` };
+  const prompt = await backbone.prepare({ ...whole, parts: [...parts, text(question)] });
+  const first = await backbone.prepare(whole);
+  const starts = prompt.grids.map(({ tokenIndex }) => tokenIndex[0]!);
+  assert.ok(starts[0]! < starts[1]!, 'images are not in the order of the conversation');
+  assert.deepEqual(
+    prompt.views.map(({ layout }) => layout.key),
+    first.views.map(({ layout }) => layout.key),
+  );
+  const words = ({ inputIds }: PreparedInputsV1) =>
+    backbone.decodeTokens([...inputIds]).replaceAll(/\s/g, '');
+  const said = words(prompt);
+  for (const word of ['First', 'second', question.replaceAll(/\s/g, '')])
+    assert.ok(said.includes(word), `${word} is lost: ${said}`);
+  const few = { ...whole, images: images.slice(1), parts: [...parts, text(question)] };
+  const refused = await backbone.prepare(few).then(
+    () => false,
+    (error: unknown) => hasCode('DATA_INVALID')(error),
+  );
+  assert.ok(refused, 'parts of two images beside one image are not refused');
+};
+
 /** Training sees the prompt of inference, then the answer, and takes its loss from the answer alone. */
 const checkAnswer = async ({ backbone, prompt }: Opened, conversation: ConversationV1) => {
   assert.ok(
@@ -434,6 +463,7 @@ export const describeBackboneAdapter = (
     'gives layouts of their own to views prepared in their own way': async () =>
       checkLayouts(await opened(), conversation),
     'lays out text and visual tokens': async () => checkPrompt(await opened(), conversation),
+    'keeps images and texts in their order': async () => checkPlaces(await opened(), conversation),
     'takes labels from the answer alone': async () => checkAnswer(await opened(), conversation),
     'prepares equal conversations equally': async () => {
       const { backbone, prompt } = await opened();

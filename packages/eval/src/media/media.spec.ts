@@ -112,8 +112,16 @@ describe('conversations', () => {
         { type: 'text', text: 'then.' },
       ],
     };
-    const { images, question: text } = await conversationOf(question);
+    const { images, question: text, parts } = await conversationOf(question);
     expect(images.map(({ data }) => data[0])).toEqual([7, 9]);
     expect(text).toBe('First then.');
+    expect(parts?.map((part) => (part.type === 'text' ? part.text : 'image'))).toEqual([
+      'First ',
+      'image',
+      'image',
+      'then.',
+    ]);
+    const first = { ...question, parts: [...question.parts.slice(1)] };
+    expect(await conversationOf(first)).not.toHaveProperty('parts');
   });
 });

@@ -1,6 +1,7 @@
 /** Conversations of models that share Qwen's processor and prompt: each view in cells between its own two tokens. */
 import { setImmediate } from 'node:timers/promises';
 import type { ConversationV1, PreparedInputsV1, RgbImage, ViewGridV1 } from '../../spec.js';
+import { contentOf } from '../conversation-content.js';
 import { gridOverImage, layOutPrompt, type PromptLayout } from '../prompt-layout.js';
 import { refusePlaceholders, requirePlaces, type TextProcessor } from '../text-processor.js';
 import { type CellImageConfig, type CellView, makeCellView } from './images.js';
@@ -60,10 +61,11 @@ async function tokenise(
   conversation: ConversationV1,
   grids: readonly MergedGrid[],
 ): Promise<PromptLayout> {
-  const { question, system, answer } = conversation;
+  const { system, answer } = conversation;
   refusePlaceholders(conversation, [IMAGE_PAD, VIDEO_PAD]);
-  const parts = { question, images: grids.length, ...(system === undefined ? {} : { system }) };
-  const prompted = await context.text.render(messagesOf(parts));
+  const content = contentOf(conversation);
+  const messages = messagesOf({ content, ...(system !== undefined && { system }) });
+  const prompted = await context.text.render(messages);
   const segments = prompted.split(IMAGE_PAD);
   requirePlaces(segments.length - 1, grids.length);
   return layOutPrompt({

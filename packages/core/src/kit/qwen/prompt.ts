@@ -1,4 +1,5 @@
 /** The prompt of Qwen's vision models. */
+import type { ConversationPartV1 } from '../../spec.js';
 import { chatMlPrompt, questionChat } from '../chat-ml.js';
 import type { ConfigFields } from '../config-fields.js';
 import type { ChatMessage } from '../text-processor.js';
@@ -17,11 +18,11 @@ export interface CellTokens {
   readonly visionEndTokenId: number;
 }
 
-/** What is rendered: views first, then the question, each view as one placeholder. */
+/** What is rendered, each view as one placeholder. */
 export interface PromptParts {
   readonly system?: string;
-  readonly images: number;
-  readonly question: string;
+  /** The user's turn. */
+  readonly content: readonly ConversationPartV1[];
 }
 
 /**
@@ -30,18 +31,16 @@ export interface PromptParts {
  */
 export function renderPrompt(parts: PromptParts): string {
   const view = `<|vision_start|>${IMAGE_PAD}<|vision_end|>`;
-  const views = view.repeat(parts.images);
-  return chatMlPrompt(parts.system ?? DEFAULT_SYSTEM, views + parts.question);
+  const user = parts.content.map((part) => (part.type === 'text' ? part.text : view));
+  return chatMlPrompt(parts.system ?? DEFAULT_SYSTEM, user.join(''));
 }
 
 /** What follows the prompt when the assistant has answered. */
 export const renderAnswer = (answer: string): string => `${answer}<|im_end|>\n`;
 
 /** The chat that asks a question, for the checkpoint's own template. */
-export function messagesOf(parts: PromptParts): readonly ChatMessage[] {
-  const images = Array.from({ length: parts.images }, () => ({ type: 'image' }) as const);
-  return questionChat(parts.system, [...images, { type: 'text', text: parts.question }]);
-}
+export const messagesOf = ({ system, content }: PromptParts): readonly ChatMessage[] =>
+  questionChat(system, content);
 
 /** @param root fields of config.json, which have the published ids where absent. @throws SpatialError CONFIG_INVALID. */
 export const readCellTokens = (root: ConfigFields): CellTokens => ({
