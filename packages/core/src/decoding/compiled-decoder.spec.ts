@@ -256,7 +256,8 @@ describe('CompiledDecoder', () => {
     const seen = [...Array(tokens).keys()];
     await read(fresh, cache, seen);
     await fresh.extend(cache, [behind([1], seen, [9])]);
-    expect(own.size).toBe(6); // embedding, block and head, for the prompt and for one token
+    // Embedding, block, and keys of the last one, for the prompt; embedding, block and head for one token.
+    expect(own.size).toBe(6);
     cache.dispose();
     await own.dispose();
   });
@@ -267,7 +268,7 @@ describe('CompiledDecoder', () => {
     const fresh = new CompiledDecoder(options);
     const sequence = padSequence(testPrompt);
     await fresh.prepareGeneration(sequence, 4, { capacity: 40, sequences: 3 });
-    expect(own.size).toBe(6);
+    expect(own.size).toBe(8);
     const cache = fresh.createCache(40);
     const seen = [...Array(tokens).keys()];
     await fresh.prefill(sequence, testRows, cache, seen);
@@ -275,12 +276,12 @@ describe('CompiledDecoder', () => {
       cache,
       [1, 2, 3].map((id, i) => behind([id], seen, [9 + i])),
     );
-    expect(own.size).toBe(6);
+    expect(own.size).toBe(8);
     const request = { taps: ['layer:2', 'final'], logits: true } as const;
     await fresh.prepareForward(sequence, 4, request);
-    expect(own.size).toBe(8); // block and head; the embedding is there
+    expect(own.size).toBe(10); // block and head; the embedding is there
     await fresh.forward(sequence, testRows, request);
-    expect(own.size).toBe(8);
+    expect(own.size).toBe(10);
     cache.dispose();
     await own.dispose();
   });

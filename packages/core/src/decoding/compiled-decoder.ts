@@ -17,6 +17,7 @@ import {
   compileBlock,
   compileBlockStep,
   compileCachedBlock,
+  compileCachedKeys,
   compileEmbed,
   compileHead,
   compileSequenceStep,
@@ -24,7 +25,7 @@ import {
   type HeadRequest,
   type LayerProgramContext,
 } from './layer-programs.js';
-import { layOutNext, type NextTokens, nextMask, rowBucket } from './next-rows.js';
+import { lastToken, layOutNext, type NextTokens, nextMask, rowBucket } from './next-rows.js';
 import { type PaddedSequence, roundUp } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
 import { bindWeights, type WeightBinding, type Weights } from './weight-binding.js';
@@ -156,15 +157,51 @@ export class CompiledDecoder {
     const shape = { tokens, capacity: cache.capacity };
     return this.#withEmbedded(sequence, visualRows, (x, positions) =>
       this.#withTensors({ slots: [int32(tokens), places] }, async (inputs) => {
-        for (const [index, rows] of cache.layers.entries())
+        const whole = this.#wholeLayers();
+        for (const [index, rows] of cache.layers.slice(0, whole).entries())
           await this.#runLayer(index, this.#cachedProgram(index, shape), {
             ...{ x, positions, cache: rows },
             ...inputs,
           });
+        if (whole < cache.layers.length)
+          return this.#lastRow(cache, sequence, slots, { x, positions, ...inputs });
         const [logits] = await this.#logitsOf(x, Int32Array.of(sequence.tokens - 1));
         return logits!;
       }),
     );
+  }
+
+  /** Layers that a prompt goes through as a whole: behind the last one a single row counts, where blocks take a row alone. */
+  #wholeLayers(): number {
+    const { layers, takesSlots } = this.#context.decoder;
+    return takesSlots === true ? layers.length - 1 : layers.length;
+  }
+
+  /** The last layer of a prompt: keys and values of all its tokens, then the block of the last token alone. */
+  async #lastRow(
+    cache: DecoderCache,
+    sequence: PaddedSequence,
+    slots: ArrayLike<number>,
+    inputs: Readonly<Record<string, DeviceTensor>>,
+  ): Promise<Float32Array> {
+    const { capacity, layers } = cache;
+    const index = layers.length - 1;
+    const rows = layers[index]!;
+    const parameters = this.#layer(index).binding.values;
+    const keys = this.#keysProgram(index, { tokens: sequence.length, capacity });
+    const row = Int32Array.of(sequence.tokens - 1);
+    const x = (await this.#run(keys, { parameters, cache: rows, row, ...inputs }))['entering']!;
+    const { constants } = this.#stepInputs(capacity, [lastToken(sequence, slots)]);
+    try {
+      return await this.#withTensors(constants, async (step) => {
+        const program = this.#stepProgram(index, { tokens: 1, capacity });
+        await this.#runLayer(index, program, { x, cache: rows, ...step });
+        const [logits] = await this.#logitsOf(x, Int32Array.of(0));
+        return logits!;
+      });
+    } finally {
+      x.dispose();
+    }
   }
 
   /**
@@ -192,14 +229,21 @@ export class CompiledDecoder {
     { capacity, sequences = 1 }: { readonly capacity: number; readonly sequences?: number },
   ): Promise<void> {
     const layers = this.#context.decoder.layers.map((_, index) => index);
-    const together = this.#context.decoder.takesSlots === true ? rowBucket(sequences) : 1;
+    const whole = this.#wholeLayers();
+    const shape = { tokens: length, capacity };
     this.#prepare([
       this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
-      ...layers.map((index) => this.#cachedProgram(index, { tokens: length, capacity })),
-      this.#headProgram(length, rowsOfLogits(1)),
+      ...layers.slice(0, whole).map((index) => this.#cachedProgram(index, shape)),
+      ...layers.slice(whole).map((index) => this.#keysProgram(index, shape)),
     ]);
-    if (this.#context.decoder.takesSlots !== true) return;
+    if (this.#context.decoder.takesSlots !== true) {
+      this.#prepare([this.#headProgram(length, rowsOfLogits(1))]);
+      return;
+    }
+    const together = rowBucket(sequences);
     this.#prepare([
+      ...layers.slice(whole).map((index) => this.#stepProgram(index, { tokens: 1, capacity })),
+      this.#headProgram(1, rowsOfLogits(1)),
       this.#embedProgram(together, 0),
       ...layers.map((index) => this.#stepProgram(index, { tokens: together, capacity })),
       this.#headProgram(together, rowsOfLogits(together)),
@@ -227,18 +271,24 @@ export class CompiledDecoder {
 
   async #extendTogether(cache: DecoderCache, sequences: readonly NextTokens[]) {
     const { capacity } = cache;
-    const { positionRows } = this.#context.sizes;
-    const next = layOutNext(sequences, positionRows, capacity - 1);
+    const { next, constants } = this.#stepInputs(capacity, sequences);
     const tokens = next.inputIds.length;
-    const mask = nextMask(sequences, tokens, capacity);
-    const constants: Constants = {
-      positions: [int32(positionRows, tokens), next.positions],
-      slots: [int32(tokens), next.slots],
-      mask: [float32(tokens, capacity), mask],
-    };
     return this.#through(cache, next.inputIds, next.last, constants, (index) =>
       this.#stepProgram(index, { tokens, capacity }),
     );
+  }
+
+  /** What a step reads of sequences that go on. */
+  #stepInputs(capacity: number, sequences: readonly NextTokens[]) {
+    const { positionRows } = this.#context.sizes;
+    const next = layOutNext(sequences, positionRows, capacity - 1);
+    const tokens = next.inputIds.length;
+    const constants: Constants = {
+      positions: [int32(positionRows, tokens), next.positions],
+      slots: [int32(tokens), next.slots],
+      mask: [float32(tokens, capacity), nextMask(sequences, tokens, capacity)],
+    };
+    return { next, constants };
   }
 
   /** For blocks that know one sequence. */
@@ -381,6 +431,14 @@ export class CompiledDecoder {
     return {
       key: `cached:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
       make: () => compileCachedBlock(this.#context, kind, binding.specs, shape),
+    };
+  }
+
+  #keysProgram(index: number, shape: CachedShape): ProgramSource {
+    const { kind, binding } = this.#layer(index);
+    return {
+      key: `keys:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
+      make: () => compileCachedKeys(this.#context, kind, binding.specs, shape),
     };
   }
 

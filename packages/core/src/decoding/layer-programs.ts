@@ -116,6 +116,27 @@ export function compileCachedBlock(
   return compile(program, specs, cachedOptions(context, 'cached-block'));
 }
 
+/**
+ * Keys and values of a whole sequence alone, for a last block behind which one row counts: they go into `slots` as in
+ * {@link compileCachedBlock}, and nothing else of the block is computed.
+ * @returns a program → `entering` (1, C), the `row` (1) of `x` that the block is still to be computed for.
+ */
+export function compileCachedKeys(
+  context: LayerProgramContext,
+  kind: string,
+  parameters: SpecTree,
+  shape: CachedShape,
+): Promise<CompiledProgram> {
+  const { decoder, device } = context;
+  type KeysTensors = CachedTensors & { readonly row: Tensor };
+  const program = ({ parameters: weights, x, positions, cache, slots, row }: KeysTensors) => {
+    const { x: _, ...rows } = decoder.block(kind, weights, x, { positions });
+    return { entering: tf.gather(x, row as tf.Tensor1D), cache: placed(cache, rows, slots) };
+  };
+  const specs = { ...cachedSpecs(context, parameters, shape), row: int32(1) };
+  return compile(program, specs, { device, state: ['cache'], name: 'cached-keys' });
+}
+
 const placed = (cache: LayerCacheV1, rows: LayerCacheV1, slots: Tensor) => ({
   keys: placeRows(cache.keys, rows.keys, slots),
   values: placeRows(cache.values, rows.values, slots),

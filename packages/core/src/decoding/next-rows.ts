@@ -1,5 +1,5 @@
 import { FORBIDDEN } from '../nn/cache-rows.js';
-import { roundUp, TOKEN_BUCKET } from './sequence-layout.js';
+import { type PaddedSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
 
 /** Text that follows in one of the sequences of a cache. */
 export interface NextTokens {
@@ -23,6 +23,21 @@ export interface NextRows {
   readonly slots: Int32Array;
   /** Number of the last row of each sequence. */
   readonly last: Int32Array;
+}
+
+/** The last token of a sequence, as text that follows in it. @param slots (T) that its tokens take. */
+export function lastToken(
+  { tokens, length, inputIds, positions, positionRows }: PaddedSequence,
+  slots: ArrayLike<number>,
+): NextTokens {
+  const last = tokens - 1;
+  const rows = { length: positionRows };
+  return {
+    inputIds: inputIds.slice(last, tokens),
+    positions: Int32Array.from(rows, (_, row) => positions[row * length + last]!),
+    seen: Array.from({ length: last }, (_, i) => slots[i]!),
+    slots: [slots[last]!],
+  };
 }
 
 /** Rows of a program for so many tokens: few are exact up to the next power of two, so that few programs serve all batches. */
