@@ -154,6 +154,19 @@ describe('visionBlock', () => {
     expectAllclose(found.dataSync(), expected.dataSync(), { atol: 1e-6 });
   });
 
+  it('gives many tokens, whose perceptron works in groups of rows, what it gives few', () => {
+    const scope = parameterScope(parametersOf(visionBlockShapes(dino)));
+    const many = tensor('x', [700, 5, width]); // three groups, cut inside of sequences
+    const few = (first: number) => tf.slice(many, [first, 0, 0], [350, 5, width]);
+    const found = visionBlock(dino, scope, many);
+    const expected = tf.concat(
+      [visionBlock(dino, scope, few(0)), visionBlock(dino, scope, few(350))],
+      0,
+    );
+    expect(found.shape).toEqual(many.shape);
+    expectAllclose(found.dataSync(), expected.dataSync(), { atol: 1e-6 });
+  });
+
   it.each(
     FORMS.flatMap((form, i) => [[`${form[0]}, ${i % 2 === 0 ? 'halves' : 'head'}`, i] as const]),
   )('gives compiled what it gives step by step: %s', async (_, index) => {

@@ -170,8 +170,22 @@ function afterAttention({ config, parameters, names }: Block, x: Tensor, mixed: 
   const merged = tf.reshape(tf.transpose(mixed, [1, 2, 0, 3]), x.shape);
   const projected = parameters.linear(names.projection, merged);
   const attended = tf.add(x, scaled(names.scale1, projected));
-  const normed = normalise(config.norm, parameters.scope(names.norm2), attended);
-  return tf.add(attended, scaled(names.scale2, mlp(config.mlp, names.mlp, parameters, normed)));
+  return byRows(attended, (rows) => {
+    const normed = normalise(config.norm, parameters.scope(names.norm2), rows);
+    return tf.add(rows, scaled(names.scale2, mlp(config.mlp, names.mlp, parameters, normed)));
+  });
+}
+
+/** What works token by token, group by group where there are many tokens: what is wider than a token is then never whole. */
+function byRows(x: Tensor, work: (rows: Tensor) => Tensor): Tensor {
+  const [batch, tokens, width] = x.shape as [number, number, number];
+  const rows = batch * tokens;
+  const groups = Math.round(rows / GROUP_TOKENS);
+  if (groups < 2) return work(x);
+  const edges = Array.from({ length: groups + 1 }, (_, i) => Math.round((i * rows) / groups));
+  const sizes = edges.slice(1).map((edge, i) => edge - edges[i]!);
+  const parts = tf.split(tf.reshape(x, [1, rows, width]), sizes, 1) as Tensor[];
+  return tf.reshape(joined(parts.map(work), 1), x.shape);
 }
 
 function mlp(
