@@ -132,20 +132,22 @@ describe('probe', () => {
     const other = join(root, 'other');
     const size = ['--hidden-size', '32', '--layers', '3', '--attention-heads', '2'];
     await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', other, '--seed', '5', ...size]);
-    const runs = [0.4, 0.6].map((value, i) => {
+    const more = ['--model', other, '--sites', 'projector,final', '--controls', 'constant'];
+    expect((await probe('models', more)).exitCode).toBe(0);
+    const runs = resultsOf('models').models.map(({ weights }: { weights: string }, i: number) => {
       const run = join(root, `eval-${i}`);
       mkdirSync(run);
+      const value = [0.4, 0.6][i]!;
       const overall = { name: 'all', unit: 'accuracy', value, total: 10 };
-      const results = {
-        benchmark: 'mindcube',
-        overall,
-        intervals: { all: [value - 0.2, value + 0.2] },
-      };
+      const intervals = { all: [value - 0.2, value + 0.2] };
+      const results = { benchmark: 'mindcube', overall, intervals };
       writeFileSync(join(run, 'results.json'), JSON.stringify(results));
+      writeFileSync(join(run, 'evaluation.json'), JSON.stringify({ weights }));
       return run;
     });
-    const more = ['--model', other, '--sites', 'projector,final', '--controls', 'constant'];
     const both = [...more, '--evaluation', runs[0]!, '--evaluation', runs[1]!];
+    const swapped = [...more, '--evaluation', runs[1]!, '--evaluation', runs[0]!];
+    expectError(await probe('models', swapped), 1, /expected answers of .*model/, /order/);
     const { exitCode, out } = await probe('models', both);
     expect(exitCode).toBe(0);
     expect(out).toMatch(/model .*projector|model .*final/);
@@ -162,6 +164,26 @@ describe('probe', () => {
       2,
       /one for each --model \(2\)/,
     );
+  });
+
+  it('has noise no better than the constant, and the ceiling better, on rendered rooms', async () => {
+    const size = ['--max-pixels', '12544', '--probe', 'dpt', '--steps', '60'];
+    const more = [
+      ...size,
+      '--seeds',
+      '2',
+      '--sites',
+      'projector',
+      '--controls',
+      'constant,random,label-features',
+    ];
+    expect((await probe('order', more)).exitCode).toBe(0);
+    const { summaries } = resultsOf('order');
+    const rmse = (subject: string) =>
+      summaries.find((each: { subject: string }) => each.subject === subject).metrics.rmse.mean;
+    // The mean of seven rooms is uncertain itself.
+    expect(rmse('random')).toBeGreaterThan(0.93 * rmse('constant'));
+    expect(rmse('label-features')).toBeLessThan(0.9 * rmse('constant'));
   });
 });
 

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import {
+  type BackboneConfigV1,
+  type BackboneV1,
   hashPromptFiles,
   hashWeights,
   lockFolder,
@@ -30,7 +32,7 @@ import {
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
-import { readAccuracies } from '../probe/accuracies.js';
+import { type ModelAccuracy, readAccuracies, requireSameWeights } from '../probe/accuracies.js';
 import { modelNames } from '../probe/model-names.js';
 import { stateReader } from '../probe/read-states.js';
 import { type ProbedModel, type ProbeRun, reportProbes } from '../probe/report.js';
@@ -74,11 +76,10 @@ export async function probe(options: ProbeOptions, context: CommandContext): Pro
     const lock = await lockFolder(options.out, 'probing');
     const run = async () => {
       const shared = await prepare(options, context, plugins, labels);
-      await requireSites(shared);
-      const models: ProbedModel[] = [];
-      for (const [index, folder] of options.model.entries())
-        models.push(await probeModel(shared, folder, names[index]!));
-      await reportProbes(shared, models, accuracies);
+      const models = await lookAtModels(shared, names, accuracies);
+      const probed: ProbedModel[] = [];
+      for (const model of models) probed.push(await probeModel(shared, model));
+      await reportProbes(shared, probed, accuracies);
     };
     await withCleanup(run, () => lock.release());
   };
@@ -127,32 +128,55 @@ function controlsOf(
   return controls ?? CONTROLS.filter((control) => control !== 'label-features');
 }
 
-/** A site that a later model does not have shall not end a run in its middle. */
-async function requireSites({ options, plugins }: ProbeRun): Promise<void> {
-  for (const folder of options.model) {
-    const { config } = await openModel(folder, plugins, options);
-    try {
-      parseSites(options.sites, config);
-    } catch (error) {
-      if (!SpatialError.isInstance(error)) throw error;
-      const { code, hint, message } = error;
-      throw new SpatialError({ code, hint, message: `${folder}: ${message}`, cause: error });
-    }
+interface NamedModel {
+  readonly folder: string;
+  /** What it is called in tables. */
+  readonly name: string;
+  /** SHA-256 of every weight. */
+  readonly weights: string;
+}
+
+/** Looks at every model before one is run: what a later one lacks shall not end a run in its middle. */
+async function lookAtModels(
+  { options, plugins, context }: ProbeRun,
+  names: readonly string[],
+  accuracies: readonly (ModelAccuracy | undefined)[],
+): Promise<readonly NamedModel[]> {
+  const models: NamedModel[] = [];
+  context.progress.start('Looking at models', names.length);
+  for (const [index, folder] of options.model.entries()) {
+    const backbone = await openModel(folder, plugins, options, context.err);
+    requireSites(folder, options.sites, backbone.config);
+    const weights = await hashWeights(backbone.weights);
+    requireSameWeights(accuracies[index], folder, weights);
+    models.push({ folder, name: names[index]!, weights });
+    context.progress.update(index + 1);
+  }
+  return models;
+}
+
+function requireSites(folder: string, sites: string, config: BackboneConfigV1): void {
+  try {
+    parseSites(sites, config);
+  } catch (error) {
+    if (!SpatialError.isInstance(error)) throw error;
+    const { code, hint, message } = error;
+    throw new SpatialError({ code, hint, message: `${folder}: ${message}`, cause: error });
   }
 }
 
-async function probeModel(run: ProbeRun, folder: string, model: string): Promise<ProbedModel> {
+async function probeModel(
+  run: ProbeRun,
+  { folder, name: model, weights }: NamedModel,
+): Promise<ProbedModel> {
   const { options, context, plugins, sets, controls } = run;
   const { progress } = context;
-  progress.start(`Opening ${model}`);
-  const backbone = await openModel(folder, plugins, options, context.err);
+  const backbone = await openModel(folder, plugins, options);
   const sites = parseSites(options.sites, backbone.config);
-  const { minPixels, maxPixels, set } = options;
-  const settings = { minPixels, maxPixels, ...parseSettings('--set', set) };
   const store = await FeatureStore.open(options.store ?? join(options.out, 'features'), {
-    weights: await hashWeights(backbone.weights),
+    weights,
     prompt: await hashPromptFiles(backbone.folder),
-    settings: { adapter: backbone.adapterId, ...JSON.parse(JSON.stringify(settings)) },
+    settings: viewSettings(backbone.adapterId, options),
     precision: options.precision,
   });
   const started = performance.now();
@@ -163,11 +187,19 @@ async function probeModel(run: ProbeRun, folder: string, model: string): Promise
   const results = await runProbes(request);
   const probeSeconds = (performance.now() - started) / 1000 - extractionSeconds;
   progress.done(`${model}: ${results.length} probes of ${sets.length} view sets`);
-  return { model, folder, sites, results, extracted, extractionSeconds, probeSeconds };
+  return { model, folder, weights, sites, results, extracted, extractionSeconds, probeSeconds };
 }
 
+/** What states depend on besides weights, prompt files and images. */
+const viewSettings = (adapter: string, { minPixels, maxPixels, set }: ProbeOptions) => ({
+  adapter,
+  ...(minPixels !== undefined && { minPixels }),
+  ...(maxPixels !== undefined && { maxPixels }),
+  ...(set !== undefined && { settings: parseSettings('--set', set) }),
+});
+
 interface Extraction {
-  readonly backbone: Awaited<ReturnType<typeof openModel>>;
+  readonly backbone: BackboneV1;
   readonly store: FeatureStore;
   readonly sites: readonly TapSite[];
   readonly model: string;

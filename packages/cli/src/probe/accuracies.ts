@@ -1,6 +1,11 @@
 import { join } from 'node:path';
 import { readText, SpatialError } from '@spatialsv/core';
-import { EVALUATION_FILE, type EvaluationResults, RESULTS_FILE } from '@spatialsv/eval';
+import {
+  EVALUATION_FILE,
+  type EvaluationIdentity,
+  type EvaluationResults,
+  RESULTS_FILE,
+} from '@spatialsv/eval';
 
 /** What an evaluation says of a model. */
 export interface ModelAccuracy {
@@ -10,6 +15,8 @@ export interface ModelAccuracy {
   /** Wilson interval, 95 %; null for a score that is no accuracy. */
   readonly interval: readonly [number, number] | null;
   readonly questions: number;
+  /** SHA-256 of the weights that answered. */
+  readonly weights: string;
 }
 
 /**
@@ -32,23 +39,44 @@ export async function readAccuracies(
 }
 
 async function readAccuracy(run: string): Promise<ModelAccuracy> {
-  const file = join(run, RESULTS_FILE);
-  const text = await readText(file);
-  const results = parse(text, file);
-  const { name, value, total } = results.overall;
-  const interval = results.intervals[name] ?? null;
-  return { run, benchmark: results.benchmark, accuracy: value, interval, questions: total };
+  const results = await readJson<EvaluationResults>(run, RESULTS_FILE);
+  const { name, value, total, unit } = results.overall ?? {};
+  if (typeof value !== 'number' || unit === 'error') throw noEvaluation(join(run, RESULTS_FILE));
+  const { weights } = await readJson<EvaluationIdentity>(run, EVALUATION_FILE);
+  if (typeof weights !== 'string') throw noEvaluation(join(run, EVALUATION_FILE));
+  const interval = results.intervals?.[name] ?? null;
+  const { benchmark } = results;
+  return { run, benchmark, accuracy: value, interval, questions: total, weights };
 }
 
-function parse(text: string, file: string): EvaluationResults {
+async function readJson<Content>(run: string, name: string): Promise<Content> {
+  const file = join(run, name);
+  const text = await readText(file);
   try {
-    const results = JSON.parse(text) as EvaluationResults;
-    const { value, unit } = results.overall;
-    if (typeof value === 'number' && unit !== 'error') return results;
-  } catch {}
-  throw new SpatialError({
+    return JSON.parse(text) as Content;
+  } catch {
+    throw noEvaluation(file);
+  }
+}
+
+const noEvaluation = (file: string): SpatialError =>
+  new SpatialError({
     code: 'FILE_INVALID',
-    message: `${file}: expected the results of an evaluation with an accuracy, found something else`,
+    message: `${file}: expected that of an evaluation with an accuracy, found something else`,
     hint: `Name the --out folder of a finished \`spatialsv eval\`, which holds ${EVALUATION_FILE} and ${RESULTS_FILE}.`,
+  });
+
+/** @throws SpatialError DATA_INVALID for an evaluation of other weights than those of the model. */
+export function requireSameWeights(
+  accuracy: ModelAccuracy | undefined,
+  model: string,
+  weights: string,
+): void {
+  if (accuracy === undefined || accuracy.weights === weights) return;
+  const short = (hash: string) => hash.slice(0, 12);
+  throw new SpatialError({
+    code: 'DATA_INVALID',
+    message: `--evaluation ${accuracy.run}: expected answers of ${model} (weights ${short(weights)}), found those of weights ${short(accuracy.weights)}`,
+    hint: 'Give the evaluations in the order of the models, each of the same checkpoint.',
   });
 }

@@ -82,6 +82,12 @@ export async function writeFigures(
 
 const plain = (row: ModelRow) => ({ ...row });
 
+/** Names of more subjects than this touch each other unless they stand. */
+const SLANTED = 20;
+
+const isCrowded = (rows: readonly { readonly probed: string }[]): boolean =>
+  new Set(rows.map(({ probed }) => probed)).size > SLANTED;
+
 /** The main metric of everything that was probed, with its spread over the seeds. */
 function siteFigure(task: ProbeTask, summaries: readonly SubjectSummary[]) {
   const { name } = MAIN_METRIC[task];
@@ -96,7 +102,7 @@ function siteFigure(task: ProbeTask, summaries: readonly SubjectSummary[]) {
     title: `Probes of ${task}`,
     subtitle: 'Held-out scenes; bars: one standard deviation over the seeds.',
     rows,
-    x: { field: 'probed', title: 'probed', labelAngle: -40 },
+    x: { field: 'probed', title: 'probed', labelAngle: isCrowded(rows) ? -90 : -40 },
     y: { field: 'mean', title: METRIC_TITLES[task], format: '.3~g', interval: ['low', 'high'] },
     color: 'model',
   });

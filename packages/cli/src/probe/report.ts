@@ -23,6 +23,8 @@ export interface ProbeRun {
 /** What one model did. */
 export interface ProbedModel extends ModelResults {
   readonly folder: string;
+  /** SHA-256 of every weight. */
+  readonly weights: string;
   readonly sites: readonly TapSite[];
   /** Sets that the model was run on, and how long that took, seconds. */
   readonly extracted: number;

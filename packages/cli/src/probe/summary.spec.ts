@@ -37,7 +37,7 @@ it('spreads are sample standard deviations, and unknown for one seed', () => {
 it('models are compared by their best site, which no control is', () => {
   const models = [GOOD, model('other', { constant: [0.3], final: [0.29] })];
   const accuracy = {
-    ...{ run: 'r', benchmark: 'mindcube', accuracy: 0.5, questions: 10 },
+    ...{ run: 'r', benchmark: 'mindcube', accuracy: 0.5, questions: 10, weights: 'w' },
     interval: [0.4, 0.6] as const,
   };
   const rows = comparison(models, summarise(models), [accuracy, undefined]);
