@@ -14,6 +14,7 @@ import { cachedFolder } from './random-checkpoint.js';
 const DEMO_FOLDER = 'SPATIALSV_DEMO';
 const SITES = 'projector,layer:2,final';
 const SEEDS = 3;
+/** Sets of these rooms have one or two views. */
 const STEPS = 300;
 
 /**
@@ -32,7 +33,16 @@ export async function benchProbeOrder(): Promise<void> {
     const model = await lastCheckpoint(join(demo, 'run'));
     await run([
       ...['probe', '--model', model, ...data, '--labels', labels, '--sites', SITES],
-      ...['--seeds', `${SEEDS}`, '--steps', `${STEPS}`, '--out', join(out, 'probe')],
+      ...[
+        '--seeds',
+        `${SEEDS}`,
+        '--steps',
+        `${STEPS}`,
+        '--batch-size',
+        '4',
+        '--out',
+        join(out, 'probe'),
+      ],
       ...['--max-pixels', `${DEMO.imageSize ** 2}`],
     ]);
     const results = JSON.parse(await readFile(join(out, 'probe', 'results.json'), 'utf8'));

@@ -73,8 +73,8 @@ function addHow(command: Command): Command {
     .option('--held-out <share>', 'share of the scenes that is measured on', decimal(0, 0.9), 0.2)
     .option('--seeds <n>', 'repetitions, each with a split and fresh parameters', wholeNumber(1), 1)
     .option('--seed <n>', 'the first of the seeds', wholeNumber(0), 0)
-    .option('--steps <n>', 'optimiser steps of each probe', wholeNumber(1), 600)
-    .option('--batch-size <n>', 'view sets to a step', wholeNumber(1), 4)
+    .option('--steps <n>', 'optimiser steps of each probe', wholeNumber(1), 400)
+    .option('--batch-size <n>', 'view sets to a step', wholeNumber(1), 2)
     .option('--learning-rate <x>', 'at its peak', decimal(0, 1), 2e-3)
     .addOption(
       new Option('--precision <type>', 'how hidden states are kept')

@@ -198,6 +198,12 @@ describe('probe refuses', () => {
     expectError(await probe('refused', more), code, message, hint);
   });
 
+  it('one scene, before the model runs', async () => {
+    const outcome = await probe('single', ['--limit', '2']);
+    expectError(outcome, 1, /at least two scenes/, /one scene/);
+    expect(readdirSync(join(root, 'single'))).not.toContain('features');
+  });
+
   it('images without labels, before the model runs', async () => {
     const image = readdirSync(join(root, 'rooms', 'other_all_image'), { recursive: true })
       .map(String)

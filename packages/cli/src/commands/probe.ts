@@ -28,6 +28,7 @@ import {
   parseSites,
   probeSteps,
   runProbes,
+  splitByScene,
 } from '@spatialsv/train';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
@@ -104,6 +105,8 @@ async function prepare(
   progress.done(
     `${sets.length} view sets of ${new Set(sets.flatMap((set) => set.hashes)).size} images`,
   );
+  // Said now, not after the model has run: there have to be scenes to hold out.
+  splitByScene(sets, options.heldOut, options.seed);
   const controls = controlsOf(options, labels, context);
   return { options, context, plugins, labels, files, sets, controls };
 }

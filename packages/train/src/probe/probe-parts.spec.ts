@@ -2,13 +2,16 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '@spatialsv/core';
 import { expectAllclose, withTemporaryFolder } from '@spatialsv/core/testing';
+import { compile, float32, ProgramCache, type Tensor, tf } from '@spatialsv/engine';
 import { writeToyDataset } from '../testing/toy-data.js';
 import { cellsOfPatches, pixelsOfCells } from './cell-states.js';
 import { countMatches, noMatches } from './correspondence.js';
 import { channelStatistics } from './feature-sources.js';
 import { FeatureStore } from './feature-store.js';
 import { ImageFiles } from './image-files.js';
+import type { ProbeModel } from './probe-model.js';
 import { parseSites } from './site-list.js';
+import { ProbeOptimizers, trainProbe } from './train-probe.js';
 import { type ProbeSet, scenesOf, splitByScene } from './view-sets.js';
 
 describe('a list of sites', () => {
@@ -205,3 +208,58 @@ it('an image file is read once, as long as there is room for it', () =>
     expect(roomy.reads).toBe(3);
     expect(tight.reads).toBeGreaterThan(3);
   }));
+
+describe('training a probe', () => {
+  const loss = (value: number) =>
+    ({
+      shapes: { 'map.weight': [2, 3] },
+      scale: { mean: new Float32Array(3), inverse: new Float32Array(3) },
+      batches: async () => [{ key: 'k', inputs: {}, count: 4 }],
+      compileStep: () =>
+        compile(
+          ({ accumulators, parameters }: Record<string, Record<string, Tensor>>) => ({
+            accumulators: { 'map.weight': tf.add(accumulators!['map.weight']!, 1) },
+            loss: tf.mul(tf.sum(tf.square(parameters!['map.weight']!)), value),
+          }),
+          {
+            parameters: { 'map.weight': float32(2, 3) },
+            accumulators: { 'map.weight': float32(2, 3) },
+            scale: { mean: float32(3), inverse: float32(3) },
+          } as never,
+          { state: ['accumulators'] },
+        ),
+      measure: async () => ({ loss: 2, count: 1, metrics: { rmse: 1 } }),
+    }) as unknown as ProbeModel;
+
+  const train = async (value: number, steps = 6, signal?: AbortSignal) => {
+    const programs = new ProgramCache(4);
+    const optimizers = new ProbeOptimizers('cpu');
+    const sets = [setOf('a', '/x', '1')];
+    const split = { train: sets, heldOut: sets, scenes: { train: 1, heldOut: 1 } };
+    const training = { steps, batchSize: 2, learningRate: 1e-3 };
+    const request = { model: loss(value), split, training, seed: 0, programs, optimizers, signal };
+    try {
+      return await trainProbe(request);
+    } finally {
+      await programs.dispose();
+      await optimizers.dispose();
+    }
+  };
+
+  it('draws a learning curve that ends with the last step', async () => {
+    const { curve, metrics } = await train(1, 12);
+    expect(curve.map(({ step }) => step)).toEqual([2, 4, 6, 8, 10, 12]);
+    expect(curve.every(({ heldOutLoss }) => heldOutLoss === 2)).toBe(true);
+    expect(metrics).toEqual({ rmse: 1 });
+  });
+
+  it('ends at a loss that is no number', async () => {
+    await expect(train(Number.POSITIVE_INFINITY)).rejects.toThrow(
+      /step 1 of a probe: expected a finite loss/,
+    );
+  });
+
+  it('stops when it is told to', async () => {
+    await expect(train(1, 4, AbortSignal.abort())).rejects.toThrow(/abort/i);
+  });
+});

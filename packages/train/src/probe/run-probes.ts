@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   canonicalJson,
+  extendError,
   readTextIfThere,
+  SpatialError,
   type StoredLabeller,
   type TapSite,
   writeFileAtomic,
@@ -150,11 +152,22 @@ class ProbeRun {
     const file = join(this.#request.folder, this.#fileOf(probe));
     const known = await readTextIfThere(file);
     const before = this.#steps;
-    const result = known === undefined ? await this.#measure(probe) : JSON.parse(known);
+    const result = known === undefined ? await this.#measured(probe) : JSON.parse(known);
     if (known === undefined) await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
     this.#steps = before + training.steps;
     this.#tell(probe);
     return result as ProbeResult;
+  }
+
+  /** @throws SpatialError naming the probe. */
+  async #measured(probe: Probe): Promise<ProbeResult> {
+    try {
+      return await this.#measure(probe);
+    } catch (error) {
+      if (!SpatialError.isInstance(error)) throw error;
+      const { task, subject, seed } = probe;
+      throw extendError(error, `probe of ${task}, ${subject}, seed ${seed}: ${error.message}`);
+    }
   }
 
   async #measure(probe: Probe): Promise<ProbeResult> {

@@ -1,4 +1,4 @@
-import { createRandom, initialiseShapes } from '@spatialsv/core';
+import { createRandom, initialiseShapes, SpatialError } from '@spatialsv/core';
 import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
 import { clipCoefficient } from '../optimizer/adamw.js';
 import { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
@@ -23,7 +23,7 @@ export interface ProbeTraining {
   readonly learningRate: number;
 }
 
-export const PROBE_TRAINING: ProbeTraining = { steps: 600, batchSize: 4, learningRate: 2e-3 };
+export const PROBE_TRAINING: ProbeTraining = { steps: 400, batchSize: 2, learningRate: 2e-3 };
 
 /** A point of a learning curve: mean losses, of the steps since the point before and of the held-out views. */
 export interface CurvePoint {
@@ -159,6 +159,7 @@ async function takeStep(
     loss += await addGradientsOf(model, programs, optimizer, batch);
     count += batch.count;
   }
+  requireFiniteLoss(loss, step);
   const scale = 1 / Math.max(1, count);
   const norm = (await optimizer.gradientNorm()) * scale;
   const factor = rateFactor(step, {
@@ -170,6 +171,15 @@ async function takeStep(
   const rates = { 'language-model': 0, projector: 0, spatial: rate };
   await optimizer.step(step, rates, scale * clipCoefficient(norm, MAX_NORM));
   return { loss, count };
+}
+
+function requireFiniteLoss(loss: number, step: number): void {
+  if (Number.isFinite(loss)) return;
+  throw new SpatialError({
+    code: 'NON_FINITE',
+    message: `step ${step} of a probe: expected a finite loss, found ${loss}`,
+    hint: 'Train the probes with a smaller --learning-rate.',
+  });
 }
 
 async function addGradientsOf(
