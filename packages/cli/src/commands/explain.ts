@@ -24,7 +24,8 @@ import { correlationText, explanationFigures, signed } from '../explain/explain-
 import { summaryMarkdown } from '../explain/explain-summary.js';
 import { type RatedLifts, rateLifts } from '../explain/rate-lifts.js';
 import { type NamedRun, readRuns } from '../explain/read-run.js';
-import { type WrittenCase, writeCases } from '../explain/write-cases.js';
+import { writeCases } from '../explain/write-cases.js';
+import { type ReportedCase, writeReports } from '../explain/write-reports.js';
 import { packageVersion } from '../version.js';
 
 export interface ExplainCommandOptions {
@@ -39,7 +40,7 @@ export interface ExplainCommandOptions {
 /** Name of the page for people. */
 const SUMMARY_FILE = 'summary.md';
 /** What an earlier explanation has written; measured qualities stay. */
-const WRITTEN = ['figures', 'cases', SUMMARY_FILE, RESULTS_FILE];
+const WRITTEN = ['figures', 'cases', 'reports', SUMMARY_FILE, RESULTS_FILE];
 
 /** `results.json` of an explanation. */
 export interface ExplanationResults extends Explanation {
@@ -52,7 +53,7 @@ export interface ExplanationResults extends Explanation {
   /** Source of the labels; null for a measure without. */
   readonly labels: string | null;
   readonly runs: readonly { readonly name: string; readonly folder: string }[];
-  readonly cases: readonly WrittenCase[];
+  readonly cases: readonly ReportedCase[];
   readonly caseRules: typeof CASE_RULES;
   readonly figures: readonly FigureFiles[];
   readonly notes: readonly string[];
@@ -98,7 +99,8 @@ async function writeExplanation(
   const explanation = explainRuns(explained, { better: measure.better, bins, seed });
   for (const name of WRITTEN) await rm(join(out, name), { recursive: true, force: true });
   const chosen = chooseCases(explained, cases, measure);
-  const written = await writeCases(chosen, runs, out, measure, context);
+  const shown = await writeCases(chosen, runs, out, measure, context);
+  const written = await writeReports(shown, runs, out, context);
   const unit = unitOf(quality);
   const figures = await writeFigures(explanation, { ...measure, unit }, out);
   const { benchmark, variant } = runs[0]!.record;

@@ -1,14 +1,14 @@
 import type { Explanation } from '@spatialsv/eval';
 import type { QualityMeasure } from '@spatialsv/inspect';
 import { correlationText, probability, signed } from './explain-figures.js';
-import type { WrittenCase } from './write-cases.js';
+import type { ReportedCase } from './write-reports.js';
 
 export interface SummaryInput {
   readonly explanation: Explanation;
   readonly measure: QualityMeasure & { readonly unit: string };
   readonly benchmark: string;
   readonly labels: string | undefined;
-  readonly cases: readonly WrittenCase[];
+  readonly cases: readonly ReportedCase[];
   readonly rules: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
 }
@@ -146,7 +146,7 @@ function caseList({ cases, rules }: SummaryInput): string[] {
     '',
     ...kinds.map((kind) => `- ${kind}: ${rules[kind]}`),
     '',
-    ...cases.flatMap(({ kind, id, question, models, figure }) => [
+    ...cases.flatMap(({ kind, id, question, models, figure, report }) => [
       `### ${kind}: ${cell(id)}`,
       '',
       cell(question),
@@ -155,6 +155,8 @@ function caseList({ cases, rules }: SummaryInput): string[] {
         ({ name, right, quality, lift }) =>
           `- ${cell(name)}: ${right ? 'right' : 'wrong'}, quality ${signed(quality, 3)} ([lift](${lift}/index.html))`,
       ),
+      '',
+      `[In the report](${report})`,
       '',
       `![${kind}](${figure.svg})`,
       '',
