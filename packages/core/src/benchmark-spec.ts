@@ -98,6 +98,8 @@ export interface BenchmarkReadOptionsV1 {
   readonly frames?: number;
   /** Folder that image paths are relative to, for benchmarks that cannot know it. */
   readonly imageRoot?: string;
+  /** What the files call a field, by the benchmark's own name for it: for files whose layout is not known. */
+  readonly fields?: Readonly<Record<string, string>>;
   /** Told of every row that cannot be asked, by file and row: it is left out and counted. */
   readonly onProblem: (problem: SpatialError) => void;
 }

@@ -7,6 +7,7 @@ import {
   addDevice,
   addDevices,
   addGenerationOptions,
+  addSetting,
   addViewOptions,
   addWeightPolicy,
   describeCommand,
@@ -61,6 +62,11 @@ prompts, settings or questions are refused.`,
     )
     .option('--image-root <folder>', 'folder of the images, for `--benchmark jsonl`')
     .option(
+      '--field <name=key,…>',
+      'what the files call a field, repeated, for `--benchmark topviewrs` with its JSON files',
+      addFields,
+    )
+    .option(
       '--lift',
       'also keep what the 3D heads see of every view set, in lifts/ of the run folder, for `view` and `explain`',
       false,
@@ -108,6 +114,13 @@ prompts, settings or questions are refused.`,
       return runEvaluation(options, context);
     });
 }
+
+/** `question=q,answer=a`: names of fields by their own names. */
+const addFields = (
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> =>
+  text.split(',').reduce((fields, part) => addSetting(part, fields), before);
 
 type RunOptions = EvalOptions & { readonly format: ComparisonFormat };
 

@@ -56,6 +56,7 @@ export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabel
   readonly variant?: string;
   readonly frames?: number;
   readonly imageRoot?: string;
+  readonly field?: Readonly<Record<string, string>>;
   readonly limit?: number;
   /** Answers that are decoded together, 8 by default. */
   readonly batch?: number;
@@ -193,7 +194,7 @@ const NAMED_PROBLEMS = 10;
 
 async function readQuestions(
   { benchmark, variant }: Protocol,
-  { data, frames, imageRoot, limit = Number.POSITIVE_INFINITY }: EvalOptions,
+  { data, frames, imageRoot, field, limit = Number.POSITIVE_INFINITY }: EvalOptions,
   err: CommandContext['err'],
 ): Promise<{ readonly questions: readonly BenchmarkQuestionV1[]; readonly leftOut: number }> {
   const questions: BenchmarkQuestionV1[] = [];
@@ -207,6 +208,7 @@ async function readQuestions(
     onProblem,
     ...(frames !== undefined && { frames }),
     ...(imageRoot !== undefined && { imageRoot }),
+    ...(field !== undefined && { fields: field }),
   });
   try {
     for await (const question of read) {

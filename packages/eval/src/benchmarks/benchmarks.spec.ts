@@ -528,6 +528,45 @@ describe('tables of the public kit', () => {
     expect(report.beside!.at(-1)).toMatchObject({ name: 'partial match', value: 0.75 });
   });
 
+  it('of TopViewRS are read from the files of its authors, whose fields are named', async () => {
+    const folder = folderOf('topviewrs-json');
+    const row = { ask: 'Which room?', choices: ['A. upper left', 'B. lower left'], kind: 'static' };
+    const write = (split: string, rows: readonly object[]) =>
+      writeFileSync(join(folder, `released_${split}_datasets.json`), JSON.stringify(rows));
+    write('realistic', [
+      { ...row, right: 'lower left', map: 'maps/a.png' },
+      { ...row, right: 'A', map: 'maps/gone.png' },
+      { ...row, choices: 'x', right: 'A', map: 'maps/a.png' },
+    ]);
+    write('semantic', [{ ...row, right: 'A', map: 'maps/a.png' }]);
+    touch(folder, ['maps/a.png']);
+    await expect(read('topviewrs', folder)).rejects.toThrow(
+      /names of the fields question, options, .*first row has ask, choices, kind, right, map/,
+    );
+    const fields = {
+      question: 'ask',
+      options: 'choices',
+      answer: 'right',
+      image: 'map',
+      task: 'kind',
+    };
+    const problems: string[] = [];
+    const found: BenchmarkQuestionV1[] = [];
+    const onProblem = ({ message }: Error) => problems.push(message);
+    const options = { variant: 'kit', fields, onProblem };
+    for await (const each of benchmarkOf('topviewrs').questions(folder, options)) found.push(each);
+    expect(found.map(({ id, right, options: given }) => [id, right?.value, given?.length])).toEqual(
+      [
+        ['realistic/1', 'B', 2],
+        ['semantic/1', 'A', 2],
+      ],
+    );
+    expect(problems).toEqual([
+      expect.stringMatching(/gone\.png/),
+      expect.stringMatching(/field 'choices': expected a list of 2 to 6 options/),
+    ]);
+  });
+
   it('name rows whose image is cut, missing or no answer', async () => {
     const columns = ['index', 'question', 'A', 'B', 'answer', 'category', 'image'];
     const row = (index: string, answer: string, image: string) => [

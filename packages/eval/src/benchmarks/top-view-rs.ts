@@ -1,5 +1,7 @@
 import {
   findQuestions,
+  folderOf,
+  MediaFinder,
   microReport,
   partialMatch,
   questionsOf,
@@ -12,6 +14,7 @@ import type { BenchmarkReportV1, ScoredAnswerV1, ScoredQuestionV1 } from '@spati
 import { inferOption } from '../extract/inferred-option.js';
 import { countRemark, defineBenchmark } from './define-benchmark.js';
 import { KitImages, kitQuestion } from './kit-table.js';
+import { releasedQuestions } from './top-view-rs-rows.js';
 
 const TASKS = [
   'top_view_recognition',
@@ -21,17 +24,34 @@ const TASKS = [
 ];
 const SPLITS = { realistic: 5539, semantic: 5845 };
 
+/** The first is the table of the public kit; the others are the authors' own, a file for each kind of map. */
+const FILES = [
+  'TopViewRS.tsv',
+  'released_realistic_datasets.json',
+  'released_semantic_datasets.json',
+];
+
 /**
- * TopViewRS: questions about maps seen from above, as the table of the public kit. Exact match counts; partial match (shared
+ * TopViewRS: questions about maps seen from above, as the table of the public kit, or the authors' own files, whose fields are named
+ * by `fields` (`top-view-rs-rows.ts`). Exact match counts; partial match (shared
  * words of the chosen and the right option) stands beside it. Source: arXiv:2406.02537; VLMEvalKit@e8e78f05.
  */
 export const topViewRs = defineBenchmark({
   id: 'topviewrs',
   title: 'TopViewRS',
   variants: ['kit'],
-  async *questions(root, { onProblem }) {
+  async *questions(root, { fields, onProblem }) {
     const hint = 'Take TopViewRS.tsv of the public evaluation kit, or a table of the same columns.';
-    const file = await findQuestions(root, ['TopViewRS.tsv'], hint);
+    const file = await findQuestions(root, FILES, hint);
+    if (file.endsWith('.json')) {
+      const media = await MediaFinder.open(
+        await folderOf(root),
+        { folders: ['.', 'data'] },
+        onProblem,
+      );
+      yield* releasedQuestions(file, { fields, media, onProblem });
+      return;
+    }
     const images = new KitImages();
     const make = async (row: TableRow) => {
       const split = row.value['split'];

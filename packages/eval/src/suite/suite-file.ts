@@ -31,6 +31,8 @@ const benchmarkSchema = z.strictObject({
   variant: z.string().min(1).exactOptional(),
   frames: z.int().min(1).exactOptional(),
   imageRoot: z.string().min(1).exactOptional(),
+  /** What the files call a field, by the benchmark's own name for it. */
+  field: z.record(z.string(), z.string()).exactOptional(),
   limit: z.int().min(1).exactOptional(),
 });
 
