@@ -37,6 +37,8 @@ export {
   configureEnvironment,
   cudaReport,
   executorInfo,
+  type GpuMemory,
+  gpuMemory,
   liveHandles,
   probeDevice,
 } from './executor/index.js';

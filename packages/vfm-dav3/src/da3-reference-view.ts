@@ -63,5 +63,6 @@ const toUnitRange = (values: readonly number[]): number[] => {
   return values.map((value) => (value - low) / (high - low + 1e-8));
 };
 
-/** Place of the smallest value, the first of equals. */
-const argBest = (values: readonly number[]): number => values.indexOf(Math.min(...values));
+/** Place of the smallest value, the first of equals; the first place where a token that is no number spoils them all. */
+const argBest = (values: readonly number[]): number =>
+  Math.max(0, values.indexOf(Math.min(...values)));

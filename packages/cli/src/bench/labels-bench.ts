@@ -2,9 +2,19 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { openDa3, variantConfig, writeRandomWeights as writeDav3 } from '@spatialsv/vfm-dav3';
-import { RELEASED_VGGT, VggtModel, writeRandomWeights as writeVggt } from '@spatialsv/vfm-vggt';
-import { emit, median } from './measure.js';
+import {
+  openDa3,
+  variantConfig,
+  writeRandomWeights as writeDav3,
+  writeTiny as writeTinyDav3,
+} from '@spatialsv/vfm-dav3';
+import {
+  RELEASED_VGGT,
+  VggtModel,
+  writeTinyVggt,
+  writeRandomWeights as writeVggt,
+} from '@spatialsv/vfm-vggt';
+import { emit, gpuMemoryMb, median } from './measure.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
 
 const BENCH = 'labels';
@@ -19,7 +29,7 @@ interface Subject {
   readonly height: number;
   readonly width: number;
   write(folder: string): Promise<void>;
-  open(folder: string): Promise<OpenSubject>;
+  open(folder: string, device: string): Promise<OpenSubject>;
 }
 
 interface OpenSubject {
@@ -32,44 +42,69 @@ interface OpenSubject {
   dispose(): Promise<void>;
 }
 
-const VGGT: Subject = {
+export const VGGT: Subject = {
   family: 'vggt',
   variant: 'VGGT-1B',
   height: 392,
   width: 518,
   write: (folder) => writeVggt(folder, RELEASED_VGGT, 1),
-  async open(folder) {
-    const model = await VggtModel.open(folder);
-    const size = { views: VIEWS, height: VGGT.height, width: VGGT.width };
-    return {
-      run: async (pixels, what) => {
-        const options = what === 'labels' ? { heads: ['depth'] as const } : {};
-        return (await model.predictPixels(pixels, size, options)).depth!;
-      },
-      dispose: () => model.dispose(),
-    };
-  },
+  open: (folder, device) => openVggt(folder, device, VGGT),
 };
 
-const dav3 = (variant: string): Subject => ({
+async function openVggt(
+  folder: string,
+  device: string,
+  { height, width }: Pick<Subject, 'height' | 'width'>,
+): Promise<OpenSubject> {
+  const model = await VggtModel.open(folder, device);
+  const size = { views: VIEWS, height, width };
+  return {
+    run: async (pixels, what) => {
+      const options = what === 'labels' ? { heads: ['depth'] as const } : {};
+      return (await model.predictPixels(pixels, size, options)).depth!;
+    },
+    dispose: () => model.dispose(),
+  };
+}
+
+export const dav3 = (variant: string): Subject => ({
   family: 'dav3',
   variant,
   height: 378,
   width: 504,
   write: (folder) => writeDav3(folder, variantConfig(variant), 1),
-  async open(folder) {
-    const model = await openDa3(folder);
-    const [height, width] = [378, 504];
-    return {
-      run: async (pixels, what) => {
-        const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
-        return (await model.predict(views, { features: 'last-tap', rays: what === 'everything' }))
-          .depth;
-      },
-      dispose: () => model.dispose(),
-    };
-  },
+  open: (folder, device) => openDav3(folder, device, { height: 378, width: 504 }),
 });
+
+async function openDav3(
+  folder: string,
+  device: string,
+  { height, width }: Pick<Subject, 'height' | 'width'>,
+): Promise<OpenSubject> {
+  const model = await openDa3(folder, device);
+  return {
+    run: async (pixels, what) => {
+      const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
+      return (await model.predict(views, { features: 'last-tap', rays: what === 'everything' }))
+        .depth;
+    },
+    dispose: () => model.dispose(),
+  };
+}
+
+/** Models of the same structure that are small, to see that everything runs. */
+export const SMALL_SUBJECTS: Readonly<Record<Subject['family'], Subject>> = {
+  vggt: {
+    ...{ family: 'vggt', variant: 'small', height: 56, width: 56 },
+    write: (folder) => writeTinyVggt({ folder, seed: 1 }),
+    open: (folder, device) => openVggt(folder, device, { height: 56, width: 56 }),
+  },
+  dav3: {
+    ...{ family: 'dav3', variant: 'small', height: 56, width: 56 },
+    write: (folder) => writeTinyDav3({ folder, seed: 1 }),
+    open: (folder, device) => openDav3(folder, device, { height: 56, width: 56 }),
+  },
+};
 
 /** Cases of `npm run bench -- labels`. */
 export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
@@ -79,6 +114,12 @@ export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'da3-giant': () => benchSubject(dav3('da3-giant')),
   'vggt-1b': () => benchSubject(VGGT),
 };
+
+/** What is measured, and on which device. */
+interface Where {
+  readonly bench: string;
+  readonly device: string;
+}
 
 const MEAN = [0.485, 0.456, 0.406];
 const DEVIATION = [0.229, 0.224, 0.225];
@@ -96,7 +137,10 @@ function normalisedViews(pixels: Float32Array): Float32Array[] {
  * Time per view, peak memory and agreement of depth beside the official model in PyTorch, by turns in the same minute.
  * Both processes hold the same weight file.
  */
-async function benchSubject(subject: Subject): Promise<void> {
+export async function benchSubject(
+  subject: Subject,
+  { bench, device }: Where = { bench: BENCH, device: 'cpu' },
+): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     await subject.write(folder);
@@ -110,9 +154,10 @@ async function benchSubject(subject: Subject): Promise<void> {
       images,
       shape: [VIEWS, subject.height, subject.width, 3],
       depth: path.join(folder, 'depth.f32'),
+      device: device.startsWith('cuda') ? device : 'cpu',
     });
     try {
-      await measure(subject, folder, pixels, peer);
+      await measure(subject, folder, pixels, peer, { bench, device });
     } finally {
       await peer?.close();
     }
@@ -126,8 +171,9 @@ async function measure(
   folder: string,
   pixels: Float32Array,
   peer: VfmPeer | undefined,
+  { bench, device }: Where,
 ): Promise<void> {
-  const model = await subject.open(folder);
+  const model = await subject.open(folder, device);
   const first = await watched(() => model.run(pixels, 'everything'));
   await model.run(pixels, 'labels');
   const ours: Watched[] = [];
@@ -139,11 +185,13 @@ async function measure(
     labels.push(await watched(() => model.run(pixels, 'labels')));
     if (peer !== undefined) theirs.push(await peer.run());
   }
+  const gpuMb = gpuMemoryMb(device);
   await model.dispose();
   const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
   const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
   const peak = Math.max(...ours.map(({ peakRssMb }) => peakRssMb));
-  emit(BENCH, `${subject.family}-${subject.variant}`, {
+  emit(bench, `${subject.family}-${subject.variant}`, {
+    device,
     views: VIEWS,
     height: subject.height,
     width: subject.width,
@@ -151,8 +199,10 @@ async function measure(
     first_ms_per_view: first.ms / VIEWS,
     label_ms_per_view: perLabel,
     peak_rss_mb: peak,
+    ...(gpuMb !== undefined && { peak_mb: gpuMb }),
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
     ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
+    ...(bench === 'gpu' && peer !== undefined && { label_ratio: labelRatio(theirs, perLabel) }),
     ...(peer !== undefined && { depth_error: largestError(ours.at(-1)!.depth, peer.depth()) }),
   });
 }
@@ -162,6 +212,9 @@ interface Ours {
   readonly perLabel: number;
   readonly peak: number;
 }
+
+const labelRatio = (theirs: readonly PeerRun[], perLabel: number): number =>
+  perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS);
 
 function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Ours) {
   const pytorch = median(theirs.map(({ ms }) => ms)) / VIEWS;

@@ -1,21 +1,27 @@
 import { spawnSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
 import { nearestName } from '@spatialsv/core';
 import { BACKBONE_CASES } from './backbones-bench.js';
 import { ENGINE_CASES } from './engine-bench.js';
 import { EVAL_CASES } from './eval-bench.js';
+import { GPU_CASES } from './gpu-bench.js';
 import { INSPECT_CASES } from './inspect-bench.js';
 import { LABEL_CASES } from './labels-bench.js';
 import { LARGE_CASES } from './large-bench.js';
+import type { BenchOptions } from './measure.js';
 import { SIZE_CASES } from './sizes-bench.js';
 import { STORE_CASES } from './store-bench.js';
 import { TRAIN_CASES } from './train-bench.js';
 
+type Case = (options: BenchOptions) => Promise<void>;
+
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
-const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<void>>>>> = {
+const BENCHES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
   backbones: BACKBONE_CASES,
   engine: ENGINE_CASES,
   inspect: INSPECT_CASES,
   eval: EVAL_CASES,
+  gpu: GPU_CASES,
   labels: LABEL_CASES,
   large: LARGE_CASES,
   sizes: SIZE_CASES,
@@ -23,11 +29,20 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, () => Promise<voi
   train: TRAIN_CASES,
 };
 
-const USAGE = `usage: npm run bench -- BENCH [CASE …]\n${Object.entries(BENCHES)
+const USAGE = `usage: npm run bench -- BENCH [CASE …]   (gpu: --device NAME --small)\n${Object.entries(
+  BENCHES,
+)
   .map(([name, cases]) => `  ${name}: ${Object.keys(cases).join(', ')}`)
   .join('\n')}\n`;
 
-async function main([bench, ...wanted]: string[]): Promise<number> {
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { device: { type: 'string' }, small: { type: 'boolean' } },
+    allowPositionals: true,
+  });
+  const { device = 'cpu', small = false } = values;
+  const [bench, ...wanted] = positionals;
   const cases = bench === undefined ? undefined : BENCHES[bench];
   const unknown = cases === undefined ? bench : wanted.find((name) => !(name in cases));
   if (cases === undefined || unknown !== undefined) {
@@ -39,14 +54,16 @@ async function main([bench, ...wanted]: string[]): Promise<number> {
     return 2;
   }
   const names = wanted.length > 0 ? wanted : Object.keys(cases);
-  if (names.length > 1) return names.reduce((code, name) => code || runAlone(bench!, name), 0);
-  await cases[names[0]!]!();
+  const flags = args.filter((arg) => !positionals.includes(arg) || arg === values.device);
+  if (names.length > 1)
+    return names.reduce((code, name) => code || runAlone([bench!, name, ...flags]), 0);
+  await cases[names[0]!]!({ device, small });
   return 0;
 }
 
 /** A process of its own for every case: peak memory is a figure of the process. */
-function runAlone(bench: string, name: string): number {
-  const args = [...process.execArgv, process.argv[1]!, bench, name];
+function runAlone(own: readonly string[]): number {
+  const args = [...process.execArgv, process.argv[1]!, ...own];
   return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
 }
 

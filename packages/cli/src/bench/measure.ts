@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { gpuMemory } from '@spatialsv/engine';
 
 /** Milliseconds of each repetition after warm-up runs. */
 export async function times(
@@ -35,6 +36,20 @@ export function ownMemoryMb(): number {
   } catch {
     return rssMb();
   }
+}
+
+/** MiB of the memory of an NVIDIA GPU that are taken, by whatever process; undefined for another device. */
+export function gpuMemoryMb(device: string): number | undefined {
+  const [, index] = /^cuda(?::(\d+))?$/.exec(device) ?? [];
+  return device.startsWith('cuda') ? gpuMemory(Number(index ?? 0)).usedBytes / 2 ** 20 : undefined;
+}
+
+/** What a bench may be told beside the names of its cases. */
+export interface BenchOptions {
+  /** `--device`. */
+  readonly device: string;
+  /** `--small`: small sizes, to see that everything runs. */
+  readonly small: boolean;
 }
 
 /** Numbers of one measured case; names carry their units. */

@@ -21,6 +21,8 @@ export interface PeerSettings {
   readonly shape: readonly number[];
   /** Where the peer writes its depth, raw float32. */
   readonly depth: string;
+  /** Where PyTorch runs: `cpu`, `cuda` or `cuda:1`. */
+  readonly device: string;
 }
 
 export interface PeerRun {

@@ -6,7 +6,8 @@ export {
   type HostMemory,
 } from '../onnx/element-type.js';
 export { Binding } from './binding.js';
-export { type CudaReport, cudaReport } from './cuda/open-cuda.js';
+export { type CudaReport, cudaReport, gpuMemory } from './cuda/open-cuda.js';
+export type { GpuMemory } from './cuda/runtime.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';

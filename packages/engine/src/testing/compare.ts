@@ -53,11 +53,12 @@ export async function compileCase(
   program: Case,
   given: readonly Given[],
   by: readonly number[],
+  device = 'cpu',
 ): Promise<CompiledCase> {
   state = SEED;
   const inputs = given.map(values);
   const all = (...tensors: Tensor[]) => outputsOf(program, tensors, by);
-  const compiled = await compile(asProgram(all), specsOf(inputs), { name: 'test' });
+  const compiled = await compile(asProgram(all), specsOf(inputs), { name: 'test', device });
   const at = async (changed: number, change: Float32Array | undefined) => {
     const feed = inputs.map(({ values: own }, i) => [
       `x${i}`,

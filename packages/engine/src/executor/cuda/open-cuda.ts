@@ -6,7 +6,7 @@ import { keepForeign } from '../library.js';
 import { call, create, type Failure } from '../status.js';
 import { type CudaInstallation, installHint } from './installation.js';
 import { cudaInstallation } from './link-folder.js';
-import { type CudaRuntime, describeRuntime } from './runtime.js';
+import { type CudaRuntime, describeRuntime, type GpuMemory, memoryOfGpu } from './runtime.js';
 
 /** What `doctor` says of CUDA. */
 export interface CudaReport extends CudaInstallation {
@@ -17,6 +17,7 @@ export interface CudaReport extends CudaInstallation {
 }
 
 let loaded: CudaReport | undefined;
+let runtimeLibrary: LibraryHandle | undefined;
 
 /** Loads what there is of CUDA and says what is missing. Opens no GPU. */
 export function cudaReport(): CudaReport {
@@ -53,6 +54,12 @@ export function requireGpu(index: number): void {
   );
 }
 
+/** What is taken of the memory of a GPU now. @throws EngineError DEVICE_UNAVAILABLE. */
+export function gpuMemory(index = 0): GpuMemory {
+  requireGpu(index);
+  return memoryOfGpu(runtimeLibrary!, index);
+}
+
 const unavailable = (device: string, reason: string): EngineError =>
   new EngineError({
     code: 'DEVICE_UNAVAILABLE',
@@ -68,6 +75,7 @@ function loadCuda(installation: CudaInstallation): CudaReport {
     if (library !== undefined) libraries.set(name, library);
   }
   const runtime = [...libraries].find(([name]) => name.startsWith('libcudart'))?.[1];
+  runtimeLibrary = runtime;
   const missing = missingLibrary();
   return {
     ...installation,

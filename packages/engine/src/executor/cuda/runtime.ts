@@ -69,6 +69,22 @@ function describeGpu(library: LibraryHandle, index: number): CudaGpu {
   };
 }
 
+/** Bytes of a GPU that are taken, by whatever process, and all that it has. Opens the GPU. */
+export interface GpuMemory {
+  readonly usedBytes: number;
+  readonly totalBytes: number;
+}
+
+/** @throws Error where CUDA's runtime refuses. */
+export function memoryOfGpu(library: LibraryHandle, index: number): GpuMemory {
+  const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+  const select = library.func('cudaSetDevice', 'int', ['int']);
+  const ask = library.func('cudaMemGetInfo', 'int', ['void *', 'void *']);
+  const code = (select(index) as number) || (ask(free, total) as number);
+  if (code !== 0) throw new Error(problemOf(library, code));
+  return { usedBytes: Number(total[0]! - free[0]!), totalBytes: Number(total[0]!) };
+}
+
 /** CUDA 12 exports the current layout under a name with a version. */
 function propertiesOf(library: LibraryHandle): (properties: Buffer, index: number) => number {
   const bind = (name: string) => library.func(name, 'int', ['void *', 'int']);
