@@ -1,0 +1,90 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRandom, writePng } from '@spatialsv/core';
+import {
+  pretendCudaEnvironment,
+  pretendCudaFolders,
+} from '../../engine/src/testing/pretend-cuda/folder.cjs';
+import { runForTest } from './test-run.js';
+
+const { version } = createRequire(require.resolve('@spatialsv/engine'))(
+  'onnxruntime-node/package.json',
+) as { version: string };
+const folders = pretendCudaFolders(version);
+const available = Object.values(folders).every((folder) => existsSync(folder));
+if (!available) {
+  console.warn('Commands on a pretend GPU are skipped: run `node scripts/pretend-cuda.mjs` first.');
+}
+
+const root = mkdtempSync(join(tmpdir(), 'cuda-commands-'));
+const images = ['a', 'b', 'c'].map((name) => join(root, `${name}.png`));
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Counts {
+  readonly launch: number;
+  readonly product: number;
+  readonly convolution: number;
+  readonly HostToDevice: number;
+  readonly DeviceToHost: number;
+  readonly threads: number;
+}
+
+/** A command of the built program on a pretend GPU, which computes nothing. */
+function run(...args: string[]): { readonly stderr: string; readonly counts: Counts } {
+  const count = join(__dirname, '__fixtures__/count-cuda.mjs');
+  const main = join(__dirname, '../dist/main.js');
+  const { stderr } = spawnSync(
+    process.execPath,
+    ['--import', count, main, ...args, '--device', 'cuda'],
+    {
+      encoding: 'utf8',
+      timeout: 300_000,
+      env: { ...process.env, ...pretendCudaEnvironment(folders) },
+    },
+  );
+  return { stderr, counts: JSON.parse(stderr.trim().split('\n').at(-1)!) as Counts };
+}
+
+(available ? describe : describe.skip)('commands on a pretend GPU', () => {
+  beforeAll(async () => {
+    const random = createRandom(1);
+    for (const image of images) {
+      const data = Uint8Array.from({ length: 3 * 56 * 56 }, () => random.integer(256));
+      await writePng(image, data, { width: 56, height: 56, channels: 3 });
+    }
+  });
+
+  it('answer wholly there: of each token the logits come back', async () => {
+    const model = join(root, 'model');
+    const size = ['--hidden-size', '32', '--layers', '2', '--attention-heads', '2'];
+    await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model, ...size]);
+    const ask = ['ask', '--model', model, '--images', images[0]!, '--question', 'What?'];
+    const [two, four] = ['2', '4'].map((n) => run(...ask, '--max-new-tokens', n).counts);
+    expect(four).toMatchObject({ threads: 1 });
+    expect(four!.product).toBeGreaterThan(two!.product);
+    // Two tokens more.
+    expect(four!.DeviceToHost - two!.DeviceToHost).toBe(2);
+    // What the encoder says of the view, and the logits of each token.
+    expect(four!.DeviceToHost).toBe(5);
+  });
+
+  it('label wholly there: weights come once, and then images alone', async () => {
+    const weights = join(root, 'vggt');
+    await runForTest(['tiny', '--family', 'vggt', '--out', weights]);
+    const label = ['label', '--source', 'vggt', '--weights', weights, '--views', '1'];
+    const [one, three] = [1, 3].map((n) =>
+      run(...label, '--images', ...images.slice(0, n), '--out', join(root, `labels-${n}`)),
+    );
+    // Nothing is computed, so there is no camera in what comes back: the network ran to its end.
+    expect(three!.stderr).toMatch(/expected a rotation and fields of view/);
+    const [first, all] = [one!.counts, three!.counts];
+    expect(first.convolution).toBeGreaterThan(20);
+    expect(all).toMatchObject({ convolution: 3 * first.convolution, threads: 1 });
+    // Besides images, tables of addresses that products of several matrices take; hundreds of weights only once.
+    expect((all.HostToDevice - first.HostToDevice) / 2).toBeLessThan(first.HostToDevice / 5);
+    expect(all.DeviceToHost).toBe(3 * first.DeviceToHost);
+  });
+});
