@@ -2,13 +2,15 @@
  * `cuda-train.cjs FOLDER OUT STEPS RECOMPUTE`: trains on the toy inputs of FOLDER on a pretend GPU and prints what was counted in
  * each step as one JSON object. An operation without a kernel on the GPU ends it.
  */
-const koffi = require('koffi');
+const { createRequire } = require('node:module');
 const { configureEnvironment, cudaReport } = require('@spatialsv/engine');
 const { openToyBackbone } = require('../testing/toy-backbone.ts');
 const { toySource } = require('../testing/toy-data.ts');
 const { toyConfig } = require('../testing/toy-run.ts');
 const { train } = require('../train.ts');
 
+// A dependency of the engine.
+const koffi = createRequire(require.resolve('@spatialsv/engine'))('koffi');
 configureEnvironment({ cpuFallback: false });
 const { libraries } = cudaReport();
 const runtime = koffi.load(libraries.find(({ name }) => name.startsWith('libcudart')).file);
