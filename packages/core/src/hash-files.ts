@@ -33,11 +33,15 @@ export interface NamedFile {
  * One SHA-256 for weights that may lie in several files: that of the file, or of the lines `<hash>  <name>` of all of them,
  * as `sha256sum NAME… | sha256sum` prints it. Equal in any folder.
  * @param files in the order in which they count.
+ * @param hash that of a file, for example of one that is known already.
  * @throws SpatialError as {@link hashFile} does.
  */
-export const hashFiles = async (files: readonly NamedFile[]): Promise<string> => {
+export const hashFiles = async (
+  files: readonly NamedFile[],
+  hash: (path: string) => Promise<string> = hashFile,
+): Promise<string> => {
   const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashFile(file.path));
+  for (const file of files) hashes.push(await hash(file.path));
   if (hashes.length === 1) return hashes[0]!;
   const lines = files.map(({ name }, index) => `${hashes[index]}  ${name}\n`);
   return createHash('sha256').update(lines.join('')).digest('hex');
@@ -49,8 +53,12 @@ export const hashFiles = async (files: readonly NamedFile[]): Promise<string> =>
  */
 export const hashWeights = (
   weights: Readonly<Record<string, Pick<MappedTensor, 'file'>>>,
+  hash?: (path: string) => Promise<string>,
 ): Promise<string> => {
   const paths = [...new Set(Object.values(weights).map(({ file }) => file))];
   const files = paths.map((file) => ({ name: path.basename(file), path: file }));
-  return hashFiles(files.sort((a, b) => (a.name < b.name ? -1 : 1)));
+  return hashFiles(
+    files.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    hash,
+  );
 };

@@ -205,6 +205,7 @@ export {
 export { describeProblem } from './issues.js';
 export { parseJsonText } from './json.js';
 export * from './kit/index.js';
+export { knownHashes } from './known-hashes.js';
 export { matchesName } from './name-pattern.js';
 export { nearestName } from './nearest-name.js';
 export { createRandom, type Random } from './random.js';

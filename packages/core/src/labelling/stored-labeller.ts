@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SpatialError } from '../errors.js';
-import { hashFile } from '../hash-files.js';
+import { knownHashes } from '../known-hashes.js';
 import { LabelStore, type LabelSummary } from '../label-store/index.js';
 import type {
   GeometryFieldV1,
@@ -40,7 +40,7 @@ export function storedLabeller(store: ReadableLabelStore, source?: string): Stor
   const keyOfContent = (hashes: readonly string[], size = {}) =>
     choose(sets.get(setName(hashes)) ?? [], size);
   const keyOf = async ({ images, ...size }: SupervisionRequestV1) =>
-    keyOfContent(await Promise.all(images.map(hashFile)), size);
+    keyOfContent(await Promise.all(images.map(knownHashes.of)), size);
   return {
     sourceId: provenance.source,
     provides,

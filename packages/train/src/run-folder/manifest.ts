@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import {
   describeProblem,
-  hashFile,
+  knownHashes,
   type LabelProvenanceV1,
   parseJsonText,
   readTextIfThere,
@@ -92,7 +92,7 @@ export async function describeData(
 ): Promise<RunManifest['data']> {
   const data: RunManifest['data'][number][] = [];
   for (const [index, { path }] of config.data.entries()) {
-    data.push({ path, sha256: await hashFile(path), samples: sets[index]!.count });
+    data.push({ path, sha256: await knownHashes.of(path), samples: sets[index]!.count });
   }
   return data;
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import {
   hashPromptFiles,
   hashWeights,
+  knownHashes,
   readTextIfThere,
   readYaml,
   recoverFolders,
@@ -73,6 +74,7 @@ export async function openRunFolder(
           ...changedSources(before.manifest, manifest),
           ...changedInputs(before.inputs ?? inputs, inputs),
         ];
+  await knownHashes.keep();
   requireAccepted(out, changes, options.acceptChanges ?? []);
   await writeInputs(out, inputs);
   await record(config, manifest, changes);
@@ -139,7 +141,7 @@ async function newManifest(
     model: {
       folder: backbone.folder,
       adapter: backbone.adapterId,
-      weightsHash: await hashWeights(backbone.weights),
+      weightsHash: await hashWeights(backbone.weights, knownHashes.of),
       configurationHash: await hashPromptFiles(backbone.folder),
     },
     defaults,

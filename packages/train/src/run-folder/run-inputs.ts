@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import {
   describeProblem,
-  hashFile,
+  knownHashes,
   type LabellerV1,
   parseJsonText,
   readTextIfThere,
@@ -35,8 +35,8 @@ export interface RunInputs {
 type LabelSize = Pick<SupervisionRequestV1, 'height' | 'width'>;
 
 /**
- * Reads every image that the samples name, once, and asks the teachers for the content of their labels where they were made
- * before. An image that cannot be read is noted as absent: whether it is needed shows when its sample is.
+ * Reads every image that the samples name and that has changed since it was read last, and asks the teachers for the content of
+ * their labels where they were made before. An image that cannot be read is noted as absent: whether it is needed shows when its sample is.
  */
 export async function describeInputs(
   samples: readonly SampleV1[],
@@ -46,7 +46,7 @@ export async function describeInputs(
   const viewSets = new Map(samples.map(({ images }) => [setName(images), images]));
   const paths = [...new Set([...viewSets.values()].flat())].sort();
   return {
-    images: await describeEach(paths, (path) => path, hashFile),
+    images: await describeEach(paths, (path) => path, knownHashes.of),
     labels: {
       ...(await describeLabels([...viewSets.values()], first, size, setName)),
       ...(await describeLabels([...viewSets.values()], second, size, secondName)),
