@@ -5,7 +5,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +28,8 @@ const random = () => {
   state = (state * 48271) % 2147483647;
   return state / 2147483647;
 };
+
+const seconds = (ms) => (ms / 1000).toFixed(1);
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-kills-'));
 
@@ -62,8 +64,11 @@ function configure(out) {
   return file;
 }
 
-/** @returns how the process ended: an exit code, or the signal that killed it. */
-async function train(file, killAfterMs) {
+/**
+ * @param killWhen resolves at the moment at which the process is to be killed; it trains to its end where absent.
+ * @returns how the process ended: an exit code, or the signal that killed it.
+ */
+async function train(file, killWhen) {
   const arguments_ = [MAIN, 'train', file, '--resume', '--json'];
   const child = spawn(process.execPath, arguments_, { stdio: ['ignore', 'ignore', 'pipe'] });
   let told = '';
@@ -73,13 +78,46 @@ async function train(file, killAfterMs) {
   const ended = new Promise((resolve) =>
     child.on('close', (code, signal) => resolve(code ?? signal)),
   );
-  if (killAfterMs !== undefined) {
-    await Promise.race([sleep(killAfterMs), ended]);
+  if (killWhen !== undefined) {
+    await Promise.race([killWhen, ended]);
     child.kill('SIGKILL');
   }
   const end = await ended;
   if (end !== 0 && end !== 'SIGKILL') throw new Error(`the run failed (${end}):\n${told}`);
   return end;
+}
+
+/** Steps that a run has noted so far. */
+function stepsOf(out) {
+  const metrics = join(folder, out, 'metrics.jsonl');
+  return existsSync(metrics) ? readFileSync(metrics, 'utf8').split('\n').length - 1 : 0;
+}
+
+/** Of the processes so far: from their start to their first step, and from step to step. */
+const durations = { start: 0, step: 0 };
+/** Share of the kills that meet a process before its first step. */
+const AT_START = 0.2;
+const LOOK_MS = 5;
+
+/** A random moment of the rest of a run, however fast the machine is just now: at its start, or in or between its steps. */
+async function randomMoment(out) {
+  const started = performance.now();
+  if (random() < AT_START) return sleep(durations.start * random());
+  const done = stepsOf(out);
+  const wanted = done + Math.floor((STEPS - done) * random());
+  const part = random();
+  let seen = { steps: done, at: started };
+  // What a killed process noted after its last checkpoint is taken back: the count may fall before it rises.
+  while (seen.steps <= wanted) {
+    await sleep(LOOK_MS);
+    const steps = stepsOf(out);
+    if (steps <= seen.steps) continue;
+    const now = performance.now();
+    if (seen.at === started) durations.start = now - started;
+    else durations.step = (now - seen.at) / (steps - seen.steps);
+    seen = { steps, at: now };
+  }
+  await sleep(durations.step * part);
 }
 
 /** SHA-256 of every file of the last checkpoint. */
@@ -98,21 +136,27 @@ await prepare();
 const started = performance.now();
 await train(configure('straight'));
 const expected = lastCheckpoint('straight').join('\n');
-const runMs = performance.now() - started;
-console.log(`seed ${values.seed}: a run of ${STEPS} steps takes ${(runMs / 1000).toFixed(1)} s`);
+durations.start = performance.now() - started;
+console.log(`seed ${values.seed}: a run of ${STEPS} steps takes ${seconds(durations.start)} s`);
 
 let kills = 0;
 for (let run = 1; kills < Number(values.kills); run++) {
-  const file = configure(`killed-${run}`);
-  // A process that is killed later than it needs for the rest of the run has ended by itself.
-  while (kills < Number(values.kills) && (await train(file, runMs * random())) === 'SIGKILL')
+  const out = `killed-${run}`;
+  const file = configure(out);
+  const before = kills;
+  while (kills < Number(values.kills)) {
+    if ((await train(file, randomMoment(out))) !== 'SIGKILL') break;
     kills++;
+    if (stepsOf(out) >= STEPS) break;
+  }
   await train(file);
-  if (lastCheckpoint(`killed-${run}`).join('\n') !== expected) {
-    console.error(`run ${run}, after ${kills} kills: another last checkpoint; see ${folder}`);
+  if (lastCheckpoint(out).join('\n') !== expected) {
+    console.error(
+      `run ${run}, after ${kills - before} kills: another last checkpoint; see ${folder}`,
+    );
     process.exit(1);
   }
-  rmSync(join(folder, `killed-${run}`), { recursive: true });
-  console.log(`run ${run}: bit-equal; ${kills} kills so far`);
+  rmSync(join(folder, out), { recursive: true });
+  console.log(`run ${run}: bit-equal after ${kills - before} kills; ${kills} so far`);
 }
 rmSync(folder, { recursive: true });
