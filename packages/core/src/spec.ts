@@ -248,6 +248,11 @@ export interface BlockInputsV1 {
    */
   readonly slots?: Tensor;
   readonly mask?: Tensor;
+  /**
+   * Several sequences one behind the other: (T) int32, equal for the tokens of one, which see none of another. Only given where
+   * the decoder {@link DecoderV1.separatesSegments separates} them, and never with a cache.
+   */
+  readonly segments?: Tensor;
 }
 
 export interface LayerCacheV1 {
@@ -271,6 +276,8 @@ export interface DecoderV1 {
    * Others are decoded one after the other.
    */
   readonly takesSlots?: boolean;
+  /** Whether `block` takes {@link BlockInputsV1.segments}, so that training may join short samples. Default: it does not. */
+  readonly separatesSegments?: boolean;
   /** Full names of the parameters that each part reads. */
   readonly names: {
     readonly embed: readonly string[];

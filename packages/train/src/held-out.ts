@@ -103,7 +103,7 @@ export class HeldOut {
     );
     const wrong = await readAll(missed);
     return {
-      losses: await readLosses(losses, model, shape),
+      losses: (await readLosses(losses, model, [shape]))[0]!,
       isRight: wrong && wrong[0] === 0,
       depth: ((await readAll(depthErrors)) ?? []).map(Math.sqrt),
       agreement,

@@ -23,7 +23,7 @@ export async function explainNonFiniteGradient(
 ): Promise<SpatialError> {
   for (const { id, inputs } of batch) {
     await clear(optimizer);
-    await runner.run(inputs);
+    await runner.run([inputs]);
     const name = await firstNonFinite(optimizer);
     if (name !== undefined) return nonFinite(`the gradient of '${name}' is not finite`, id, step);
   }

@@ -8,27 +8,37 @@ const NO_MEMORY =
   /failed to allocate memory|bad_alloc|array buffer allocation failed|out of memory/i;
 
 /**
- * What a forward and backward pass failed of: where memory was short, an error that names the sample, its size, and the setting
+ * What a forward and backward pass failed of: where memory was short, an error that names its samples, their size, and the setting
  * that makes it smaller.
  */
 export function explainOutOfMemory(
   error: unknown,
-  { id, inputs }: { readonly id: string; readonly inputs: Pick<SampleInputs, 'shape' | 'tokens'> },
+  samples: readonly {
+    readonly id: string;
+    readonly inputs: Pick<SampleInputs, 'shape' | 'tokens'>;
+  }[],
   step: number,
-  settings: Pick<RunConfig, 'train'> & { readonly recompute: Recompute },
+  settings: PassSettings,
 ): unknown {
   if (!NO_MEMORY.test(errorMessage(error))) return error;
-  const { views } = inputs.shape;
+  const ids = samples.map(({ id }) => `'${id}'`).join(', ');
+  const sum = (of: (inputs: (typeof samples)[number]['inputs']) => number) =>
+    samples.reduce((total, { inputs }) => total + of(inputs), 0);
+  const size = `${sum(({ tokens }) => tokens)} tokens, ${sum(({ shape }) => shape.views.length)} views`;
   return new SpatialError({
     code: 'OUT_OF_MEMORY',
-    message: `step ${step}: no memory for sample '${id}' (${inputs.tokens} tokens, ${views.length} views): ${errorMessage(error)}`,
-    hint: `${knob(settings)} spatialsv train --plan tells what a configuration needs.`,
+    message: `step ${step}: no memory for sample ${ids} (${size}): ${errorMessage(error)}`,
+    hint: `${knob(samples.length, settings)} spatialsv train --plan tells what a configuration needs.`,
     cause: error,
   });
 }
 
+/** What a forward and backward pass was told to do. */
+type PassSettings = Pick<RunConfig, 'train' | 'packTokens'> & { readonly recompute: Recompute };
+
 /** The first of what helps that is not set yet. */
-function knob({ recompute, train }: Parameters<typeof explainOutOfMemory>[3]): string {
+function knob(samples: number, { recompute, train, packTokens }: PassSettings): string {
+  if (samples > 1) return `Lower packTokens, which is ${packTokens}.`;
   if (recompute === 'none') return 'Set recompute: layer.';
   if (train.llm === 'full')
     return 'Set train: { llm: lora }, which keeps no moments of its weights.';

@@ -103,6 +103,7 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   const config = completeConfig(written, backbone.config);
   requireLabeller(config, source);
   requireSecond(config, options.secondTeacher);
+  requirePacking(config, backbone);
   const heads = await openHeads(config, options);
   const defaults = modelDefaults(written, backbone.config, heads.taps);
   const data = await readTrainingData(config, options.formats);
@@ -259,12 +260,22 @@ async function unlessSkipped<Result>(
   }
 }
 
+/** Joined samples must not see each other, which is for the decoder to see to. */
+function requirePacking({ packTokens }: TrainConfig, { adapterId, decoder }: BackboneV1): void {
+  if (packTokens === undefined || decoder.separatesSegments === true) return;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `packTokens: the decoder of '${adapterId}' does not keep joined samples apart`,
+    hint: 'Leave packTokens out for this model.',
+  });
+}
+
 /** Samples that are looked at to see how large they are. */
 const LOOKED_AT = 8;
 
 /** What is recomputed, decided once for a run. */
 async function decideRecompute(
-  { recompute, out, brokenSamples }: RunConfig,
+  { recompute, out, brokenSamples, packTokens }: RunConfig,
   model: StepModel,
   state: ModelState,
   {
@@ -284,7 +295,7 @@ async function decideRecompute(
     const inputs = await unlessSkipped({ brokenSamples }, () => builder.build(sample));
     if (inputs !== undefined) samples.push(inputs);
   }
-  const chosen = chooseRecompute(model, state, samples);
+  const chosen = chooseRecompute(model, state, samples, { packTokens });
   await recordRecompute(out, chosen);
   return chosen;
 }

@@ -13,6 +13,7 @@ import {
   saveCheckpoint,
 } from './checkpoint/checkpoint.js';
 import type { RunConfig } from './config/run-config.js';
+import { PackReader } from './data/pack-reader.js';
 import { type LeftOutSample, type ReadySample, RunSamples } from './data/run-samples.js';
 import type { SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength } from './data/sample-order.js';
@@ -79,7 +80,11 @@ export interface TrainerPosition {
 
 interface BatchEntry extends ReadySample {
   readonly losses: SampleLosses;
-  /** Seconds for which the step had to wait for the sample. */
+}
+
+interface Batch {
+  readonly entries: readonly BatchEntry[];
+  /** Seconds for which the step had to wait for samples. */
   readonly waited: number;
 }
 
@@ -95,6 +100,7 @@ export class Trainer {
   #best: BestRecord | undefined;
   #saveFailed = false;
   readonly #samples: RunSamples;
+  readonly #packs: PackReader;
 
   constructor(parts: TrainerParts, events: TrainerEvents, from: TrainerPosition) {
     this.#parts = parts;
@@ -104,6 +110,11 @@ export class Trainer {
     const { step, checkpoint } = from;
     this.#best = parts.best;
     this.#samples = new RunSamples(parts);
+    const { packTokens: tokens, batchSize } = parts.config;
+    this.#packs = new PackReader(this.#samples, {
+      ...{ batchSize, tokens, end: parts.steps * batchSize },
+      onPack: (pack) => parts.runner.prepare(pack.map(({ inputs }) => inputs)),
+    });
     if (checkpoint !== undefined) this.#saved = { step, folder: checkpoint };
   }
 
@@ -206,7 +217,7 @@ export class Trainer {
   async #takeStep(): Promise<void> {
     const { config, state, steps } = this.#parts;
     const started = performance.now();
-    const batch = await this.#accumulate();
+    const { entries: batch, waited } = await this.#accumulate();
     const gradients = await this.#lookAtGradients(batch);
     // What was skipped is not counted: the others weigh as much as in a smaller batch.
     const norm = (await state.optimizer.gradientNorm()) / batch.length;
@@ -222,7 +233,7 @@ export class Trainer {
     this.#position += config.batchSize;
     const seconds = (performance.now() - started) / 1000;
     const heldOut = await this.#measure();
-    await this.#report({ batch, norm, rates, termWeights, seconds, heldOut, gradients });
+    await this.#report({ batch, waited, norm, rates, termWeights, seconds, heldOut, gradients });
     if (heldOut !== undefined) await this.#keepBest(heldOut);
   }
 
@@ -264,30 +275,37 @@ export class Trainer {
   }
 
   /** Forward and backward passes of one batch; the next samples are read, and their programs compiled, while one is computed. */
-  async #accumulate(): Promise<readonly BatchEntry[]> {
-    const { config, runner, recompute, state } = this.#parts;
-    const batch: BatchEntry[] = [];
-    for (let index = 0; index < config.batchSize; index++) {
+  async #accumulate(): Promise<Batch> {
+    const { config, state } = this.#parts;
+    const entries: BatchEntry[] = [];
+    let waited = 0;
+    for (let done = 0; done < config.batchSize; ) {
+      const position = this.#position + done;
       const asked = performance.now();
-      const current = await this.#samples.take(this.#position + index);
-      const waited = (performance.now() - asked) / 1000;
-      if ('skip' in current) {
-        await this.#leaveOut(current);
-        continue;
-      }
-      await state.dropout.draw(this.#position + index);
-      const losses = await runner.run(current.inputs).catch((error: unknown) => {
-        throw explainOutOfMemory(error, current, this.#step + 1, {
-          recompute,
-          train: config.train,
-        });
-      });
-      requireFiniteLosses(losses, current.id, this.#step + 1);
-      state.adaptive.add(losses);
-      batch.push({ ...current, losses, waited });
+      const pack = await this.#packs.take(position);
+      waited += (performance.now() - asked) / 1000;
+      for (const sample of pack.leftOut) await this.#leaveOut(sample);
+      await state.dropout.draw(position);
+      if (pack.samples.length > 0) entries.push(...(await this.#compute(pack.samples)));
+      done = pack.behind - this.#position;
     }
-    if (batch.length === 0) throw nothingLeft(config.out, this.#step + 1);
-    return batch;
+    if (entries.length === 0) throw nothingLeft(config.out, this.#step + 1);
+    return { entries, waited };
+  }
+
+  /** Forward and backward pass of samples that are computed together. */
+  async #compute(pack: readonly ReadySample[]): Promise<readonly BatchEntry[]> {
+    const { config, runner, recompute, state } = this.#parts;
+    const samples = pack.map(({ inputs }) => inputs);
+    const losses = await runner.run(samples).catch((error: unknown) => {
+      const { train, packTokens } = config;
+      throw explainOutOfMemory(error, pack, this.#step + 1, { recompute, train, packTokens });
+    });
+    return pack.map((sample, index) => {
+      requireFiniteLosses(losses[index]!, sample.id, this.#step + 1);
+      state.adaptive.add(losses[index]!);
+      return { ...sample, losses: losses[index]! };
+    });
   }
 
   async #leaveOut({ skip, isNew }: LeftOutSample): Promise<void> {
@@ -302,6 +320,7 @@ export class Trainer {
 
   async #report(step: {
     readonly batch: readonly BatchEntry[];
+    readonly waited: number;
     readonly norm: number;
     readonly rates: RatesByGroup;
     readonly termWeights: StepMetrics['termWeights'];
@@ -322,7 +341,7 @@ export class Trainer {
       gradientNorm: step.norm,
       samplesPerSecond: step.batch.length / step.seconds,
       tokensPerSecond: tokens / step.seconds,
-      waitedSeconds: step.batch.reduce((sum, { waited }) => sum + waited, 0),
+      waitedSeconds: step.waited,
       ...(skipped > 0 && { skipped }),
       ...(teachers && { teachers }),
       ...(step.gradients && { gradients: step.gradients }),

@@ -139,7 +139,10 @@ function watchProgram(model: StepModel, shape: StepShape) {
     const { hidden } = decodeSequence(
       decoder,
       parameters,
-      { embeddings: embedSample(model, shape, parameters, sample), positions: sample.positions },
+      {
+        embeddings: embedSample(model, shape.views, parameters, sample),
+        positions: sample.positions,
+      },
       { taps: sites, last: false },
     );
     const size = model.heads.outputSize(shape.views[0]!);

@@ -8,7 +8,7 @@ import {
   type Tensor,
   tf,
 } from '@spatialsv/engine';
-import type { DecoderV1, Parameters } from '../spec.js';
+import type { BlockInputsV1, DecoderV1, Parameters } from '../spec.js';
 import type { LayerProgramContext } from './layer-programs.js';
 
 /** Name of x among what a block is differentiated by; parameters have names that are not empty. */
@@ -31,11 +31,11 @@ export function blockGradients(
   decoder: DecoderV1,
   kind: string,
   { trained, frozen }: { readonly trained: Parameters; readonly frozen: Parameters },
-  { x, positions, dy }: { readonly x: Tensor; readonly positions: Tensor; readonly dy: Tensor },
+  { x, dy, ...inputs }: BlockInputsV1 & { readonly x: Tensor; readonly dy: Tensor },
 ): BlockGradients {
   const { gradients } = differentiate(
     ({ [INPUT]: at, ...values }) => {
-      const y = decoder.block(kind, { ...frozen, ...values }, at!, { positions }).x;
+      const y = decoder.block(kind, { ...frozen, ...values }, at!, inputs).x;
       return { loss: tf.sum(tf.mul(y, dy)) };
     },
     { [INPUT]: x, ...trained },

@@ -34,6 +34,8 @@ export interface DecodeInputs {
    */
   readonly cache?: readonly LayerCacheV1[];
   readonly cacheSlot?: Tensor;
+  /** (T) int32: several sequences one behind the other, as `segments` of a block's inputs. */
+  readonly segments?: Tensor | undefined;
 }
 
 export interface DecodeRequest {
@@ -70,11 +72,12 @@ export function decodeSequence(
   let x = inputs.embeddings;
   if (taps.has('embedding')) hidden.embedding = x;
   for (const [index, layer] of decoder.layers.slice(0, depth).entries()) {
-    const { positions, cacheSlot } = inputs;
+    const { positions, cacheSlot, segments } = inputs;
     const { x: y, ...rows } = decoder.block(layer.kind, layerParameters(layer, parameters), x, {
       positions,
       ...(inputs.cache !== undefined && { cache: inputs.cache[index]! }),
       ...(cacheSlot !== undefined && { cacheSlot }),
+      ...(segments !== undefined && { segments }),
     });
     x = y;
     cache.push(rows);

@@ -27,6 +27,7 @@ export function createDecoder(config: DecoderConfig, names: DecoderNames): Decod
   return {
     layers: decoderLayers(config, names),
     takesSlots: true,
+    separatesSegments: true,
     names: { embed: [table], finalNorm: [norm], logits: [head] },
     embed: (parameters, inputIds) =>
       tf.gather(parameterScope(parameters).get(table), inputIds as tf.Tensor1D),
@@ -70,17 +71,17 @@ interface AttentionContext extends Pick<BlockInputsV1, 'cache' | 'slots' | 'mask
   readonly tables: RotaryTables;
 }
 
-/** A whole sequence, whose attention is plainly causal; or a cache, the slot of each new token, and what each sees. */
+/** A whole sequence, whose attention is causal, inside of its segments where it has any; or a cache, the slot of each new token, and what each sees. */
 function attentionContext(
   config: DecoderConfig,
   tokens: number,
-  { cache, cacheSlot, slots, mask }: BlockInputsV1,
+  { cache, cacheSlot, slots, mask, segments }: BlockInputsV1,
 ): Omit<AttentionContext, 'tables'> {
   if (cache !== undefined && slots !== undefined && mask !== undefined)
     return { cache, slots, mask };
   if (cache === undefined || cacheSlot === undefined) {
     checkLength(config, tokens);
-    return {};
+    return segments === undefined ? {} : { mask: segmentMask(segments) };
   }
   const capacity = cache.keys.shape[1]!;
   checkLength(config, capacity);
@@ -97,6 +98,13 @@ function arange(n: number, axis: 0 | 1): Tensor {
 /** (T, S): forbidden where the column lies after the row's own slot. */
 function causalMask(rows: Tensor, columns: number): Tensor {
   return tf.mul(tf.cast(tf.greater(arange(columns, 1), rows), 'float32'), FORBIDDEN);
+}
+
+/** (T, T): forbidden between tokens of different sequences. */
+function segmentMask(segments: Tensor): Tensor {
+  const tokens = segments.shape[0]!;
+  const [rows, columns] = [tf.reshape(segments, [tokens, 1]), tf.reshape(segments, [1, tokens])];
+  return tf.mul(tf.cast(tf.notEqual(rows, columns), 'float32'), FORBIDDEN);
 }
 
 function checkLength(config: DecoderConfig, tokens: number): void {
@@ -137,7 +145,8 @@ function selfAttention(
   const { keys, values } = placed({ keys: newKeys, values: newValues }, context);
   const mixed = ops.attention(queries, keys, values, {
     scale: config.headDim ** -0.5,
-    ...(context.mask === undefined ? { causal: true } : { mask: context.mask }),
+    causal: context.cache === undefined,
+    mask: context.mask,
   });
   const rows = tf.reshape(tf.transpose(mixed, [1, 0, 2]), [-1, config.heads * config.headDim]); // (T, heads·hd)
   return { x: attention.linear('o_proj', rows), keys, values };

@@ -227,6 +227,10 @@ const fields = z.strictObject({
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
   evaluation: evaluation.optional(),
+  /**
+   * Longest sequence, in tokens, into which short samples of a step are joined; every sample is computed by itself where absent.
+   */
+  packTokens: count.optional(),
   /** Samples that are made ready while one is computed. */
   prepareAhead: z.int().min(1).default(2),
   /** Whether a sample whose images or labels cannot be read ends the run, or is left out and counted. */

@@ -78,7 +78,8 @@ export class RunSamples {
     const sample = data.samples[index]!;
     const isDue = position % config.source.every === 0 || sample.answer === undefined;
     const inputs = await builder.build(sample, isDue && sample.labels);
-    runner.prepare(inputs);
+    // What is joined with others is prepared with them.
+    if (config.packTokens === undefined) runner.prepare([inputs]);
     return inputs;
   }
 }

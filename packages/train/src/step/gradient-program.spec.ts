@@ -51,7 +51,7 @@ async function gradientOf({ model, state, inputs }: SetUp, term: (typeof TERMS)[
   const none = { text: 0, distillation: 0, depth: 0, ray: 0, point: 0 };
   const weights = { ...none, [term]: WEIGHTS[term] };
   const step = new SampleStep({ ...model, losses: { ...model.losses, weights } }, state, 'cpu');
-  await step.run(inputs);
+  await step.run([inputs]);
   await step.dispose();
   const gradient: Record<string, Float32Array> = {};
   for (const [name, tensor] of Object.entries(state.optimizer.accumulators)) {

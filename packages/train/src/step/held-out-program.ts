@@ -37,7 +37,7 @@ export type HeldOutOutputs = {
 export function heldOutProgram(model: StepModel, shape: StepShape) {
   return ({ frozen, parameters: trained, sample }: HeldOutTensors): HeldOutOutputs => {
     const parameters = withoutDropout({ ...frozen, ...trained });
-    const embeddings = embedSample(model, shape, parameters, sample);
+    const embeddings = embedSample(model, shape.views, parameters, sample);
     const decoded = decodeSequence(
       model.backbone.decoder,
       parameters,

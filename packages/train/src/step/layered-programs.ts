@@ -10,7 +10,6 @@ import {
   compile,
   differentiate,
   float32,
-  int32,
   type SpecTree,
   type Tensor,
   tf,
@@ -18,14 +17,13 @@ import {
 import type { PartWeights } from './part-weights.js';
 import {
   addGradients,
-  decodedLosses,
-  decodeRequest,
   embedSample,
-  lossOutputs,
-  type SampleTensors,
+  type PackTensors,
+  packLosses,
+  packRequest,
   type StepModel,
 } from './step-program.js';
-import type { StepShape } from './step-shape.js';
+import { type PackShape, viewsOf } from './step-shape.js';
 
 /** Weights of a part of the model as its programs see them, by the names that the part gives them. */
 interface PartTensors {
@@ -38,7 +36,7 @@ interface AccumulatingTensors extends PartTensors {
 }
 
 interface EmbedTensors extends PartTensors {
-  readonly sample: SampleTensors;
+  readonly pack: PackTensors;
 }
 
 const allOf = ({ trained, frozen }: PartTensors): Parameters => ({ ...frozen, ...trained });
@@ -47,36 +45,43 @@ const allOf = ({ trained, frozen }: PartTensors): Parameters => ({ ...frozen, ..
 const sumsOf = (accumulators: SpecTree): readonly string[] =>
   Object.keys(accumulators).length > 0 ? ['accumulators'] : [];
 
-/** Everything that a layered step compiles for samples of one shape. */
+/** Everything that a layered step compiles for packs of one shape. */
 export interface LayeredContext {
   readonly model: StepModel;
-  readonly shape: StepShape;
+  readonly shape: PackShape;
   readonly device: string;
-  /** Specs of the `sample` input. */
-  readonly sample: Readonly<Record<string, SpecTree>>;
+  /** Specs of the `pack` input. */
+  readonly pack: Readonly<Record<string, SpecTree>>;
 }
 
 const rowsOf = ({ shape, model }: LayeredContext) =>
   float32(shape.tokens, model.backbone.config.hiddenSize);
 
-const positionsOf = ({ shape }: LayeredContext) => int32(shape.positionRows, shape.tokens);
+/** What a block reads beside its weights and its input. */
+export const BLOCK_INPUTS = ['positions', 'segments'] as const;
 
-/** What the embedding reads of a sample. */
+/** What the embedding reads of a pack. */
 export const EMBED_INPUTS = ['inputIds', 'spliceIndex', 'features'] as const;
 
-const embedInputs = ({ sample }: LayeredContext) =>
-  Object.fromEntries(EMBED_INPUTS.map((name) => [name, sample[name]!]));
+const embedInputs = ({ pack }: LayeredContext) => pick(pack, EMBED_INPUTS);
 
-/** Ids and features of a sample → `x` (T, C). */
+/** The entries of these names that are there. */
+export const pick = <Value>(
+  record: Readonly<Record<string, Value>>,
+  names: readonly string[],
+): Record<string, Value> =>
+  Object.fromEntries(names.flatMap((name) => (name in record ? [[name, record[name]!]] : [])));
+
+/** Ids and features of a pack → `x` (T, C). */
 export function compileEmbedding(
   context: LayeredContext,
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
   const { model, shape, device } = context;
-  const program = ({ sample, ...weights }: EmbedTensors) => ({
-    x: tf.add(embedSample(model, shape, allOf(weights), sample), 0),
+  const program = ({ pack, ...weights }: EmbedTensors) => ({
+    x: tf.add(embedSample(model, viewsOf(shape), allOf(weights), pack), 0),
   });
-  return compile(program, { ...specs, sample: embedInputs(context) }, { device, name: 'embed' });
+  return compile(program, { ...specs, pack: embedInputs(context) }, { device, name: 'embed' });
 }
 
 /** dL/dx of the embeddings → gradients of what made them, added to the accumulators. */
@@ -86,23 +91,22 @@ export function compileEmbeddingGradients(
 ): Promise<CompiledProgram> {
   const { model, shape, device } = context;
   type Inputs = EmbedTensors & AccumulatingTensors & { readonly dy: Tensor };
-  const program = ({ sample, trained, frozen, accumulators: sums, dy }: Inputs) => {
+  const program = ({ pack, trained, frozen, accumulators: sums, dy }: Inputs) => {
     const { gradients } = differentiate((values) => {
-      const y = embedSample(model, shape, { ...frozen, ...values }, sample);
+      const y = embedSample(model, viewsOf(shape), { ...frozen, ...values }, pack);
       return { loss: tf.sum(tf.mul(y, dy)) };
     }, trained);
     return { accumulators: addGradients(sums, gradients) };
   };
   return compile(
     program,
-    { ...specs, accumulators, sample: embedInputs(context), dy: rowsOf(context) },
+    { ...specs, accumulators, pack: embedInputs(context), dy: rowsOf(context) },
     { device, state: sumsOf(accumulators), name: 'embed-gradients' },
   );
 }
 
-interface BlockTensors extends PartTensors {
+interface BlockTensors extends PartTensors, Pick<PackTensors, (typeof BLOCK_INPUTS)[number]> {
   readonly x: Tensor;
-  readonly positions: Tensor;
 }
 
 /** `x` (T, C) → `y` (T, C), the output of a block of a kind. */
@@ -112,12 +116,12 @@ export function compileForward(
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
   const { decoder } = context.model.backbone;
-  const program = ({ x, positions, ...weights }: BlockTensors) => ({
-    y: decoder.block(kind, allOf(weights), x, { positions }).x,
+  const program = ({ x, trained, frozen, ...inputs }: BlockTensors) => ({
+    y: decoder.block(kind, allOf({ trained, frozen }), x, inputs).x,
   });
   return compile(
     program,
-    { ...specs, x: rowsOf(context), positions: positionsOf(context) },
+    { ...specs, x: rowsOf(context), ...pick(context.pack, BLOCK_INPUTS) },
     { device: context.device, name: 'block' },
   );
 }
@@ -150,26 +154,29 @@ export function compileBackward(
   return compile(
     program,
     {
-      ...{ ...specs, accumulators, x: rows, dy: rows, positions: positionsOf(context) },
+      ...{ ...specs, accumulators, x: rows, dy: rows, ...pick(context.pack, BLOCK_INPUTS) },
       ...(isTapped && { tap: rows }),
     },
     { device: context.device, state: ['dy', ...sumsOf(accumulators)], name: 'block-gradients' },
   );
 }
 
+/** What the losses read of a pack. */
+export const LOSS_INPUTS = ['samples'] as const;
+
 /** What lies above the decoder's blocks takes their outputs by layer: `x0` is the embedding. */
 export const stateName = (layer: number): string => `x${layer}`;
 
-/** Layers whose outputs the losses of a sample read: tapped ones, and the last where it is needed, in order. */
+/** Layers whose outputs the losses of a pack read: tapped ones, and the last where it is needed, in order. */
 export function readLayers({ model, shape }: LayeredContext, depth: number): readonly number[] {
-  const { taps, last } = decodeRequest(model, shape);
+  const { taps, last } = packRequest(model, shape);
   const tapped = taps.length > 0 ? model.taps : [];
   return [...new Set([...tapped, ...(last ? [depth] : [])])].sort((a, b) => a - b);
 }
 
 interface LossTensors extends AccumulatingTensors {
   readonly states: Parameters;
-  readonly sample: SampleTensors;
+  readonly pack: Pick<PackTensors, 'samples'>;
 }
 
 /**
@@ -183,26 +190,22 @@ export function compileLosses(
 ): Promise<CompiledProgram> {
   const { model, shape, device } = context;
   const names = layers.map(stateName);
-  const program = ({ trained, frozen, accumulators: sums, states, sample }: LossTensors) => {
+  const program = ({ trained, frozen, accumulators: sums, states, pack }: LossTensors) => {
     const { outputs, gradients } = differentiate(
       (values) => {
         const parameters = { ...frozen, ...values };
         const decoded = decodedOf(context, parameters, values);
-        const terms = decodedLosses(model, shape, parameters, decoded, sample);
-        return lossOutputs(model, terms, frozen);
+        return packLosses(model, shape, parameters, decoded, pack);
       },
       { ...trained, ...states },
     );
     const dx = Object.fromEntries(names.map((name) => [name, gradients[name]!]));
     return { losses: outputs.losses, dx, accumulators: addGradients(sums, gradients) };
   };
-  const sampleInputs = Object.entries(context.sample).filter(
-    ([name]) => !(EMBED_INPUTS as readonly string[]).includes(name) && name !== 'positions',
-  );
   const states = Object.fromEntries(names.map((name) => [name, rowsOf(context)]));
   return compile(
     program,
-    { ...specs, accumulators, states, sample: Object.fromEntries(sampleInputs) },
+    { ...specs, accumulators, states, pack: pick(context.pack, LOSS_INPUTS) },
     { device, state: sumsOf(accumulators), name: 'losses' },
   );
 }
@@ -210,7 +213,7 @@ export function compileLosses(
 /** The sites that the losses read, from the outputs of layers. */
 function decodedOf({ model, shape }: LayeredContext, parameters: Parameters, states: Parameters) {
   const { decoder, config } = model.backbone;
-  const { taps, last: needsLast } = decodeRequest(model, shape);
+  const { taps, last: needsLast } = packRequest(model, shape);
   const needsNorm = needsLast || taps.includes('final');
   const last = needsNorm
     ? decoder.finalNorm(parameters, states[stateName(config.layers)]!)

@@ -3,15 +3,17 @@ import {
   type CompiledProgram,
   createTensor,
   type DeviceTensor,
-  int32,
+  type HostArray,
   ProgramCache,
   type RunValue,
-  type SpecTree,
+  type TensorSpec,
   type Tree,
 } from '@spatialsv/engine';
+import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import {
+  BLOCK_INPUTS,
   compileBackward,
   compileEmbedding,
   compileEmbeddingGradients,
@@ -19,17 +21,19 @@ import {
   compileLosses,
   EMBED_INPUTS,
   type LayeredContext,
+  LOSS_INPUTS,
+  pick,
   readLayers,
   stateName,
 } from './layered-programs.js';
 import { LOG_VARIANCES } from './log-variances.js';
 import { type PartWeights, partWeights } from './part-weights.js';
 import { readLosses, type SampleLosses, type SampleRunner } from './sample-step.js';
-import { decodeRequest, type StepModel } from './step-program.js';
-import { type StepShape, stepKey } from './step-shape.js';
-import { sampleSpecs } from './step-specs.js';
+import { packRequest, type StepModel } from './step-program.js';
+import { type PackShape, packKey } from './step-shape.js';
+import { packSpecs } from './step-specs.js';
 
-/** A shape of sample takes five programs, and a block per kind. */
+/** A shape of pack takes five programs, and a block per kind. */
 const PROGRAMS = 320;
 
 /** A program of the cache, and how it is made where it is not there. */
@@ -39,6 +43,7 @@ interface ProgramSource {
 }
 
 type Outputs = Readonly<Record<string, DeviceTensor>>;
+type PackValues = Readonly<Record<string, Tree<RunValue>>>;
 
 /**
  * Forward and backward passes layer by layer: of the decoder nothing is kept but the inputs of its layers, and each is
@@ -57,7 +62,8 @@ export class LayeredStep implements SampleRunner {
     this.#parts = stepParts(model, state);
   }
 
-  prepare({ shape }: SampleInputs): void {
+  prepare(samples: readonly SampleInputs[]): void {
+    const shape = packShape(samples);
     const context = this.#context(shape);
     const { embed, layers } = this.#parts;
     const depth = this.#depth(shape);
@@ -67,23 +73,22 @@ export class LayeredStep implements SampleRunner {
       this.#programs.prepare(key, make);
   }
 
-  async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
+  async run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]> {
+    const { shape, tensors } = joinSamples(samples);
     const context = this.#context(shape);
-    const inputs = tensors as Readonly<Record<string, Tree<RunValue>>>;
+    const pack = tensors as PackValues;
     const depth = this.#depth(shape);
-    const { positionRows, tokens } = shape;
-    const spec = int32(positionRows, tokens);
-    const positions = createTensor(spec, inputs['positions'] as Int32Array, this.#device);
+    const shared = this.#blockInputs(context, pack);
     const kept: DeviceTensor[] = [];
     try {
-      kept.push(await this.#embedded(context, inputs));
+      kept.push(await this.#embedded(context, pack));
       for (let layer = 0; layer < depth; layer++)
-        kept.push(await this.#applied(context, layer, kept[layer]!, positions));
-      const { losses, dx } = await this.#lossesOf(context, kept, inputs);
-      await this.#goBack(context, { kept, positions, dx, inputs });
-      return await readLosses(losses, this.#model, shape);
+        kept.push(await this.#applied(context, layer, kept[layer]!, shared));
+      const { losses, dx } = await this.#lossesOf(context, kept, pack);
+      await this.#goBack(context, { kept, shared, dx, pack });
+      return await readLosses(losses, this.#model, shape.samples);
     } finally {
-      for (const tensor of [positions, ...kept]) tensor.dispose();
+      for (const tensor of [...Object.values(shared), ...kept]) tensor.dispose();
     }
   }
 
@@ -91,44 +96,47 @@ export class LayeredStep implements SampleRunner {
     return this.#programs.dispose();
   }
 
-  #context(shape: StepShape): LayeredContext {
-    const sample = sampleSpecs(this.#model.heads, shape) as Record<string, SpecTree>;
-    return { model: this.#model, shape, device: this.#device, sample };
+  #context(shape: PackShape): LayeredContext {
+    const pack = packSpecs(this.#model.heads, shape);
+    return { model: this.#model, shape, device: this.#device, pack };
   }
 
-  #depth(shape: StepShape): number {
+  #depth(shape: PackShape): number {
     return neededLayers(
-      decodeRequest(this.#model, shape),
+      packRequest(this.#model, shape),
       this.#model.backbone.decoder.layers.length,
     );
   }
 
-  async #embedded(context: LayeredContext, inputs: Readonly<Record<string, Tree<RunValue>>>) {
+  /** What all blocks read, on the device once. */
+  #blockInputs({ pack: specs }: LayeredContext, pack: PackValues): Outputs {
+    const tensors = Object.entries(pick(pack, BLOCK_INPUTS)).map(([name, value]) => {
+      const spec = specs[name] as TensorSpec;
+      return [name, createTensor(spec, value as HostArray, this.#device)];
+    });
+    return Object.fromEntries(tensors);
+  }
+
+  async #embedded(context: LayeredContext, given: PackValues) {
     const { embed } = this.#parts;
-    const sample = pick(inputs, EMBED_INPUTS);
-    const { x } = await this.#use(this.#embed(context, embed), { ...embed.values, sample });
+    const pack = pick(given, EMBED_INPUTS);
+    const { x } = await this.#use(this.#embed(context, embed), { ...embed.values, pack });
     return x as DeviceTensor;
   }
 
-  async #applied(context: LayeredContext, layer: number, x: DeviceTensor, positions: DeviceTensor) {
+  async #applied(context: LayeredContext, layer: number, x: DeviceTensor, shared: Outputs) {
     const { values } = this.#parts.layers[layer]!.weights;
-    const { y } = await this.#use(this.#forward(context, layer), { ...values, x, positions });
+    const { y } = await this.#use(this.#forward(context, layer), { ...values, x, ...shared });
     return y as DeviceTensor;
   }
 
-  async #lossesOf(
-    context: LayeredContext,
-    kept: readonly DeviceTensor[],
-    inputs: Readonly<Record<string, Tree<RunValue>>>,
-  ) {
+  async #lossesOf(context: LayeredContext, kept: readonly DeviceTensor[], given: PackValues) {
     const { top } = this.#parts;
     const layers = readLayers(context, kept.length - 1);
     const states = Object.fromEntries(layers.map((layer) => [stateName(layer), kept[layer]!]));
-    const rest = Object.keys(inputs).filter(
-      (name) => name !== 'positions' && !(EMBED_INPUTS as readonly string[]).includes(name),
-    );
-    const given = { ...top.values, accumulators: top.sums, states, sample: pick(inputs, rest) };
-    const outputs = await this.#use(this.#losses(context, layers), given);
+    const pack = pick(given, LOSS_INPUTS);
+    const inputs = { ...top.values, accumulators: top.sums, states, pack };
+    const outputs = await this.#use(this.#losses(context, layers), inputs);
     return outputs as unknown as { readonly losses: DeviceTensor; readonly dx: Outputs };
   }
 
@@ -137,12 +145,12 @@ export class LayeredStep implements SampleRunner {
     context: LayeredContext,
     pass: {
       readonly kept: readonly DeviceTensor[];
-      readonly positions: DeviceTensor;
+      readonly shared: Outputs;
       readonly dx: Outputs;
-      readonly inputs: Readonly<Record<string, Tree<RunValue>>>;
+      readonly pack: PackValues;
     },
   ): Promise<void> {
-    const { kept, positions, dx, inputs } = pass;
+    const { kept, shared, dx } = pass;
     const { embed, layers } = this.#parts;
     const lowest = embed.isTrained ? 0 : layers.findIndex(({ weights }) => weights.isTrained);
     const depth = kept.length - 1;
@@ -153,13 +161,13 @@ export class LayeredStep implements SampleRunner {
         const { weights } = layers[layer]!;
         const tap = dx[stateName(layer)];
         const x = kept[layer]!;
-        const given = { ...weights.values, accumulators: weights.sums, x, positions, dy };
+        const given = { ...weights.values, accumulators: weights.sums, x, ...shared, dy };
         const source = this.#backward(context, layer, tap !== undefined);
         await this.#use(source, { ...given, ...(tap !== undefined && { tap }) });
       }
       if (!embed.isTrained) return;
-      const sample = pick(inputs, EMBED_INPUTS);
-      const given = { ...embed.values, accumulators: embed.sums, sample, dy };
+      const pack = pick(pass.pack, EMBED_INPUTS);
+      const given = { ...embed.values, accumulators: embed.sums, pack, dy };
       await this.#use(this.#embedGradients(context, embed), given);
     } finally {
       for (const tensor of Object.values(dx)) tensor.dispose();
@@ -173,14 +181,14 @@ export class LayeredStep implements SampleRunner {
 
   #embed(context: LayeredContext, part: PartWeights): ProgramSource {
     return {
-      key: `embed:${stepKey(context.shape)}`,
+      key: `embed:${packKey(context.shape)}`,
       make: () => compileEmbedding(context, part),
     };
   }
 
   #embedGradients(context: LayeredContext, part: PartWeights): ProgramSource {
     return {
-      key: `embed-gradients:${stepKey(context.shape)}`,
+      key: `embed-gradients:${packKey(context.shape)}`,
       make: () => compileEmbeddingGradients(context, part),
     };
   }
@@ -203,21 +211,15 @@ export class LayeredStep implements SampleRunner {
 
   #losses(context: LayeredContext, layers: readonly number[]): ProgramSource {
     return {
-      key: `losses:${stepKey(context.shape)}`,
+      key: `losses:${packKey(context.shape)}`,
       make: () => compileLosses(context, this.#parts.top, layers),
     };
   }
 }
 
 /** All that a block's program depends on of a shape. */
-const lengthKey = ({ shape: { tokens, positionRows } }: LayeredContext): string =>
-  `${tokens}:${positionRows}`;
-
-const pick = <Value>(
-  record: Readonly<Record<string, Value>>,
-  names: readonly string[],
-): Record<string, Value> =>
-  Object.fromEntries(names.flatMap((name) => (name in record ? [[name, record[name]!]] : [])));
+const lengthKey = ({ shape: { tokens, positionRows, samples } }: LayeredContext): string =>
+  `${tokens}:${positionRows}:${samples.length > 1}`;
 
 /** A model as its programs divide it. */
 interface StepParts {

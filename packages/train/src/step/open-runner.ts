@@ -1,5 +1,6 @@
 import { availableMemory } from '@spatialsv/engine';
 import type { RunConfig } from '../config/run-config.js';
+import { packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import { LayeredStep } from './layered-step.js';
@@ -29,10 +30,16 @@ const SHARE = 0.6;
 export function chooseRecompute(
   model: StepModel,
   state: ModelState,
-  samples: readonly Pick<SampleInputs, 'shape'>[],
-  freeBytes: number = availableMemory(),
+  samples: readonly SampleInputs[],
+  {
+    packTokens = 0,
+    freeBytes = availableMemory(),
+  }: { readonly packTokens?: number | undefined; readonly freeBytes?: number } = {},
 ): Recompute {
   const largest = samples.toSorted((a, b) => b.shape.tokens - a.shape.tokens)[0];
   if (largest === undefined) return 'none';
-  return stepPeakBytes(model, state, largest.shape) <= SHARE * freeBytes ? 'none' : 'layer';
+  // As many as may come together.
+  const joined = Array(Math.max(1, Math.floor(packTokens / largest.tokens))).fill(largest);
+  const bytes = stepPeakBytes(model, state, packShape(joined));
+  return bytes <= SHARE * freeBytes ? 'none' : 'layer';
 }

@@ -5,12 +5,13 @@ import {
   ProgramCache,
   programPeakBytes,
 } from '@spatialsv/engine';
+import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import { mapValues } from '../records.js';
 import { LOSS_TERMS, type LossTerm, type StepModel, stepProgram } from './step-program.js';
-import { type StepShape, stepKey } from './step-shape.js';
-import { sampleSpecs } from './step-specs.js';
+import { type PackShape, packKey, type StepShape } from './step-shape.js';
+import { packSpecs } from './step-specs.js';
 
 /** Values of the terms of equation 6 for one sample; absent terms are null. */
 export type SampleLosses = Readonly<Record<LossTerm, number | null>>;
@@ -18,16 +19,16 @@ export type SampleLosses = Readonly<Record<LossTerm, number | null>>;
 /** Shapes whose programs are kept compiled: images of many sizes in one data set are usual. */
 const PROGRAMS = 64;
 
-/** Runs forward and backward passes of samples. */
+/** Runs forward and backward passes of samples: of one, or of several that are joined into one sequence. */
 export interface SampleRunner {
-  /** Has the programs of a sample compiled, for a {@link run} to come. */
-  prepare(inputs: SampleInputs): void;
-  /** Adds the gradients of a sample to the accumulators. */
-  run(inputs: SampleInputs): Promise<SampleLosses>;
+  /** Has the programs of samples compiled, for a {@link run} to come. */
+  prepare(samples: readonly SampleInputs[]): void;
+  /** Adds the gradients of the samples to the accumulators. @returns the losses of each. */
+  run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]>;
   dispose(): Promise<void>;
 }
 
-/** Forward and backward pass of a sample in one graph, one compiled program per shape of sample. */
+/** Forward and backward pass of samples in one graph, one compiled program per shape of pack. */
 export class SampleStep implements SampleRunner {
   readonly #model: StepModel;
   readonly #state: ModelState;
@@ -40,31 +41,33 @@ export class SampleStep implements SampleRunner {
     this.#device = device;
   }
 
-  prepare({ shape }: SampleInputs): void {
-    this.#programs.prepare(stepKey(shape), () => this.#compile(shape));
+  prepare(samples: readonly SampleInputs[]): void {
+    const shape = packShape(samples);
+    this.#programs.prepare(packKey(shape), () => this.#compile(shape));
   }
 
-  async run({ shape, tensors }: SampleInputs): Promise<SampleLosses> {
+  async run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]> {
+    const { shape, tensors } = joinSamples(samples);
     const { optimizer, frozenTensors } = this.#state;
     const inputs = {
       frozen: frozenTensors,
       parameters: optimizer.parameters,
       accumulators: optimizer.accumulators,
-      sample: tensors,
+      pack: tensors,
     };
     const outputs = await this.#programs.use(
-      stepKey(shape),
+      packKey(shape),
       () => this.#compile(shape),
       async (program) => (await program.run(inputs)) as { losses: DeviceTensor },
     );
-    return readLosses(outputs.losses, this.#model, shape);
+    return readLosses(outputs.losses, this.#model, shape.samples);
   }
 
   dispose(): Promise<void> {
     return this.#programs.dispose();
   }
 
-  #compile(shape: StepShape) {
+  #compile(shape: PackShape) {
     return compile(stepProgram(this.#model, shape), stepSpecs(this.#model, this.#state, shape), {
       ...{ device: this.#device, state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
     });
@@ -72,32 +75,34 @@ export class SampleStep implements SampleRunner {
 }
 
 /** Bytes that the graph of {@link SampleStep} for a shape allocates, beside parameters and what belongs to them. */
-export const stepPeakBytes = (model: StepModel, state: ModelState, shape: StepShape): number =>
+export const stepPeakBytes = (model: StepModel, state: ModelState, shape: PackShape): number =>
   programPeakBytes(stepProgram(model, shape), stepSpecs(model, state, shape));
 
-function stepSpecs(model: StepModel, { optimizer, frozenSpecs }: ModelState, shape: StepShape) {
+function stepSpecs(model: StepModel, { optimizer, frozenSpecs }: ModelState, shape: PackShape) {
   const trained = mapValues(optimizer.parameters, (tensor) => float32(...tensor.shape));
   return {
     frozen: frozenSpecs,
     parameters: trained,
     accumulators: trained,
-    sample: sampleSpecs(model.heads, shape),
+    pack: packSpecs(model.heads, shape),
   };
 }
 
-/** Takes the `losses` of a step program apart, and disposes them. */
+/** Takes the `losses` (samples, 6) of a step program apart, and disposes them. */
 export async function readLosses(
   tensor: DeviceTensor,
   model: StepModel,
-  shape: StepShape,
-): Promise<SampleLosses> {
+  shapes: readonly StepShape[],
+): Promise<readonly SampleLosses[]> {
   const values = await tensor.read();
-  const losses = LOSS_TERMS.map((term, index) => [
-    term,
-    isPresent(model, term, shape) ? values[index]! : null,
-  ]);
   tensor.dispose();
-  return Object.fromEntries(losses);
+  return shapes.map((shape, sample) => {
+    const losses = LOSS_TERMS.map((term, index) => [
+      term,
+      isPresent(model, term, shape) ? values[sample * LOSS_TERMS.length + index]! : null,
+    ]);
+    return Object.fromEntries(losses);
+  });
 }
 
 /** Whether a sample of a shape has a term, and its weight is not 0. */

@@ -18,7 +18,14 @@ import {
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
 import { LOG_VARIANCES, TERMS, uncertaintyTotal } from './log-variances.js';
-import { type GridGroup, gridGroups, type StepShape } from './step-shape.js';
+import {
+  type GridGroup,
+  gridGroups,
+  type PackShape,
+  type StepShape,
+  type ViewShape,
+  viewsOf,
+} from './step-shape.js';
 
 /** Terms of equation 6, in the order of the program's `losses` output; the last entry is their weighted sum. */
 export const LOSS_TERMS = [...TERMS, 'total'] as const;
@@ -50,15 +57,22 @@ export interface GroupLabels {
   readonly pointWeight?: Tensor;
 }
 
-export interface SampleTensors {
+/** A sequence of tokens and visual rows. */
+export interface SequenceTensors {
   /** (T) int32. */
   readonly inputIds: Tensor;
   /** (R, T) int32. */
   readonly positions: Tensor;
   /** (T) int32 rows of [text embeddings; visual rows]. */
   readonly spliceIndex: Tensor;
+  /** (T) int32, equal for the tokens of a sample; absent where there is one sample. */
+  readonly segments?: Tensor;
   /** Vision features by view, `v0` first: (P, Cv) float32. */
   readonly features: Readonly<Record<string, Tensor>>;
+}
+
+/** What the losses of a sample read beside the states of the decoder. */
+export interface TargetTensors {
   /** Sequence positions of the grid cells by view: (h·w) int32. */
   readonly cells: Readonly<Record<string, Tensor>>;
   /** Rows that predict a target, (n) int32; the targets, (n) int32; and 1/#targets or 0 for padding, (n) float32. */
@@ -71,28 +85,42 @@ export interface SampleTensors {
   readonly labels?: Readonly<Record<string, GroupLabels>>;
 }
 
+export interface SampleTensors extends SequenceTensors, TargetTensors {}
+
+export interface PackTensors extends SequenceTensors {
+  /** By sample, `s0` first; positions are those of the whole sequence. */
+  readonly samples: Readonly<Record<string, TargetTensors>>;
+}
+
 export interface StepTensors {
   /** Weights that are not trained. */
   readonly frozen: Readonly<Record<string, Tensor>>;
   readonly parameters: Readonly<Record<string, Tensor>>;
   /** Sums of the gradients of the batch so far. */
   readonly accumulators: Readonly<Record<string, Tensor>>;
-  readonly sample: SampleTensors;
+  readonly pack: PackTensors;
 }
 
 export interface StepOutputs {
   readonly [name: string]: Tensor | Readonly<Record<string, Tensor>>;
   readonly accumulators: Readonly<Record<string, Tensor>>;
-  /** (6) values of {@link LOSS_TERMS}; absent terms are 0. */
+  /** (samples, 6) values of {@link LOSS_TERMS}; absent terms are 0. */
   readonly losses: Tensor;
 }
 
-/** Loss and gradients of one sample, the gradients added to the accumulators. Equation 6. */
-export function stepProgram(model: StepModel, shape: StepShape) {
-  return ({ frozen, parameters, accumulators, sample }: StepTensors): StepOutputs => {
+/** Losses and gradients of the samples of a pack, the gradients added to the accumulators. Equation 6. */
+export function stepProgram(model: StepModel, shape: PackShape) {
+  return ({ frozen, parameters, accumulators, pack }: StepTensors): StepOutputs => {
     const { outputs, gradients } = differentiate((trained) => {
-      const terms = sampleLosses(model, shape, { ...frozen, ...trained }, sample);
-      return lossOutputs(model, terms, frozen);
+      const all = { ...frozen, ...trained };
+      const { positions, segments } = pack;
+      const decoded = decodeSequence(
+        model.backbone.decoder,
+        all,
+        { embeddings: embedSample(model, viewsOf(shape), all, pack), positions, segments },
+        packRequest(model, shape),
+      );
+      return packLosses(model, shape, all, decoded, pack);
     }, parameters);
     return { accumulators: addGradients(accumulators, gradients), losses: outputs.losses };
   };
@@ -104,6 +132,13 @@ type Terms = Partial<Record<Term, Tensor | undefined>>;
 export function decodeRequest(model: StepModel, shape: StepShape): DecodeRequest {
   const { hasText, hasFeatures, tasks } = usedTerms(model, shape);
   return { taps: tasks.length > 0 ? tapSites(model) : [], last: hasText || hasFeatures };
+}
+
+/** {@link decodeRequest} for all samples of a pack. */
+export function packRequest(model: StepModel, { samples }: PackShape): DecodeRequest {
+  const requests = samples.map((shape) => decodeRequest(model, shape));
+  const taps = requests.find(({ taps }) => taps.length > 0)?.taps ?? [];
+  return { taps, last: requests.some(({ last }) => last) };
 }
 
 function usedTerms({ losses: { weights }, heads }: StepModel, shape: StepShape) {
@@ -121,7 +156,7 @@ export function sampleLosses(
   parameters: Parameters,
   sample: SampleTensors,
 ): Terms {
-  const embeddings = embedSample(model, shape, parameters, sample);
+  const embeddings = embedSample(model, shape.views, parameters, sample);
   const { positions } = sample;
   const request = decodeRequest(model, shape);
   const decoded = decodeSequence(
@@ -133,19 +168,76 @@ export function sampleLosses(
   return decodedLosses(model, shape, parameters, decoded, sample);
 }
 
-/** {@link sampleLosses} from the hidden states that {@link decodeRequest} asks for. */
+/** The hidden states that {@link decodeRequest} asks for. */
+export type DecodedStates = Pick<DecodedSequence, 'hidden' | 'last'>;
+
+/**
+ * Sum of the totals of the samples of a pack, and the values of the terms of each, (samples, 6).
+ * @param decoded what {@link packRequest} asks for.
+ */
+export function packLosses(
+  model: StepModel,
+  { samples }: PackShape,
+  parameters: Parameters,
+  decoded: DecodedStates,
+  pack: Pick<PackTensors, 'samples'>,
+) {
+  const logits = targetLogits(model, samples, parameters, decoded, pack);
+  const outputs = samples.map((shape, index) => {
+    const sample = pack.samples[sampleName(index)]!;
+    const terms = decodedLosses(model, shape, parameters, decoded, sample, logits[index]);
+    return lossOutputs(model, terms, parameters);
+  });
+  return {
+    loss: tf.addN(outputs.map(({ loss }) => loss)),
+    losses: tf.stack(outputs.map(({ losses }) => losses)) as Tensor,
+  };
+}
+
+export const sampleName = (index: number): string => `s${index}`;
+
+/** Logits of the rows that predict targets by sample, from one product; empty where no sample has text. */
+function targetLogits(
+  model: StepModel,
+  samples: readonly StepShape[],
+  parameters: Parameters,
+  { last }: DecodedStates,
+  pack: Pick<PackTensors, 'samples'>,
+): readonly (Tensor | undefined)[] {
+  const texts = [...samples.keys()].filter((index) => usedTerms(model, samples[index]!).hasText);
+  if (texts.length === 0) return [];
+  const rows = texts.map((index) => pack.samples[sampleName(index)]!.targetRows as tf.Tensor1D);
+  const places = rows.length === 1 ? rows[0]! : tf.concat(rows, 0);
+  const logits = model.backbone.decoder.logits(parameters, tf.gather(last!, places));
+  if (rows.length === 1)
+    return samples.map((_, index) => (index === texts[0] ? logits : undefined));
+  const parts = tf.split(
+    logits,
+    rows.map(({ shape }) => shape[0]),
+    0,
+  );
+  return samples.map((_, index) => parts[texts.indexOf(index)]);
+}
+
+/**
+ * {@link sampleLosses} from hidden states.
+ * @param logits (n, K) of the target rows, where they are computed already.
+ */
 export function decodedLosses(
   model: StepModel,
   shape: StepShape,
   parameters: Parameters,
-  { hidden, last }: Pick<DecodedSequence, 'hidden' | 'last'>,
-  sample: SampleTensors,
+  { hidden, last }: DecodedStates,
+  sample: TargetTensors,
+  logits?: Tensor,
 ): Terms {
   const { hasText, hasFeatures, tasks } = usedTerms(model, shape);
   const geometry =
     tasks.length > 0 ? spatialLosses(model, tasks, shape, parameters, hidden, sample) : {};
   return {
-    text: hasText ? textLoss(model, parameters, last!, sample) : undefined,
+    text: hasText
+      ? textLoss(logits ?? logitsOf(model, parameters, last!, sample), sample)
+      : undefined,
     distillation: hasFeatures ? featureLoss(shape, parameters, last!, sample) : undefined,
     depth: geometry.lossDepth,
     ray: geometry.lossRay,
@@ -184,34 +276,35 @@ export const tapSites = ({ taps, backbone }: StepModel) =>
 /** Embeddings of a sequence with the projected views in their places, (T, C). */
 export function embedSample(
   { backbone }: StepModel,
-  shape: StepShape,
+  views: readonly Pick<ViewShape, 'layout'>[],
   parameters: Parameters,
-  { inputIds, spliceIndex, features }: SampleTensors,
+  { inputIds, spliceIndex, features }: Omit<SequenceTensors, 'positions' | 'segments'>,
 ): Tensor {
-  const rows = shape.views.map(({ layout }, index) =>
+  const rows = views.map(({ layout }, index) =>
     backbone.projectView(parameters, features[`v${index}`]!, layout),
   );
   const visualRows = rows.length === 1 ? rows[0]! : tf.concat(rows, 0);
   return embedSequence(backbone.decoder, parameters, { inputIds, spliceIndex, visualRows });
 }
 
-/** Mean cross-entropy over the target tokens (eq. 1). */
-function textLoss(
+/** Logits of the rows that predict a target, (n, K). */
+const logitsOf = (
   { backbone }: StepModel,
   parameters: Parameters,
   last: Tensor,
-  sample: SampleTensors,
-): Tensor {
-  const logits = backbone.decoder.logits(parameters, tf.gather(last, sample.targetRows!));
-  return ops.crossEntropySum(logits, sample.targets!, sample.targetWeights!);
-}
+  { targetRows }: TargetTensors,
+): Tensor => backbone.decoder.logits(parameters, tf.gather(last, targetRows!));
+
+/** Mean cross-entropy over the target tokens (eq. 1). */
+const textLoss = (logits: Tensor, { targets, targetWeights }: TargetTensors): Tensor =>
+  ops.crossEntropySum(logits, targets!, targetWeights!);
 
 /** 1 − cosine between the projected last-layer visual features and those of the 3D model (eq. 2). */
 function featureLoss(
   shape: StepShape,
   parameters: Parameters,
   last: Tensor,
-  sample: SampleTensors,
+  sample: TargetTensors,
 ): Tensor {
   const cells = shape.views.map((_, index) => sample.cells[`v${index}`]!);
   const visual = tf.gather(last, cells.length === 1 ? cells[0]! : tf.concat(cells, 0));
@@ -225,7 +318,7 @@ function spatialLosses(
   shape: StepShape,
   parameters: Parameters,
   hidden: DecodedSequence['hidden'],
-  sample: SampleTensors,
+  sample: TargetTensors,
 ): GeometryLosses {
   const total: Record<string, Tensor> = {};
   for (const group of gridGroups(shape.views)) {
@@ -246,7 +339,7 @@ function spatialLosses(
 }
 
 /** (T, C) hidden states → (V, h, w, C) maps of the views of one group. */
-export function gatherGrid(hidden: Tensor, group: GridGroup, sample: SampleTensors): Tensor {
+export function gatherGrid(hidden: Tensor, group: GridGroup, sample: TargetTensors): Tensor {
   const cells = group.views.map((view) => sample.cells[`v${view}`]!);
   const rows = tf.gather(hidden, cells.length === 1 ? cells[0]! : tf.concat(cells, 0));
   return tf.reshape(rows, [group.views.length, group.h, group.w, hidden.shape[1]!]);

@@ -26,6 +26,18 @@ export interface StepShape {
   readonly featureChannels: number;
 }
 
+/** Samples that one program computes, one behind the other in one sequence. A sample by itself is a pack of one. */
+export interface PackShape {
+  /** Padded length of the sequence. */
+  readonly tokens: number;
+  readonly positionRows: 1 | 3;
+  readonly samples: readonly StepShape[];
+}
+
+/** Of all samples, in the order of the sequence. */
+export const viewsOf = ({ samples }: Pick<PackShape, 'samples'>): readonly ViewShape[] =>
+  samples.flatMap(({ views }) => views);
+
 /** Views with equal feature grids, which the heads take together. */
 export interface GridGroup {
   /** Name of the group among the inputs. */
@@ -46,6 +58,16 @@ export function gridGroups(views: readonly { h: number; w: number }[]): readonly
   });
   return [...groups.values()];
 }
+
+/** Key of the programs of a pack in a cache. Where its samples lie in the sequence is data. */
+export const packKey = ({ tokens, positionRows, samples }: PackShape): string =>
+  samples.length === 1
+    ? stepKey(samples[0]!)
+    : JSON.stringify([
+        tokens,
+        positionRows,
+        samples.map((shape) => stepKey({ ...shape, tokens: 0 })),
+      ]);
 
 /** Key of a program in the cache. */
 export const stepKey = ({ views, ...shape }: StepShape): string =>

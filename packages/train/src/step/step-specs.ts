@@ -1,21 +1,47 @@
 import type { GeometryHeadModelV1 } from '@spatialsv/core';
 import { float32, int32, type SpecTree } from '@spatialsv/engine';
-import { gridGroups, type StepShape } from './step-shape.js';
+import { sampleName } from './step-program.js';
+import { gridGroups, type PackShape, type StepShape, viewsOf } from './step-shape.js';
 
 type Heads = Pick<GeometryHeadModelV1, 'outputSize'>;
 
-/** Specs of the `sample` input of a step program. */
-export function sampleSpecs(heads: Heads, shape: StepShape): SpecTree {
-  const { tokens, targets, positionRows, featureChannels } = shape;
-  const byView = <Spec>(spec: (view: StepShape['views'][number]) => Spec) =>
-    Object.fromEntries(shape.views.map((view, index) => [`v${index}`, spec(view)]));
-  const cells = shape.views.reduce((sum, { h, w }) => sum + h * w, 0);
+type Specs = Record<string, SpecTree>;
+
+/** Specs of a sample for a program that computes no other. */
+export const sampleSpecs = (heads: Heads, shape: StepShape): Specs => ({
+  ...sequenceSpecs(shape, shape.views),
+  ...targetSpecs(heads, shape),
+});
+
+/** Specs of the `pack` input of a step program. */
+export function packSpecs(heads: Heads, pack: PackShape): Specs {
+  const { tokens, samples } = pack;
+  const specs = samples.map((shape, index) => [sampleName(index), targetSpecs(heads, shape)]);
   return {
-    inputIds: int32(tokens),
-    positions: int32(positionRows, tokens),
-    spliceIndex: int32(tokens),
-    features: byView(({ features }) => float32(...features)),
-    cells: byView(({ h, w }) => int32(h * w)),
+    ...sequenceSpecs(pack, viewsOf(pack)),
+    ...(samples.length > 1 && { segments: int32(tokens) }),
+    samples: Object.fromEntries(specs),
+  };
+}
+
+const byView = <View, Spec>(views: readonly View[], spec: (view: View) => Spec) =>
+  Object.fromEntries(views.map((view, index) => [`v${index}`, spec(view)]));
+
+const sequenceSpecs = (
+  { tokens, positionRows }: Pick<PackShape, 'tokens' | 'positionRows'>,
+  views: StepShape['views'],
+): Specs => ({
+  inputIds: int32(tokens),
+  positions: int32(positionRows, tokens),
+  spliceIndex: int32(tokens),
+  features: byView(views, ({ features }) => float32(...features)),
+});
+
+function targetSpecs(heads: Heads, shape: StepShape): Specs {
+  const { views, targets, featureChannels } = shape;
+  const cells = views.reduce((sum, { h, w }) => sum + h * w, 0);
+  return {
+    cells: byView(views, ({ h, w }) => int32(h * w)),
     ...(targets > 0 && {
       targetRows: int32(targets),
       targets: int32(targets),
