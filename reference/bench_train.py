@@ -3,8 +3,9 @@
 usage: python bench_train.py '{"kind":"decoder",…}'
 Prints a line when it is ready; then, for each line on standard input, takes one step (forward, backward, AdamW) and prints its
 milliseconds and the peak resident memory of the process in MiB. Kinds: `decoder`, everything trained (bench_step.py); `lora`, the
-language model of a checkpoint's shape with low-rank updates beside frozen weights and checkpointed layers; `heads`, a whole tiny
-Qwen2.5-VL with the heads and losses of reference/, its images encoded before.
+language model of a checkpoint's shape with low-rank updates beside frozen weights and checkpointed layers, and its projector, trained
+in full, over the features of views that were encoded before; `heads`, a whole tiny Qwen2.5-VL with the heads and losses of reference/,
+its images encoded before.
 """
 
 import importlib.util
@@ -75,8 +76,10 @@ def lora_step(settings):
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         settings["folder"], config=config, dtype=torch.float32, attn_implementation="sdpa"
     )
+    merger, vision = model.model.visual.merger, config.vision_config
     del model.model.visual
     model.requires_grad_(False)
+    merger.requires_grad_(True)
     for layer in model.model.language_model.layers:
         for owner in (layer.self_attn, layer.mlp):
             for name, child in list(owner.named_children()):
@@ -85,13 +88,17 @@ def lora_step(settings):
     language = model.model.language_model
     model.train()
     language.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    optimizer = adamw(model.parameters())
-    ids = torch.randint(config.text_config.vocab_size, (1, settings["tokens"]))
-    targets = ids[0, -16:]
+    optimizer = adamw([*model.parameters(), *merger.parameters()])
+    ids = torch.randint(config.text_config.vocab_size, (settings["tokens"],))
+    targets = ids[-16:]
+    rows = settings["views"] * settings["grid"][0] * settings["grid"][1]
+    features = torch.randn(rows * vision.spatial_merge_size**2, vision.hidden_size)
+    cells = torch.arange(rows) + 4
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        hidden = language(input_ids=ids, use_cache=False).last_hidden_state[0, -17:-1]
+        embedded = language.embed_tokens(ids).index_copy(0, cells, merger(features))
+        hidden = language(inputs_embeds=embedded[None], use_cache=False).last_hidden_state[0, -17:-1]
         F.cross_entropy(model.lm_head(hidden), targets).backward()
         optimizer.step()
 

@@ -228,11 +228,11 @@ const LORA: Partial<TrainConfigInput> = {
   optimizer: { learningRates: RATES },
 };
 
-/** Low-rank updates of a frozen decoder that is computed again layer by layer, text loss alone. */
+/** Low-rank updates of a frozen decoder that is computed again layer by layer, and the projector; text loss alone. */
 async function benchLora(name: string, folder: string): Promise<void> {
   const measured = await runTraining(folder, { ...LORA, arm: 'text', source: 'none' }, 6, 7);
   const { theirs, peak } = await runPeer(
-    { kind: 'lora', folder, tokens: measured.tokens, rank: 16, alpha: 32 },
+    { kind: 'lora', folder, tokens: measured.tokens, views: 6, grid: [8, 8], rank: 16, alpha: 32 },
     4,
   );
   report(name, measured, theirs, peak);
