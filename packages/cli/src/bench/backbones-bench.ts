@@ -103,7 +103,8 @@ function options(folder: string, { tokenizer, side, settings, allHeads }: Family
   return sizes;
 }
 
-function tokenizerFolder(name: string): string | undefined {
+/** Files of a published tokenizer; undefined where its package is not installed. */
+export function tokenizerFolder(name: string): string | undefined {
   try {
     const { resolve } = createRequire(import.meta.url);
     return path.dirname(resolve(`@lenml/${name}/models/tokenizer.json`));

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import { PREDICTIONS_FILE, questionKeys, scoreAnswer, scoredQuestion } from '@spatialsv/eval';
 import { composePlugins } from '../composition.js';
+import { tokenizerFolder } from './backbones-bench.js';
 import {
   questionsOf,
   type RoomsSize,
@@ -33,12 +34,12 @@ const isSmall = process.env['SPATIALSV_BENCH_SMALL'] === '1';
 /** Tokens of an answer: a random model does not end its turn. */
 const TOKENS = 16;
 const VIEWS = 4;
-const SIDE = isSmall ? 28 : 280;
+const SIDE = isSmall ? 28 : 336;
 
 /** Cases of `npm run bench -- eval`. */
 export const EVAL_CASES: Readonly<Record<string, () => Promise<void>>> = {
-  shared: () => measureAnswers('shared', { scenes: isSmall ? 1 : 3, questionsPerScene: 5 }),
-  single: () => measureAnswers('single', { scenes: isSmall ? 2 : 10, questionsPerScene: 1 }),
+  shared: () => measureAnswers('shared', { scenes: isSmall ? 1 : 2, questionsPerScene: 5 }),
+  single: () => measureAnswers('single', { scenes: isSmall ? 2 : 8, questionsPerScene: 1 }),
   rows: measureRows,
   table: measureTable,
   repeat: measureRepeat,
@@ -53,14 +54,14 @@ async function inTemporary<Result>(work: (folder: string) => Promise<Result>): P
   }
 }
 
-/** Qwen2.5-VL with 380 million weights. The vocabulary is that of the small tokenizer, so that every token is text. */
+/** Qwen2.5-VL with 480 million weights. */
 const SIZE: QwenSize = {
   hidden_size: 1024,
   intermediate_size: 3072,
-  num_hidden_layers: 28,
+  num_hidden_layers: 24,
   num_attention_heads: 16,
   num_key_value_heads: 4,
-  vocab_size: 272,
+  vocab_size: 151936,
   mrope_section: [8, 12, 12],
   vision: {
     depth: 8,
@@ -72,13 +73,18 @@ const SIZE: QwenSize = {
   },
 };
 
-/** In bfloat16. */
-const checkpoint = (): Promise<string> =>
-  isSmall
-    ? cachedFolder('eval-small', (folder) =>
-        qwen25Vl.writeTiny({ folder, seed: 1, hiddenSize: 64, layers: 4, heads: 4 }),
-      )
-    : largeCheckpoint('eval-380m', qwenOfSize(SIZE));
+/** In bfloat16, with the published tokenizer where its package is installed. */
+function checkpoint(): Promise<string> {
+  const tokenizer = tokenizerFolder('tokenizer-qwen2_5');
+  if (!isSmall)
+    return largeCheckpoint('eval-480m', {
+      ...qwenOfSize(SIZE),
+      ...(tokenizer !== undefined && { tokenizer }),
+    });
+  return cachedFolder('eval-small', (folder) =>
+    qwen25Vl.writeTiny({ folder, seed: 1, hiddenSize: 64, layers: 4, heads: 4 }),
+  );
+}
 
 interface PeerRun extends EvalRun {
   readonly prompt_tokens: number;

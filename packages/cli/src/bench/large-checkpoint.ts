@@ -8,6 +8,8 @@ import { cachedFolder, editJson, type Json, writeRandomWeights } from './random-
 interface LargeSize {
   readonly adapter: BackboneAdapterV1;
   readonly settings?: TinyCheckpointOptions['settings'];
+  /** Folder of a published tokenizer; the small one of tiny checkpoints where absent. */
+  readonly tokenizer?: string;
   /** Changes by file; objects are changed key by key. */
   readonly files: Readonly<Record<string, Json>>;
   readonly shapes: (config: Json) => Readonly<Record<string, readonly number[]>>;
@@ -133,10 +135,11 @@ export const LARGE_SIZES: Readonly<Record<string, LargeSize>> = {
  */
 export const largeCheckpoint = (name: string, size: LargeSize): Promise<string> =>
   cachedFolder(name, async (folder) => {
-    const { adapter, settings, files, shapes } = size;
+    const { adapter, settings, tokenizer, files, shapes } = size;
     await adapter.writeTiny({
       ...{ folder, seed: 1, hiddenSize: 64, layers: 1, heads: 2 },
       ...(settings !== undefined && { settings }),
+      ...(tokenizer !== undefined && { tokenizer }),
     });
     for (const [file, changes] of Object.entries(files))
       await editJson(path.join(folder, file), (content) => changed(content, changes));
