@@ -18,10 +18,12 @@ export async function keepBytes(bytes: Uint8Array): Promise<() => Promise<Uint8A
   spool ??= openSpool();
   const kept = await spool;
   const start = kept.end;
-  kept.end += bytes.length;
-  await kept.handle.write(bytes, 0, bytes.length, start);
+  // The bytes themselves must not be part of what is returned: they would stay in memory with it.
+  const { length } = bytes;
+  kept.end += length;
+  await kept.handle.write(bytes, 0, length, start);
   return async () => {
-    const copy = new Uint8Array(bytes.length);
+    const copy = new Uint8Array(length);
     await kept.handle.read(copy, 0, copy.length, start);
     return copy;
   };
