@@ -99,4 +99,23 @@ describe('one training run', () => {
     // The store rounds depth and features to float16 where that costs less than a thousandth.
     expect(fromStore[0]!['total']).toBeCloseTo(direct[0]!['total']!, 2);
   });
+
+  it('with labels of two teachers out of a store, the one weighing the other', async () => {
+    const store = join(root, 'store');
+    const file = writeConfig('two', { name: 'dav3', store });
+    const config = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...config, secondTeacher: { name: 'vggt', store } }));
+    const { exitCode, err } = await runForTest(['train', file]);
+    expect([exitCode, exitCode === 0 ? '' : err]).toEqual([0, '']);
+    const lines = readFileSync(join(root, 'runs/two/metrics.jsonl'), 'utf8').trim().split('\n');
+    const { teachers, losses } = JSON.parse(lines[0]!);
+    expect(teachers.depthRmse).toBeGreaterThan(0);
+    expect(teachers.consensus).toBeLessThan(1);
+    expect(losses.depth).not.toBe(lossesOf('dav3-stored')[0]!['depth']);
+    const manifest = JSON.parse(readFileSync(join(root, 'runs/two/manifest.json'), 'utf8'));
+    expect(manifest).toMatchObject({
+      source: { source: 'dav3' },
+      secondTeacher: { source: 'vggt' },
+    });
+  });
 });
