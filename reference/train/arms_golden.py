@@ -1,6 +1,6 @@
 """Golden runs of every arm: a tiny Qwen2.5-VL of transformers with the heads and losses of reference/, trained by torch.
 
-usage: python reference/train/arms_golden.py   (from anywhere; writes packages/cli/src/__golden__/train-arms)
+usage: python reference/train/arms_golden.py   (from anywhere, with `peft` beside the packages of reference/requirements.txt; writes packages/cli/src/__golden__/train-arms)
 
 Twenty steps of AdamW on four samples of two views, one of them without text. Weights are functions of their names
 (reference/heads/fill.py), images and labels of pixel and sample, so only results are stored: the losses of every step, and
@@ -14,13 +14,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import peft
 import torch
 import torch.nn.functional as F
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, get_cosine_schedule_with_warmup
+from transformers import AutoConfig, get_cosine_schedule_with_warmup
+from transformers.trainer_pt_utils import get_parameter_names
 
 REFERENCE = Path(__file__).resolve().parents[1]
 FOLDER = REFERENCE.parent / "packages/cli/src/__golden__/train-arms"
@@ -52,6 +54,8 @@ RATES = {"languageModel": 1e-3, "projector": 2e-3, "spatial": 3e-3}
 # Normals of fresh point maps are differences of nearly equal numbers: at the rates above, two runs of this very script that start
 # 1e-6 apart have gradient norms 50 % apart after three steps. These are the paper's (Table 6).
 RATES_WITH_POINTS = {"languageModel": 1e-5, "projector": 1e-5, "spatial": 1e-5}
+# Updates that begin at unit gain move the model fast: at the first rates, 1e-6 of a start grow to 1e-3 of the losses in eight steps.
+RATES_WITH_UPDATES = {group: rate / 10 for group, rate in RATES.items()}
 ADAMW = dict(betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01)
 HEADS = heads_golden.DEFAULTS | dict(projectorChannels=12, stageChannels=[8, 8, 12, 16], features=8, hiddenChannels=6, preset="tiny")
 LOSSES = losses_golden.DEFAULTS
@@ -60,6 +64,8 @@ ARMS = {
     "distill": dict(arm="distill"),
     "spatialsv": dict(arm="spatialsv"),
     "depth-shared": dict(arm="spatialsv", signals=["dep"], projectors="shared", layers=[2, 2, 2, 2]),
+    "adaptive": dict(arm="spatialsv", signals=["feat", "dep", "ray"], adaptiveWeights=dict(learningRate=0.05, limit=3)),
+    "lora": dict(arm="spatialsv", signals=["feat", "dep", "ray"], train=dict(llm="lora", mm="lora"), lora=dict(rank=3, alpha=6)),
 }
 TERMS = {"feat": "distillation", "dep": "depth", "ray": "ray", "poi": "point"}
 
@@ -119,6 +125,8 @@ def signals_of(arm) -> list[str]:
 
 
 def rates_of(arm) -> dict[str, float]:
+    if "lora" in arm:
+        return RATES_WITH_UPDATES
     return RATES_WITH_POINTS if "poi" in signals_of(arm) else RATES
 
 
@@ -146,8 +154,21 @@ class System(nn.Module):
         for name, parameter in self.published().items():
             parameter.requires_grad_(not name.startswith("visual.") or name.startswith("visual.merger."))
 
+    def with_updates(self, lora):
+        """PEFT around every linear layer of language model and projector; A and B filled by name, B not 0."""
+        pattern = r".*(language_model.*_proj|visual\.merger\.mlp\.[02])"
+        config = peft.LoraConfig(r=lora["rank"], lora_alpha=lora["alpha"], lora_dropout=0.0, target_modules=pattern)
+        self.backbone = peft.get_peft_model(self.backbone, config)
+        with torch.no_grad():
+            for name, parameter in self.published().items():
+                if ".lora_" in name:
+                    parameter.copy_(fill(name, parameter.shape))
+                if name.startswith("spatial."):
+                    parameter.requires_grad_(True)
+
     def published(self) -> dict[str, nn.Parameter]:
-        own = {qwen.published(n): p for n, p in self.backbone.named_parameters()}
+        plain = lambda n: n.removeprefix("base_model.model.").replace(".base_layer", "").replace(".default", "")
+        own = {qwen.published(plain(n)): p for n, p in self.backbone.named_parameters()}
         return own | {f"spatial.{n}": p for n, p in self.spatial.named_parameters()}
 
     def losses(self, inputs, cells, labels, given) -> dict[str, torch.Tensor]:
@@ -207,11 +228,31 @@ def spread(values: torch.Tensor) -> torch.Tensor:
     return flat[(torch.arange(SAMPLES) * len(flat)) // SAMPLES]
 
 
+def decay_names(system) -> set[str]:
+    """Parameters that the Trainer of transformers decays; of those the ones of one dimension, whose names do not say what they are."""
+    kept = set(get_parameter_names(system, [nn.LayerNorm], [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]))
+    ids = {id(p) for n, p in system.named_parameters() if n in kept}
+    decayed = {n for n, p in system.published().items() if id(p) in ids}
+    unnamed = {n for n in decayed if system.published()[n].ndim < 2}
+    print("decayed by name alone:", sorted(unnamed))
+    return decayed - unnamed
+
+
 def run(name: str, arm, processor) -> dict[str, torch.Tensor]:
     system = System(arm)
+    if "lora" in arm:
+        system.with_updates(arm["lora"])
     trained = {n: p for n, p in system.published().items() if p.requires_grad}
     rates = rates_of(arm).items()
-    groups = [{"params": [p for n, p in trained.items() if group_of(n) == g], "lr": lr} for g, lr in rates]
+    decayed = decay_names(system)
+    groups = [
+        {"params": [p for n, p in trained.items() if group_of(n) == g and (n in decayed) == decays], "lr": lr} | ({} if decays else {"weight_decay": 0.0})
+        for g, lr in rates for decays in (True, False)
+    ]
+    adaptive = arm.get("adaptiveWeights")
+    s = nn.Parameter(torch.zeros(len(ORDER), dtype=torch.float64))
+    if adaptive:
+        groups.append({"params": [s], "lr": adaptive["learningRate"], "weight_decay": 0.0, "eps": 1e-8})
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], **ADAMW)
     schedule = get_cosine_schedule_with_warmup(optimizer, 0, STEPS)
     samples = [i for i, text in enumerate(TEXTS) if text is not None or arm["arm"] != "text"]
@@ -220,22 +261,36 @@ def run(name: str, arm, processor) -> dict[str, torch.Tensor]:
     for step in range(STEPS):
         optimizer.zero_grad()
         losses = [system.losses(*prepared[i], label(i) if system.signals else None) for i in samples]
-        (sum(sum(terms.values()) for terms in losses) / len(samples)).backward()
+        totals = [objective(terms, s if adaptive else None) for terms in losses]
+        (sum(totals) / len(samples)).backward()
         norms.append(float(nn.utils.clip_grad_norm_(trained.values(), 1.0)))
         optimizer.step()
+        if adaptive:
+            with torch.no_grad():
+                s.clamp_(-adaptive["limit"], adaptive["limit"])
         schedule.step()
-        curve.append(means(losses))
+        curve.append(means(losses, totals))
         if step == 0:
             vectors = {f"{name}/{n}": spread(p).float().contiguous() for n, p in trained.items()}
     print(name, curve[0], curve[-1])
     return vectors | {f"{name}/losses": torch.tensor(curve), f"{name}/norms": torch.tensor(norms)}
 
 
-def means(losses) -> list[float]:
+ORDER = ("text", "distillation", "depth", "ray", "point")
+
+
+def objective(terms, log_variances):
+    """Equation 6, or the same with learnt weights: exp(-s) L + s/2 for each term."""
+    if log_variances is None:
+        return sum(terms.values())
+    weighted = lambda s, loss: torch.exp(-s) * loss + s / 2
+    return sum(weighted(log_variances[ORDER.index(t)], loss) for t, loss in terms.items())
+
+
+def means(losses, totals) -> list[float]:
     """Mean of each term over the samples that have it, then of the sums; −1 where none has it."""
-    terms = [[float(sample[t].detach()) for sample in losses if t in sample] for t in ("text", "distillation", "depth", "ray", "point")]
-    totals = [sum(float(value.detach()) for value in sample.values()) for sample in losses]
-    return [float(np.mean(values)) if values else -1.0 for values in [*terms, totals]]
+    terms = [[float(sample[t].detach()) for sample in losses if t in sample] for t in ORDER]
+    return [float(np.mean(values)) if values else -1.0 for values in [*terms, [float(t.detach()) for t in totals]]]
 
 
 def main():
@@ -251,8 +306,9 @@ def main():
     save_file({f"{i}.{key}": value.contiguous() for i in range(len(TEXTS)) for key, value in label(i).items()}, FOLDER / "labels.safetensors")
     record = {
         "script": "reference/train/arms_golden.py",
-        "reference": "transformers Qwen2_5_VLForConditionalGeneration (eager), reference/heads and reference/losses, torch.optim.AdamW",
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version()},
+        "reference": "transformers Qwen2_5_VLForConditionalGeneration (eager), peft, reference/heads and reference/losses, torch.optim.AdamW",
+        "weightDecay": "the names that the Trainer of transformers decays, of two and more dimensions",
+        "versions": {"peft": peft.__version__, "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version()},
         "checkpoint": "packages/adapter-qwen25vl/src/__golden__/checkpoint; weights by reference/heads/fill.py",
         "dtype": "float32 backbone, float64 heads and losses",
         "steps": STEPS,

@@ -2,13 +2,14 @@ import { allOrNone, Disposables } from './disposables.js';
 import { EngineError } from './errors.js';
 import { environment } from './executor/environment.js';
 import { type Binding, DeviceValue, Session } from './executor/index.js';
+import { readBytes, writeBytes } from './graph/byte-storage.js';
 import { writesInPlace } from './graph/in-place.js';
 import { encodeModel } from './onnx/encode.js';
 import { float32, type Program, type TensorSpec, type Tree } from './specs.js';
 import type { Tensor } from './tfjs.js';
 import { outputName, trace } from './trace/trace.js';
 
-/** An elementwise program: arrays and scalars in, the changed arrays out. */
+/** An elementwise program: parts of arrays and scalars in, those of the changed arrays out. All are float32 to it. */
 export type ElementwiseProgram = (
   arrays: Readonly<Record<string, Tensor>>,
   scalars: Readonly<Record<string, Tensor>>,
@@ -20,7 +21,17 @@ export interface ChunkedUpdateOptions {
   /** Names of the arrays that it returns; they are written in place. */
   readonly changed: readonly string[];
   readonly scalars: readonly string[];
+  /** Names of arrays of bytes. */
+  readonly bytes?: readonly string[];
+  /**
+   * How many elements of the others one element of an array stands for, where that is not one; the program then need not be
+   * elementwise within so many.
+   */
+  readonly strides?: Readonly<Record<string, number>>;
 }
+
+/** Memory that an update reads and writes. */
+export type UpdatedArray = Float32Array | Uint8Array;
 
 /**
  * Elements of one array that are worked on at a time, so that the cost of starting an operation is spread over enough of them
@@ -72,10 +83,10 @@ export class ChunkedUpdate {
 
   /**
    * Prepares the update of certain arrays, which may then run any number of times.
-   * @param arrays of one length, a multiple of {@link CHUNKED_UPDATE_MULTIPLE}.
+   * @param arrays of one length, a multiple of {@link CHUNKED_UPDATE_MULTIPLE}; those with a stride that much shorter.
    * @throws EngineError INPUT_INVALID for another length, DISPOSED.
    */
-  bind(arrays: Readonly<Record<string, Float32Array>>): BoundUpdate {
+  bind(arrays: Readonly<Record<string, UpdatedArray>>): BoundUpdate {
     const length = this.commonLength(arrays);
     const owned = new Disposables();
     try {
@@ -94,7 +105,7 @@ export class ChunkedUpdate {
 
   /** What each worker runs, one after another. */
   private bindTurns(
-    arrays: Readonly<Record<string, Float32Array>>,
+    arrays: Readonly<Record<string, UpdatedArray>>,
     length: number,
     owned: Disposables,
   ): Binding[][] {
@@ -110,8 +121,10 @@ export class ChunkedUpdate {
     return turns;
   }
 
-  private commonLength(arrays: Readonly<Record<string, Float32Array>>): number {
-    const lengths = this.options.arrays.map((name) => arrays[name]?.length ?? 0);
+  private commonLength(arrays: Readonly<Record<string, UpdatedArray>>): number {
+    const lengths = this.options.arrays.map(
+      (name) => (arrays[name]?.length ?? 0) * strideOf(this.options, name),
+    );
     if (lengths.every((length) => length === lengths[0] && length % CHUNK === 0))
       return lengths[0]!;
     throw new EngineError({
@@ -123,7 +136,7 @@ export class ChunkedUpdate {
 
   private bindRun(
     session: Session,
-    arrays: Readonly<Record<string, Float32Array>>,
+    arrays: Readonly<Record<string, UpdatedArray>>,
     { start, chunks }: { readonly start: number; readonly chunks: number },
     owned: Disposables,
   ): Binding {
@@ -134,9 +147,11 @@ export class ChunkedUpdate {
     }
     for (let chunk = 0; chunk < chunks; chunk += 1) {
       for (const name of this.options.arrays) {
-        const from = start + chunk * CHUNK;
-        const view = arrays[name]!.subarray(from, from + CHUNK);
-        const value = owned.add(DeviceValue.fromHost(view, 'float32', [CHUNK]));
+        const size = CHUNK / strideOf(this.options, name);
+        const from = (start / CHUNK + chunk) * size;
+        const view = arrays[name]!.subarray(from, from + size);
+        const type = isBytes(this.options, name) ? 'uint8' : 'float32';
+        const value = owned.add(DeviceValue.fromHost(view, type, [size]));
         binding.bindInput(`${chunk}/${name}`, value);
         if (this.options.changed.includes(name)) {
           binding.bindOutput(outputName(`${chunk}/${name}`), value);
@@ -181,6 +196,11 @@ export class BoundUpdate {
   }
 }
 
+const strideOf = ({ strides }: ChunkedUpdateOptions, name: string): number => strides?.[name] ?? 1;
+
+const isBytes = ({ bytes }: ChunkedUpdateOptions, name: string): boolean =>
+  bytes?.includes(name) ?? false;
+
 function assertGiven(name: string, scalars: Readonly<Record<string, number>>): void {
   if (typeof scalars[name] === 'number') return;
   throw new EngineError({
@@ -205,7 +225,9 @@ function chunkedModel(
   chunks: number,
 ): Uint8Array {
   const numbers = Array.from({ length: chunks }, (_, i) => String(i));
-  const chunk = Object.fromEntries(options.arrays.map((name) => [name, float32(CHUNK)]));
+  const chunk = Object.fromEntries(
+    options.arrays.map((name) => [name, float32(CHUNK / strideOf(options, name))]),
+  );
   const scalars = Object.fromEntries(options.scalars.map((name) => [name, float32()]));
   const specs: Record<string, Tree<TensorSpec>> = { scalars };
   for (const number of numbers) specs[number] = chunk;
@@ -214,6 +236,11 @@ function chunkedModel(
       numbers.map((number) => [number, program(inputs[number]!, inputs['scalars']!)]),
     );
   const { graph } = trace(whole as unknown as Program, specs);
+  for (const name of options.bytes ?? [])
+    for (const number of numbers) {
+      readBytes(graph, `${number}/${name}`);
+      if (options.changed.includes(name)) writeBytes(graph, outputName(`${number}/${name}`));
+    }
   for (const name of options.changed) {
     if (writesInPlace(graph, `0/${name}`, outputName(`0/${name}`))) continue;
     throw new EngineError({

@@ -12,9 +12,17 @@ export interface FlatTensors {
    * {@link CHUNKED_UPDATE_MULTIPLE}, gaps are zero. Equal specs are laid out alike.
    */
   readonly arrays: readonly Float32Array[];
+  /** Where each tensor lies: number of its array, first element, and how many. */
+  readonly places: Readonly<Record<string, FlatPlace>>;
 }
 
-/** Elements in a cache line: tensors start on one. */
+export interface FlatPlace {
+  readonly array: number;
+  readonly start: number;
+  readonly size: number;
+}
+
+/** Elements in a cache line: tensors start on one, or on a larger multiple where they are asked to. */
 const ALIGNMENT = 16;
 
 const roundUp = (size: number, multiple: number): number => Math.ceil(size / multiple) * multiple;
@@ -25,12 +33,15 @@ const LARGEST_ARRAY = 2 ** 31;
 /**
  * Tensors of zeros in as few arrays as hold them, so that an optimiser can treat them as one.
  * @param largestArray elements of one array at most; a tensor that is larger has an array of its own.
+ * @param alignment elements of which the start of every tensor is a multiple.
  */
 export function createFlatTensors(
   specs: Readonly<Record<string, TensorSpec>>,
   largestArray = LARGEST_ARRAY,
+  alignment = ALIGNMENT,
 ): FlatTensors {
-  const parts = layOut(specs, largestArray).map(({ starts, end }) => {
+  const layouts = layOut(specs, largestArray, alignment);
+  const parts = layouts.map(({ starts, end }) => {
     const memory = new Float32Array(roundUp(end, CHUNKED_UPDATE_MULTIPLE));
     const tensors = [...starts].map(([name, start]) => {
       const { shape } = specs[name]!;
@@ -42,6 +53,14 @@ export function createFlatTensors(
   return {
     tensors: Object.fromEntries(parts.flatMap(({ tensors }) => tensors)),
     arrays: parts.map(({ memory }) => memory),
+    places: Object.fromEntries(
+      layouts.flatMap(({ starts }, array) =>
+        [...starts].map(([name, start]) => {
+          const size = sizeOf(specs[name]!.shape);
+          return [name, { array, start, size }] as const;
+        }),
+      ),
+    ),
   };
 }
 
@@ -52,10 +71,14 @@ interface Layout {
   end: number;
 }
 
-function layOut(specs: Readonly<Record<string, TensorSpec>>, largestArray: number): Layout[] {
+function layOut(
+  specs: Readonly<Record<string, TensorSpec>>,
+  largestArray: number,
+  alignment: number,
+): Layout[] {
   const layouts: Layout[] = [];
   for (const [name, spec] of Object.entries(specs)) {
-    const size = roundUp(sizeOf(spec.shape), ALIGNMENT);
+    const size = roundUp(sizeOf(spec.shape), alignment);
     let layout = layouts.at(-1);
     if (
       layout === undefined ||

@@ -8,6 +8,7 @@ export {
   ChunkedUpdate,
   type ChunkedUpdateOptions,
   type ElementwiseProgram,
+  type UpdatedArray,
 } from './chunked-update.js';
 export { compile, createTensor, programPeakBytes } from './compile.js';
 export {
@@ -42,7 +43,7 @@ export {
   liveHandles,
   probeDevice,
 } from './executor/index.js';
-export { createFlatTensors, type FlatTensors } from './flat-tensors.js';
+export { createFlatTensors, type FlatPlace, type FlatTensors } from './flat-tensors.js';
 export {
   type GraphArray,
   type GraphFile,

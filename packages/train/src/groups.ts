@@ -75,6 +75,22 @@ export function requirePatternsFit(
   if (idle !== undefined) throw noFit('trained', idle, names);
 }
 
+/**
+ * Which of the trained parameters weight decay pulls: all but those that the patterns under `optimizer.noDecay` fit; without
+ * patterns those of two and more dimensions, which leaves out biases and the weights of norms.
+ * @throws SpatialError CONFIG_INVALID for a pattern that fits none of them.
+ */
+export function decayFilter(
+  { optimizer: { noDecay } }: Pick<RunConfig, 'optimizer'>,
+  parameters: Readonly<Record<string, { readonly shape: readonly number[] }>>,
+): (name: string) => boolean {
+  if (noDecay === undefined) return (name) => parameters[name]!.shape.length > 1;
+  const names = Object.keys(parameters);
+  const idle = noDecay.find((pattern) => !names.some((name) => matchesName(pattern, name)));
+  if (idle !== undefined) throw noFit('optimizer.noDecay', idle, names);
+  return (name) => !noDecay.some((pattern) => matchesName(pattern, name));
+}
+
 /** A pattern of the configuration that fits no name. */
 export function noFit(key: string, pattern: string, names: readonly string[]): SpatialError {
   const near = nearestName(names, pattern);

@@ -92,7 +92,7 @@ export class HeldOut {
     const { state, model } = this.#options;
     const inputs = {
       frozen: state.frozenTensors,
-      parameters: state.optimizer.parameters,
+      parameters: state.published,
       sample: tensors,
     };
     const { losses, missed, depthErrors } = await this.#programs.use(

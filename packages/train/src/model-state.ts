@@ -13,15 +13,27 @@ import { createTensor, type DeviceTensor, float32, int32, type SpecTree } from '
 import { AdaptiveWeights } from './adaptive-weights.js';
 import { readMappedValues } from './checkpoint/mapped-values.js';
 import type { RunConfig } from './config/run-config.js';
-import { requireModesFit, requirePatternsFit, type TrainedGroup, trainedFilter } from './groups.js';
+import {
+  decayFilter,
+  requireModesFit,
+  requirePatternsFit,
+  type TrainedGroup,
+  trainedFilter,
+} from './groups.js';
 import { DropoutSeeds } from './lora/dropout-seeds.js';
 import { type LoraLayer, loraConstants, loraLayers, loraParameters } from './lora/lora-layers.js';
 import { AdamwOptimizer, type TrainableParameter } from './optimizer/adamw-optimizer.js';
+import type { Tensors } from './optimizer/group-update.js';
+import { WeightAverage } from './optimizer/weight-average.js';
 import { mapValues } from './records.js';
 
 /** Parameters of a run: trained ones in the optimiser, the others frozen. */
 export interface ModelState {
   readonly optimizer: AdamwOptimizer;
+  /** Averages of the parameters, where they are kept. */
+  readonly average: WeightAverage | undefined;
+  /** Values of the trained parameters that are measured and written as the model: them, or their averages. */
+  readonly published: Tensors;
   /** How heads are attached; undefined when the run has no geometric labels and the model no heads. */
   readonly spatial: SpatialSettings | undefined;
   /** Heads and projectors that are not trained. */
@@ -77,13 +89,24 @@ export async function createModelState(
   const scales = loraConstants(layers, config);
   requireModesFit(config, [...Object.keys(backbone.weights), ...Object.keys(values)]);
   requirePatternsFit(config, trainableNames(config, backbone, labels && values));
-  const { betas, epsilon, weightDecay } = config.optimizer;
-  const settings = { betas, epsilon, weightDecay };
+  const { betas, epsilon, weightDecay, stateBits } = config.optimizer;
+  const settings = { betas, epsilon, weightDecay, stateBits };
+  const decays = decayFilter(config, parameters);
   const constants: ParameterValues = { ...frozenHeads, ...scales };
   const dropout = new DropoutSeeds(layers, config);
   const adaptive = new AdaptiveWeights(config);
+  const optimizer = await AdamwOptimizer.create(
+    mapValues(parameters, (parameter, name) => ({ ...parameter, decays: decays(name) })),
+    settings,
+    config.device,
+  );
+  const average =
+    config.ema &&
+    (await WeightAverage.create(optimizer.parameters, config.ema.decay, config.device));
   return {
-    optimizer: await AdamwOptimizer.create(parameters, settings, config.device),
+    optimizer,
+    average,
+    published: average !== undefined && config.ema?.use ? average.tensors : optimizer.parameters,
     spatial,
     frozenHeads,
     frozenSpecs: {

@@ -197,6 +197,7 @@ async function trainLocked(run: LockedRun) {
     () => heldOut?.dispose(),
     () => gradients?.dispose(),
     () => watch?.dispose(),
+    () => state.average?.dispose(),
     () => state.optimizer.dispose(),
     () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
   );
@@ -324,7 +325,7 @@ function countParameters({ optimizer }: ModelState): number {
 async function restore(config: TrainConfig, state: ModelState, step: number | undefined) {
   if (step === undefined) return { step: 0, position: 0 };
   const checkpoint = checkpointFolder(config.out, step);
-  const record = await restoreCheckpoint(checkpoint, state.optimizer);
+  const record = await restoreCheckpoint(checkpoint, state);
   if (record.adaptive !== undefined) await state.adaptive.restore(record.adaptive);
   await truncateMetrics(config.out, record.step);
   return { ...record, checkpoint };

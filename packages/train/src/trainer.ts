@@ -228,6 +228,7 @@ export class Trainer {
     const scale = clipCoefficient(norm, config.optimizer.gradientClip) / batch.length;
     const termWeights = state.adaptive.current;
     await state.optimizer.step(this.#step + 1, rates, scale);
+    await state.average?.update(this.#step + 1);
     await state.adaptive.step(this.#step + 1, batch.length, factor);
     this.#step += 1;
     this.#position += config.batchSize;

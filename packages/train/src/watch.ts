@@ -77,7 +77,7 @@ export class Watch {
 
   async #lift({ shape, tensors }: SampleInputs): Promise<WatchedMaps> {
     const { state, model } = this.#options;
-    const parameters = state.optimizer.parameters;
+    const parameters = state.published;
     const inputs = { frozen: state.frozenTensors, parameters, sample: tensors };
     const outputs = await this.#programs.use(
       stepKey(shape),

@@ -6,8 +6,11 @@ import {
 import type { DType, MappedTensor, StoredType, WeightSpec } from '../specs.js';
 import type { Alternative, KernelChoice } from './choice.js';
 
-/** Element types inside a graph: tfjs' three, plus those that only ONNX operators need. */
-export type ElementType = Extract<OnnxElementType, DType | 'int64' | 'float16' | 'bfloat16'>;
+/** Element types inside a graph: tfjs' three, plus those that only ONNX operators or stored values need. */
+export type ElementType = Extract<
+  OnnxElementType,
+  DType | 'int64' | 'float16' | 'bfloat16' | 'uint8'
+>;
 
 export type ConstantData = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 

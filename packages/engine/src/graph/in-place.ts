@@ -11,6 +11,7 @@ const ELEMENTWISE = new Set([
   'Neg',
   'Clip',
   'Identity',
+  'Cast',
 ]);
 
 /**
@@ -24,7 +25,8 @@ export function writesInPlace(graph: Graph, inputName: string, outputName: strin
   for (const node of graph.nodes) for (const out of node.outputs) producers.set(out.name, node);
   const last = producers.get(outputName);
   if (input === undefined || last === undefined || !mayOverwrite(last, inputName)) return false;
-  if (!sameShape(last.outputs[0]!.shape, input.shape)) return false;
+  const { shape, dtype } = last.outputs[0]!;
+  if (!sameShape(shape, input.shape) || dtype !== input.dtype) return false;
   const feeding = ancestors(last, producers);
   return graph.nodes.every(
     (node) => !node.inputs.some((value) => value?.name === inputName) || feeding.has(node),

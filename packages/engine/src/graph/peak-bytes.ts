@@ -7,6 +7,7 @@ const BYTES: Readonly<Record<Value['dtype'], number>> = {
   float16: 2,
   bfloat16: 2,
   bool: 1,
+  uint8: 1,
 };
 
 const bytesOf = ({ shape, dtype }: Value): number => sizeOf(shape) * BYTES[dtype];

@@ -19,10 +19,11 @@ import {
   writeSafetensors,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
-import type { HostArray } from '@spatialsv/engine';
 import { z } from 'zod';
 import { requireFinite } from '../non-finite.js';
 import type { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
+import type { Tensors } from '../optimizer/group-update.js';
+import type { WeightAverage } from '../optimizer/weight-average.js';
 
 /** Sub-folder of a checkpoint with what only training needs. */
 const TRAINER_FOLDER = 'trainer';
@@ -50,6 +51,10 @@ export interface CheckpointContent {
   readonly backbone: BackboneV1;
   readonly optimizer: AdamwOptimizer;
   readonly spatial?: SpatialSettings | undefined;
+  /** Averages of the parameters, where they are kept. */
+  readonly average?: WeightAverage | undefined;
+  /** What the model files hold of the trained parameters: them, or their averages. */
+  readonly published: Tensors;
   /** Heads and projectors that are not trained. */
   readonly frozenHeads: ParameterValues;
   /** Of a run with low-rank updates: its checkpoints hold an adapter instead of the whole model. */
@@ -57,7 +62,13 @@ export interface CheckpointContent {
   readonly record: TrainerRecord;
 }
 
-const KINDS = ['parameters', 'first', 'second'] as const;
+/** What is kept of every trained parameter, by name in the file. */
+const keptTensors = ({ optimizer, average }: Pick<CheckpointContent, 'optimizer' | 'average'>) => ({
+  parameters: optimizer.parameters,
+  first: optimizer.first,
+  second: optimizer.second,
+  ...(average && { average: average.tensors }),
+});
 
 const isSpatial = (name: string): boolean => name.startsWith('spatial.');
 
@@ -86,11 +97,11 @@ export async function saveCheckpoint(out: string, content: CheckpointContent): P
 }
 
 async function saveModel(folder: string, content: CheckpointContent) {
-  const { backbone, optimizer, spatial, adapter } = content;
+  const { backbone, published, spatial, adapter } = content;
   const replaced: ParameterValues = {};
   const updates: ParameterValues = {};
   const heads: ParameterValues = { ...content.frozenHeads };
-  for (const [name, tensor] of Object.entries(optimizer.parameters)) {
+  for (const [name, tensor] of Object.entries(published)) {
     const into = isSpatial(name) ? heads : isLowRankName(name) ? updates : replaced;
     into[name] = { data: (await tensor.read()) as Float32Array, shape: tensor.shape };
   }
@@ -105,11 +116,12 @@ async function saveModel(folder: string, content: CheckpointContent) {
     await writeSpatialCheckpoint(folder, { ...spatial, parameters: heads });
 }
 
-async function saveTrainer(folder: string, { optimizer, record }: CheckpointContent) {
+async function saveTrainer(folder: string, content: CheckpointContent) {
+  const { record } = content;
   await mkdir(folder);
   const tensors = new Map<string, ReturnType<typeof float32Source>>();
-  for (const kind of KINDS) {
-    for (const [name, tensor] of Object.entries(optimizer[kind])) {
+  for (const [kind, kept] of Object.entries(keptTensors(content))) {
+    for (const [name, tensor] of Object.entries(kept)) {
       const data = (await tensor.read()) as Float32Array;
       requireFinite(`${kind}/${name}`, data, record.step);
       tensors.set(`${kind}/${name}`, float32Source(data, tensor.shape));
@@ -135,20 +147,20 @@ export async function pruneCheckpoints(out: string, keep: number, best?: number)
 }
 
 /**
- * Puts parameters and moments of a checkpoint into the optimiser.
+ * Puts parameters and moments of a checkpoint into the optimiser, and averages where they are kept.
  * @throws SpatialError FILE_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH when the checkpoint is of another run.
  */
 export async function restoreCheckpoint(
   folder: string,
-  optimizer: AdamwOptimizer,
+  content: Pick<CheckpointContent, 'optimizer' | 'average'>,
 ): Promise<TrainerRecord> {
   const record = await readRecord(join(folder, TRAINER_FOLDER, RECORD_FILE));
   const file = join(folder, TRAINER_FOLDER, STATE_FILE);
   const reader = await openSafetensors(file);
-  for (const kind of KINDS) {
-    for (const [name, tensor] of Object.entries(optimizer[kind])) {
+  for (const [kind, kept] of Object.entries(keptTensors(content))) {
+    for (const [name, tensor] of Object.entries(kept)) {
       requireShape(file, reader.info(`${kind}/${name}`), tensor.shape);
-      const data: HostArray = await reader.readFloat32(`${kind}/${name}`);
+      const data = await reader.readFloat32(`${kind}/${name}`);
       await tensor.write(data);
     }
   }

@@ -100,6 +100,10 @@ const optimizer = z.strictObject({
   betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: rate.default(0),
+  /** Name patterns of parameters that weight decay leaves alone; those of one dimension, biases and norms, where absent. */
+  noDecay: z.array(z.string().min(1)).optional(),
+  /** Bits of a value of the moments. */
+  stateBits: z.union([z.literal(8), z.literal(32)]).default(32),
   /** Largest global gradient norm. */
   gradientClip: z.number().positive().default(1),
 });
@@ -117,6 +121,14 @@ const schedule = z
   .refine((value) => value.steps === undefined || value.epochs === undefined, {
     message: 'give either steps or epochs, not both',
   });
+
+/** Exponential moving average of the trained parameters. */
+const ema = z.strictObject({
+  /** d of a ← d·a + (1 − d)·θ after every step. */
+  decay: z.number().min(0).lt(1).default(0.999),
+  /** Whether held-out samples are measured with the averages, and the model files of checkpoints hold them. */
+  use: z.boolean().default(true),
+});
 
 /** `type` names the heads; the other keys are theirs. Those of `dpt` are checked here, a plugin's when it is loaded. */
 const heads = z
@@ -226,6 +238,7 @@ const fields = z.strictObject({
   trained: z.array(z.string().min(1)).min(1).optional(),
   optimizer: optimizer.prefault({}),
   schedule: schedule.prefault({}),
+  ema: ema.optional(),
   evaluation: evaluation.optional(),
   /**
    * Longest sequence, in tokens, into which short samples of a step are joined; every sample is computed by itself where absent.

@@ -1,3 +1,4 @@
+import { SpatialError } from '@spatialsv/core';
 import {
   type CompiledProgram,
   compile,
@@ -12,63 +13,64 @@ import { type AdamwSettings, rateScalars, stepScalars, sumOfSquares } from './ad
 import { ChunkedAdamw } from './chunked-adamw.js';
 import { CompiledAdamw } from './compiled-adamw.js';
 import type { GroupUpdate, OptimizerTensors, Tensors } from './group-update.js';
+import { QuantisedAdamw } from './quantised-adamw.js';
 
 /** A parameter to be trained, with its value before the first step. */
 export interface TrainableParameter {
   readonly shape: readonly number[];
   readonly group: TrainedGroup;
   readonly data: Float32Array;
+  /** Whether weight decay pulls it. */
+  readonly decays?: boolean;
+}
+
+/** Settings of the optimiser that do not change during a run. */
+export interface OptimizerSettings extends AdamwSettings {
+  /** Bits of a value of the moments. */
+  readonly stateBits?: 8 | 32;
 }
 
 /**
  * AdamW over named parameters that live on the device, with their moments and gradient accumulators. Nothing passes
- * through JavaScript but the norm.
+ * through JavaScript but the norm. Parameters that decay and those that do not, moments of 32 and of 8 bits are updated apart.
  */
 export class AdamwOptimizer implements OptimizerTensors {
   readonly parameters: Tensors;
-  readonly first: Tensors;
-  readonly second: Tensors;
+  readonly first: OptimizerTensors['first'];
+  readonly second: OptimizerTensors['second'];
   /** Sums of gradients; {@link step} leaves zeros. */
   readonly accumulators: Tensors;
-  readonly #settings: AdamwSettings;
   readonly #norm: CompiledProgram;
-  readonly #updates: ReadonlyMap<TrainedGroup, GroupUpdate>;
+  readonly #updates: readonly UpdatedMembers[];
   #isWhole = true;
 
-  private constructor(
-    updates: ReadonlyMap<TrainedGroup, GroupUpdate>,
-    settings: AdamwSettings,
-    norm: CompiledProgram,
-  ) {
-    const merged = (kind: keyof OptimizerTensors): Tensors =>
-      Object.assign({}, ...[...updates.values()].map((update) => update.tensors[kind]));
+  private constructor(updates: readonly UpdatedMembers[], norm: CompiledProgram) {
+    const merged = <Kind extends keyof OptimizerTensors>(kind: Kind): OptimizerTensors[Kind] =>
+      Object.assign({}, ...updates.map(({ update }) => update.tensors[kind]));
     this.parameters = merged('parameters');
     this.first = merged('first');
     this.second = merged('second');
     this.accumulators = merged('accumulators');
-    this.#settings = settings;
     this.#norm = norm;
     this.#updates = updates;
   }
 
   static async create(
     parameters: Readonly<Record<string, TrainableParameter>>,
-    settings: AdamwSettings,
+    settings: OptimizerSettings,
     device: string,
   ): Promise<AdamwOptimizer> {
-    // On the CPU the update works in chunks that stay in the cache; other devices have no such memory to save.
-    const Update = device === 'cpu' ? ChunkedAdamw : CompiledAdamw;
-    const updates = new Map<TrainedGroup, GroupUpdate>();
-    for (const [group, members] of byGroup(parameters)) {
+    const updates: UpdatedMembers[] = [];
+    for (const { members, isQuantised, ...kind } of alike(parameters, settings)) {
       const specs = mapValues(members, ({ shape }) => float32(...shape));
-      const update = await Update.create(specs, settings, device);
+      const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
       for (const [name, { data }] of Object.entries(members)) {
         await update.tensors.parameters[name]!.write(data);
       }
-      updates.set(group, update);
+      updates.push({ ...kind, update });
     }
     const specs = mapValues(parameters, ({ shape }) => float32(...shape));
-    return new AdamwOptimizer(updates, settings, await compileNorm(specs, device));
+    return new AdamwOptimizer(updates, await compileNorm(specs, device));
   }
 
   /** Whether every parameter has taken the same steps; false for good once {@link step} has failed half-way. */
@@ -92,10 +94,10 @@ export class AdamwOptimizer implements OptimizerTensors {
    */
   async step(t: number, rates: RatesByGroup, gradientScale: number): Promise<void> {
     this.#isWhole = false;
-    for (const [group, update] of this.#updates) {
+    for (const { group, settings, update } of this.#updates) {
       await update.run({
-        ...stepScalars(this.#settings, t, gradientScale),
-        ...rateScalars(this.#settings, t, rates[group]),
+        ...stepScalars(settings, t, gradientScale),
+        ...rateScalars(settings, t, rates[group]),
       });
     }
     this.#isWhole = true;
@@ -103,20 +105,55 @@ export class AdamwOptimizer implements OptimizerTensors {
 
   async dispose(): Promise<void> {
     await this.#norm.dispose();
-    for (const update of this.#updates.values()) await update.dispose();
+    for (const { update } of this.#updates) await update.dispose();
   }
+}
+
+/** Members of a group that are updated alike. */
+interface UpdatedMembers {
+  readonly group: TrainedGroup;
+  readonly settings: AdamwSettings;
+  readonly update: GroupUpdate;
 }
 
 type Members = Record<string, TrainableParameter>;
 
-function byGroup(parameters: Readonly<Members>): Map<TrainedGroup, Members> {
-  const groups = new Map<TrainedGroup, Members>();
+interface AlikeMembers extends Omit<UpdatedMembers, 'update'> {
+  readonly members: Members;
+  readonly isQuantised: boolean;
+}
+
+/** Values of a tensor from which on its moments take 8 bits: small ones save nothing, and norms and biases suffer most. */
+const QUANTISED_FROM = 4096;
+
+function alike(
+  parameters: Readonly<Members>,
+  { stateBits = 32, ...settings }: OptimizerSettings,
+): readonly AlikeMembers[] {
+  const groups = new Map<string, AlikeMembers>();
   for (const [name, parameter] of Object.entries(parameters)) {
-    const members = groups.get(parameter.group) ?? {};
-    members[name] = parameter;
-    groups.set(parameter.group, members);
+    const { group, shape, decays = true } = parameter;
+    const size = shape.reduce((product, length) => product * length, 1);
+    const isQuantised = stateBits === 8 && size >= QUANTISED_FROM;
+    const weightDecay = decays ? settings.weightDecay : 0;
+    const key = [group, weightDecay, isQuantised].join();
+    const own = { ...settings, weightDecay };
+    const found = groups.get(key) ?? { group, settings: own, isQuantised, members: {} };
+    found.members[name] = parameter;
+    groups.set(key, found);
   }
-  return groups;
+  return [...groups.values()];
+}
+
+/** On the CPU the update works in chunks that stay in the cache; other devices have no such memory to save. */
+function updateFor(isQuantised: boolean, device: string) {
+  if (isQuantised && device === 'cpu') return QuantisedAdamw;
+  if (!isQuantised) return device === 'cpu' ? ChunkedAdamw : CompiledAdamw;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `optimizer.stateBits: moments of 8 bits need the device cpu, found '${device}'`,
+    hint: 'Set stateBits: 32, or device: cpu.',
+  });
 }
 
 type Specs = Readonly<Record<string, TensorSpec>>;

@@ -11,7 +11,8 @@ import { type AdamwSettings, adamwUpdate } from './adamw.js';
 import {
   type GroupUpdate,
   OPTIMIZER_KINDS,
-  type OptimizerTensors,
+  type OptimizerKind,
+  type Tensors,
   type UpdateScalars,
 } from './group-update.js';
 
@@ -20,12 +21,12 @@ import {
  * chunk.
  */
 export class ChunkedAdamw implements GroupUpdate {
-  readonly tensors: OptimizerTensors;
+  readonly tensors: Readonly<Record<OptimizerKind, Tensors>>;
   readonly #update: ChunkedUpdate;
   readonly #bound: readonly BoundUpdate[];
 
   private constructor(
-    tensors: OptimizerTensors,
+    tensors: ChunkedAdamw['tensors'],
     update: ChunkedUpdate,
     bound: readonly BoundUpdate[],
   ) {
@@ -55,7 +56,7 @@ export class ChunkedAdamw implements GroupUpdate {
     const parts = flat['parameters']!.arrays.map((_, i) =>
       update.bind(mapValues(flat, ({ arrays }) => arrays[i]!)),
     );
-    const tensors = mapValues(flat, (group) => group.tensors) as unknown as OptimizerTensors;
+    const tensors = mapValues(flat, (group) => group.tensors) as unknown as ChunkedAdamw['tensors'];
     return new ChunkedAdamw(tensors, update, parts);
   }
 
@@ -71,7 +72,7 @@ export class ChunkedAdamw implements GroupUpdate {
   }
 }
 
-type ChunkArrays = Readonly<Record<(typeof OPTIMIZER_KINDS)[number], Tensor>>;
+type ChunkArrays = Readonly<Record<OptimizerKind, Tensor>>;
 type ChunkScalars = Parameters<typeof adamwUpdate>[3];
 
 function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: ChunkScalars) {

@@ -13,7 +13,8 @@ import { type AdamwSettings, adamwUpdate } from './adamw.js';
 import {
   type GroupUpdate,
   OPTIMIZER_KINDS,
-  type OptimizerTensors,
+  type OptimizerKind,
+  type Tensors,
   type UpdateScalars,
 } from './group-update.js';
 
@@ -25,13 +26,13 @@ type ScalarTensors = Readonly<Record<keyof UpdateScalars, DeviceTensor>>;
  * beside the state than for the largest tensor.
  */
 export class CompiledAdamw implements GroupUpdate {
-  readonly tensors: OptimizerTensors;
+  readonly tensors: Readonly<Record<OptimizerKind, Tensors>>;
   readonly #scalars: ScalarTensors;
   /** By shape. */
   readonly #updates: ReadonlyMap<string, CompiledProgram>;
 
   private constructor(
-    tensors: OptimizerTensors,
+    tensors: CompiledAdamw['tensors'],
     scalars: ScalarTensors,
     updates: ReadonlyMap<string, CompiledProgram>,
   ) {
@@ -87,7 +88,7 @@ export class CompiledAdamw implements GroupUpdate {
 
 const keyOf = ({ shape }: Pick<TensorSpec, 'shape'>): string => shape.join('×');
 
-type UpdateInputs = Readonly<Record<keyof OptimizerTensors, Tensor>> & {
+type UpdateInputs = Readonly<Record<OptimizerKind, Tensor>> & {
   readonly scalars: Parameters<typeof adamwUpdate>[3];
 };
 

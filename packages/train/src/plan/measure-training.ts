@@ -77,8 +77,9 @@ export async function measureTraining(
   };
 }
 
-/** Arrays of float32 for each trained value: itself, gradient and two moments. */
-const TRAINED_BYTES = 4 * Float32Array.BYTES_PER_ELEMENT;
+/** For each trained value: itself, gradient, two moments, and its average where there is one. */
+const trainedBytes = ({ optimizer, ema }: RunConfig): number =>
+  (ema === undefined ? 8 : 12) + (optimizer.stateBits === 8 ? 2 : 8);
 
 /** Bytes that a decoder layer holds for the whole run. */
 function layerBytes(
@@ -93,6 +94,6 @@ function layerBytes(
     const rank = config.lora.rank;
     const updated = shape.length === 2 ? rank * (shape[0]! + shape[1]!) : 0;
     const trained = mode === 'full' ? values : mode === 'lora' ? updated : 0;
-    return sum + byteLength + TRAINED_BYTES * trained;
+    return sum + byteLength + trainedBytes(config) * trained;
   }, 0);
 }
