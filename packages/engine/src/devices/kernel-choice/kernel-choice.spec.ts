@@ -125,16 +125,21 @@ describe('a measurement', () => {
     const trials = [{ ...trialOf('convolution1x1'), sizes: [SMALL, { rows: 324, channels: 32 }] }];
     const { block } = await findBlock();
     const rounds = (kernels: readonly MeasuredKernel[]) => kernels.map((kernel) => kernel.rounds);
-    const [once] = await measureKernels(trials, block);
-    const slow = { ...once!, ms: { plain: 1e6, blocked: 1e6 }, rounds: 2 };
-    const second = await measureKernels(trials, block, [slow]);
+    // Time is no part of it.
+    const measure = (known?: readonly MeasuredKernel[]) =>
+      measureKernels(trials, block, known, Number.POSITIVE_INFINITY);
+    const once = await measureSize(trials[0]!, SMALL, block);
+    const slow = { ...once, ms: { plain: 1e6, blocked: 1e6 }, rounds: 2 };
+    const second = await measure([slow]);
     expect(second[0]!.ms['plain']).toBeLessThan(1e6);
     expect(rounds(second)).toEqual([3, 1]);
-    const third = await measureKernels(trials, block, second);
+    const third = await measure(second);
     expect(third[0]).toBe(second[0]);
-    const fourth = await measureKernels(trials, block, third);
+    const fourth = await measure(third);
     expect(rounds(fourth)).toEqual([3, 3]);
-    expect(await measureKernels(trials, block, fourth)).toEqual(fourth);
+    expect(await measure(fourth)).toEqual(fourth);
+    // Without time nothing is measured.
+    expect(rounds(await measureKernels(trials, block, [slow], 0))).toEqual([2]);
   });
 
   it('drops a way that was not equal in every round', async () => {

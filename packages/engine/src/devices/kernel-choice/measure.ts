@@ -70,14 +70,15 @@ const prepareIfPossible = (graph: Graph): Promise<PreparedGraph | undefined> =>
 
 /**
  * Measures once more what was measured least, as far as the time allows: the first size of each kind, then the second, …
- * @param known what earlier processes measured. @returns all of it; equal to `known` where every size has its rounds.
+ * @param known what earlier processes measured. @param budgetMs begins nothing after it. @returns all of it; equal to `known` where every size has its rounds.
  */
 export async function measureKernels(
   trials: readonly KernelTrial[],
   block: number | undefined,
   known: readonly MeasuredKernel[] = [],
+  budgetMs = BUDGET_MS,
 ): Promise<MeasuredKernel[]> {
-  const end = performance.now() + BUDGET_MS;
+  const end = performance.now() + budgetMs;
   const measured = [...known];
   for (const { trial, size, index } of pending(trials, known)) {
     if (performance.now() >= end) break;
