@@ -174,7 +174,12 @@ const MARGIN = 0.5;
 /** Low bytes and high bytes of the differences along the rows. */
 function wordPlanes(codes: Uint16Array, width: number): [Uint8Array, Uint8Array] {
   const changes = differences(codes, width, Uint16Array);
-  return [Uint8Array.from(changes, (c) => c & 255), Uint8Array.from(changes, (c) => c >> 8)];
+  const [low, high] = [new Uint8Array(changes.length), new Uint8Array(changes.length)];
+  for (let i = 0; i < changes.length; i++) {
+    low[i] = changes[i]! & 255;
+    high[i] = changes[i]! >> 8;
+  }
+  return [low, high];
 }
 
 /** value − value before it in its row, modulo the size of the type; zigzag, so that small changes have small codes. */

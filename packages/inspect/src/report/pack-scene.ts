@@ -173,7 +173,8 @@ function packWithin(maps: MapsToPack, maxBytes: number) {
   for (;;) {
     const packed = packMaps(maps, detail);
     if (packed.data.length <= maxBytes || detail.stride >= coarsest) return packed;
-    detail = { ...detail, stride: detail.stride + 1 };
+    const shrink = Math.sqrt(packed.data.length / Math.max(1, maxBytes));
+    detail = { ...detail, stride: Math.max(detail.stride + 1, Math.floor(detail.stride * shrink)) };
   }
 }
 
