@@ -1,8 +1,8 @@
 import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
 import type { Criterion } from './config/criteria.js';
-import { isBrokenInput } from './data/run-samples.js';
+import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
-import type { TrainingData, TrainingSample } from './data/training-data.js';
+import type { TrainingData } from './data/training-data.js';
 import type { Agreement } from './labels/consensus.js';
 import type { ModelState } from './model-state.js';
 import { mapValues } from './records.js';
@@ -68,24 +68,15 @@ export class HeldOut {
 
   /** Measures the model as it is. */
   async measure(): Promise<HeldOutMetrics> {
-    const { samples } = this.#options.data;
+    const { builder, data, skipsBroken } = this.#options;
+    const { samples } = data;
     const results: SampleResult[] = [];
     for (const sample of samples) {
-      const inputs = await this.#inputsOf(sample);
+      const inputs = await unlessBroken(skipsBroken, () => builder.build(sample, sample.labels));
       if (inputs !== undefined) results.push(await this.#measureSample(inputs));
     }
     const skipped = samples.length - results.length;
     return { ...summarise(results), ...(skipped > 0 && { skipped }) };
-  }
-
-  async #inputsOf(sample: TrainingSample): Promise<SampleInputs | undefined> {
-    const { builder, skipsBroken } = this.#options;
-    try {
-      return await builder.build(sample, sample.labels);
-    } catch (error) {
-      if (skipsBroken && isBrokenInput(error)) return undefined;
-      throw error;
-    }
   }
 
   async #measureSample({ shape, tensors, agreement }: SampleInputs): Promise<SampleResult> {

@@ -23,7 +23,7 @@ import {
 } from './config/run-config.js';
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
-import { isBrokenInput } from './data/run-samples.js';
+import { unlessBroken } from './data/run-samples.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength } from './data/sample-order.js';
 import {
@@ -173,7 +173,7 @@ async function trainLocked(run: LockedRun) {
     config.gradientStatisticsEvery === undefined
       ? undefined
       : new GradientStatistics(model, state, device);
-  const watch = openWatch(run, { model, state, builder, device });
+  const watch = openWatch(run, { model, state, builder, device, skipsBroken });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
@@ -241,24 +241,11 @@ async function firstLabels(config: RunConfig, source: LabellerV1, { samples }: T
   for (const { images } of labelled) {
     const request = { images, ...requestedSize(config) };
     const isLast = images === labelled.at(-1)!.images;
-    const settings = isLast ? { brokenSamples: 'stop' as const } : config;
-    const labels = await unlessSkipped(settings, () => source.doSupervise(request));
+    const skips = config.brokenSamples === 'skip' && !isLast;
+    const labels = await unlessBroken(skips, () => source.doSupervise(request));
     if (labels !== undefined) return labels;
   }
   return undefined;
-}
-
-/** What a sample gives; undefined for one that cannot be read, where those are left out. */
-async function unlessSkipped<Result>(
-  { brokenSamples }: Pick<RunConfig, 'brokenSamples'>,
-  read: () => Promise<Result>,
-): Promise<Result | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (brokenSamples === 'skip' && isBrokenInput(error)) return undefined;
-    throw error;
-  }
 }
 
 /** Joined samples must not see each other, which is for the decoder to see to. */
@@ -293,7 +280,7 @@ async function decideRecompute(
   if (decided !== undefined) return decided;
   const samples = [];
   for (const sample of data.samples.slice(0, LOOKED_AT)) {
-    const inputs = await unlessSkipped({ brokenSamples }, () => builder.build(sample));
+    const inputs = await unlessBroken(brokenSamples === 'skip', () => builder.build(sample));
     if (inputs !== undefined) samples.push(inputs);
   }
   const chosen = chooseRecompute(model, state, samples, { packTokens });

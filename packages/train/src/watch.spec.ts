@@ -35,6 +35,24 @@ async function run(
 }
 
 describe('watched samples', () => {
+  it('that cannot be read are left out of a look, where broken samples are skipped', async () => {
+    const broken = mkdtempSync(join(tmpdir(), 'watch-broken-'));
+    await writeToyInputs(broken, 6);
+    const watch = { every: 2, samples: 2 };
+    const config = toyConfig(broken, 'run', { heads, watch, brokenSamples: 'skip' });
+    const looks: WatchedLook[] = [];
+    await train(config, {
+      ...{ backbone: await openToyBackbone(config.model), source: toySource },
+      onWatch: async (look) => {
+        looks.push(look);
+        // The second of the watched samples is gone from the first look on.
+        for (const image of look.sample.images) rmSync(image);
+      },
+    }).finally(() => rmSync(broken, { recursive: true }));
+    expect(new Set(looks.map(({ sample }) => sample.id)).size).toBeGreaterThan(0);
+    expect(looks.filter(({ step }) => step > 0)).toEqual([]);
+  });
+
   it('are seen before the first step, every so many, and after the last, as the checkpoint sees them', async () => {
     const { looks, checkpoint, config } = await run('run', { watch: { every: 3, samples: 2 } });
     expect(looks.map(({ step }) => step)).toEqual([0, 0, 3, 3, 4, 4]);

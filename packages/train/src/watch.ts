@@ -6,6 +6,7 @@ import {
   SpatialError,
 } from '@spatialsv/core';
 import { compile, type DeviceTensor, float32, ProgramCache, type Tensor } from '@spatialsv/engine';
+import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import type { TrainingSample } from './data/training-data.js';
 import type { ModelState } from './model-state.js';
@@ -47,6 +48,8 @@ export interface WatchOptions {
   readonly samples: readonly TrainingSample[];
   readonly device: string;
   readonly onWatch: (look: WatchedLook) => Promise<void>;
+  /** Whether a sample that cannot be read is left out of a look. */
+  readonly skipsBroken: boolean;
 }
 
 /** Shapes whose programs are kept compiled. */
@@ -70,9 +73,11 @@ export class Watch {
 
   /** Shows every watched sample, one after the other. */
   async look(step: number): Promise<void> {
-    const { samples, builder, onWatch } = this.#options;
-    for (const sample of samples)
-      await onWatch({ step, sample, maps: await this.#lift(await builder.build(sample)) });
+    const { samples, builder, onWatch, skipsBroken } = this.#options;
+    for (const sample of samples) {
+      const inputs = await unlessBroken(skipsBroken, () => builder.build(sample));
+      if (inputs !== undefined) await onWatch({ step, sample, maps: await this.#lift(inputs) });
+    }
   }
 
   async #lift({ shape, tensors }: SampleInputs): Promise<WatchedMaps> {

@@ -94,3 +94,16 @@ const BROKEN: ReadonlySet<string> = new Set([
 /** Whether an error says that an image or a label is not there or cannot be read, rather than that something else is wrong. */
 export const isBrokenInput = (error: unknown): error is SpatialError =>
   SpatialError.isInstance(error) && BROKEN.has(error.code);
+
+/** @returns undefined where `work` meets a broken input, and those are skipped. */
+export async function unlessBroken<Result>(
+  skips: boolean,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (skips && isBrokenInput(error)) return undefined;
+    throw error;
+  }
+}
