@@ -217,7 +217,7 @@ describe('lift', () => {
       expect(files).toContain(name);
       expect(existsSync(join(folder, name))).toBe(true);
     }
-    expect(readFileSync(join(folder, 'index.html'), 'utf8')).toContain('View 2, b.png');
+    expect(readFileSync(join(folder, 'index.html'), 'utf8').includes('b.png')).toBe(true);
   });
 
   it('shows labels beside the predictions', async () => {

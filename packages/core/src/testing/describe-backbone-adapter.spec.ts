@@ -5,6 +5,7 @@ import { tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { refusePixelBudget, refuseSettings } from '../kit/backbone-settings.js';
 import { openCheckpoint } from '../kit/checkpoint.js';
+import { contentOf } from '../kit/conversation-content.js';
 import { readGenerationSettings, SAMPLING_DEFAULTS } from '../kit/generation-config.js';
 import { refuseExtremeShape } from '../kit/image-processor.js';
 import { createDecoder, type DecoderConfig, decoderShapes, parameterScope } from '../nn/index.js';
@@ -82,7 +83,9 @@ const cellColours = (image: RgbImage): Float32Array => {
 const encodeText = (text: string): number[] =>
   [...text].map((letter) => letter.charCodeAt(0) % 128);
 
+/** Images stand before the question, wherever the conversation has them. */
 const prepare = async (conversation: ConversationV1): Promise<PreparedInputsV1> => {
+  contentOf(conversation);
   const ids: number[] = [];
   const grids = conversation.images.map((image) => {
     const { side, h, w } = cellsOf(image);
@@ -338,6 +341,16 @@ describe('describeBackboneAdapter', () => {
       'labels in the prompt',
       'takes labels from the answer alone',
       withPrompt(({ inputIds }) => ({ labels: inputIds })),
+    ],
+    [
+      'parts that are not looked at',
+      'keeps images and texts in their order',
+      withBackbone(() => ({ prepare: ({ parts: _, ...rest }) => prepare(rest) })),
+    ],
+    [
+      'views in the order of the grid, not of the conversation',
+      'keeps images and texts in their order',
+      withPrompt(({ grids }) => ({ grids: grids.toReversed() })),
     ],
     [
       'shifted labels',
