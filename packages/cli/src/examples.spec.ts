@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,8 +31,27 @@ const FAMILIES = {
 
 it('are configurations of four families and sweeps', () => {
   const sweeps = files.filter((name) => name.startsWith('table-'));
-  expect(files.filter((name) => !sweeps.includes(name))).toEqual(Object.keys(FAMILIES));
+  const runs = files.filter((name) => !sweeps.includes(name) && name !== 'suite.yaml');
+  expect(runs).toEqual(Object.keys(FAMILIES));
   expect(sweeps).toHaveLength(4);
+});
+
+it('suite.yaml names benchmarks that there are', async () => {
+  const text = readFileSync(join(EXAMPLES, 'suite.yaml'), 'utf8');
+  const { models, benchmarks } = parse(text) as {
+    readonly models: Readonly<Record<string, string>>;
+    readonly benchmarks: Readonly<Record<string, { readonly data: string }>>;
+  };
+  const folder = join(root, 'examples');
+  const named = [...Object.values(models), ...Object.values(benchmarks).map(({ data }) => data)];
+  for (const path of ['.', ...named]) mkdirSync(join(folder, path), { recursive: true });
+  const file = join(folder, 'suite.yaml');
+  writeFileSync(file, text);
+  const { exitCode, out } = await runForTest(['check', file, '--json']);
+  const [{ summary, facts, findings }] = JSON.parse(out);
+  expect([exitCode, findings]).toEqual([0, []]);
+  expect(summary).toBe('suite of evaluations');
+  expect(facts).toMatchObject({ models: 2, evaluations: 20 });
 });
 
 it.each(files.filter((name) => name.startsWith('table-')))('%s has arms that fit', async (name) => {

@@ -18,7 +18,7 @@ watched views of a run that trains. Serves the report to this machine alone; wit
     ],
   )
     .option(
-      '--out <file or folder>',
+      '--out <path>',
       'write instead: FILE.html is one file, of at most 56 MB, for which detail is left out; a folder leaves nothing out',
     )
     .option('--port <n>', 'port of the loopback device; a free one by default', wholeNumber(1))
