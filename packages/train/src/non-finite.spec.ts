@@ -24,7 +24,7 @@ describe('explainNonFiniteGradient', () => {
       'cpu',
     );
     const runner = {
-      run: async (inputs: { value: number }) =>
+      run: async ([inputs]: readonly [{ value: number }]) =>
         optimizer.accumulators['head']!.write(Float32Array.of(1, inputs.value)),
     };
     const batch = Object.entries(gradients).map(([id, value]) => ({
