@@ -105,28 +105,6 @@ describe('held-out samples', () => {
   });
 });
 
-describe('a tiny model', () => {
-  it.each([
-    ['text', {}],
-    ['distill', {}],
-    ['spatialsv', { heads: tiny }],
-  ] as const)('learns 32 samples by heart with arm %s', async (arm, input) => {
-    const { metrics } = await run(`heart-${arm}`, {
-      arm,
-      batchSize: 16,
-      losses: { gradientScales: 1, weights: { depth: 0.2, point: 0.1, ray: 0.1 } },
-      schedule: { steps: 240, warmupRatio: 0.05 },
-      evaluation: { data: data(), every: 1000, best: 'accuracy' },
-      ...input,
-    } as Partial<TrainConfigInput>);
-    const { accuracy, losses, depthRmse } = metrics.at(-1)!.heldOut!;
-    expect(accuracy).toBe(1);
-    expect(losses.text).toBeLessThan(0.02);
-    if (arm === 'spatialsv') expect(depthRmse).toBeLessThan(0.05);
-    else expect(depthRmse).toBeNull();
-  });
-});
-
 describe('event files', () => {
   /** Records of a file; the checksums have to fit. */
   function records(file: Buffer): Buffer[] {
