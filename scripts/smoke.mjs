@@ -89,6 +89,19 @@ function checkLock() {
     throw new Error(`${faults.join('\n')}\nRun node scripts/complete-lock.mjs.`);
 }
 
+/** Names in change notes that no package has stop a release. */
+function checkChangesets(names) {
+  const folder = join(root, '.changeset');
+  const unknown = readdirSync(folder)
+    .filter((file) => file.endsWith('.md') && file !== 'README.md')
+    .flatMap((file) => {
+      const [, head = ''] = readFileSync(join(folder, file), 'utf8').split(/^---$/m);
+      const named = [...head.matchAll(/^['"]?([^'":\n]+)['"]?:/gm)].map(([, name]) => name);
+      return named.filter((name) => !names.includes(name)).map((name) => `${file}: ${name}`);
+    });
+  if (unknown.length > 0) throw new Error(`no such package:\n${unknown.join('\n')}`);
+}
+
 /** @returns the checks of one package as `[title, function]`; all packages are unpacked before the first one runs. */
 function checksOf({ manifest }, files) {
   const { name } = manifest;
@@ -125,9 +138,12 @@ export function runSmoke() {
   const checks = packages
     .map((item) => [item, install(item)])
     .flatMap(([item, files]) => checksOf(item, files));
-  const results = [['package-lock.json: complete on every platform', checkLock], ...checks].map(
-    passes,
-  );
+  const names = packages.map(({ manifest }) => manifest.name);
+  const results = [
+    ['package-lock.json: complete on every platform', checkLock],
+    ['.changeset: names packages that there are', () => checkChangesets(names)],
+    ...checks,
+  ].map(passes);
   rmSync(home, { recursive: true, force: true });
   const passed = results.filter(Boolean).length;
   return { passed, failed: results.length - passed };
