@@ -3,11 +3,10 @@ import { basename, join } from 'node:path';
 import { listFolder } from '@spatialsv/core/host';
 import { IMAGE_NAME } from '../labels/image-list.js';
 import { configCheck } from './config-check.js';
-import { checkDataset } from './data-check.js';
+import { dataCheck } from './data-check.js';
 import { evaluationCheck } from './evaluation-check.js';
 import { imagesCheck } from './images-check.js';
 import { modelCheck } from './model-check.js';
-import { modelOf } from './model-of.js';
 import { pluginsCheck } from './plugins-check.js';
 import type { Check, CheckReport, PassedOver } from './report.js';
 import { suiteCheck, sweepCheck } from './run-lists-check.js';
@@ -131,12 +130,8 @@ async function fileCheck(path: string): Promise<Check | undefined> {
 
 /** A data file of the folder: options that describe one data file do not count for it. */
 const rowsCheck: Check = {
-  kind: 'data',
-  matches: isDataFile,
-  run: async (path, context) => {
-    const { backbone } = await modelOf(context, []);
-    return checkDataset({ path }, context, backbone);
-  },
+  ...dataCheck,
+  run: (path, { format: _, imageRoot: __, ...context }) => dataCheck.run(path, context),
 };
 
 /** Rows have a name of their own, or are a list: other JSON in a folder belongs to somebody else. */

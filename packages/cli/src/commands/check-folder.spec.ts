@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { findingMessage } from '@spatialsv/core/host';
 import type { CheckReport } from '../check/report.js';
@@ -89,6 +89,23 @@ describe('check of a folder of everything', () => {
   it('has nothing to say where nothing is wrong', () => {
     for (const part of ['model', 'newer', 'evaluation', 'asked.jsonl'])
       expect([part, textsOf(part)]).toEqual([part, []]);
+  });
+
+  it('reads what is written in another way than ours', () => {
+    const factsOf = (name: string) =>
+      report.parts!.find(({ path }) => relative(root, path) === name)!.facts;
+    // UTF-8 with a byte order mark, U+2028 inside of rows, Windows line ends and separators; UTF-16, a list.
+    expect(factsOf('rows.jsonl')).toMatchObject({ samples: 4 });
+    expect(factsOf('chats.json')).toMatchObject({ samples: 1 });
+    expect(factsOf('my photos, 2')).toMatchObject({ 'with transparency': 1 });
+    expect(factsOf('run.yaml')).toMatchObject({ out: join(homedir(), 'no such run') });
+  });
+
+  it('says what is wrong with the model that it was told of', async () => {
+    const args = ['check', root, '--model', join(root, 'gguf'), '--no-plan', '--json'];
+    const [{ parts }] = JSON.parse((await runForTest(args)).out) as readonly [CheckReport];
+    const rows = parts!.find(({ path }) => relative(root, path) === 'asked.jsonl')!;
+    expect(rows.findings.map(findingMessage)).toEqual([expect.stringMatching(/gguf.*GGUF/)]);
   });
 
   it('quotes nothing of what it found', () => {
