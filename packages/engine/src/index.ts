@@ -34,6 +34,8 @@ export {
 export { type Differentiated, differentiate } from './differentiate.js';
 export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {
+  type ArenaMemory,
+  arenaMemory,
   type CudaReport,
   configureEnvironment,
   cudaReport,

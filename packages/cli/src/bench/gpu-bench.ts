@@ -4,7 +4,7 @@ import { openGpuAnswers } from './gpu-answers.js';
 import { type GpuSize, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
 import { openGpuStep } from './gpu-step.js';
 import { benchSubject, dav3, SMALL_SUBJECTS, VGGT } from './labels-bench.js';
-import { type BenchOptions, emit, gpuMemoryMb, median, peakRssMb } from './measure.js';
+import { type BenchOptions, emit, gpuFigures, median, peakRssMb } from './measure.js';
 import { openPeer, type Peer } from './pytorch-peer.js';
 
 const BENCH = 'gpu';
@@ -30,8 +30,9 @@ const sized = (size: GpuSize, { small }: BenchOptions): GpuSize => (small ? SIZE
 const benchLabels = (subject: Parameters<typeof benchSubject>[0], { device }: BenchOptions) =>
   benchSubject(subject, { bench: BENCH, device });
 
-/** MiB of the GPU's memory; on another device the peak of this process. */
-const memoryMb = (device: string): number => gpuMemoryMb(device) ?? peakRssMb();
+/** Of the GPU; on another device the peak of this process. */
+const memoryFigures = async (device: string) =>
+  (await gpuFigures(device)) ?? { peak_mb: peakRssMb() };
 
 async function openGpuPeer(
   what: 'step' | 'answers',
@@ -53,14 +54,13 @@ const ratio = (ours: number, theirs: readonly number[]): number | null =>
 
 /** Forward and backward pass of all layers, each computed again, and AdamW; by turns with the peer. */
 async function benchStep(name: string, size: GpuSize, options: BenchOptions): Promise<void> {
-  const before = memoryMb(options.device);
   const started = performance.now();
   const step = await openGpuStep(size, options.device);
   const firstLoss = await step.run();
   const firstMs = performance.now() - started;
   const ours: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) ours.push(await timed(step.run));
-  const peakMb = memoryMb(options.device) - before;
+  const memory = await memoryFigures(options.device);
   const lastLoss = await step.run();
   await step.dispose();
   // Both states do not fit one GPU: the peer comes after.
@@ -79,7 +79,7 @@ async function benchStep(name: string, size: GpuSize, options: BenchOptions): Pr
       stepMs,
       theirs.map(({ step_ms }) => step_ms!),
     ),
-    peak_mb: peakMb,
+    ...memory,
     first_ms: firstMs,
     first_loss: firstLoss,
     last_loss: lastLoss,
@@ -92,7 +92,6 @@ async function benchStep(name: string, size: GpuSize, options: BenchOptions): Pr
 
 /** A prompt and single tokens after it, with bfloat16 weights. */
 async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void> {
-  const before = memoryMb(options.device);
   const answers = await openGpuAnswers(size, options.device);
   await answers.prefill();
   for (let i = 0; i < 2; i += 1) await answers.step();
@@ -101,7 +100,7 @@ async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void>
     prefills.push(await timed(answers.prefill));
     for (let i = 0; i < DECODED; i += 1) tokens.push(await timed(answers.step));
   }
-  const peakMb = memoryMb(options.device) - before;
+  const memory = await memoryFigures(options.device);
   await answers.dispose();
   const peer = await openGpuPeer('answers', size, options);
   const theirs: Readonly<Record<string, number>>[] = [];
@@ -121,7 +120,7 @@ async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void>
       median(tokens),
       theirs.map(({ token_ms }) => token_ms!),
     ),
-    peak_mb: peakMb,
+    ...memory,
     ...(theirs.length > 0 && {
       pytorch_peak_mb: Math.max(...theirs.map(({ peak_mb }) => peak_mb!)),
     }),

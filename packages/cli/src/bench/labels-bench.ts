@@ -14,7 +14,7 @@ import {
   writeTinyVggt,
   writeRandomWeights as writeVggt,
 } from '@spatialsv/vfm-vggt';
-import { emit, gpuMemoryMb, median } from './measure.js';
+import { emit, gpuFigures, median } from './measure.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
 
 const BENCH = 'labels';
@@ -185,7 +185,7 @@ async function measure(
     labels.push(await watched(() => model.run(pixels, 'labels')));
     if (peer !== undefined) theirs.push(await peer.run());
   }
-  const gpuMb = gpuMemoryMb(device);
+  const gpu = await gpuFigures(device);
   await model.dispose();
   const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
   const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
@@ -199,7 +199,7 @@ async function measure(
     first_ms_per_view: first.ms / VIEWS,
     label_ms_per_view: perLabel,
     peak_rss_mb: peak,
-    ...(gpuMb !== undefined && { peak_mb: gpuMb }),
+    ...gpu,
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
     ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
     ...(bench === 'gpu' && peer !== undefined && { label_ratio: labelRatio(theirs, perLabel) }),

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { gpuMemory } from '@spatialsv/engine';
+import { arenaMemory, gpuMemory } from '@spatialsv/engine';
 
 /** Milliseconds of each repetition after warm-up runs. */
 export async function times(
@@ -38,10 +38,21 @@ export function ownMemoryMb(): number {
   }
 }
 
-/** MiB of the memory of an NVIDIA GPU that are taken, by whatever process; undefined for another device. */
-export function gpuMemoryMb(device: string): number | undefined {
-  const [, index] = /^cuda(?::(\d+))?$/.exec(device) ?? [];
-  return device.startsWith('cuda') ? gpuMemory(Number(index ?? 0)).usedBytes / 2 ** 20 : undefined;
+/** Memory of an NVIDIA GPU. */
+export interface GpuFigures {
+  /** The most that tensors and working memory of this process took at once, as its allocator counted: MiB. */
+  readonly peak_mb: number;
+  /** What is taken now, by whatever process, with what CUDA's libraries hold: MiB. */
+  readonly gpu_used_mb: number;
+}
+
+/** @returns undefined for a device that is no NVIDIA GPU. */
+export async function gpuFigures(device: string): Promise<GpuFigures | undefined> {
+  const [isCuda, number] = /^cuda(?::(\d+))?$/.exec(device) ?? [];
+  if (isCuda === undefined) return undefined;
+  const index = Number(number ?? 0);
+  const { peakBytes } = await arenaMemory(index);
+  return { peak_mb: peakBytes / 2 ** 20, gpu_used_mb: gpuMemory(index).usedBytes / 2 ** 20 };
 }
 
 /** What a bench may be told beside the names of its cases. */

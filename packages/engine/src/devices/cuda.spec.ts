@@ -23,7 +23,10 @@ interface Counts {
   readonly DeviceToHost: number;
   readonly cudaMalloc: number;
   readonly cublasCreate_v2: number;
+  readonly cudaStreamSynchronize: number;
+  readonly cudaDeviceSynchronize: number;
   readonly threads: number;
+  readonly streams: number;
   readonly liveBytes: number;
 }
 interface Failure {
@@ -33,6 +36,8 @@ interface Failure {
 interface Seen {
   readonly report: { readonly runtime: { readonly gpus: readonly object[] } };
   readonly step: readonly Counts[];
+  readonly arena: Readonly<Record<'inUseBytes' | 'peakBytes' | 'heldBytes', number>>;
+  readonly compiled: readonly string[];
   readonly shapes: readonly number[];
   readonly weights: {
     readonly storedBytes: number;
@@ -101,6 +106,24 @@ function dryRun(environment: NodeJS.ProcessEnv) {
     const later = seen.step.slice(2);
     expect(later.map(({ cudaMalloc }) => cudaMalloc)).toEqual(later.map(() => 0));
     expect(new Set(later.map(({ liveBytes }) => liveBytes)).size).toBe(1);
+  });
+
+  it('works on one stream, on which the host waits for what it reads alone', () => {
+    for (const { streams, ...waits } of seen.step.slice(1)) {
+      expect(streams).toBe(1);
+      expect(waits.cudaStreamSynchronize + waits.cudaDeviceSynchronize).toBe(1);
+    }
+  });
+
+  it('compiles programs while another one runs', () => {
+    expect(seen.compiled).toEqual(['compiled', 'run']);
+  });
+
+  it('says what its arena held at most', () => {
+    const { inUseBytes, peakBytes, heldBytes } = seen.arena;
+    expect(inUseBytes).toBeLessThan(peakBytes);
+    expect(peakBytes).toBeGreaterThan(50_000);
+    expect(heldBytes).toBeLessThanOrEqual(seen.step.at(-1)!.liveBytes);
   });
 
   it('runs on one thread, which keeps its handles', () => {

@@ -149,6 +149,10 @@ const SIGNATURES = {
     'strings',
     'size',
   ),
+  UpdateCUDAProviderOptionsWithValue: status(263, 'pointer', 'string', 'pointer'),
+  GetKeyValue: text(297, 'pointer', 'string'),
+  ReleaseKeyValuePairs: nothing(300, 'pointer'),
+  AllocatorGetStats: status(319, 'pointer', 'pointer'),
 } as const;
 
 type Signatures = typeof SIGNATURES;

@@ -13,6 +13,9 @@ import { DeviceValue } from './value.js';
 /** Marks an output that ONNX Runtime allocates on the device of the session, anew at each run. */
 const ON_DEVICE = Symbol('on device');
 
+const isOnHost = (value: DeviceValue | typeof ON_DEVICE): boolean =>
+  value !== ON_DEVICE && value.device === 'cpu';
+
 /** Arrays that runs under way work in: a value that is disposed meanwhile lets go of its own. */
 const pinned = new Set<object>();
 
@@ -90,14 +93,16 @@ export class Binding {
   }
 
   /**
-   * Runs the session on a worker thread. Calls queue.
+   * Runs the session on a worker thread. Calls queue. On an NVIDIA GPU a run without results for the host ends when all of its
+   * work stands in line there, behind that of earlier runs.
    * @param options `trimMemory` gives working memory that is free after the run back to the system.
    * @throws EngineError RUN_FAILED with ONNX Runtime's message.
    */
   async run(options: { readonly trimMemory?: boolean } = {}): Promise<void> {
     const session = this.#session.pointer;
     const binding = this.#handle.pointer;
-    const runOptions = this.#session.nextRunOptions(options.trimMemory ?? false);
+    const waits = [...this.#outputs.values()].some(isOnHost);
+    const runOptions = this.#session.nextRunOptions({ trims: options.trimMemory ?? false, waits });
     this.#pending += 1;
     try {
       await this.#session.lane.run(() => this.#runNow(session, runOptions, binding));

@@ -57,8 +57,6 @@ export interface Environment {
   readonly pointer: Pointer;
   readonly allocator: Pointer;
   readonly cpuMemory: Pointer;
-  /** OrtRunOptions of runs that give the free memory of the CPU arena back to the system when they end. */
-  readonly trimmingRun: Pointer;
   readonly threads: number;
   readonly logSeverity: number;
   readonly gpu: GpuSettings;
@@ -106,7 +104,6 @@ function createEnvironment(): Environment {
     );
     return {
       ...{ pointer, allocator, cpuMemory, threads, logSeverity },
-      trimmingRun: trimmingRun('cpu:0'),
       gpu: gpuSettings(),
     };
   } finally {
@@ -145,13 +142,11 @@ function gpuSettings(): GpuSettings {
   };
 }
 
-/**
- * OrtRunOptions of runs that give the free memory of arenas back to the system when they end.
- * @param arenas kind and number of each device, for example `cpu:0;gpu:0`.
- */
-export function trimmingRun(arenas: string): Pointer {
+/** OrtRunOptions with configuration entries of ONNX Runtime, owned by the caller. */
+export function runOptions(entries: Readonly<Record<string, string>>): Pointer {
   const run = create(failure, (out) => call('CreateRunOptions', failure, out));
-  call('AddRunConfigEntry', failure, run, 'memory.enable_memory_arena_shrinkage', arenas);
+  for (const [key, value] of Object.entries(entries))
+    call('AddRunConfigEntry', failure, run, key, value);
   return run;
 }
 

@@ -22,7 +22,9 @@ export {
   type ValueInfo,
 } from './session.js';
 export {
+  type ArenaMemory,
   allocateOnDevice,
+  arenaMemory,
   probeDevice,
   readToHost,
   trimMemory,

@@ -3,7 +3,7 @@ import type { Pointer } from './api.js';
 import { installHint } from './cuda/installation.js';
 import { cudaInstallation } from './cuda/link-folder.js';
 import { appendCuda } from './cuda/open-cuda.js';
-import { describeMemory, environment, trimmingRun } from './environment.js';
+import { describeMemory, environment, runOptions } from './environment.js';
 import { Lane } from './lane.js';
 import { call, type Failure } from './status.js';
 
@@ -33,7 +33,7 @@ const MEMORY_NAME: Record<ProviderKind, string> = {
 };
 const memories = new Map<ExecutionProvider, Pointer>();
 const lanes = new Map<ExecutionProvider, Lane>();
-const trimmingRuns = new Map<ExecutionProvider, Pointer>();
+const runs = new Map<string, Pointer>();
 
 /** OrtMemoryInfo of a provider's memory; kept for the life of the process. */
 export function memoryOf(provider: ExecutionProvider): Pointer {
@@ -57,11 +57,29 @@ export function providerOfMemory(name: string, index: number): ExecutionProvider
   });
 }
 
-/** OrtRunOptions of runs that give back what their device, and the CPU, have free; kept for the life of the process. */
-export function trimmingRunOf(provider: ExecutionProvider): Pointer {
-  if (kindOf(provider) !== 'cuda') return environment().trimmingRun;
-  const known = trimmingRuns.get(provider) ?? trimmingRun(`cpu:0;gpu:${indexOf(provider)}`);
-  trimmingRuns.set(provider, known);
+export interface RunKind {
+  /** Whether the run gives back what its device, and the CPU, have free when it ends. */
+  readonly trims: boolean;
+  /** Whether the run ends when its results are there; otherwise when all of its work stands in line on the device. */
+  readonly waits: boolean;
+}
+
+/** OrtRunOptions of a run, null for the defaults; kept for the life of the process. */
+export function runOptionsOf(
+  provider: ExecutionProvider,
+  { trims, waits }: RunKind,
+): Pointer | null {
+  // Only the sessions of an NVIDIA GPU share a stream, on which the next run comes after this one.
+  const goesOn = kindOf(provider) === 'cuda' && !waits;
+  if (!trims && !goesOn) return null;
+  const arenas = kindOf(provider) === 'cuda' ? `cpu:0;gpu:${indexOf(provider)}` : 'cpu:0';
+  const entries = {
+    ...(trims && { 'memory.enable_memory_arena_shrinkage': arenas }),
+    ...(goesOn && { disable_synchronize_execution_providers: '1' }),
+  };
+  const key = JSON.stringify(entries);
+  const known = runs.get(key) ?? runOptions(entries);
+  runs.set(key, known);
   return known;
 }
 
@@ -75,6 +93,13 @@ export function laneOf(provider: ExecutionProvider): Lane {
   lanes.set(provider, lane);
   return lane;
 }
+
+/**
+ * Where sessions are made: beside the runs of others, unless the device has room for one piece of work at a time.
+ * @see laneOf
+ */
+export const makesBesideRuns = (provider: ExecutionProvider): boolean =>
+  kindOf(provider) !== 'webgpu';
 
 const HINT: Record<Exclude<ProviderKind, 'cuda'>, string> = {
   cpu: 'Reinstall onnxruntime-node.',

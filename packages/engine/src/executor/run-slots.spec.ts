@@ -72,10 +72,10 @@ describe('lanes', () => {
     expect(laneOf('cpu')).not.toBe(laneOf('cpu'));
   });
 
-  it('let a session of a GPU be opened only after what is at work on it', async () => {
+  it('let a session of WebGPU be opened only after what is at work there', async () => {
     const order: string[] = [];
     let end = () => {};
-    const work = laneOf('cuda').run(
+    const work = laneOf('webgpu').run(
       () =>
         new Promise<void>((resolve) => {
           end = () => {
@@ -85,7 +85,7 @@ describe('lanes', () => {
         }),
     );
     // A device that is not there fails, in its turn.
-    const opening = Session.create(new Uint8Array(1), { provider: 'cuda' }).catch(() => {
+    const opening = Session.create(new Uint8Array(1), { provider: 'webgpu' }).catch(() => {
       order.push('session');
     });
     await new Promise<void>((resolve) => setImmediate(resolve));

@@ -10,7 +10,9 @@ import {
   type ExecutionProvider,
   kindOf,
   laneOf,
-  trimmingRunOf,
+  makesBesideRuns,
+  type RunKind,
+  runOptionsOf,
 } from './provider.js';
 import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
@@ -88,14 +90,15 @@ export class Session {
    */
   static async create(model: Uint8Array | string, options: SessionOptions): Promise<Session> {
     const lane = laneOf(options.provider);
-    return lane.run(async () => {
+    const make = async () => {
       const native = buildOptions(options);
       try {
         return Session.#adopt(await load(model, native, options), options, lane);
       } finally {
         api().ReleaseSessionOptions(native);
       }
-    });
+    };
+    return makesBesideRuns(options.provider) ? make() : lane.run(make);
   }
 
   static #adopt(pointer: Pointer, options: SessionOptions, lane: Lane): Session {
@@ -131,10 +134,10 @@ export class Session {
    * OrtRunOptions of the next run, or null for the defaults. The first run of a session allocates tensor by tensor; from
    * the second on, one block of the planned size is used. Trimming in between keeps both from staying in the arena.
    */
-  nextRunOptions(trim: boolean): Pointer | null {
+  nextRunOptions({ trims, waits }: RunKind): Pointer | null {
     const isFirst = !this.#hasRun;
     this.#hasRun = true;
-    return isFirst || trim ? trimmingRunOf(this.provider) : null;
+    return runOptionsOf(this.provider, { trims: isFirst || trims, waits });
   }
 
   /** Releases the session and its bindings; runs that were asked for before end first. */

@@ -6,7 +6,7 @@ import {
   onnxCode,
 } from '../onnx/element-type.js';
 import { serialiseModel } from '../onnx/schema.js';
-import type { Pointer } from './api.js';
+import { api, type Pointer } from './api.js';
 import type { Binding } from './binding.js';
 import { environment } from './environment.js';
 import { Lane } from './lane.js';
@@ -103,6 +103,36 @@ export async function allocateOnDevice(
 /** Opens a device with the smallest session there is. @throws EngineError DEVICE_UNAVAILABLE with the reason. */
 export async function probeDevice(device: ExecutionProvider): Promise<void> {
   await transferOf(device, 'float32');
+}
+
+/** What the programs and tensors of this process have of the memory of a GPU. */
+export interface ArenaMemory {
+  /** Bytes of tensors and of working memory now, and the most that they were at once. */
+  readonly inUseBytes: number;
+  readonly peakBytes: number;
+  /** Bytes that the arena has taken from the GPU. */
+  readonly heldBytes: number;
+}
+
+/**
+ * Counted by the arena of an NVIDIA GPU itself; constants of programs, and what CUDA's libraries take, are beside it.
+ * @throws EngineError DEVICE_UNAVAILABLE.
+ */
+export async function arenaMemory(index = 0): Promise<ArenaMemory> {
+  const device: ExecutionProvider = index === 0 ? 'cuda' : `cuda:${index}`;
+  const allocator = await allocatorOf(device);
+  const failure = unavailable(device);
+  const stats = create(failure, (out) => call('AllocatorGetStats', failure, allocator, out));
+  try {
+    const bytes = (name: string) => Number(api().GetKeyValue(stats, name));
+    return {
+      inUseBytes: bytes('InUse'),
+      peakBytes: bytes('MaxInUse'),
+      heldBytes: bytes('TotalAllocated'),
+    };
+  } finally {
+    api().ReleaseKeyValuePairs(stats);
+  }
 }
 
 /**

@@ -7,7 +7,8 @@ const { tmpdir } = require('node:os');
 const { join } = require('node:path');
 const koffi = require('koffi');
 const engine = require('../../index.ts');
-const { cudaReport } = require('../../executor/index.ts');
+const { arenaMemory, cudaReport } = require('../../executor/index.ts');
+const { laneOf } = require('../../executor/provider.ts');
 const { tinyStep, tinySpecs, tinyParameters, tinyBatch } = require('../../testing/tiny-decoder.ts');
 
 const { compile, createTensor, float32, ops, ProgramCache, WeightSet } = engine;
@@ -17,12 +18,17 @@ const report = cudaReport();
 const runtime = koffi.load(report.libraries.find(({ name }) => name.startsWith('libcudart')).file);
 const calls = runtime.func('long pretend_calls(const char *name)');
 const threads = runtime.func('int pretend_launching_threads()');
+const streams = runtime.func('int pretend_launching_streams()');
 const reset = runtime.func('void pretend_reset()');
 const liveBytes = runtime.func('long pretend_live_bytes()');
-const NAMES = ['launch', 'product', 'product tf32', 'HostToDevice', 'DeviceToHost', 'DeviceToDevice', 'cudaMalloc', 'cublasCreate_v2'];
+const NAMES = [
+  ...['launch', 'product', 'product tf32', 'HostToDevice', 'DeviceToHost', 'DeviceToDevice', 'cudaMalloc'],
+  ...['cublasCreate_v2', 'cudaStreamSynchronize', 'cudaDeviceSynchronize', 'cudaStreamCreate', 'cudaStreamCreateWithFlags'],
+];
 const counts = () => ({
   ...Object.fromEntries(NAMES.map((name) => [name, calls(name)])),
   threads: threads(),
+  streams: streams(),
   liveBytes: liveBytes(),
 });
 
@@ -133,6 +139,24 @@ async function weights(folder) {
   return { storedBytes: tensor.byteLength, bytes, uploads: uploads.HostToDevice };
 }
 
+/** Two programs are compiled while the GPU is taken by a run, which ends after them, or gives up. */
+async function compiledMeanwhile() {
+  let end;
+  const order = [];
+  const run = laneOf('cuda').run(() => new Promise((resolve) => (end = resolve)));
+  const patience = setTimeout(() => end(order.push('run')), 30_000);
+  const program = (factor) => ({ x }) => ({ y: engine.tf.mul(x, factor) });
+  const made = await Promise.all(
+    [2, 3].map((factor) => compile(program(factor), { x: float32(4) }, { device: 'cuda' })),
+  );
+  order.push('compiled');
+  clearTimeout(patience);
+  end(order.push('run'));
+  await run;
+  for (const each of made) await each.dispose();
+  return order;
+}
+
 async function failure(work) {
   try {
     await work();
@@ -147,11 +171,12 @@ async function main() {
   const seen = {
     report,
     step: await trainSteps('cuda', 50),
+    arena: await arenaMemory(),
+    compiled: await compiledMeanwhile(),
     shapes: await shapes(),
     weights: await weights(folder),
     held: await heldState(),
     second: (await trainSteps('cuda:1', 2))[1],
-
     third: await failure(() => trainSteps('cuda:2', 1)),
     numbered: await failure(() => trainSteps('cpu:1', 1)),
   };

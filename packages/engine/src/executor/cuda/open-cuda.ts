@@ -6,7 +6,13 @@ import { keepForeign } from '../library.js';
 import { call, create, type Failure } from '../status.js';
 import { type CudaInstallation, installHint } from './installation.js';
 import { cudaInstallation } from './link-folder.js';
-import { type CudaRuntime, describeRuntime, type GpuMemory, memoryOfGpu } from './runtime.js';
+import {
+  type CudaRuntime,
+  createStream,
+  describeRuntime,
+  type GpuMemory,
+  memoryOfGpu,
+} from './runtime.js';
 
 /** What `doctor` says of CUDA. */
 export interface CudaReport extends CudaInstallation {
@@ -135,6 +141,9 @@ export function appendCuda(options: Pointer, index: number, memory: Pointer): vo
   const [keys, values] = [0, 1].map((side) => entries.map((entry) => entry[side]!));
   providerSettings((settings) => {
     call('UpdateCUDAProviderOptions', failure, settings, keys!, values!, entries.length);
+    // As text it is not taken.
+    const stream = streamOf(index);
+    call('UpdateCUDAProviderOptionsWithValue', failure, settings, 'user_compute_stream', stream);
     call('SessionOptionsAppendExecutionProvider_CUDA_V2', failure, options, settings);
   });
 }
@@ -149,6 +158,18 @@ export function providerOptions(index: number): Readonly<Record<string, string>>
     // Trying every algorithm at every new shape takes longer than the best one saves.
     cudnn_conv_algo_search: 'HEURISTIC',
   };
+}
+
+const streams = new Map<number, Pointer>();
+
+/**
+ * One stream for all sessions of a GPU: what one run writes the next one reads, without a wait of the host in between, and
+ * memory that a run gives back to the arena serves the next one safely.
+ */
+function streamOf(index: number): Pointer {
+  const stream = streams.get(index) ?? createStream(runtimeLibrary!, index);
+  streams.set(index, stream);
+  return stream;
 }
 
 const withArena = new Set<number>();

@@ -85,6 +85,24 @@ export function memoryOfGpu(library: LibraryHandle, index: number): GpuMemory {
   return { usedBytes: Number(total[0]! - free[0]!), totalBytes: Number(total[0]!) };
 }
 
+/**
+ * A stream of a GPU, which lives as long as the process. It waits for the default stream, where ONNX Runtime copies constants
+ * of programs, and the default stream for it.
+ * @throws Error where CUDA's runtime refuses.
+ */
+export function createStream(library: LibraryHandle, index: number): bigint {
+  const made = new BigUint64Array(1);
+  const current = new Int32Array(1);
+  const select = library.func('cudaSetDevice', 'int', ['int']);
+  library.func('cudaGetDevice', 'int', ['void *'])(current);
+  const code =
+    (select(index) as number) ||
+    (library.func('cudaStreamCreate', 'int', ['void *'])(made) as number);
+  select(current[0]);
+  if (code !== 0) throw new Error(problemOf(library, code));
+  return made[0]!;
+}
+
 /** CUDA 12 exports the current layout under a name with a version. */
 function propertiesOf(library: LibraryHandle): (properties: Buffer, index: number) => number {
   const bind = (name: string) => library.func(name, 'int', ['void *', 'int']);

@@ -7,13 +7,15 @@
 #include "pretend.h"
 #include "counters.h"
 
-enum { MOST_NAMES = 256, MOST_THREADS = 64 };
+enum { MOST_NAMES = 256, MOST_THREADS = 64, MOST_STREAMS = 64 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct { const char *name; long calls; } counts[MOST_NAMES];
 static int names;
 static pthread_t threads[MOST_THREADS];
 static int thread_count;
+static void *streams[MOST_STREAMS];
+static int stream_count;
 
 void pretend_count_call(const char *name) {
   pthread_mutex_lock(&lock);
@@ -34,6 +36,15 @@ void pretend_count_launch(const char *name) {
   pthread_mutex_unlock(&lock);
 }
 
+/* Streams that kernels are put into are remembered. */
+void pretend_count_stream(void *stream) {
+  pthread_mutex_lock(&lock);
+  int i = 0;
+  while (i < stream_count && streams[i] != stream) i++;
+  if (i == stream_count && stream_count < MOST_STREAMS) streams[stream_count++] = stream;
+  pthread_mutex_unlock(&lock);
+}
+
 EXPORT long pretend_calls(const char *name) {
   long calls = 0;
   pthread_mutex_lock(&lock);
@@ -44,11 +55,13 @@ EXPORT long pretend_calls(const char *name) {
 }
 
 EXPORT int pretend_launching_threads(void) { return thread_count; }
+EXPORT int pretend_launching_streams(void) { return stream_count; }
 
 EXPORT void pretend_reset(void) {
   pthread_mutex_lock(&lock);
   names = 0;
   thread_count = 0;
+  stream_count = 0;
   memset(counts, 0, sizeof counts);
   pthread_mutex_unlock(&lock);
 }

@@ -158,7 +158,10 @@ static cudaError_t make(void **made) {
 }
 EXPORT cudaError_t cudaEventCreate(cudaEvent_t *made) { return make((void **)made); }
 EXPORT cudaError_t cudaEventCreateWithFlags(cudaEvent_t *made, unsigned flags) { return make((void **)made); }
-EXPORT cudaError_t cudaStreamCreate(cudaStream_t *made) { return make((void **)made); }
+EXPORT cudaError_t cudaStreamCreate(cudaStream_t *made) {
+  COUNT;
+  return make((void **)made);
+}
 EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *made, unsigned flags) {
   COUNT;
   return make((void **)made);
@@ -204,21 +207,22 @@ EXPORT cudaError_t __cudaGetKernel(cudaKernel_t *kernel, const void *function) {
   return cudaSuccess;
 }
 
-static cudaError_t launch(void) {
+static cudaError_t launch(cudaStream_t stream) {
   pretend_count_launch("launch");
+  pretend_count_stream(stream);
   return cudaSuccess;
 }
 EXPORT cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 g, dim3 b, void **a, size_t n, cudaStream_t s) {
-  return launch();
+  return launch(s);
 }
 EXPORT cudaError_t cudaLaunchKernel(const void *function, dim3 g, dim3 b, void **a, size_t n, cudaStream_t s) {
-  return launch();
+  return launch(s);
 }
 EXPORT cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *c, const void *function, void **arguments) {
-  return launch();
+  return launch(c->stream);
 }
 EXPORT cudaError_t cudaLaunchCooperativeKernel(const void *f, dim3 g, dim3 b, void **a, size_t n, cudaStream_t s) {
-  return launch();
+  return launch(s);
 }
 EXPORT cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *made, const void *function) {
   *made = (struct cudaFuncAttributes){.maxThreadsPerBlock = 1024, .binaryVersion = 90, .ptxVersion = 90};
