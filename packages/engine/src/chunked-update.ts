@@ -3,7 +3,7 @@ import { EngineError } from './errors.js';
 import { environment } from './executor/environment.js';
 import { type Binding, DeviceValue, Session } from './executor/index.js';
 import { readBytes, writeBytes } from './graph/byte-storage.js';
-import { writesInPlace } from './graph/in-place.js';
+import { inPlaceRule } from './graph/in-place.js';
 import { encodeModel } from './onnx/encode.js';
 import { float32, type Program, type TensorSpec, type Tree } from './specs.js';
 import type { Tensor } from './tfjs.js';
@@ -241,8 +241,9 @@ function chunkedModel(
       readBytes(graph, `${number}/${name}`);
       if (options.changed.includes(name)) writeBytes(graph, outputName(`${number}/${name}`));
     }
+  const overwrites = inPlaceRule(graph);
   for (const name of options.changed) {
-    if (writesInPlace(graph, `0/${name}`, outputName(`0/${name}`))) continue;
+    if (overwrites(`0/${name}`, outputName(`0/${name}`))) continue;
     throw new EngineError({
       code: 'PROGRAM_INVALID',
       message: `Chunked update: "${name}" cannot be written in place.`,

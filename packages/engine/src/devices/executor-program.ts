@@ -4,7 +4,7 @@ import { Disposables } from '../disposables.js';
 import { EngineError } from '../errors.js';
 import { type Binding, DeviceValue, type Session, trimHeap } from '../executor/index.js';
 import { boundAs, type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
-import { writesInPlace } from '../graph/in-place.js';
+import { inPlaceRule } from '../graph/in-place.js';
 import { encodeModel } from '../onnx/encode.js';
 import {
   isMapped,
@@ -360,10 +360,11 @@ export function planOutputs(
   const states = new Set(options.state ?? []);
   const specs = flatten(traced.outputs, isTensorSpec);
   for (const name of states) assertState(traced, name, specs);
+  const overwrites = inPlaceRule(traced.graph);
   return specs.map(([name, spec]) => {
     const state = states.has(name.split('/')[0]!);
     if (state) assertStateFits(traced, name, spec);
-    const inPlace = state && mayAlias && writesInPlace(traced.graph, name, outputName(name));
+    const inPlace = state && mayAlias && overwrites(name, outputName(name));
     return { path: name, spec, state, inPlace };
   });
 }

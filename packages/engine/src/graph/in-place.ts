@@ -14,23 +14,44 @@ const ELEMENTWISE = new Set([
   'Cast',
 ]);
 
+/** Whether an output may be written over an input of the graph, both by name. */
+export type InPlaceRule = (inputName: string, outputName: string) => boolean;
+
 /**
- * Whether an output may be written over an input of the graph: every reader of the input must have finished before the
- * output is written. That is certain when each reader feeds, directly or indirectly, the node that makes the output, and
- * that node itself is elementwise, or a product or scatter that starts from the input.
+ * The rule of a graph, which is read once for all of its outputs. An output may be written over an input when every reader of
+ * the input has finished before the output is written. That is certain when each reader feeds, directly or indirectly, the node
+ * that makes the output, and that node itself is elementwise, or a product or scatter that starts from the input.
  */
-export function writesInPlace(graph: Graph, inputName: string, outputName: string): boolean {
-  const input = graph.inputs.find((value) => value.name === inputName);
+export function inPlaceRule(graph: Graph): InPlaceRule {
+  const inputs = new Map(graph.inputs.map((value) => [value.name, value]));
+  const { producers, readers } = edges(graph);
+  return (inputName, outputName) => {
+    const input = inputs.get(inputName);
+    const last = producers.get(outputName);
+    if (input === undefined || last === undefined || !mayOverwrite(last, inputName)) return false;
+    const { shape, dtype } = last.outputs[0]!;
+    if (!sameShape(shape, input.shape) || dtype !== input.dtype) return false;
+    const others = (readers.get(inputName) ?? []).filter((node) => node !== last);
+    if (others.length === 0) return true;
+    const feeding = ancestors(last, producers);
+    return others.every((node) => feeding.has(node));
+  };
+}
+
+/** Which node makes a value, and which nodes read it. */
+function edges(graph: Graph) {
   const producers = new Map<string, Node>();
-  for (const node of graph.nodes) for (const out of node.outputs) producers.set(out.name, node);
-  const last = producers.get(outputName);
-  if (input === undefined || last === undefined || !mayOverwrite(last, inputName)) return false;
-  const { shape, dtype } = last.outputs[0]!;
-  if (!sameShape(shape, input.shape) || dtype !== input.dtype) return false;
-  const feeding = ancestors(last, producers);
-  return graph.nodes.every(
-    (node) => !node.inputs.some((value) => value?.name === inputName) || feeding.has(node),
-  );
+  const readers = new Map<string, Node[]>();
+  for (const node of graph.nodes) {
+    for (const { name } of node.outputs) producers.set(name, node);
+    for (const value of node.inputs) {
+      if (value === undefined) continue;
+      const known = readers.get(value.name);
+      if (known === undefined) readers.set(value.name, [node]);
+      else known.push(node);
+    }
+  }
+  return { producers, readers };
 }
 
 /** A product or a scatter may overwrite what it starts from, which it reads before anything is written. */
