@@ -20,7 +20,7 @@ const isPretend = (cudaReport().runtime?.gpus ?? []).some(({ name }) => name ===
 const say = (figures) => console.log(JSON.stringify({ bench: 'gpu', device, ...figures }));
 
 async function outputsOn(name, [, program, given], inputs) {
-  const compiled = await compileCase(program, given, inputs, name);
+  const compiled = await compileCase(program, given, inputs, { device: name });
   try {
     return await compiled.at(0, undefined);
   } finally {

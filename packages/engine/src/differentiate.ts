@@ -1,11 +1,18 @@
 import type { Tree } from './specs.js';
 import { type Tensor, tf } from './tfjs.js';
+import { TRACE_BACKEND, traceBackend } from './trace/backend.js';
 import { flatten, isTensor, mapTree } from './tree.js';
 
 export interface Differentiated<Outputs> {
   readonly outputs: Outputs;
   readonly gradients: Record<string, Tensor>;
 }
+
+/**
+ * Gradients of a program in float16 are computed times this number and divided by it: many lie below its smallest number,
+ * 6·10⁻⁸. A power of two changes nothing else.
+ */
+export const FLOAT16_GRADIENT_SCALE = 2 ** 12;
 
 /**
  * Value and gradients of a scalar loss by every parameter, for use inside a program.
@@ -21,6 +28,7 @@ export function differentiate<
 ): Differentiated<Outputs> {
   const names = Object.keys(parameters);
   const values = names.map((name) => parameters[name]!);
+  const scale = gradientScale();
   let outputs: Outputs | undefined;
   const { grads } = tf.engine().gradients(
     () => {
@@ -30,11 +38,21 @@ export function differentiate<
       return outputs.loss as tf.Scalar;
     },
     values,
-    undefined,
+    scale === 1 ? undefined : tf.scalar(scale),
     true,
   );
-  const gradients = names.map((name, i) => [name, grads[i] ?? tf.zerosLike(values[i]!)]);
+  const gradients = names.map((name, i) => [name, unscaled(grads[i], scale, values[i]!)]);
   return { outputs: release(outputs!), gradients: Object.fromEntries(gradients) };
+}
+
+const gradientScale = (): number =>
+  tf.getBackend() === TRACE_BACKEND && traceBackend.graph.precision === 'float16'
+    ? FLOAT16_GRADIENT_SCALE
+    : 1;
+
+function unscaled(gradient: Tensor | undefined, scale: number, value: Tensor): Tensor {
+  if (gradient === undefined) return tf.zerosLike(value);
+  return scale === 1 ? gradient : tf.mul(gradient, 1 / scale);
 }
 
 /** The same values in the caller's scope, which ends their life as that of any other tensor. */

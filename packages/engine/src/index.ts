@@ -62,6 +62,8 @@ export {
   type HostArray,
   int32,
   type MappedTensor,
+  PRECISIONS,
+  type Precision,
   type Program,
   type SpecTree,
   type StoredType,

@@ -11,6 +11,12 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
+/**
+ * Of the products and the attention of a program: `float32`, or 16 bits with sums in float32. Everything else stays float32.
+ */
+export const PRECISIONS = ['float32', 'bfloat16', 'float16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 /** Element types in which weights lie in safetensors files. */
 export type StoredType = 'F32' | 'F16' | 'BF16';
 

@@ -1,5 +1,13 @@
 import { EngineError } from '../errors.js';
-import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec, Tree } from '../specs.js';
+import type {
+  HostArray,
+  MappedTensor,
+  Precision,
+  Program,
+  SpecTree,
+  TensorSpec,
+  Tree,
+} from '../specs.js';
 
 /** A tensor that lives on a device and outlives the runs that read or write it. */
 export interface DeviceTensor {
@@ -35,6 +43,11 @@ export interface CompileOptions {
    * runs, for a copy of these weights that belongs to this program alone. Worth it for convolutions.
    */
   readonly prepareWeights?: boolean;
+  /**
+   * Of products and attention, `float32` by default. The CPU rounds to 16 bits what a GPU computes in them.
+   * @see PRODUCTS for what stays float32.
+   */
+  readonly precision?: Precision;
 }
 
 export interface RunOptions {

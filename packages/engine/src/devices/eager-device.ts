@@ -23,6 +23,7 @@ import {
 } from './device.js';
 import { withGradients } from './gradients.js';
 import { hostArray, mismatch, newHostArray } from './host.js';
+import { assertFloat32 } from './precision-support.js';
 
 /** A tensor of a tfjs backend. */
 class EagerTensor implements DeviceTensor {
@@ -129,6 +130,7 @@ export class EagerDevice implements Device {
     specs: SpecTree,
     options: CompileOptions,
   ): Promise<CompiledProgram> {
+    assertFloat32(this.name, options.precision ?? 'float32');
     const weights = new EagerWeights(this.backend);
     await weights.load(
       flatten(specs, isSpec).flatMap(([, spec]) => (isMapped(spec) ? [spec] : [])),

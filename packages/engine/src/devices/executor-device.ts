@@ -3,7 +3,7 @@ import { EngineError } from '../errors.js';
 import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
-import { readInputs, sizeOf } from '../graph/graph.js';
+import { type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
@@ -15,6 +15,7 @@ import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
 import { kernelChoice } from './kernel-choice/index.js';
+import { assertPrecision } from './precision-support.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
@@ -42,13 +43,15 @@ export class ExecutorBackedDevice implements Device {
     options: CompileOptions,
   ): Promise<CompiledProgram> {
     const started = performance.now();
+    const { precision = 'float32' } = options;
+    await assertPrecision(this.name, precision);
     const full = withGradients(program, options.gradients);
     // On a GPU of NVIDIA the copies of programs would add up, and there is no other layout to prepare.
     const prepares = options.prepareWeights === true && kindOf(this.name) !== 'cuda';
     const widens = !prepares && widensWeights(this.name);
-    const plain = (wide: boolean) => trace(full, specs, this.name !== 'cpu', undefined, wide);
-    const unblocked = plain(widens);
-    const traced = await this.asChosen(unblocked, full, specs);
+    const target = { withoutCpuOperators: this.name !== 'cpu', precision };
+    const unblocked = trace(full, specs, { ...target, widensWeights: widens });
+    const traced = await this.asChosen(unblocked, full, specs, target);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
@@ -75,17 +78,22 @@ export class ExecutorBackedDevice implements Device {
       session,
       options: { ...options, prepareWeights: prepares },
       stats,
-      plain: () => plain(false).graph,
+      plain: () => trace(full, specs, { ...target, precision: 'float32' }).graph,
     });
   }
 
   /** The program with each operation written as this processor runs it fastest. */
-  private async asChosen(plain: Traced, program: Program, specs: SpecTree): Promise<Traced> {
+  private async asChosen(
+    plain: Traced,
+    program: Program,
+    specs: SpecTree,
+    target: GraphTarget,
+  ): Promise<Traced> {
     const { alternatives } = plain.graph;
     if (this.name !== 'cpu' || alternatives.length === 0) return plain;
     const choice = await kernelChoice();
     const gains = alternatives.some(({ kind, size }) => (choice.of(kind, size) ?? PLAIN) !== PLAIN);
-    return gains ? trace(program, specs, false, choice) : plain;
+    return gains ? trace(program, specs, { ...target, choice }) : plain;
   }
 }
 

@@ -3,7 +3,7 @@ import {
   onnxCode,
   STORED_TYPE,
 } from '../onnx/element-type.js';
-import type { DType, MappedTensor, StoredType, WeightSpec } from '../specs.js';
+import type { DType, MappedTensor, Precision, StoredType, WeightSpec } from '../specs.js';
 import type { Alternative, KernelChoice } from './choice.js';
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators or stored values need. */
@@ -63,6 +63,8 @@ export interface Node {
   readonly inputs: readonly (Value | undefined)[];
   readonly outputs: readonly Value[];
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** The operation (name of its kernel) that the node is a part of; absent where it is a part of none. */
+  readonly operation?: string;
 }
 
 export interface NodeOptions {
@@ -80,6 +82,18 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
 
+/** What a graph is written for. */
+export interface GraphTarget {
+  /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
+  readonly withoutCpuOperators?: boolean;
+  /** How operations are to be written on this processor; absent: plainly. */
+  readonly choice?: KernelChoice | undefined;
+  /** Whether weights of 16 bits come as float32, for devices that lack their types. */
+  readonly widensWeights?: boolean;
+  /** Of products and attention; `float32` where absent. */
+  readonly precision?: Precision;
+}
+
 /** An ONNX graph under construction: nodes in topological order, constants, inputs and outputs. */
 export class Graph {
   readonly nodes: Node[] = [];
@@ -93,23 +107,31 @@ export class Graph {
   private readonly producers = new Map<Value, Node>();
   private counter = 0;
 
-  /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
   readonly withoutCpuOperators: boolean;
-  /** Whether weights of 16 bits come as float32, for devices that lack their types. */
   readonly widensWeights: boolean;
-  /** How operations are to be written on this processor; absent: plainly. */
   readonly choice: KernelChoice | undefined;
+  readonly precision: Precision;
   /** Operations that a choice could have written in another way; collected where there is none. */
   readonly alternatives: Alternative[] = [];
+  /** The operation whose nodes are being added. */
+  private operation: string | undefined;
 
-  constructor(
-    withoutCpuOperators: boolean = false,
-    choice?: KernelChoice,
-    widensWeights: boolean = false,
-  ) {
-    this.withoutCpuOperators = withoutCpuOperators;
-    this.choice = choice;
-    this.widensWeights = widensWeights;
+  constructor(target: GraphTarget = {}) {
+    this.withoutCpuOperators = target.withoutCpuOperators ?? false;
+    this.choice = target.choice;
+    this.widensWeights = target.widensWeights ?? false;
+    this.precision = target.precision ?? 'float32';
+  }
+
+  /** Marks the nodes that `emit` adds as parts of an operation. */
+  within<Result>(operation: string, emit: () => Result): Result {
+    const outer = this.operation;
+    this.operation = operation;
+    try {
+      return emit();
+    } finally {
+      this.operation = outer;
+    }
   }
 
   /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
@@ -195,21 +217,27 @@ export class Graph {
     types: readonly OutputType[],
     options: NodeOptions = {},
   ): Value[] {
-    const outputs = types.map((type) => ({
-      name: this.fresh(operator),
-      shape: [...type.shape],
-      dtype: type.dtype,
-    }));
-    const node = {
+    const outputs = types.map((type) => this.value(type.shape, type.dtype, operator));
+    this.addNode({
       operator,
       domain: options.domain ?? '',
       inputs,
       outputs,
       attributes: options.attributes ?? {},
-    };
-    this.nodes.push(node);
-    for (const output of outputs) this.producers.set(output, node);
+      ...(this.operation === undefined ? {} : { operation: this.operation }),
+    });
     return outputs;
+  }
+
+  /** A value that some node is to make. */
+  value(shape: readonly number[], dtype: ElementType, prefix = 'value'): Value {
+    return { name: this.fresh(prefix), shape: [...shape], dtype };
+  }
+
+  /** Adds a node that makes given values. */
+  addNode(node: Node): void {
+    this.nodes.push(node);
+    for (const output of node.outputs) this.producers.set(output, node);
   }
 
   private keyOf(
@@ -250,6 +278,12 @@ export class Graph {
     if (value.dtype === dtype) return value;
     const attributes = { to: onnxCode(dtype) };
     return this.add('Cast', [value], { shape: value.shape, dtype }, { attributes });
+  }
+
+  /** Makes a value of the graph the cast of another one. */
+  castAs(result: Value, source: Value): void {
+    const attributes = { to: onnxCode(result.dtype) };
+    this.addNode({ operator: 'Cast', domain: '', inputs: [source], outputs: [result], attributes });
   }
 
   reshape(value: Value, shape: readonly number[]): Value {

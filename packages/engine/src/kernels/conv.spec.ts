@@ -48,8 +48,8 @@ describe('the blocked layout', () => {
       Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
     );
     const { block } = await findBlock();
-    const blocked = trace(layer(stride, padding), specs, false, inLayout(block)).graph;
-    const plain = trace(layer(stride, padding), specs, true).graph;
+    const blocked = trace(layer(stride, padding), specs, { choice: inLayout(block) }).graph;
+    const plain = trace(layer(stride, padding), specs, { withoutCpuOperators: true }).graph;
     expect(domains(blocked).has(BLOCKED)).toBe(block !== undefined);
     expect([...domains(plain)]).toEqual(['']);
     const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
@@ -78,9 +78,9 @@ describe('the blocked layout', () => {
       Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
     );
     const { block } = await findBlock();
-    const blocked = trace(resize, specs, false, inLayout(block)).graph;
+    const blocked = trace(resize, specs, { choice: inLayout(block) }).graph;
     expect(blocked.nodes.some(({ operator }) => operator === 'Resize')).toBe(block !== undefined);
-    const plain = trace(resize, specs, true).graph;
+    const plain = trace(resize, specs, { withoutCpuOperators: true }).graph;
     const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
     const worst = expected.map((values, output) => worstOf(found[output]!, values));
     expect(Math.max(...worst)).toBeLessThan(2e-5);
@@ -92,7 +92,7 @@ describe('the blocked layout', () => {
         tf.sum(tf.square(tf.image.resizeBilinear(image as tf.Tensor4D, [40, 40], true))),
       )(x),
     })) as unknown as Program;
-    const { graph } = trace(sized, { x: float32(1, 20, 20, 16) }, false, alwaysBlocked(16));
+    const { graph } = trace(sized, { x: float32(1, 20, 20, 16) }, { choice: alwaysBlocked(16) });
     expect(graph.nodes.some(({ operator }) => operator === 'Resize')).toBe(false);
   });
 
@@ -101,7 +101,7 @@ describe('the blocked layout', () => {
     ['are not whole fours', 30, 32],
   ])('is not used for channels that %s', (_case, outputs, inputs) => {
     const specs = specsOf([1, 20, 20, inputs], [outputs, inputs, 3, 3]);
-    const { graph } = trace(layer(1, 1), specs, false, alwaysBlocked(16));
+    const { graph } = trace(layer(1, 1), specs, { choice: alwaysBlocked(16) });
     expect(domains(graph).has(BLOCKED)).toBe(false);
   });
 
@@ -112,24 +112,18 @@ describe('the blocked layout', () => {
         y: ops.convolution(inner, tf.transpose(weight, [1, 0, 2, 3]), undefined, { padding: 1 }),
       };
     }) as unknown as Program;
-    const { graph } = trace(
-      twice,
-      specsOf([1, 20, 20, 16], [8, 16, 3, 3]),
-      false,
-      alwaysBlocked(16),
-    );
+    const { graph } = trace(twice, specsOf([1, 20, 20, 16], [8, 16, 3, 3]), {
+      choice: alwaysBlocked(16),
+    });
     const operators = graph.nodes.map(({ operator }) => operator);
     expect(operators.filter((operator) => operator === 'Conv')).toHaveLength(2);
     expect(operators.filter((operator) => operator.startsWith('Reorder'))).toHaveLength(2);
   });
 
   it('is not used for few pixels, where one product is faster', () => {
-    const { graph } = trace(
-      layer(1, 1),
-      specsOf([1, 16, 16, 16], [16, 16, 3, 3]),
-      false,
-      alwaysBlocked(16),
-    );
+    const { graph } = trace(layer(1, 1), specsOf([1, 16, 16, 16], [16, 16, 3, 3]), {
+      choice: alwaysBlocked(16),
+    });
     expect(graph.nodes.some(({ operator }) => operator === 'Conv')).toBe(false);
   });
 

@@ -32,8 +32,8 @@ describe('a perceptron in the blocked layout', () => {
       Object.entries(SPECS).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.5, 0.5)]),
     );
     const { block } = await findBlock();
-    const plain = trace(perceptron(activate), SPECS, true).graph;
-    const blocked = trace(perceptron(activate), SPECS, false, inLayout(block)).graph;
+    const plain = trace(perceptron(activate), SPECS, { withoutCpuOperators: true }).graph;
+    const blocked = trace(perceptron(activate), SPECS, { choice: inLayout(block) }).graph;
     // What is not read is not part of the file that runs.
     expect(count(blocked, 'Conv')).toBe(block === undefined ? 0 : count(plain, 'Gemm'));
     const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];

@@ -40,12 +40,12 @@ export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions 
   }
   if (!transposeA && !transposeB && alpha === 1) return graph.add('MatMul', [a, b], type);
   if (graph.withoutCpuOperators) {
-    const product = graph.add(
-      'MatMul',
-      [flip(graph, a, transposeA), flip(graph, b, transposeB)],
-      type,
-    );
-    return alpha === 1 ? product : binary(graph, 'Mul', product, graph.scalar(alpha));
+    const scaled = alpha !== 1 && sizeOf(a.shape) <= sizeOf(type.shape);
+    // Queries are smaller than their scores, which in float16 could be too large before they are scaled.
+    const left = scaled ? binary(graph, 'Mul', a, graph.scalar(alpha)) : a;
+    const factors = [flip(graph, left, transposeA), flip(graph, b, transposeB)];
+    const product = graph.add('MatMul', factors, type);
+    return alpha === 1 || scaled ? product : binary(graph, 'Mul', product, graph.scalar(alpha));
   }
   const attributes = {
     transA: transposeA ? 1 : 0,

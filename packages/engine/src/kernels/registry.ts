@@ -24,7 +24,8 @@ export function defineKernel(name: string, inputNames: readonly string[] | '*', 
     kernelFunc: ({ inputs, attrs }) => {
       const infos = inputsInOrder(inputs, inputNames);
       const values = infos.map((info) => traceBackend.lookup(info));
-      const result = emit(traceBackend.graph, values, attrs ?? {});
+      const { graph } = traceBackend;
+      const result = graph.within(name, () => emit(graph, values, attrs ?? {}));
       if (Array.isArray(result)) return result.map((value) => traceBackend.tensorInfo(value));
       return traceBackend.tensorInfo(result);
     },

@@ -4,8 +4,10 @@ import type { MappedTensor } from '../specs.js';
 import { onnxCode } from './element-type.js';
 import { serialiseModel } from './schema.js';
 
-/** Operator sets of a graph: ONNX' own, and ONNX Runtime's contributed operators where a graph uses them. */
+/** ONNX' own operator set: later ones lack kernels of CUDA for operators that this one has. */
 const OPSET = 21;
+/** A convolution in bfloat16 is of a later set. */
+const OPSET_OF_BFLOAT16_CONVOLUTIONS = 22;
 const IR_VERSION = 10;
 
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
@@ -26,7 +28,7 @@ export function encodeModel(
     value.constant !== undefined || (externalFolder !== undefined && isMapped(value));
   const contributed = new Set(graph.nodes.map((node) => node.domain).filter(Boolean));
   const opsetImport: object[] = [
-    { domain: '', version: OPSET },
+    { domain: '', version: opsetOf(graph) },
     ...[...contributed].map((domain) => ({ domain, version: 1 })),
   ];
   return serialiseModel({
@@ -45,6 +47,12 @@ export function encodeModel(
       output: graph.outputs.map((output) => encodeValueInfo(output.name, output.value)),
     },
   });
+}
+
+function opsetOf({ nodes }: Graph): number {
+  const isLater = ({ operator, domain, inputs }: Node) =>
+    operator === 'Conv' && domain === '' && inputs[0]!.dtype === 'bfloat16';
+  return nodes.some(isLater) ? OPSET_OF_BFLOAT16_CONVOLUTIONS : OPSET;
 }
 
 /**

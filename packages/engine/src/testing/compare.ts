@@ -1,4 +1,12 @@
-import { compile, type DeviceTensor, float32, int32, type Tensor, tf } from '../index.js';
+import {
+  type CompileOptions,
+  compile,
+  type DeviceTensor,
+  float32,
+  int32,
+  type Tensor,
+  tf,
+} from '../index.js';
 import type { HostArray, Program, SpecTree } from '../specs.js';
 
 /** Inputs of a comparison: a shape filled with seeded numbers, or given values. */
@@ -53,12 +61,12 @@ export async function compileCase(
   program: Case,
   given: readonly Given[],
   by: readonly number[],
-  device = 'cpu',
+  options: CompileOptions = {},
 ): Promise<CompiledCase> {
   state = SEED;
   const inputs = given.map(values);
   const all = (...tensors: Tensor[]) => outputsOf(program, tensors, by);
-  const compiled = await compile(asProgram(all), specsOf(inputs), { name: 'test', device });
+  const compiled = await compile(asProgram(all), specsOf(inputs), { name: 'test', ...options });
   const at = async (changed: number, change: Float32Array | undefined) => {
     const feed = inputs.map(({ values: own }, i) => [
       `x${i}`,

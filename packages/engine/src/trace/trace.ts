@@ -1,8 +1,8 @@
 import '../kernels/index.js';
 import { EngineError } from '../errors.js';
-import type { KernelChoice } from '../graph/choice.js';
 import { fuseAddedProducts } from '../graph/fuse.js';
-import { Graph } from '../graph/graph.js';
+import { Graph, type GraphTarget } from '../graph/graph.js';
+import { applyPrecision } from '../graph/precision.js';
 import type { MappedTensor, Program, SpecTree, TensorSpec, Tree, WeightSpec } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { isSpec, isTensor, mapTree } from '../tree.js';
@@ -21,15 +21,9 @@ export interface Traced {
 /** Name of a program's output in the graph; inputs keep their path. */
 export const outputName = (path: string): string => `out:${path}`;
 
-/** Runs a program once on symbolic tensors and records its graph. @see Graph for the other parameters. */
-export function trace(
-  program: Program,
-  specs: SpecTree,
-  withoutCpuOperators = false,
-  choice?: KernelChoice,
-  widensWeights = false,
-): Traced {
-  const graph = new Graph(withoutCpuOperators, choice, widensWeights);
+/** Runs a program once on symbolic tensors and records its graph. */
+export function trace(program: Program, specs: SpecTree, target: GraphTarget = {}): Traced {
+  const graph = new Graph(target);
   const inputs = new Map<string, TensorSpec>();
   const weights = new Map<string, WeightSpec>();
   const outputs = onTraceBackend(graph, () => {
@@ -45,6 +39,7 @@ export function trace(
     });
   });
   removeUnused(graph);
+  applyPrecision(graph);
   fuseAddedProducts(graph);
   removeUnused(graph);
   return { graph, inputs, weights, outputs };

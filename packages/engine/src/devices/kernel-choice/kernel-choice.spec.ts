@@ -269,7 +269,8 @@ describe('graphs', () => {
     expect(trace(layer, specs).graph.alternatives).toEqual([
       { kind: 'product', size: { rows: 300, channels: Math.sqrt(32 * 48) } },
     ]);
-    const ways = (way: string) => trace(layer, specs, false, { block: 16, of: () => way }).graph;
+    const ways = (way: string) =>
+      trace(layer, specs, { choice: { block: 16, of: () => way } }).graph;
     expect(blockedConvolutions(ways('plain'))).toBe(0);
     expect(blockedConvolutions(ways('blocked'))).toBe(1);
     expect(trace(layer, { ...specs, x: float32(200, 32) }).graph.alternatives).toEqual([]);

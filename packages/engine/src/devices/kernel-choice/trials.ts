@@ -32,7 +32,7 @@ const plainGraph = ({ program, specs }: Written): Graph => trace(program as Prog
 
 /** @throws Error when the layout is not used: a trial must not compare the plain operators with themselves. */
 function blockedGraph({ program, specs }: Written, block: number): Graph {
-  const { graph } = trace(program as Program, specs, false, alwaysBlocked(block));
+  const { graph } = trace(program as Program, specs, { choice: alwaysBlocked(block) });
   const convolves = graph.nodes.some(
     ({ operator, domain }) => operator === 'Conv' && domain === BLOCKED_DOMAIN,
   );
