@@ -19,17 +19,7 @@ export interface TurnedCamera {
   readonly intrinsics: number[];
 }
 
-/** Rows and columns of the entries on and above the diagonal of a symmetric 3×3 matrix. */
-const UPPER = [
-  [0, 0],
-  [0, 1],
-  [0, 2],
-  [1, 1],
-  [1, 2],
-  [2, 2],
-] as const;
-
-/** Where entry (row, column) of a symmetric 3×3 matrix stands in {@link UPPER}. */
+/** Where entry (row, column) of a symmetric 3×3 matrix stands among those on and above the diagonal, row by row. */
 const UPPER_INDEX = [0, 1, 2, 1, 3, 4, 2, 4, 5] as const;
 
 /**
@@ -51,20 +41,41 @@ export function fitHomography(rays: RaySet, chosen: Int32Array): number[] | unde
   return agreement(rays, chosen, a) < 0 ? a.map((value) => -value) : a;
 }
 
+/** Σ w (I − d·dᵀ) ⊗ p·pᵀ over the chosen rays, (9, 9). */
 function normalMatrix({ plane, direction, weight }: RaySet, chosen: Int32Array): Matrix {
   const sums = new Float64Array(36);
-  const p = new Float64Array(3).fill(1);
-  for (const ray of chosen) {
-    p[0] = plane[2 * ray]!;
-    p[1] = plane[2 * ray + 1]!;
-    for (let outer = 0; outer < 6; outer++) {
-      const [row, column] = UPPER[outer]!;
-      const product = direction[3 * ray + row]! * direction[3 * ray + column]!;
-      const projector = weight[ray]! * ((row === column ? 1 : 0) - product);
-      for (let inner = 0; inner < 6; inner++)
-        sums[6 * outer + inner]! += projector * p[UPPER[inner]![0]]! * p[UPPER[inner]![1]]!;
-    }
+  const projector = new Float64Array(6);
+  for (let i = 0; i < chosen.length; i++) {
+    const ray = chosen[i]!;
+    const [u, v, w] = [plane[2 * ray]!, plane[2 * ray + 1]!, weight[ray]!];
+    const [x, y, z] = [direction[3 * ray]!, direction[3 * ray + 1]!, direction[3 * ray + 2]!];
+    projector[0] = w * (1 - x * x);
+    projector[1] = -w * x * y;
+    projector[2] = -w * x * z;
+    projector[3] = w * (1 - y * y);
+    projector[4] = -w * y * z;
+    projector[5] = w * (1 - z * z);
+    addProducts(sums, projector, u, v);
   }
+  return unfold(sums);
+}
+
+/** Adds the products of the six entries of a projector and of the six of p·pᵀ, p = (u, v, 1). */
+function addProducts(sums: Float64Array, projector: Float64Array, u: number, v: number): void {
+  for (let outer = 0; outer < 6; outer++) {
+    const [at, value] = [6 * outer, projector[outer]!];
+    const [byU, byV] = [value * u, value * v];
+    sums[at]! += byU * u;
+    sums[at + 1]! += byU * v;
+    sums[at + 2]! += byU;
+    sums[at + 3]! += byV * v;
+    sums[at + 4]! += byV;
+    sums[at + 5]! += value;
+  }
+}
+
+/** Both symmetric factors written out. */
+function unfold(sums: Float64Array): Matrix {
   const matrix = Matrix.zeros(9, 9);
   for (let i = 0; i < 9; i++)
     for (let j = 0; j < 9; j++) {
@@ -77,12 +88,52 @@ function normalMatrix({ plane, direction, weight }: RaySet, chosen: Int32Array):
 
 function agreement({ plane, direction, weight }: RaySet, chosen: Int32Array, a: Matrix3): number {
   let sum = 0;
-  for (const ray of chosen) {
-    const [x, y, z] = apply3(a, [plane[2 * ray]!, plane[2 * ray + 1]!, 1]);
-    const at = 3 * ray;
+  for (let i = 0; i < chosen.length; i++) {
+    const ray = chosen[i]!;
+    const [u, v, at] = [plane[2 * ray]!, plane[2 * ray + 1]!, 3 * ray];
+    const x = a[0]! * u + a[1]! * v + a[2]!;
+    const y = a[3]! * u + a[4]! * v + a[5]!;
+    const z = a[6]! * u + a[7]! * v + a[8]!;
     sum += weight[ray]! * (x * direction[at]! + y * direction[at + 1]! + z * direction[at + 2]!);
   }
   return sum;
+}
+
+/**
+ * The matrix A that maps four plane points onto four directions: with p₄ = Σ λᵢ pᵢ and d₄ = Σ μᵢ dᵢ (i = 1 … 3) it maps λᵢ pᵢ
+ * onto μᵢ dᵢ, so A = D·P⁻¹ of the scaled columns.
+ * @returns undefined where three of the points or of the directions lie in a line or a plane, or where A turns a ray around: no
+ *   camera sees a ray behind itself, and λᵢ and μᵢ of unlike signs say so before any other ray is looked at (Chum, Werner and Matas
+ *   2004, the oriented constraint, there of epipolar geometry).
+ */
+export function homographyOfFour(
+  { plane, direction }: RaySet,
+  chosen: Int32Array,
+): number[] | undefined {
+  const points = columns(chosen, (ray) => [plane[2 * ray]!, plane[2 * ray + 1]!, 1]);
+  const inverse = invert3(points.basis);
+  const lambda = apply3(inverse, points.last);
+  const directions = columns(chosen, (ray) => [
+    direction[3 * ray]!,
+    direction[3 * ray + 1]!,
+    direction[3 * ray + 2]!,
+  ]);
+  const mu = apply3(invert3(directions.basis), directions.last);
+  const scales = mu.map((value, i) => value / lambda[i]!);
+  // Also where a basis is singular: a scale is no number, 0 or infinite then.
+  if (!scales.every((scale) => scale > DEGENERATE && scale < 1 / DEGENERATE)) return undefined;
+  return multiply3(
+    directions.basis.map((value, i) => value * scales[i % 3]!),
+    inverse,
+  );
+}
+
+/** Vectors of the first three rays as columns, and that of the fourth. */
+function columns(chosen: Int32Array, vector: (ray: number) => Triple) {
+  const [a, b, c, last] = Array.from(chosen, vector) as [Triple, Triple, Triple, Triple];
+  // biome-ignore format: rows of a matrix
+  const basis = [a[0], b[0], c[0], a[1], b[1], c[1], a[2], b[2], c[2]];
+  return { basis, last };
 }
 
 /** A = Q·U with a positive diagonal of U; undefined when Q mirrors or A is singular. */

@@ -26,7 +26,7 @@ export function collectRays(
   let count = 0;
   for (let i = 0; i < width * height; i++) {
     const at = i * RAY_CHANNELS;
-    const length = Math.hypot(rays[at + 3]!, rays[at + 4]!, rays[at + 5]!);
+    const length = Math.sqrt(rays[at + 3]! ** 2 + rays[at + 4]! ** 2 + rays[at + 5]! ** 2);
     const weight = confidence ? confidence[i]! : 1;
     const isUsable = weight > 0 && weight < Infinity && length > 0 && length < Infinity;
     if (!isUsable || !isFinite3(rays, at)) continue;
@@ -53,5 +53,8 @@ const isFinite3 = (values: ArrayLike<number>, at: number): boolean =>
   Number.isFinite(values[at]! + values[at + 1]! + values[at + 2]!);
 
 /** Numbers of all rays of a set. */
-export const allRays = ({ count }: RaySet): Int32Array =>
-  Int32Array.from({ length: count }, (_, i) => i);
+export function allRays({ count }: RaySet): Int32Array {
+  const rays = new Int32Array(count);
+  for (let i = 0; i < count; i++) rays[i] = i;
+  return rays;
+}

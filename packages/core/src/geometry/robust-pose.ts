@@ -7,7 +7,13 @@ import {
   type RayPose,
   weightedCentre,
 } from './pose-from-rays.js';
-import { cameraOfHomography, fitHomography, fitRotation, planeToPixels } from './ray-camera.js';
+import {
+  cameraOfHomography,
+  fitHomography,
+  fitRotation,
+  homographyOfFour,
+  planeToPixels,
+} from './ray-camera.js';
 import { allRays, collectRays, type RaySet } from './ray-set.js';
 
 export interface RobustPoseOptions extends PoseFromRaysOptions {
@@ -64,20 +70,26 @@ const chordOf = (degrees: number): number => 2 * (1 - Math.cos(degrees / DEGREES
 interface Fitter {
   /** Rays that determine a camera. */
   readonly minimal: number;
-  /** (3, 3) from the plane to directions, up to their lengths. */
+  /** (3, 3) from the plane to directions, up to their lengths, by least squares. */
   readonly fit: (chosen: Int32Array) => number[] | undefined;
+  /** The same of a minimal set. */
+  readonly fitMinimal: (chosen: Int32Array) => number[] | undefined;
 }
 
 function fitterOf(rays: RaySet, options: PoseFromRaysOptions): Fitter {
   const { intrinsics } = options;
   if (intrinsics === undefined)
-    return { minimal: MINIMAL.homography, fit: (chosen) => proper(fitHomography(rays, chosen)) };
+    return {
+      minimal: MINIMAL.homography,
+      fit: (chosen) => proper(fitHomography(rays, chosen)),
+      fitMinimal: (chosen) => proper(homographyOfFour(rays, chosen)),
+    };
   const toCamera = multiply3(invert3(intrinsics), planeToPixels(options));
   const fit = (chosen: Int32Array) => {
     const rotation = fitRotation(rays, chosen, toCamera);
     return rotation && multiply3(rotation, toCamera);
   };
-  return { minimal: MINIMAL.rotation, fit };
+  return { minimal: MINIMAL.rotation, fit, fitMinimal: fit };
 }
 
 /** A mirrored homography is no camera. */
@@ -87,23 +99,25 @@ const proper = (a: number[] | undefined): number[] | undefined =>
 /** The best of the minimal sets and of the fit to all rays. */
 function bestCandidate(
   rays: RaySet,
-  { minimal, fit }: Fitter,
+  { minimal, fit, fitMinimal }: Fitter,
   limit: number,
   { seed, trials = 128 }: RobustPoseOptions,
 ): number[] | undefined {
   if (rays.count < minimal) return undefined;
   const random = createRandom(seed);
-  const scored = rays.count <= SCORED_RAYS ? allRays(rays) : drawn(random, rays.count, SCORED_RAYS);
+  const scored = packed(
+    rays,
+    rays.count <= SCORED_RAYS ? allRays(rays) : drawn(random, rays.count, SCORED_RAYS),
+  );
   let best: number[] | undefined;
   let score: Score = { cost: Infinity, share: 0 };
   const consider = (candidate: number[] | undefined) => {
-    if (candidate === undefined) return;
-    const found = scoreOf(rays, scored, candidate, limit);
-    if (found.cost < score.cost) [best, score] = [candidate, found];
+    const found = candidate && scoreOf(scored, candidate, limit, score.cost);
+    if (found !== undefined) [best, score] = [candidate, found];
   };
   consider(fit(allRays(rays)));
   for (let trial = 0; trial < Math.min(trials, trialsFor(score.share, minimal)); trial++)
-    consider(fit(drawn(random, rays.count, minimal)));
+    consider(fitMinimal(drawn(random, rays.count, minimal)));
   return best;
 }
 
@@ -111,8 +125,25 @@ function bestCandidate(
 const trialsFor = (share: number, minimal: number): number =>
   Math.log(1e-9) / Math.log1p(-(share ** minimal));
 
-const drawn = (random: Random, count: number, size: number): Int32Array =>
-  Int32Array.from({ length: size }, () => random.integer(count));
+function drawn(random: Random, count: number, size: number): Int32Array {
+  const rays = new Int32Array(size);
+  for (let i = 0; i < size; i++) rays[i] = random.integer(count);
+  return rays;
+}
+
+/** Place in the plane, direction and weight of a ray, one behind the other. */
+const PACKED = 6;
+
+/** (N, 6) of some rays: candidates are scored by reading on. */
+function packed({ plane, direction, weight }: RaySet, chosen: Int32Array): Float64Array {
+  const values = new Float64Array(PACKED * chosen.length);
+  chosen.forEach((ray, i) => {
+    values.set(plane.subarray(2 * ray, 2 * ray + 2), PACKED * i);
+    values.set(direction.subarray(3 * ray, 3 * ray + 3), PACKED * i + 2);
+    values[PACKED * i + 5] = weight[ray]!;
+  });
+  return values;
+}
 
 interface Score {
   /** Σ w · min(chord, limit). */
@@ -121,27 +152,38 @@ interface Score {
   readonly share: number;
 }
 
-function scoreOf(rays: RaySet, chosen: Int32Array, a: Matrix3, limit: number): Score {
+/** @returns undefined as soon as the cost is not below `most`: it only grows. */
+function scoreOf(scored: Float64Array, a: Matrix3, limit: number, most: number): Score | undefined {
   let [cost, agreeing] = [0, 0];
-  for (const ray of chosen) {
-    const found = chord(rays, ray, a);
-    if (found < limit) agreeing++;
-    cost += rays.weight[ray]! * Math.min(found, limit);
+  for (let at = 0; at < scored.length; at += PACKED) {
+    const chord = chordAt(a, scored, at, scored, at + 2);
+    if (chord < limit) agreeing++;
+    cost += scored[at + 5]! * Math.min(chord, limit);
+    if (cost >= most) return undefined;
   }
-  return { cost, share: agreeing / chosen.length };
+  // Not a number, where a candidate is none.
+  return cost < most ? { cost, share: (agreeing * PACKED) / scored.length } : undefined;
 }
 
-/** Squared distance between the unit direction of a ray and that of the camera at its pixel. */
-function chord({ plane, direction }: RaySet, ray: number, a: Matrix3): number {
-  const [u, v] = [plane[2 * ray]!, plane[2 * ray + 1]!];
+/** Squared distance between a unit direction (x, y, z at `from`) and that of the camera at a place (u, v at `at`) of the plane. */
+function chordAt(
+  a: Matrix3,
+  plane: Float64Array,
+  at: number,
+  direction: Float64Array,
+  from: number,
+): number {
+  const [u, v] = [plane[at]!, plane[at + 1]!];
   const x = a[0]! * u + a[1]! * v + a[2]!;
   const y = a[3]! * u + a[4]! * v + a[5]!;
   const z = a[6]! * u + a[7]! * v + a[8]!;
-  const at = 3 * ray;
-  const along = x * direction[at]! + y * direction[at + 1]! + z * direction[at + 2]!;
+  const along = x * direction[from]! + y * direction[from + 1]! + z * direction[from + 2]!;
   // Not below zero by rounding.
   return Math.max(0, 2 * (1 - along / Math.sqrt(x * x + y * y + z * z)));
 }
+
+const chord = ({ plane, direction }: RaySet, ray: number, a: Matrix3): number =>
+  chordAt(a, plane, 2 * ray, direction, 3 * ray);
 
 /** Fits to what agrees, and looks again, until nothing changes. @returns the agreeing rays. */
 function settle(
@@ -150,7 +192,7 @@ function settle(
   limit: number,
   start: number[],
 ): Int32Array | undefined {
-  const agreeing = (a: number[]) => allRays(rays).filter((ray) => chord(rays, ray, a) < limit);
+  const agreeing = (a: number[]) => agreeingRays(rays, a, limit);
   let chosen = agreeing(start);
   for (let round = 0; round < ROUNDS; round++) {
     const fitted = chosen.length < minimal ? undefined : fit(chosen);
@@ -160,6 +202,13 @@ function settle(
     chosen = next;
   }
   return chosen.length < minimal ? undefined : chosen;
+}
+
+function agreeingRays(rays: RaySet, a: number[], limit: number): Int32Array {
+  const found = new Int32Array(rays.count);
+  let count = 0;
+  for (let ray = 0; ray < rays.count; ray++) if (chord(rays, ray, a) < limit) found[count++] = ray;
+  return found.subarray(0, count);
 }
 
 function finish(
@@ -198,9 +247,11 @@ function pinholeOf(
 function robustCentre(rays: RaySet, chosen: Int32Array): { centre: Triple; spread: number } {
   const { origin } = rays;
   const axis = (c: number) => median(Float64Array.from(chosen, (ray) => origin[3 * ray + c]!));
-  const middle: Triple = [axis(0), axis(1), axis(2)];
-  const distance = (ray: number) =>
-    Math.hypot(...middle.map((value, c) => origin[3 * ray + c]! - value));
+  const [x, y, z] = [axis(0), axis(1), axis(2)];
+  const distance = (ray: number) => {
+    const [dx, dy, dz] = [origin[3 * ray]! - x, origin[3 * ray + 1]! - y, origin[3 * ray + 2]! - z];
+    return Math.sqrt(dx * dx + dy * dy + dz * dz);
+  };
   const spread = median(Float64Array.from(chosen, distance));
   const near = chosen.filter((ray) => distance(ray) <= ORIGIN_OUTLIER * spread);
   return { centre: weightedCentre(rays, near), spread };
