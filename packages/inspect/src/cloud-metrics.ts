@@ -7,7 +7,7 @@ import {
   labelMaps,
   meanPointNorm,
 } from '@spatialsv/core';
-import { thin } from './point-cloud.js';
+import { isFinitePoint, thin } from './point-cloud.js';
 
 /** Point clouds of a model beside those of labels. */
 export interface CloudMetrics {
@@ -51,8 +51,7 @@ export function cloudMetrics(
 function validPixels(points: Float32Array, mask: Uint8Array): number[] {
   const valid: number[] = [];
   for (let i = 0; i < mask.length; i++)
-    if (mask[i] === 1 && Number.isFinite(points[3 * i]! + points[3 * i + 1]! + points[3 * i + 2]!))
-      valid.push(i);
+    if (mask[i] === 1 && isFinitePoint(points, i)) valid.push(i);
   return valid;
 }
 

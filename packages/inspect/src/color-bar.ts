@@ -21,27 +21,50 @@ const BAR_WIDTH_PX = 16;
 /** Of the figures and the title beside the bar. */
 const TEXT_WIDTH_PX = 78;
 
-/** PNG of a painted map with a colour bar beside it: figures, and a title with the unit. */
-export async function pngWithColorBar(image: RgbImage, bar: ColorBar): Promise<Buffer> {
-  const zoom = Math.max(1, Math.ceil(LEAST_HEIGHT_PX / image.height));
-  const [width, height] = [image.width * zoom, image.height * zoom];
-  const raw = { width: image.width, height: image.height, channels: 3 as const };
-  const enlarged = await sharp(image.data, { raw })
-    .resize({ width, height, kernel: 'nearest' })
-    .png()
-    .toBuffer();
-  const left = width + MARGIN_PX;
-  const all = {
-    width: left + BAR_WIDTH_PX + TEXT_WIDTH_PX,
-    height: height + 2 * MARGIN_PX,
+/** Makes the PNG of a painted map. */
+export type MapPainter = (image: RgbImage) => Promise<Buffer>;
+
+/**
+ * Paints maps with one colour bar beside each: figures, and a title with the unit. The bar is drawn once for maps of equal
+ * height.
+ */
+export function mapPainter(bar: ColorBar): MapPainter {
+  const strips = new Map<number, Promise<Buffer>>();
+  return async (image) => {
+    const zoom = Math.max(1, Math.ceil(LEAST_HEIGHT_PX / image.height));
+    const [width, height] = [image.width * zoom, image.height * zoom];
+    const strip = strips.get(height) ?? barStrip(bar, height);
+    strips.set(height, strip);
+    const raw = { width: image.width, height: image.height, channels: 3 as const };
+    const place = { raw: stripShape(height), left: width + MARGIN_PX, top: 0 };
+    return sharp(image.data, { raw })
+      .resize({ width, height, kernel: 'nearest' })
+      .extend({ ...MARGINS, right: MARGIN_PX + STRIP_WIDTH_PX, background: 'white' })
+      .composite([{ input: await strip, ...place }])
+      .png()
+      .toBuffer();
   };
-  return sharp({ create: { ...all, channels: 3, background: 'white' } })
+}
+
+const MARGINS = { top: MARGIN_PX, bottom: MARGIN_PX };
+const STRIP_WIDTH_PX = BAR_WIDTH_PX + TEXT_WIDTH_PX;
+
+const stripShape = (height: number) => ({
+  width: STRIP_WIDTH_PX,
+  height: height + 2 * MARGIN_PX,
+  channels: 3 as const,
+});
+
+/** Pixels of the bar and of what stands beside it. @param height of the map. */
+function barStrip(bar: ColorBar, height: number): Promise<Buffer> {
+  const shape = stripShape(height);
+  return sharp({ create: { ...shape, background: 'white' } })
     .composite([
-      { input: enlarged, left: 0, top: MARGIN_PX },
-      { input: barPixels(bar, height), raw: barShape(height), left, top: MARGIN_PX },
-      { input: Buffer.from(barText(bar, { left, ...all })), left: 0, top: 0 },
+      { input: barPixels(bar, height), raw: barShape(height), left: 0, top: MARGIN_PX },
+      { input: Buffer.from(barText(bar, shape)), left: 0, top: 0 },
     ])
-    .png()
+    .removeAlpha()
+    .raw()
     .toBuffer();
 }
 
@@ -60,22 +83,17 @@ function barPixels({ map, reverse }: ColorBar, height: number): Buffer {
   return pixels;
 }
 
-interface Place {
-  /** Left edge of the bar. */
-  readonly left: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-function barText({ range, title }: ColorBar, { left, width, height }: Place): string {
+function barText(
+  { range, title }: ColorBar,
+  { width, height }: { readonly width: number; readonly height: number },
+): string {
   const { min, max } = range;
   const inner = height - 2 * MARGIN_PX;
-  const right = left + BAR_WIDTH_PX;
   const step = tickStep(min, max, 6);
   const digits = Math.max(0, Math.min(20, -Math.floor(Math.log10(step) + 1e-9)));
   const marks = ticks(min, max, 6).map((value) => {
     const y = MARGIN_PX + (1 - (value - min) / (max - min)) * inner;
-    return `<path d="M${right} ${y.toFixed(1)}h4" stroke="#333"/><text x="${right + 7}" y="${(y + 4).toFixed(1)}">${figure(value, digits)}</text>`;
+    return `<path d="M${BAR_WIDTH_PX} ${y.toFixed(1)}h4" stroke="#333"/><text x="${BAR_WIDTH_PX + 7}" y="${(y + 4).toFixed(1)}">${figure(value, digits)}</text>`;
   });
   const x = width - 8;
   return [

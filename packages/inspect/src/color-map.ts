@@ -59,9 +59,7 @@ export function valueRange(
   low = 0.02,
   high = 0.98,
 ): ValueRange {
-  const valid = values
-    .filter((value, i) => Number.isFinite(value) && mask?.[i] !== 0)
-    .sort((a, b) => a - b);
+  const valid = values.filter((value, i) => Number.isFinite(value) && mask?.[i] !== 0).sort();
   if (valid.length === 0) return { min: 0, max: 1 };
   const min = valid[Math.floor(low * (valid.length - 1))]!;
   const max = valid[Math.ceil(high * (valid.length - 1))]!;

@@ -10,7 +10,7 @@ export {
   type ViewCamera,
 } from './cameras.js';
 export { type CloudMetrics, cloudMetrics } from './cloud-metrics.js';
-export { type ColorBar, pngWithColorBar } from './color-bar.js';
+export { type ColorBar, type MapPainter, mapPainter } from './color-bar.js';
 export {
   type ColorizeOptions,
   type ColorMapName,

@@ -38,17 +38,16 @@ export interface StoredLift {
 const PHOTO_SIDE_PX = 640;
 
 /** The pictures of views, as far as maps cover them. */
-export async function liftPhotos(
+export function liftPhotos(
   images: readonly RgbImage[],
   covered?: readonly CoveredRectangle[],
 ): Promise<LiftPhoto[]> {
-  const photos: LiftPhoto[] = [];
-  for (const [view, image] of images.entries()) {
+  const photo = async (image: RgbImage, view: number): Promise<LiftPhoto> => {
     const { width, height, ...rest } = croppedImage(image, covered?.[view]);
     const jpeg = await encodeJpeg({ width, height, ...rest }, PHOTO_SIDE_PX);
-    photos.push({ name: image.path ?? `view ${view + 1}`, width, height, jpeg });
-  }
-  return photos;
+    return { name: image.path ?? `view ${view + 1}`, width, height, jpeg };
+  };
+  return Promise.all(images.map(photo));
 }
 
 /** Maps that are kept as float16: nothing is measured on them. */

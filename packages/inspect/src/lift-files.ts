@@ -5,7 +5,7 @@ import { type GeometryConventionsV1, type GeometryLabelsV1, SpatialError } from 
 import { type HeadAgreement, headAgreement } from './agreement.js';
 import { cameraFile, type ViewCamera } from './cameras.js';
 import type { CloudMetrics } from './cloud-metrics.js';
-import { pngWithColorBar } from './color-bar.js';
+import { mapPainter } from './color-bar.js';
 import { colorize, valueRange } from './color-map.js';
 import { encodeGlb } from './glb.js';
 import type { LabelMetrics } from './label-metrics.js';
@@ -134,17 +134,17 @@ export async function agreementFiles(scene: LiftScene): Promise<{
   const { max } = valueRange(found.distances);
   const range = { min: 0, max };
   const title = `Heads apart (${lengthUnit(conventions)})`;
-  const files: OutputFile[] = [];
-  for (let view = 0; view < views; view++) {
+  const paint = mapPainter({ map: 'viridis', range, title });
+  const ofView = async (_: unknown, view: number): Promise<OutputFile> => {
     const part = found.distances.subarray(view * height * width, (view + 1) * height * width);
     const image = colorize(part, height, width, { map: 'viridis', range });
-    files.push({
+    return {
       name: `agreement/view-${view + 1}.png`,
       what: 'distance between the points of the depth and ray heads and those of the point head',
-      data: await pngWithColorBar(image, { map: 'viridis', range, title }),
-    });
-  }
-  return { files, views: found.views };
+      data: await paint(image),
+    };
+  };
+  return { files: await Promise.all(Array.from({ length: views }, ofView)), views: found.views };
 }
 
 /** `lift.json`, which names the other files. */

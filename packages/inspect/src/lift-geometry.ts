@@ -117,14 +117,13 @@ export async function liftGeometry(
   const cloud = predictedCloud(scene, points, options);
   const measured = measure(scene, points);
   const frustumDepth = FRUSTUM_SHARE * depthRange(scene).max;
-  const agreement = await agreementFiles(scene);
-  const colmap = await liftColmap(scene);
-  const files = [
-    ...(await sceneFiles(scene, cloud, frustumDepth)),
-    ...colmap.files,
-    ...(await viewFiles(scene, depthStepOf(scene))),
-    ...agreement.files,
-  ];
+  const [agreement, colmap, ofScene, ofViews] = await Promise.all([
+    agreementFiles(scene),
+    liftColmap(scene),
+    sceneFiles(scene, cloud, frustumDepth),
+    viewFiles(scene, depthStepOf(scene)),
+  ]);
+  const files = [...ofScene, ...colmap.files, ...ofViews, ...agreement.files];
   const summary: LiftSummary = {
     ...summaryOf(scene),
     points: cloud.positions.length / 3,
@@ -305,9 +304,7 @@ function cameraNotice({ cameras }: LiftScene): string {
 }
 
 async function writeAll(folder: string, files: readonly OutputFile[]): Promise<void> {
-  for (const file of files) {
-    const path = join(folder, file.name);
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, file.data);
-  }
+  const paths = files.map(({ name }) => join(folder, name));
+  for (const parent of new Set(paths.map(dirname))) await mkdir(parent, { recursive: true });
+  await Promise.all(files.map(({ data }, i) => writeFile(paths[i]!, data)));
 }

@@ -124,20 +124,23 @@ function validPixels(input: PointCloudInput, options: PointCloudOptions): number
   const kept: number[] = [];
   for (let i = 0; i < total; i++) {
     if (input.mask?.[i] === 0 || (input.confidence && input.confidence[i]! < floor)) continue;
-    const p = input.points.subarray(i * 3, i * 3 + 3);
-    if (!p.every(Number.isFinite)) continue;
+    if (!isFinitePoint(input.points, i)) continue;
     if (input.depth && isEdge(input, i, options.edgeThreshold ?? 0.08)) continue;
     kept.push(i);
   }
   return kept;
 }
 
+/** Whether point `i` of (N, 3) is somewhere. */
+export const isFinitePoint = (points: Float32Array, i: number): boolean =>
+  Number.isFinite(points[3 * i]!) &&
+  Number.isFinite(points[3 * i + 1]!) &&
+  Number.isFinite(points[3 * i + 2]!);
+
 /** Of what is valid: masked pixels often have no confidence, and would be the share that is left out. */
 function confidenceFloor({ confidence, mask }: PointCloudInput, drop: number): number {
   if (confidence === undefined || drop <= 0) return -Infinity;
-  const sorted = confidence
-    .filter((value, i) => Number.isFinite(value) && mask?.[i] !== 0)
-    .sort((a, b) => a - b);
+  const sorted = confidence.filter((value, i) => Number.isFinite(value) && mask?.[i] !== 0).sort();
   return sorted[Math.floor(drop * (sorted.length - 1))] ?? -Infinity;
 }
 
@@ -168,7 +171,12 @@ export function robustBounds(
   cloud: Pick<PointCloud, 'positions'>,
   trim = 0.02,
 ): { min: [number, number, number]; max: [number, number, number] } {
-  const axis = (a: number) => cloud.positions.filter((_, i) => i % 3 === a).sort((x, y) => x - y);
+  const { positions } = cloud;
+  const axis = (a: number) => {
+    const values = new Float32Array(positions.length / 3);
+    for (let i = 0; i < values.length; i++) values[i] = positions[3 * i + a]!;
+    return values.sort();
+  };
   const sorted = [axis(0), axis(1), axis(2)];
   const pick = (share: number) =>
     sorted.map((values) => values[Math.round(share * (values.length - 1))] ?? 0) as [

@@ -1,5 +1,5 @@
 import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
-import { pngWithColorBar } from './color-bar.js';
+import { type ColorBar, type MapPainter, mapPainter } from './color-bar.js';
 import { colorize, type ValueRange, valueRange } from './color-map.js';
 import { encodeDepthPng16, placeSideBySide } from './images.js';
 import type { LiftInput } from './lift-geometry.js';
@@ -10,6 +10,11 @@ export interface ViewFile {
   readonly name: string;
   readonly what: string;
   readonly data: Uint8Array;
+}
+
+/** One whose picture is being encoded, beside others. */
+interface PendingFile extends Omit<ViewFile, 'data'> {
+  readonly data: Promise<Uint8Array>;
 }
 
 /** Range of depths that every depth image of a view set shares. */
@@ -34,22 +39,34 @@ export const lengthUnit = (conventions: GeometryConventionsV1): string =>
  * @param depthStep depth of one step of the 16-bit images.
  */
 export async function viewFiles(input: LiftInput, depthStep: number): Promise<ViewFile[]> {
-  const { views, depthConfidence } = input.predictions;
-  const ranges: MapRanges = {
-    depth: depthRange(input),
-    depthStep,
-    ...(depthConfidence && { confidence: valueRange(depthConfidence) }),
-  };
-  const results: ViewFile[] = [];
-  for (let view = 0; view < views; view++) results.push(...(await oneView(input, view, ranges)));
-  return results;
+  const { views } = input.predictions;
+  const shared = sharedByViews(input, depthStep);
+  const files = Array.from({ length: views }, (_, view) => oneView(input, view, shared));
+  return (await Promise.all(files)).flat();
 }
 
 /** What all views of a set share. */
-interface MapRanges {
-  readonly depth: ValueRange;
-  readonly confidence?: ValueRange;
+interface Shared {
+  readonly depthColors: Colors;
+  readonly confidenceColors: Colors;
   readonly depthStep: number;
+  readonly paintDepth: MapPainter;
+  readonly paintConfidence: MapPainter;
+}
+
+type Colors = Omit<ColorBar, 'title'>;
+
+function sharedByViews(input: LiftInput, depthStep: number): Shared {
+  const { conventions, depthConfidence } = input.predictions;
+  const depthColors: Colors = { map: 'turbo', range: depthRange(input), reverse: true };
+  const range = valueRange(depthConfidence ?? new Float32Array());
+  const confidenceColors: Colors = { map: 'viridis', range };
+  const title = `Depth (${lengthUnit(conventions)})`;
+  return {
+    ...{ depthColors, confidenceColors, depthStep },
+    paintDepth: mapPainter({ ...depthColors, title }),
+    paintConfidence: mapPainter({ ...confidenceColors, title: 'Confidence of depth' }),
+  };
 }
 
 interface ViewMaps {
@@ -70,34 +87,31 @@ function mapsOf({ predictions, labels }: LiftInput, view: number): ViewMaps {
   };
 }
 
-async function oneView(input: LiftInput, view: number, ranges: MapRanges): Promise<ViewFile[]> {
+async function oneView(input: LiftInput, view: number, shared: Shared): Promise<ViewFile[]> {
   const { height, width, conventions } = input.predictions;
   const maps = mapsOf(input, view);
-  const near = { map: 'turbo', range: ranges.depth, reverse: true } as const;
-  const unit = lengthUnit(conventions);
-  const bar = { ...near, title: `Depth (${unit})` };
+  const { depthColors, confidenceColors, depthStep, paintDepth, paintConfidence } = shared;
   const name = `depth/view-${view + 1}`;
-  const depth = colorize(maps.depth, height, width, near);
-  const what = `depth in steps of ${ranges.depthStep} (${unit}), 0 = none`;
-  const codes = await encodeDepthPng16(maps.depth, height, width, undefined, ranges.depthStep);
-  const files: ViewFile[] = [
-    { name: `${name}.png`, what: 'depth, near is warm', data: await pngWithColorBar(depth, bar) },
+  const depth = colorize(maps.depth, height, width, depthColors);
+  const what = `depth in steps of ${depthStep} (${lengthUnit(conventions)}), 0 = none`;
+  const codes = encodeDepthPng16(maps.depth, height, width, undefined, depthStep);
+  const files: PendingFile[] = [
+    { name: `${name}.png`, what: 'depth, near is warm', data: paintDepth(depth) },
     { name: `${name}-16bit.png`, what, data: codes },
   ];
   if (maps.label) {
     const { depth: labelled, mask } = maps.label;
-    const label = colorize(labelled, height, width, { ...near, mask });
-    const data = await pngWithColorBar(placeSideBySide([label, depth]), bar);
+    const label = colorize(labelled, height, width, { ...depthColors, mask });
+    const data = paintDepth(placeSideBySide([label, depth]));
     const what = 'label, then prediction; grey has no label';
     files.push({ name: `${name}-label-prediction.png`, what, data });
   }
   if (maps.confidence) {
-    const options = { map: 'viridis', range: ranges.confidence! } as const;
-    const image = colorize(maps.confidence, height, width, options);
-    const data = await pngWithColorBar(image, { ...options, title: 'Confidence of depth' });
+    const image = colorize(maps.confidence, height, width, confidenceColors);
+    const data = paintConfidence(image);
     files.push({ name: `${name}-confidence.png`, what: 'confidence of the depth', data });
   }
-  return files;
+  return Promise.all(files.map(async ({ data, ...file }) => ({ ...file, data: await data })));
 }
 
 /** The part of an image that its maps cover. */

@@ -15,7 +15,8 @@ import { createScene, renderView } from '@spatialsv/vfm-synthetic';
 import { composePlugins } from '../composition.js';
 import { HEAD_CONVENTIONS } from '../lifts/heads.js';
 import { findAdapter, openModel } from '../model.js';
-import { emit, median, times } from './measure.js';
+import { type Cost, costOf, emit, median } from './measure.js';
+import { cachedFolder } from './random-checkpoint.js';
 
 /** A decoder of 0.2 B parameters, whose forward pass takes seconds on two cores. */
 const MODEL = { hiddenSize: 1024, layers: 12, heads: 16 };
@@ -23,11 +24,11 @@ const HEADS = { preset: 'small' };
 const VIEWS = 4;
 const SIZE = { width: 252, height: 252 };
 const QUESTION = 'What stands to the left of the table?';
-const ROUNDS = 5;
+const ROUNDS = 7;
 
 /**
  * What lifting costs on top of the forward pass: the pass through the whole decoder, the pass to the layers that the heads read,
- * and the maps with cameras and points, by turns. Writing the files of a lift is measured by itself.
+ * the same with maps, cameras and points, and writing the files of a lift, by turns.
  */
 export async function benchLift(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'spatialsv-bench-'));
@@ -39,7 +40,9 @@ export async function benchLift(): Promise<void> {
 }
 
 async function measure(folder: string): Promise<void> {
-  const { backbone, heads } = await openModelWithHeads(join(folder, 'model'));
+  const { backbone, heads } = await openModelWithHeads(
+    await cachedFolder('lift-200m', writeModelWithHeads),
+  );
   const scene = createScene(1);
   const images = scene.cameras
     .slice(0, VIEWS)
@@ -49,57 +52,68 @@ async function measure(folder: string): Promise<void> {
   const { layers } = backbone.config;
   const to = (sites: readonly number[]) =>
     runner.forward(inputs, { sites: sites.map((layer) => siteOfLayer(layer, layers)) });
-  const turns = {
+  const maps = await lift(runner, inputs, heads);
+  const predictions = { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS };
+  const spent = await byTurns({
     forward: () => to([layers]),
     taps: () => to(heads.taps),
     lift: () => lift(runner, inputs, heads),
-  };
-  const spent: Record<keyof typeof turns, number[]> = { forward: [], taps: [], lift: [] };
-  for (const run of Object.values(turns)) await run();
-  for (let round = 0; round < ROUNDS; round++)
-    for (const [name, run] of Object.entries(turns) as [
-      keyof typeof turns,
-      () => Promise<unknown>,
-    ][])
-      spent[name].push(...(await times(run, { warm: 0, repeats: 1 })));
-  const maps = await lift(runner, inputs, heads);
-  const [writing] = await times(
-    () =>
-      liftGeometry(
-        {
-          title: 'bench',
-          predictions: { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS },
-          images,
-        },
-        join(folder, 'lifted'),
-      ),
-    { warm: 0, repeats: 1 },
-  );
+    cameras: async () => cameras(maps),
+    write: () => liftGeometry({ title: 'bench', predictions, images }, join(folder, 'lifted')),
+  });
   await runner.dispose();
-  const [forward, taps, lifted] = [spent.forward, spent.taps, spent.lift].map(median);
+  const share = (kind: keyof Cost, of: (round: Round) => number) =>
+    median(spent.map((round) => of(ofKind(round, kind)) / round['forward']![kind]));
+  const lifted = ({ lift, taps }: Round) => lift! - taps!;
   emit('inspect', 'lift', {
     views: VIEWS,
     tokens: inputs.inputIds.length,
     map_height: maps.height,
     map_width: maps.width,
-    forward_ms: forward!,
-    lift_ms: lifted! - taps!,
-    lift_share_of_forward: (lifted! - taps!) / forward!,
-    write_ms: writing!,
+    forward_ms: 1000 * median(spent.map(({ forward }) => forward!.wall)),
+    cameras_ms: 1000 * median(spent.map(({ cameras }) => cameras!.wall)),
+    write_ms: 1000 * median(spent.map(({ write }) => write!.wall)),
+    lift_share_of_forward: share('wall', lifted),
+    lift_cpu_share_of_forward: share('cpu', lifted),
+    lift_and_write_share_of_forward: share('wall', (round) => lifted(round) + round['write']!),
+    aim_share: 0.15,
   });
 }
 
-async function openModelWithHeads(folder: string) {
+/** Seconds of one kind by what took them. */
+type Round = Readonly<Record<string, number>>;
+
+const ofKind = (costs: Readonly<Record<string, Cost>>, kind: keyof Cost): Round =>
+  Object.fromEntries(Object.entries(costs).map(([name, cost]) => [name, cost[kind]]));
+
+/** Runs of one round follow each other, so that a machine that is busy for a while is so for all of them. */
+async function byTurns(
+  turns: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<readonly Readonly<Record<string, Cost>>[]> {
+  for (const run of Object.values(turns)) await run();
+  const rounds: Record<string, Cost>[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const round: Record<string, Cost> = {};
+    for (const [name, run] of Object.entries(turns)) round[name] = await costOf(run);
+    rounds.push(round);
+  }
+  return rounds;
+}
+
+async function writeModelWithHeads(folder: string): Promise<void> {
   const plugins = await composePlugins(folder);
   await findAdapter('qwen2.5-vl', plugins).writeTiny({ folder, seed: 1, ...MODEL });
-  const backbone = await openModel(folder, plugins);
-  const { defaultTaps: taps, hiddenSize } = backbone.config;
+  const { defaultTaps: taps, hiddenSize } = (await openModel(folder, plugins)).config;
   const heads = await plugins.resolveGeometryHead('dpt').configure(HEADS);
   const parameters = heads.initialise(
     taps.map(() => hiddenSize),
     1,
   );
   await writeSpatialCheckpoint(folder, { taps, heads, featureChannels: 0, parameters });
+}
+
+async function openModelWithHeads(folder: string) {
+  const backbone = await openModel(folder, await composePlugins(folder));
   return { backbone, heads: (await readSpatialCheckpoint(folder))! };
 }
 
@@ -109,9 +123,14 @@ async function lift(
   heads: SpatialCheckpoint,
 ): Promise<GeometryMaps> {
   const maps = await runner.predictGeometry(inputs, heads);
+  cameras(maps);
+  return maps;
+}
+
+/** What is computed from the maps. */
+function cameras(maps: GeometryMaps): void {
   camerasFromRays(maps.rays!, maps, HEAD_CONVENTIONS.pixelCentre, maps.rayConfidence);
   pointsFromRays(maps.rays!, maps.depth!);
-  return maps;
 }
 
 export const LIFT_CASES: Readonly<Record<string, () => Promise<void>>> = { lift: benchLift };

@@ -22,6 +22,20 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** Seconds by the clock, and of all cores. */
+export interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+/** What some work costs this process. */
+export async function costOf(work: () => Promise<unknown>): Promise<Cost> {
+  const [started, before] = [performance.now(), process.cpuUsage()];
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return { wall: (performance.now() - started) / 1000, cpu: (user + system) / 1e6 };
+}
+
 /** Peak resident memory of this process so far, MiB. */
 export const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024;
 

@@ -18,7 +18,7 @@ import { composePlugins } from '../composition.js';
 import { openModel } from '../model.js';
 import { stateReader } from '../probe/read-states.js';
 import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
-import { emit, peakRssMb } from './measure.js';
+import { type Cost, costOf, emit, peakRssMb } from './measure.js';
 import { benchProbeOrder } from './probe-order-bench.js';
 
 /** Twelve sites of every part of the model. */
@@ -109,19 +109,6 @@ async function measure(size: string, folder: string): Promise<void> {
     peak_rss_mb: peakRssMb(),
   });
   await labels.dispose();
-}
-
-/** Seconds by the clock, and of all cores. */
-interface Cost {
-  readonly wall: number;
-  readonly cpu: number;
-}
-
-async function costOf(work: () => Promise<unknown>): Promise<Cost> {
-  const [started, before] = [performance.now(), process.cpuUsage()];
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return { wall: (performance.now() - started) / 1000, cpu: (user + system) / 1e6 };
 }
 
 const scaled = ({ wall, cpu }: Cost, factor: number): Cost => ({

@@ -1,6 +1,6 @@
 import { deflateRawSync } from 'node:zlib';
 import { type ValueRange, valueRange } from '../color-map.js';
-import { robustBounds } from '../point-cloud.js';
+import { isFinitePoint, robustBounds } from '../point-cloud.js';
 import type { PageMaps } from './format.js';
 
 /** Maps of one source, in the axes of the page. */
@@ -159,9 +159,9 @@ function positionCodes(
 function validPositions(points: Float32Array, chosen: Uint32Array, depth: Uint16Array) {
   const valid: number[] = [];
   for (let n = 0; n < chosen.length; n += Math.ceil(chosen.length / BOUNDING_POINTS)) {
-    const i = chosen[n]! * 3;
-    const point = points.subarray(i, i + 3);
-    if (depth[n] !== 0 && point.every(Number.isFinite)) valid.push(...point);
+    const i = chosen[n]!;
+    if (depth[n] === 0 || !isFinitePoint(points, i)) continue;
+    valid.push(points[3 * i]!, points[3 * i + 1]!, points[3 * i + 2]!);
   }
   return Float32Array.from(valid);
 }

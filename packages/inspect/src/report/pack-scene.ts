@@ -4,7 +4,7 @@ import { type ValueRange, valueRange } from '../color-map.js';
 import { shrinkJpeg } from '../images.js';
 import { labelMetrics, metricRows } from '../label-metrics.js';
 import type { LiftPhoto } from '../lift-file.js';
-import { robustBounds } from '../point-cloud.js';
+import { isFinitePoint, robustBounds } from '../point-cloud.js';
 import { camerasFromRays, camerasOfLabels, pointsFromCameras } from '../view-cameras.js';
 import { unitOf } from '../view-figures.js';
 import type { PageCamera, PageFact, PageMaps, PageScene, PageView } from './format.js';
@@ -126,8 +126,8 @@ function finitePoints({ points, mask }: Source): number[] {
   const stride = Math.max(1, Math.floor(points.length / 3 / 20_000));
   const found: number[] = [];
   for (let i = 0; i * 3 < points.length; i += stride) {
-    const point = points.subarray(i * 3, i * 3 + 3);
-    if (mask?.[i] !== 0 && point.every(Number.isFinite)) found.push(...point);
+    if (mask?.[i] === 0 || !isFinitePoint(points, i)) continue;
+    found.push(points[3 * i]!, points[3 * i + 1]!, points[3 * i + 2]!);
   }
   return found;
 }
