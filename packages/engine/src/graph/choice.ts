@@ -24,6 +24,8 @@ export interface Alternative {
 export const PLAIN = 'plain';
 /** In ONNX Runtime's blocked layout. */
 export const BLOCKED = 'blocked';
+/** On one thread alone: what one core has made, another one does not read. */
+export const SINGLE_THREADED = 'single-threaded';
 
 /** Block sizes of ONNX Runtime's builds: AVX-512 and Arm, AVX2 and older, and the smallest that it allows. */
 export const BLOCK_SIZES: readonly number[] = [16, 8, 4];

@@ -115,6 +115,8 @@ export class Graph {
   readonly alternatives: Alternative[] = [];
   /** The operation whose nodes are being added. */
   private operation: string | undefined;
+  /** Whether the graph is to run on one thread. */
+  singleThreaded = false;
 
   constructor(target: GraphTarget = {}) {
     this.withoutCpuOperators = target.withoutCpuOperators ?? false;

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Session } from '../executor/index.js';
 import {
   compile,
   type DeviceTensor,
@@ -21,6 +22,9 @@ const plain = (({ w, x }: Inputs) => ({ y: ops.linear(x!, w!) })) as unknown as 
 
 /** Three chunks, the last one shorter, and an odd number of inputs. */
 const [OUT, IN] = [2050, 1201];
+
+/** Whatever this machine would choose. */
+process.env['SPATIALSV_KERNELS'] = 'stored-product=single-threaded';
 
 let folder: string;
 let w: MappedTensor;
@@ -75,5 +79,20 @@ describe('products of few rows with a weight in 16 bits', () => {
     expect(found).toHaveLength(rows * OUT);
     expect(worst).toBeLessThan(1e-4);
     await copied.dispose();
+  });
+
+  it('run on one thread where that was measured to be faster, those of many rows on all', async () => {
+    const create = jest.spyOn(Session, 'create');
+    for (const [rows, threads] of [
+      [1, 1],
+      [33, undefined],
+    ] as const) {
+      create.mockClear();
+      await productOf(w, rows, true);
+      // Others belong to the measurement of this machine.
+      const made = create.mock.calls.filter(([, { name }]) => name === 'program');
+      expect(made.map(([, options]) => options.threads)).toEqual([threads]);
+    }
+    create.mockRestore();
   });
 });

@@ -1,3 +1,4 @@
+import { type KernelSize, SINGLE_THREADED } from '../graph/choice.js';
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary } from './elementwise.js';
@@ -32,6 +33,7 @@ export function chunkedProduct(
   bias: Value | undefined,
 ): Value {
   const [outputs, inputs] = weight.shape as [number, number];
+  chooseThreads(graph, { rows: x.shape[0]!, channels: Math.sqrt(outputs * inputs) });
   const parts = chunksOf(outputs, inputs).map(([first, count]) => {
     const rows = graph.weightRows(weight, first, count)!;
     const type = { shape: [x.shape[0]!, count], dtype: 'float32' } as const;
@@ -39,6 +41,19 @@ export function chunkedProduct(
   });
   const product = concat(graph, parts, 1);
   return bias === undefined ? product : binary(graph, 'Add', product, bias);
+}
+
+/** Kind under which the threads of such products are measured. */
+export const STORED_PRODUCT = 'stored-product';
+
+/**
+ * ONNX Runtime casts on one thread and multiplies on all. Where cores hand values to each other slowly, reading half of a
+ * chunk from the core that made it takes longer than its product.
+ */
+function chooseThreads(graph: Graph, size: KernelSize): void {
+  const { choice } = graph;
+  if (choice === undefined) graph.alternatives.push({ kind: STORED_PRODUCT, size });
+  else if (choice.of(STORED_PRODUCT, size) === SINGLE_THREADED) graph.singleThreaded = true;
 }
 
 /** First row and number of rows of each chunk; of equal size but for the last. */

@@ -18,9 +18,10 @@ const root = mkdtempSync(path.join(tmpdir(), 'kernel-choice-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const trialOf = (kind: string): KernelTrial => kernelTrials().find((trial) => trial.kind === kind)!;
-const KINDS = ['convolution3x3', 'convolution1x1', 'convolution-gradient', 'product'];
+const LAYOUT_KINDS = ['convolution3x3', 'convolution1x1', 'convolution-gradient', 'product'];
 /** Products are rearranged by ONNX Runtime itself, on both sides: whole blocks are right at any size that divides them. */
-const CONVOLUTIONS = KINDS.slice(0, 3);
+const CONVOLUTIONS = LAYOUT_KINDS.slice(0, 3);
+const KINDS = [...LAYOUT_KINDS, 'stored-product'];
 /** Smaller than what is measured, and still in the layout. */
 const SMALL: KernelSize = { rows: 289, channels: 32 };
 
@@ -33,13 +34,24 @@ describe('trials', () => {
     expect(kernelTrials().map(({ kind }) => kind)).toEqual(KINDS);
   });
 
-  it.each(KINDS)('of %s compare the layout with plain operators, at every size', (kind) => {
+  it.each(LAYOUT_KINDS)('of %s compare the layout with plain operators, at every size', (kind) => {
     const trial = trialOf(kind);
     for (const size of trial.sizes) {
       expect(blockedConvolutions(trial.write('plain', size, undefined))).toBe(0);
       for (const block of BLOCK_SIZES) {
         expect(blockedConvolutions(trial.write('blocked', size, block))).toBeGreaterThanOrEqual(2);
       }
+    }
+  });
+
+  it('of products with stored weights compare all threads with one', () => {
+    const trial = trialOf('stored-product');
+    for (const size of trial.sizes) {
+      const ways = ['plain', 'single-threaded'].map((way) => trial.write(way, size, undefined));
+      expect(ways.map(({ singleThreaded }) => singleThreaded)).toEqual([false, true]);
+      // Several chunks, or there would be no other core to wait for.
+      for (const { nodes } of ways)
+        expect(nodes.filter(({ operator }) => operator === 'Cast').length).toBeGreaterThan(1);
     }
   });
 

@@ -17,6 +17,7 @@ export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
   const session = await Session.create(encodeModel(graph), {
     provider: 'cpu',
     name: 'kernel trial',
+    ...(graph.singleThreaded && { threads: 1 }),
   });
   const binding = session.createBinding();
   for (const { name, shape, dtype } of graph.inputs) {
@@ -37,18 +38,29 @@ export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
 
 /** Numbers of both signs; a prime count of them, so that no block meets the same ones as the next. */
 const PERIOD = Float32Array.from({ length: 4093 }, (_, i) => Math.sin(1 + 0.7 * i) / 8);
-/** Bits of float32 that the 16-bit types drop from the same numbers. */
-const BFLOAT16_SHIFT = 16;
+/** Bits of float32 that bfloat16 drops. */
+const DROPPED_BITS = 16;
+/** The same numbers in bfloat16. */
+const BFLOAT16_PERIOD = Uint16Array.from(
+  new Uint32Array(PERIOD.buffer),
+  (bits) => bits >>> DROPPED_BITS,
+);
 
 function numbers(shape: readonly number[], dtype: ElementType): Float32Array | Uint16Array {
-  const data = new Float32Array(sizeOf(shape));
-  for (let start = 0; start < data.length; start += PERIOD.length) {
-    data.set(PERIOD.subarray(0, Math.min(PERIOD.length, data.length - start)), start);
+  if (dtype === 'float32') return repeated(PERIOD, new Float32Array(sizeOf(shape)));
+  if (dtype === 'bfloat16') return repeated(BFLOAT16_PERIOD, new Uint16Array(sizeOf(shape)));
+  throw new Error(`a kernel trial takes float32 and bfloat16, not ${dtype}`);
+}
+
+/** Fills an array with repetitions of a period. */
+function repeated<Numbers extends Float32Array | Uint16Array>(
+  period: Numbers,
+  data: Numbers,
+): Numbers {
+  for (let start = 0; start < data.length; start += period.length) {
+    data.set(period.subarray(0, Math.min(period.length, data.length - start)), start);
   }
-  if (dtype === 'float32') return data;
-  if (dtype !== 'bfloat16')
-    throw new Error(`a kernel trial takes float32 and bfloat16, not ${dtype}`);
-  return Uint16Array.from(new Uint32Array(data.buffer), (bits) => bits >>> BFLOAT16_SHIFT);
+  return data;
 }
 
 /** Largest difference that other orders of summation explain, in units of the largest expected number. */

@@ -1,7 +1,14 @@
 import '../../gradients.js';
-import { alwaysBlocked, BLOCKED, type KernelSize, PLAIN } from '../../graph/choice.js';
+import {
+  alwaysBlocked,
+  BLOCKED,
+  type KernelSize,
+  PLAIN,
+  SINGLE_THREADED,
+} from '../../graph/choice.js';
 import type { Graph } from '../../graph/graph.js';
 import { BLOCKED_DOMAIN } from '../../kernels/blocked-layout.js';
+import { STORED_PRODUCT } from '../../kernels/linear-stored.js';
 import * as ops from '../../ops/index.js';
 import { float32, type Program, type SpecTree } from '../../specs.js';
 import { type Tensor, tf } from '../../tfjs.js';
@@ -130,6 +137,26 @@ defineBlockedTrial('product', MEASURED.product, (size) => ({
   program: products,
   specs: productSpecs(size),
 }));
+
+const storedProduct = ({ x, weight }: Record<'x' | 'weight', Tensor>) => ({
+  y: ops.linear(x, weight),
+});
+
+/** Weights of several chunks. A step of decoding one answer, and of several at once. */
+defineKernelTrial({
+  kind: STORED_PRODUCT,
+  candidates: [PLAIN, SINGLE_THREADED],
+  sizes: [
+    { rows: 1, channels: 1536 },
+    { rows: 8, channels: 1536 },
+  ],
+  write: (candidate, { rows, channels }) => {
+    const weight = { kind: 'weight', shape: [channels, channels], storedAs: 'BF16' } as const;
+    const specs = { x: float32(rows, channels), weight };
+    const choice = { block: undefined, of: () => candidate };
+    return trace(storedProduct as Program, specs, false, choice).graph;
+  },
+});
 
 /** Smallest image and product that use the layout, with more channels than the largest block, so that their order matters. */
 const WITNESS: KernelSize = { rows: 17 ** 2, channels: 32 };
