@@ -154,7 +154,7 @@ defineKernelTrial({
     const weight = { kind: 'weight', shape: [channels, channels], storedAs: 'BF16' } as const;
     const specs = { x: float32(rows, channels), weight };
     const choice = { block: undefined, of: () => candidate };
-    return trace(storedProduct as Program, specs, false, choice).graph;
+    return trace(storedProduct as Program, specs, { choice }).graph;
   },
 });
 
