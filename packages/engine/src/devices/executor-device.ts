@@ -49,7 +49,7 @@ export class ExecutorBackedDevice implements Device {
     // On a GPU of NVIDIA the copies of programs would add up, and there is no other layout to prepare.
     const prepares = options.prepareWeights === true && kindOf(this.name) !== 'cuda';
     const widens = !prepares && widensWeights(this.name);
-    const target = { withoutCpuOperators: this.name !== 'cpu', precision };
+    const target = { ...targetOf(this.name), precision };
     const unblocked = trace(full, specs, { ...target, widensWeights: widens });
     const traced = await this.asChosen(unblocked, full, specs, target);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
@@ -97,6 +97,12 @@ export class ExecutorBackedDevice implements Device {
     return gains ? trace(program, specs, { ...target, choice }) : plain;
   }
 }
+
+/** What graphs of a device are written for. */
+export const targetOf = (device: ExecutionProvider): GraphTarget => ({
+  withoutCpuOperators: device !== 'cpu',
+  fusesAttention: kindOf(device) === 'cuda',
+});
 
 const mappedOf = (specs: SpecTree): MappedTensor[] =>
   flatten(specs, isSpec).flatMap(([, spec]) =>

@@ -92,6 +92,8 @@ export interface GraphTarget {
   readonly widensWeights?: boolean;
   /** Of products and attention; `float32` where absent. */
   readonly precision?: Precision;
+  /** Whether the device computes attention in one kernel that stores no scores, of the whole sequence too. */
+  readonly fusesAttention?: boolean;
 }
 
 /** An ONNX graph under construction: nodes in topological order, constants, inputs and outputs. */
@@ -111,6 +113,7 @@ export class Graph {
   readonly widensWeights: boolean;
   readonly choice: KernelChoice | undefined;
   readonly precision: Precision;
+  readonly fusesAttention: boolean;
   /** Operations that a choice could have written in another way; collected where there is none. */
   readonly alternatives: Alternative[] = [];
   /** The operation whose nodes are being added. */
@@ -123,6 +126,7 @@ export class Graph {
     this.choice = target.choice;
     this.widensWeights = target.widensWeights ?? false;
     this.precision = target.precision ?? 'float32';
+    this.fusesAttention = target.fusesAttention ?? false;
   }
 
   /** Marks the nodes that `emit` adds as parts of an operation. */

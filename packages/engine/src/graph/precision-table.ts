@@ -16,7 +16,8 @@ export const PRODUCTS: Readonly<Record<string, number>> = {
   Conv: 3,
   Attention: 3,
   GroupQueryAttention: 3,
-  MultiHeadAttention: 3,
+  // With a mask, its sixth input, which has to be of the same type.
+  MultiHeadAttention: 6,
 };
 
 /**

@@ -1,16 +1,12 @@
-import type { Graph, Value } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { causalMask } from '../ops/attention.js';
+import { type AttentionAttributes, fusedAttention, isFused } from './attention-fused.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
 import { defineKernel, type Emit } from './registry.js';
-import { concat, slice } from './shape.js';
-
-interface Attributes {
-  readonly scale: number;
-  readonly causal: boolean;
-}
+import { concat, slice, split } from './shape.js';
 
 /** A range of query rows and the keys they may see. */
 interface Tile {
@@ -24,9 +20,12 @@ const CAUSAL_TILES = 8;
 /** With a backward pass, which sums the gradients of all tiles. */
 const DIFFERENTIATED_TILES = 4;
 const SMALLEST_TILE = 64;
+/** Scores of a tile that a backward pass computes again: float32, 64 MiB. */
+const RECOMPUTED_SCORES = 2 ** 24;
 
+/** Tiles of the rows of a sequence, at most so many. */
 function tilesOf(rows: number, keys: number, causal: boolean, most: number): Tile[] {
-  const count = causal ? Math.max(1, Math.min(most, Math.floor(rows / SMALLEST_TILE))) : 1;
+  const count = Math.max(1, Math.min(most, Math.floor(rows / SMALLEST_TILE)));
   const edges = Array.from({ length: count + 1 }, (_, i) => Math.round((i * rows) / count));
   return edges.slice(1).map((to, i) => ({
     from: edges[i]!,
@@ -42,17 +41,17 @@ const rowsOf = (graph: Graph, x: Value, from: number, to: number) =>
 const grouped = (graph: Graph, x: Value, kvHeads: number) =>
   graph.reshape(x, [kvHeads, (x.shape[0]! / kvHeads) * x.shape[1]!, x.shape[2]!]);
 
-/** Softmax of the scores of one tile, (heads, rows, keys). Equal calls share their nodes. */
+/** Softmax of the scores of one tile, (heads, rows, keys), from its queries. Equal calls share their nodes. */
 function probabilities(
   graph: Graph,
   queries: Value,
   keys: Value,
   tile: Tile,
   mask: Value | undefined,
-  attributes: Attributes,
+  attributes: AttentionAttributes,
 ): Value {
   const rows = tile.to - tile.from;
-  const q = grouped(graph, rowsOf(graph, queries, tile.from, tile.to), keys.shape[0]!);
+  const q = grouped(graph, queries, keys.shape[0]!);
   const k = rowsOf(graph, keys, 0, tile.keys);
   const products = matMul(graph, q, k, { transposeB: true, alpha: attributes.scale });
   let scores = graph.reshape(products, [queries.shape[0]!, rows, tile.keys]);
@@ -109,13 +108,17 @@ function flashAttention(graph: Graph, inputs: readonly Value[], scale: number): 
 
 const forward: Emit = (graph, inputs, attributes) => {
   const [queries, keys, values, mask] = inputs as [Value, Value, Value, Value | undefined];
+  if (isFused(graph, { queries, keys, values }, attributes.causal))
+    return fusedAttention(graph, { queries, keys, values, mask }, attributes);
   if (mask === undefined && worksInTiles(graph, [queries, keys, values], attributes.causal)) {
     return flashAttention(graph, [queries, keys, values], attributes.scale);
   }
+  const { causal } = attributes;
   const most = isDifferentiating() ? DIFFERENTIATED_TILES : CAUSAL_TILES;
-  const tiles = tilesOf(queries.shape[1]!, keys.shape[1]!, attributes.causal, most);
+  const tiles = tilesOf(queries.shape[1]!, keys.shape[1]!, causal, causal ? most : 1);
   const parts = tiles.map((tile) => {
-    const weights = probabilities(graph, queries, keys, tile, mask, attributes);
+    const own = rowsOf(graph, queries, tile.from, tile.to);
+    const weights = probabilities(graph, own, keys, tile, mask, attributes);
     const mixed = matMul(
       graph,
       grouped(graph, weights, keys.shape[0]!),
@@ -139,33 +142,81 @@ defineKernel(
   (graph, inputs, attributes) => {
     const [queries, keys, values, output, dy, mask] = inputs as Value[];
     const rowDots = reduce(graph, 'ReduceSum', binary(graph, 'Mul', dy!, output!), -1, true);
-    const [rows, columns] = [queries!.shape[1]!, keys!.shape[1]!];
-    const tiles = tilesOf(rows, columns, attributes.causal, DIFFERENTIATED_TILES);
-    const parts = tiles.map((tile) =>
-      tileGradient(
-        graph,
-        { queries: queries!, keys: keys!, values: values!, dy: dy!, rowDots, mask },
-        tile,
-        attributes,
-      ),
-    );
-    return [
-      concat(
-        graph,
-        parts.map((part) => part.queries),
-        1,
-      ),
-      sumOfPrefixes(
-        graph,
-        parts.map((part) => part.keys),
-      ),
-      sumOfPrefixes(
-        graph,
-        parts.map((part) => part.values),
-      ),
-    ];
+    const given = { queries: queries!, keys: keys!, values: values!, dy: dy!, rowDots, mask };
+    return isFused(graph, given, attributes.causal)
+      ? recomputedGradient(graph, given, attributes)
+      : sharedGradient(graph, given, attributes);
   },
 );
+
+/** From the probabilities of the forward pass: equal nodes are shared. */
+function sharedGradient(graph: Graph, inputs: TileInputs, attributes: AttentionAttributes) {
+  const { causal } = attributes;
+  const [rows, columns] = [inputs.queries.shape[1]!, inputs.keys.shape[1]!];
+  const tiles = tilesOf(rows, columns, causal, causal ? DIFFERENTIATED_TILES : 1);
+  const parts = tiles.map((tile) =>
+    tileGradient(graph, inputs, tileRows(graph, inputs, tile), attributes),
+  );
+  const of = (which: keyof (typeof parts)[number]) => parts.map((part) => part[which]);
+  return [
+    concat(graph, of('queries'), 1),
+    sumOfPrefixes(graph, of('keys')),
+    sumOfPrefixes(graph, of('values')),
+  ];
+}
+
+/**
+ * Computes the probabilities again, tile by tile of rows, of which those of one are there at a time: the longest first, so that
+ * the others fit into the memory that it leaves, and are added to the first rows of its sums. A tile is given its rows with the
+ * results of the one before: nothing else would keep ONNX Runtime from beginning with all of them.
+ */
+function recomputedGradient(graph: Graph, inputs: TileInputs, attributes: AttentionAttributes) {
+  const { causal } = attributes;
+  const [heads, rows] = inputs.queries.shape as [number, number];
+  const columns = inputs.keys.shape[1]!;
+  const count = Math.ceil((heads * rows * columns) / RECOMPUTED_SCORES);
+  const tiles = tilesOf(rows, columns, causal, Math.max(causal ? DIFFERENTIATED_TILES : 1, count));
+  const queries: Value[] = [];
+  let sums: readonly Value[] = [];
+  let next = tiles.pop();
+  let own = next && tileRows(graph, inputs, next);
+  while (own !== undefined) {
+    const part = tileGradient(graph, inputs, own, attributes);
+    const added = [part.keys, part.values].map((each, which) =>
+      withPrefix(graph, sums[which], each),
+    );
+    next = tiles.pop();
+    const following = next && tileRows(graph, inputs, next);
+    const given = following === undefined ? [] : [following.queries, following.dy];
+    const [dQueries, dKeys, dValues, q, dy] = madeTogether(graph, [
+      part.queries,
+      ...added,
+      ...given,
+    ]);
+    queries.unshift(dQueries!);
+    sums = [dKeys!, dValues!];
+    own = following && { ...following, queries: q!, dy: dy! };
+  }
+  return [concat(graph, queries, 1), ...sums];
+}
+
+/** The same values, of which none is there before all are. */
+function madeTogether(graph: Graph, parts: readonly Value[]): Value[] {
+  const flat = parts.map((part) => graph.reshape(part, [sizeOf(part.shape)]));
+  const sizes = flat.map((part) => part.shape[0]!);
+  return split(graph, concat(graph, flat, 0), sizes, 0).map((part, i) =>
+    graph.reshape(part, parts[i]!.shape),
+  );
+}
+
+/** sum + part, where the part covers the first rows: (kvHeads, n, d), n ≤ S. */
+function withPrefix(graph: Graph, sum: Value | undefined, part: Value): Value {
+  if (sum === undefined) return part;
+  const [covered, rows] = [part.shape[1]!, sum.shape[1]!];
+  if (covered === rows) return binary(graph, 'Add', part, sum);
+  const [first, rest] = split(graph, sum, [covered, rows - covered], 1);
+  return concat(graph, [binary(graph, 'Add', part, first!), rest!], 1);
+}
 
 interface TileInputs {
   readonly queries: Value;
@@ -176,24 +227,41 @@ interface TileInputs {
   readonly mask: Value | undefined;
 }
 
-function tileGradient(graph: Graph, inputs: TileInputs, tile: Tile, attributes: Attributes) {
+/** What a tile has of the queries, of what comes from above, and of the dots of its rows. */
+interface TileRows {
+  readonly tile: Tile;
+  readonly queries: Value;
+  readonly dy: Value;
+  readonly rowDots: Value;
+}
+
+function tileRows(graph: Graph, { queries, dy, rowDots }: TileInputs, tile: Tile): TileRows {
+  const own = (x: Value) => rowsOf(graph, x, tile.from, tile.to);
+  return { tile, queries: own(queries), dy: own(dy), rowDots: own(rowDots) };
+}
+
+function tileGradient(
+  graph: Graph,
+  inputs: TileInputs,
+  own: TileRows,
+  attributes: AttentionAttributes,
+) {
   const { scale } = attributes;
+  const { tile } = own;
   const kvHeads = inputs.keys.shape[0]!;
-  const rows = tile.to - tile.from;
-  const weights = probabilities(graph, inputs.queries, inputs.keys, tile, inputs.mask, attributes);
-  const dOutput = grouped(graph, rowsOf(graph, inputs.dy, tile.from, tile.to), kvHeads);
+  const weights = probabilities(graph, own.queries, inputs.keys, tile, inputs.mask, attributes);
+  const dOutput = grouped(graph, own.dy, kvHeads);
   const values = rowsOf(graph, inputs.values, 0, tile.keys);
   const dWeights = graph.reshape(
     matMul(graph, dOutput, values, { transposeB: true }),
     weights.shape,
   );
-  const dots = rowsOf(graph, inputs.rowDots, tile.from, tile.to);
-  const dScores = binary(graph, 'Mul', weights, binary(graph, 'Sub', dWeights, dots));
+  const dScores = binary(graph, 'Mul', weights, binary(graph, 'Sub', dWeights, own.rowDots));
   const d = grouped(graph, dScores, kvHeads);
-  const queries = grouped(graph, rowsOf(graph, inputs.queries, tile.from, tile.to), kvHeads);
+  const queries = grouped(graph, own.queries, kvHeads);
   const dQueries = matMul(graph, d, rowsOf(graph, inputs.keys, 0, tile.keys), { alpha: scale });
   return {
-    queries: graph.reshape(dQueries, [inputs.queries.shape[0]!, rows, inputs.queries.shape[2]!]),
+    queries: graph.reshape(dQueries, own.queries.shape),
     keys: matMul(graph, d, queries, { transposeA: true, alpha: scale }),
     values: matMul(graph, grouped(graph, weights, kvHeads), dOutput, { transposeA: true }),
   };

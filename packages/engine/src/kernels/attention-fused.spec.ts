@@ -1,0 +1,101 @@
+import { differentiate } from '../differentiate.js';
+import { peakBytes } from '../graph/peak-bytes.js';
+import { attention } from '../ops/attention.js';
+import { float32, type Program } from '../specs.js';
+import { runGraph, worstOf } from '../testing/graphs.js';
+import { type Tensor, tf } from '../tfjs.js';
+import { trace } from '../trace/trace.js';
+
+interface Shape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly rows: number;
+  readonly keys?: number;
+  readonly width?: number;
+  readonly valueWidth?: number;
+  readonly causal?: boolean;
+  readonly mask?: readonly number[];
+}
+type Inputs = Readonly<Record<'queries' | 'keys' | 'values', Tensor>> & { readonly mask?: Tensor };
+
+function specsOf({ heads, kvHeads, rows, keys = rows, width = 8, valueWidth = 8, mask }: Shape) {
+  return {
+    queries: float32(heads, rows, width),
+    keys: float32(kvHeads, keys, width),
+    values: float32(kvHeads, keys, valueWidth),
+    ...(mask && { mask: float32(...mask) }),
+  };
+}
+
+/** Attention and its gradients by everything that is trained. */
+const program =
+  ({ causal = false }: Shape) =>
+  ({ mask, ...trained }: Inputs) => {
+    const { outputs, gradients } = differentiate(
+      ({ queries, keys, values }) => {
+        const y = attention(queries!, keys!, values!, { scale: 0.4, causal, mask });
+        return { loss: tf.sum(tf.mul(y, tf.sin(y))), y };
+      },
+      { ...trained },
+    );
+    return { y: outputs['y']!, ...gradients };
+  };
+
+/** As a device writes it that computes attention in one kernel, and plainly. */
+function graphsOf(shape: Shape) {
+  const graph = (fusesAttention: boolean) =>
+    trace(program(shape) as unknown as Program, specsOf(shape), {
+      withoutCpuOperators: true,
+      fusesAttention,
+    }).graph;
+  return { fused: graph(true), plain: graph(false) };
+}
+
+const operators = ({ nodes }: ReturnType<typeof trace>['graph']) =>
+  nodes.map(({ operator }) => operator);
+const count = (graph: ReturnType<typeof trace>['graph'], wanted: string) =>
+  operators(graph).filter((operator) => operator === wanted).length;
+
+const wave = (shape: readonly number[], pace: number): Float32Array =>
+  Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(pace * i + 1));
+
+describe('attention in one kernel', () => {
+  it.each<[string, Shape, number]>([
+    ['of one tile', { heads: 2, kvHeads: 2, rows: 20 }, 1],
+    ['with grouped heads', { heads: 6, kvHeads: 2, rows: 33, valueWidth: 16 }, 1],
+    ['with more keys', { heads: 2, kvHeads: 1, rows: 20, keys: 27 }, 1],
+    ['of a causal sequence', { heads: 4, kvHeads: 2, rows: 263, causal: true }, 4],
+    ['with a mask', { heads: 4, kvHeads: 2, rows: 20, mask: [20, 20] }, 1],
+    ['with a mask of a row', { heads: 4, kvHeads: 2, rows: 20, mask: [1, 20] }, 1],
+    ['with a mask of each head', { heads: 4, kvHeads: 2, rows: 20, mask: [4, 20, 20] }, 1],
+    ['of causal segments', { heads: 2, kvHeads: 2, rows: 130, causal: true, mask: [130, 130] }, 2],
+    ['of many scores', { heads: 64, kvHeads: 32, rows: 520 }, 2],
+  ])('equals the plain form, and so do its gradients: %s', async (_, shape, tiles) => {
+    const { fused, plain } = graphsOf(shape);
+    expect([count(fused, 'MultiHeadAttention'), count(fused, 'Softmax')]).toEqual([1, tiles]);
+    const data = Object.fromEntries(
+      Object.entries(specsOf(shape)).map(([name, spec], i) => [
+        name,
+        wave(spec.shape, 0.31 + 0.2 * i),
+      ]),
+    );
+    const [found, expected] = [await runGraph(fused, data), await runGraph(plain, data)];
+    expect(found).toHaveLength(4);
+    found.forEach((each, i) => expect(worstOf(each, expected[i]!)).toBeLessThan(1e-5));
+  });
+
+  it('keeps no scores of a long sequence for its gradients', () => {
+    const { fused, plain } = graphsOf({ heads: 16, kvHeads: 2, rows: 4096, width: 64, causal: true });
+    const scores = 4 * 16 * 4096 ** 2;
+    expect(peakBytes(plain)).toBeGreaterThan(scores);
+    expect(peakBytes(fused)).toBeLessThan(scores / 4);
+  });
+
+  it.each<[string, Shape]>([
+    ['widths that the kernel does not take', { heads: 2, kvHeads: 2, rows: 20, width: 4 }],
+    ['a single row', { heads: 2, kvHeads: 2, rows: 1, keys: 20 }],
+    ['causal rows after other keys', { heads: 2, kvHeads: 2, rows: 20, keys: 24, causal: true }],
+  ])('leaves %s to products', (_, shape) => {
+    expect(operators(graphsOf(shape).fused)).not.toContain('MultiHeadAttention');
+  });
+});
