@@ -39,6 +39,7 @@ interface Seen {
   readonly arena: Readonly<Record<'inUseBytes' | 'peakBytes' | 'heldBytes', number>>;
   readonly compiled: readonly string[];
   readonly shapes: readonly number[];
+  readonly attention: { readonly taken: number; readonly scores: number };
   readonly weights: {
     readonly storedBytes: number;
     readonly bytes: number;
@@ -135,6 +136,12 @@ function dryRun(environment: NodeJS.ProcessEnv) {
 
   it('leaves nothing behind of ten shapes', () => {
     expect(new Set(seen.shapes).size).toBe(1);
+  });
+
+  it('keeps no scores of a long sequence', () => {
+    const { taken, scores } = seen.attention;
+    expect(taken).toBeGreaterThan(scores / 20);
+    expect(taken).toBeLessThan(scores / 2);
   });
 
   it('holds state once and copies none of it', () => {

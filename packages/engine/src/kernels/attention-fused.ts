@@ -15,10 +15,12 @@ export interface AttentionAttributes {
 
 /** Channels of a head come to the kernel in pieces of so many. */
 const PIECE = 8;
+/** With fewer keys ONNX Runtime stores the scores of float32 all the same. */
+const FEWEST_KEYS = 256;
 
 /**
- * Whether one kernel of a GPU computes it (flash attention, arXiv:2205.14135). Of a single row the scores are few, and grouped
- * heads need no copies; where keys precede the first query, a causal kernel may count from either end.
+ * Whether one kernel of a GPU computes it (flash attention, arXiv:2205.14135). Of a single row or of few keys the scores are
+ * few, and grouped heads need no copies; where keys precede the first query, a causal kernel may count from either end.
  */
 export function isFused(
   graph: Graph,
@@ -27,7 +29,8 @@ export function isFused(
 ): boolean {
   const [rows, columns] = [queries.shape[1]!, keys.shape[1]!];
   const fits = queries.shape[2]! % PIECE === 0 && values.shape[2]! % PIECE === 0;
-  return graph.fusesAttention && fits && rows > 1 && (!causal || rows === columns);
+  const long = rows > 1 && columns >= FEWEST_KEYS;
+  return graph.fusesAttention && fits && long && (!causal || rows === columns);
 }
 
 /**

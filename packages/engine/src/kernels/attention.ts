@@ -1,12 +1,17 @@
-import { type Graph, sizeOf, type Value } from '../graph/graph.js';
+import type { Graph, Value } from '../graph/graph.js';
 import { causalMask } from '../ops/attention.js';
-import { type AttentionAttributes, fusedAttention, isFused } from './attention-fused.js';
+import {
+  type AttentionAttributes,
+  type AttentionInputs,
+  fusedAttention,
+  isFused,
+} from './attention-fused.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
 import { defineKernel, type Emit } from './registry.js';
-import { concat, slice, split } from './shape.js';
+import { concat, slice } from './shape.js';
 
 /** A range of query rows and the keys they may see. */
 interface Tile {
@@ -167,8 +172,8 @@ function sharedGradient(graph: Graph, inputs: TileInputs, attributes: AttentionA
 
 /**
  * Computes the probabilities again, tile by tile of rows, of which those of one are there at a time: the longest first, so that
- * the others fit into the memory that it leaves, and are added to the first rows of its sums. A tile is given its rows with the
- * results of the one before: nothing else would keep ONNX Runtime from beginning with all of them.
+ * the others fit into the memory that it leaves, and are added to the first rows of its sums. A tile is given its rows after the
+ * one before: nothing else would keep ONNX Runtime from beginning with all of them.
  */
 function recomputedGradient(graph: Graph, inputs: TileInputs, attributes: AttentionAttributes) {
   const { causal } = attributes;
@@ -177,54 +182,51 @@ function recomputedGradient(graph: Graph, inputs: TileInputs, attributes: Attent
   const count = Math.ceil((heads * rows * columns) / RECOMPUTED_SCORES);
   const tiles = tilesOf(rows, columns, causal, Math.max(causal ? DIFFERENTIATED_TILES : 1, count));
   const queries: Value[] = [];
-  let sums: readonly Value[] = [];
-  let next = tiles.pop();
-  let own = next && tileRows(graph, inputs, next);
-  while (own !== undefined) {
-    const part = tileGradient(graph, inputs, own, attributes);
-    const added = [part.keys, part.values].map((each, which) =>
-      withPrefix(graph, sums[which], each),
-    );
-    next = tiles.pop();
-    const following = next && tileRows(graph, inputs, next);
-    const given = following === undefined ? [] : [following.queries, following.dy];
-    const [dQueries, dKeys, dValues, q, dy] = madeTogether(graph, [
-      part.queries,
-      ...added,
+  let done: readonly Value[] = [];
+  for (const tile of tiles.toReversed()) {
+    const given = tileRows(graph, inputs, tile);
+    const own = {
       ...given,
-    ]);
-    queries.unshift(dQueries!);
-    sums = [dKeys!, dValues!];
-    own = following && { ...following, queries: q!, dy: dy! };
+      queries: after(graph, given.queries, done),
+      dy: after(graph, given.dy, done),
+    };
+    const part = tileGradient(graph, inputs, own, attributes);
+    const [, keys, values] = done;
+    queries.unshift(part.queries);
+    done = [
+      part.queries,
+      withPrefix(graph, keys, part.keys),
+      withPrefix(graph, values, part.values),
+    ];
   }
-  return [concat(graph, queries, 1), ...sums];
+  return [concat(graph, queries, 1), done[1]!, done[2]!];
 }
 
-/** The same values, of which none is there before all are. */
-function madeTogether(graph: Graph, parts: readonly Value[]): Value[] {
-  const flat = parts.map((part) => graph.reshape(part, [sizeOf(part.shape)]));
-  const sizes = flat.map((part) => part.shape[0]!);
-  return split(graph, concat(graph, flat, 0), sizes, 0).map((part, i) =>
-    graph.reshape(part, parts[i]!.shape),
-  );
+/** x, which is not there before the others are: zero times an element of each is added. */
+function after(graph: Graph, x: Value, others: readonly Value[]): Value {
+  if (others.length === 0) return x;
+  const elements = others.map((value) => slice(graph, value, [0, 0, 0], [1, 1, 1]));
+  const sum = elements.reduce((total, element) => binary(graph, 'Add', total, element));
+  return binary(graph, 'Add', x, binary(graph, 'Mul', sum, graph.scalar(0)));
 }
 
 /** sum + part, where the part covers the first rows: (kvHeads, n, d), n ≤ S. */
 function withPrefix(graph: Graph, sum: Value | undefined, part: Value): Value {
   if (sum === undefined) return part;
-  const [covered, rows] = [part.shape[1]!, sum.shape[1]!];
-  if (covered === rows) return binary(graph, 'Add', part, sum);
-  const [first, rest] = split(graph, sum, [covered, rows - covered], 1);
-  return concat(graph, [binary(graph, 'Add', part, first!), rest!], 1);
+  const missing = sum.shape[1]! - part.shape[1]!;
+  // Cutting the sum apart would bring the places of its parts to a GPU at every run.
+  const filled =
+    missing === 0
+      ? part
+      : graph.add('Pad', [part, graph.int64([0, 0, 0, 0, missing, 0])], like(sum));
+  return binary(graph, 'Add', sum, filled);
 }
 
-interface TileInputs {
-  readonly queries: Value;
-  readonly keys: Value;
-  readonly values: Value;
+interface TileInputs extends AttentionInputs {
+  /** (heads, T, vd). */
   readonly dy: Value;
+  /** D of each row, (heads, T, 1). */
   readonly rowDots: Value;
-  readonly mask: Value | undefined;
 }
 
 /** What a tile has of the queries, of what comes from above, and of the dots of its rows. */

@@ -21,6 +21,8 @@ const threads = runtime.func('int pretend_launching_threads()');
 const streams = runtime.func('int pretend_launching_streams()');
 const reset = runtime.func('void pretend_reset()');
 const liveBytes = runtime.func('long pretend_live_bytes()');
+const peakBytes = runtime.func('long pretend_peak_bytes()');
+const resetPeak = runtime.func('void pretend_reset_peak()');
 const NAMES = [
   ...['launch', 'product', 'product tf32', 'HostToDevice', 'DeviceToHost', 'DeviceToDevice', 'cudaMalloc'],
   ...['cublasCreate_v2', 'cudaStreamSynchronize', 'cudaDeviceSynchronize', 'cudaStreamCreate', 'cudaStreamCreateWithFlags'],
@@ -89,6 +91,28 @@ async function trimmed() {
     disposeAll(await idle.run({ x: new Float32Array(1) }, {}, { release: true }));
   }
   return liveBytes();
+}
+
+/** The most that attention to 4,096 tokens and its gradients take beside inputs and results, and what all scores would take. */
+async function attentionMemory() {
+  const [heads, tokens, width] = [16, 4096, 64];
+  const step = (inputs) => engine.differentiate(
+    ({ q, k, v }) => ({ loss: engine.tf.sum(ops.attention(q, k, v, { scale: 0.1, causal: true })) }),
+    inputs,
+  ).gradients;
+  const spec = (n) => float32(n, tokens, width);
+  const specs = { q: spec(heads), k: spec(2), v: spec(2) };
+  const program = await compile(step, specs, { device: 'cuda' });
+  const inputs = Object.fromEntries(
+    Object.entries(specs).map(([name, each]) => [name, createTensor(each, undefined, 'cuda')]),
+  );
+  const before = await trimmed();
+  resetPeak();
+  for (let run = 0; run < 2; run += 1) disposeAll(await program.run(inputs));
+  const taken = peakBytes() - before - 2 * 4 * 20 * tokens * width;
+  disposeAll(inputs);
+  await program.dispose();
+  return { taken, scores: 4 * heads * tokens ** 2 };
 }
 
 /** One program for each of ten lengths, of which three are kept, and all of them again. */
@@ -176,6 +200,7 @@ async function main() {
     shapes: await shapes(),
     weights: await weights(folder),
     held: await heldState(),
+    attention: await attentionMemory(),
     second: (await trainSteps('cuda:1', 2))[1],
     third: await failure(() => trainSteps('cuda:2', 1)),
     numbered: await failure(() => trainSteps('cpu:1', 1)),
