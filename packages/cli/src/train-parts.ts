@@ -4,6 +4,7 @@ import {
   type PluginRegistry,
   withCleanup,
 } from '@spatialsv/core';
+import type { ProgramTarget } from '@spatialsv/engine';
 import type { TrainConfig } from '@spatialsv/train';
 import type { BackboneOptions } from './model.js';
 
@@ -26,12 +27,13 @@ export interface Teachers {
 
 /** Opens the labels of a configuration: each of a store, or of a source that makes them during the run. */
 export async function openTeachers(
-  { source: written, secondTeacher: second, device }: TrainConfig,
+  { source: written, secondTeacher: second, device, precision }: TrainConfig,
   plugins: PluginRegistry,
 ): Promise<Teachers> {
-  const source = await openSource(written, device, plugins);
+  const target = { device, precision };
+  const source = await openSource(written, target, plugins);
   try {
-    const secondTeacher = second && (await openSource(second, device, plugins));
+    const secondTeacher = second && (await openSource(second, target, plugins));
     const close = async () => {
       await withCleanup(
         async () => source?.dispose(),
@@ -50,13 +52,13 @@ type SourceConfig = Pick<TrainConfig['source'], 'name' | 'store' | 'weights' | '
 /** One label source of a configuration; undefined for `none`. */
 export async function openSource(
   { name, store, weights, settings }: SourceConfig,
-  device: string,
+  target: ProgramTarget,
   plugins: PluginRegistry,
 ): Promise<LabellerV1 | undefined> {
   if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
   if (name === 'none') return undefined;
   return plugins.resolveSupervisionSource(name).open({
-    device,
+    ...target,
     ...(weights !== undefined && { weights }),
     ...(settings !== undefined && { settings }),
   });

@@ -5,7 +5,7 @@
  * Dimension letters mean the same everywhere: V views, H W pixels, h w feature grid, T tokens, L decoder layers,
  * C channels, K vocabulary rows, P patches of one view.
  */
-import type { MappedTensor, Tensor } from '@spatialsv/engine';
+import type { MappedTensor, Precision, Tensor } from '@spatialsv/engine';
 import type { BenchmarkV1 } from './benchmark-spec.js';
 import type { SpatialError } from './errors.js';
 import type { Finding } from './finding.js';
@@ -397,6 +397,11 @@ export interface OpenSourceOptions {
   readonly weights?: string;
   /** Device of the engine; `cpu` where absent. */
   readonly device?: string;
+  /**
+   * Of the network, where it is a program of ours; that of the device where absent. Other than float32 it is part of the settings
+   * in the provenance of labels.
+   */
+  readonly precision?: Precision | undefined;
   /** The source's own settings; every default where absent. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }

@@ -19,6 +19,7 @@ export {
   type DeviceTensor,
   deviceNames,
   openDevice,
+  type ProgramTarget,
   type RunOptions,
   type RunValue,
   registerDevice,
@@ -31,6 +32,7 @@ export {
   kernelReport,
   pinKernels,
 } from './devices/kernel-choice/index.js';
+export { defaultPrecision } from './devices/precision-support.js';
 export { type Differentiated, differentiate } from './differentiate.js';
 export { CodedError, EngineError, type EngineErrorCode, isMarked } from './errors.js';
 export {

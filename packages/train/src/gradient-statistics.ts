@@ -1,4 +1,10 @@
-import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  ProgramCache,
+  type ProgramTarget,
+} from '@spatialsv/engine';
 import type { SampleInputs } from './data/sample-inputs.js';
 import { TRAINED_GROUPS } from './groups.js';
 import type { ModelState } from './model-state.js';
@@ -26,14 +32,14 @@ const PROGRAMS = 4;
 export class GradientStatistics {
   readonly #model: StepModel;
   readonly #state: ModelState;
-  readonly #device: string;
+  readonly #target: ProgramTarget;
   readonly #groups: NamesByGroup;
   readonly #programs = new ProgramCache(PROGRAMS);
 
-  constructor(model: StepModel, state: ModelState, device: string) {
+  constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
     this.#state = state;
-    this.#device = device;
+    this.#target = target;
     this.#groups = namesByGroup(model, state);
   }
 
@@ -66,7 +72,7 @@ export class GradientStatistics {
       sample: sampleSpecs(this.#model.heads, shape),
     };
     return compile(gradientProgram(this.#model, shape, this.#groups), specs, {
-      device: this.#device,
+      ...this.#target,
       name: 'gradient-statistics',
     });
   }

@@ -1,4 +1,10 @@
-import { compile, type DeviceTensor, float32, ProgramCache } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  ProgramCache,
+  type ProgramTarget,
+} from '@spatialsv/engine';
 import type { Criterion } from './config/criteria.js';
 import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
@@ -28,12 +34,11 @@ export interface HeldOutMetrics {
   readonly teachers?: TeacherMetrics;
 }
 
-export interface HeldOutOptions {
+export interface HeldOutOptions extends ProgramTarget {
   readonly model: StepModel;
   readonly state: ModelState;
   readonly builder: Pick<SampleInputsBuilder, 'build'>;
   readonly data: TrainingData;
-  readonly device: string;
   /** Whether samples that cannot be read are left out. */
   readonly skipsBroken: boolean;
 }
@@ -102,13 +107,13 @@ export class HeldOut {
   }
 
   #compile(shape: StepShape) {
-    const { model, state, device } = this.#options;
+    const { model, state, device, precision } = this.#options;
     const specs = {
       frozen: state.frozenSpecs,
       parameters: mapValues(state.optimizer.parameters, ({ shape: size }) => float32(...size)),
       sample: sampleSpecs(model.heads, shape),
     };
-    return compile(heldOutProgram(model, shape), specs, { device, name: 'held-out' });
+    return compile(heldOutProgram(model, shape), specs, { device, precision, name: 'held-out' });
   }
 
   dispose(): Promise<void> {

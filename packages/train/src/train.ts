@@ -152,9 +152,10 @@ async function trainLocked(run: LockedRun) {
   const labelSize = requestedSize(config);
   const labels = source && (await firstLabels(config, source, data));
   const state = await createModelState(config, backbone, heads, labels);
-  const { device, losses, featureCache: folder } = config;
+  const { device, precision, losses, featureCache: folder } = config;
+  const target = { device, precision };
   if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
-  const features = new VisionFeatures(backbone, { device, modelHash, folder });
+  const features = new VisionFeatures(backbone, { ...target, modelHash, folder });
   const builder = new SampleInputsBuilder({
     ...{ backbone, features, source, labelSize },
     second: secondOf(config, options.secondTeacher),
@@ -165,15 +166,16 @@ async function trainLocked(run: LockedRun) {
   const model = { backbone, heads: heads.model, losses, taps };
   const samples = { builder, data, decided: opened.recompute };
   const recompute = await decideRecompute(config, model, state, samples);
-  const runner = openRunner(model, state, { recompute, device });
+  const runner = openRunner(model, state, { ...target, recompute });
   const skipsBroken = config.brokenSamples === 'skip';
   const heldOut =
-    run.heldOut && new HeldOut({ model, state, builder, data: run.heldOut, device, skipsBroken });
+    run.heldOut &&
+    new HeldOut({ ...target, model, state, builder, data: run.heldOut, skipsBroken });
   const gradients =
     config.gradientStatisticsEvery === undefined
       ? undefined
-      : new GradientStatistics(model, state, device);
-  const watch = openWatch(run, { model, state, builder, device, skipsBroken });
+      : new GradientStatistics(model, state, target);
+  const watch = openWatch(run, { ...target, model, state, builder, skipsBroken });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);

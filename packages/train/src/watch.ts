@@ -5,7 +5,14 @@ import {
   type SampleV1,
   SpatialError,
 } from '@spatialsv/core';
-import { compile, type DeviceTensor, float32, ProgramCache, type Tensor } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  ProgramCache,
+  type ProgramTarget,
+  type Tensor,
+} from '@spatialsv/engine';
 import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import type { TrainingSample } from './data/training-data.js';
@@ -41,12 +48,11 @@ export interface WatchedLook {
   readonly maps: WatchedMaps;
 }
 
-export interface WatchOptions {
+export interface WatchOptions extends ProgramTarget {
   readonly model: StepModel;
   readonly state: ModelState;
   readonly builder: Pick<SampleInputsBuilder, 'build'>;
   readonly samples: readonly TrainingSample[];
-  readonly device: string;
   readonly onWatch: (look: WatchedLook) => Promise<void>;
   /** Whether a sample that cannot be read is left out of a look. */
   readonly skipsBroken: boolean;
@@ -99,13 +105,13 @@ export class Watch {
   }
 
   #compile(shape: StepShape) {
-    const { model, state, device } = this.#options;
+    const { model, state, device, precision } = this.#options;
     const specs = {
       frozen: state.frozenSpecs,
       parameters: mapValues(state.optimizer.parameters, ({ shape: size }) => float32(...size)),
       sample: sampleSpecs(model.heads, shape),
     };
-    return compile(watchProgram(model, shape), specs, { device, name: 'watch' });
+    return compile(watchProgram(model, shape), specs, { device, precision, name: 'watch' });
   }
 
   dispose(): Promise<void> {

@@ -120,9 +120,9 @@ async function openRecording(folder: string) {
   const config = await readDa3Config(folder);
   const weights = await openDa3Weights(folder, config);
   const network = config.anyView ? 'anyView' : 'single';
-  const programs = new RecordingPrograms(config[network]!, weights[network]!, 'cpu');
+  const programs = new RecordingPrograms(config[network]!, weights[network]!, { device: 'cpu' });
   const other = config.anyView && weights.single;
-  const single = other && new Da3Programs(config.single!, other, 'cpu');
+  const single = other && new Da3Programs(config.single!, other, { device: 'cpu' });
   const model = config.anyView
     ? new Da3Model(config, programs, single, weights.hash)
     : new Da3Model(config, undefined, programs, weights.hash);

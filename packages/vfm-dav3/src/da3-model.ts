@@ -1,3 +1,4 @@
+import type { Precision } from '@spatialsv/core/kit';
 import { type Da3Config, readDa3Config } from './da3-config.js';
 import { joinNested, metricDepth, skyMask } from './da3-metric.js';
 import type { Da3Prediction, Da3Views, NetworkOutputs, PredictOptions } from './da3-prediction.js';
@@ -10,12 +11,16 @@ import { openDa3Weights } from './da3-weights.js';
  * @throws SpatialError FILE_MISSING | FILE_INVALID | CONFIG_INVALID | WEIGHT_MISSING | WEIGHT_UNEXPECTED |
  *   SHAPE_MISMATCH | DTYPE_UNSUPPORTED.
  */
-export const openDa3 = async (folder: string, device = 'cpu'): Promise<Da3Model> => {
+export const openDa3 = async (
+  folder: string,
+  device = 'cpu',
+  precision?: Precision,
+): Promise<Da3Model> => {
   const config = await readDa3Config(folder);
   const weights = await openDa3Weights(folder, config);
   const programs = (network: 'anyView' | 'single') => {
     const tensors = weights[network];
-    return tensors && new Da3Programs(config[network]!, tensors, device);
+    return tensors && new Da3Programs(config[network]!, tensors, { device, precision });
   };
   return new Da3Model(config, programs('anyView'), programs('single'), weights.hash);
 };

@@ -4,7 +4,10 @@ import {
   isIn,
   joinViews,
   NetworkPrograms,
+  ops,
+  type ParameterScope,
   type PatchGrid,
+  type ProgramTarget,
   type ProgramUse,
   perView,
   repeated,
@@ -38,9 +41,9 @@ export class Da3Programs {
   readonly config: NetworkConfig;
   readonly #programs: NetworkPrograms;
 
-  constructor(config: NetworkConfig, weights: NetworkWeights, device: string) {
+  constructor(config: NetworkConfig, weights: NetworkWeights, target: ProgramTarget) {
     this.config = config;
-    this.#programs = new NetworkPrograms({ name: 'dav3', weights, device, programs: PROGRAMS });
+    this.#programs = new NetworkPrograms({ ...target, name: 'dav3', weights, programs: PROGRAMS });
   }
 
   /** What goes from program to program. */
@@ -94,7 +97,7 @@ export class Da3Programs {
         const mixed = mixViews(backbone, trunk, start, shape, stretch, inputs.tokens);
         const tap = perView(mixed.tap, views);
         if (last < backbone.depth - 1) return { tap, state: mixed.state };
-        return { tap, poses: decodePoses(root.scope('cam_dec'), mixed.special) };
+        return { tap, poses: poses(root, mixed.special) };
       },
     });
   }
@@ -105,6 +108,7 @@ export class Da3Programs {
       key: `cameras ${views}`,
       specs: { poses: float32(views, POSE_SIZE) },
       reads: (name) => name.startsWith('cam_enc.'),
+      isExact: true,
       program: (root, { poses }: { readonly poses: Tensor }) => ({
         tokens: cameraTokens(this.config.cameraEncoder!, root.scope('cam_enc'), poses),
       }),
@@ -129,6 +133,7 @@ export class Da3Programs {
       },
       // Convolutions are most of its work, it runs once for every view, and its weights are the smallest share.
       prepareWeights: true,
+      isExact: true,
     });
   }
 
@@ -153,6 +158,10 @@ export class Da3Programs {
     return name.startsWith(`${TRUNK}.norm.`);
   }
 }
+
+/** In float32, as the original computes them. */
+const poses = (root: ParameterScope, special: Tensor): Tensor =>
+  ops.inFloat32(() => decodePoses(root.scope('cam_dec'), special));
 
 /** First stretch: `states` by place, others: `state`. */
 interface MixInputs {

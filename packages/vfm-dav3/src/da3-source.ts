@@ -1,9 +1,12 @@
 import {
+  defaultPrecision,
   invalidSettings,
   licenceSchema,
+  type Precision,
   parseSourceSettings,
   readImage,
   requireWeights,
+  settingOfPrecision,
 } from '@spatialsv/core/kit';
 import {
   type GeometryLabelsV1,
@@ -70,18 +73,19 @@ const CONTENT = 'config.json and model.safetensors of a Depth Anything 3, for ex
 /** Opens a Depth Anything 3 as the source of labels that `da3Source` contributes. */
 export async function openDa3Source({
   weights,
-  device,
+  device = 'cpu',
+  precision = defaultPrecision(device),
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
   const parsed = parseSourceSettings(da3Source.id, settingsSchema, settings);
-  const model = await openDa3(requireWeights(da3Source.id, weights, CONTENT), device);
+  const model = await openDa3(requireWeights(da3Source.id, weights, CONTENT), device, precision);
   requireFitting(parsed, model);
   return {
     sourceId: da3Source.id,
     provides: da3Source.provides.filter(
       (field) => field !== 'feature' || parsed.features !== false,
     ),
-    provenance: provenance(parsed, model, await model.hashWeights()),
+    provenance: provenance(parsed, precision, model, await model.hashWeights()),
     doSupervise: (request) => labelViewSet(model, parsed, request),
     dispose: () => model.dispose(),
   };
@@ -107,12 +111,13 @@ const requireFitting = ({ fieldOfViewDeg, cameras }: ParsedSettings, model: Da3M
 /** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */
 const provenance = (
   { licence, ...settings }: ParsedSettings,
+  precision: Precision,
   { config }: Da3Model,
   weightsSha256: string,
 ): LabelProvenanceV1 => ({
   source: da3Source.id,
   model: config.modelName,
-  settings: JSON.parse(JSON.stringify(settings)),
+  settings: { ...JSON.parse(JSON.stringify(settings)), ...settingOfPrecision(precision) },
   weightsSha256,
   licence: licence ?? config.licence,
 });

@@ -1,4 +1,10 @@
-import { Collected, type DeviceTensor, type PatchGrid, TensorScope } from '@spatialsv/core/kit';
+import {
+  Collected,
+  type DeviceTensor,
+  type PatchGrid,
+  type Precision,
+  TensorScope,
+} from '@spatialsv/core/kit';
 import { decodeCameras } from './vggt-cameras.js';
 import type { VggtConfig } from './vggt-config.js';
 import type { DenseHead } from './vggt-names.js';
@@ -73,10 +79,10 @@ export class VggtModel {
   readonly device: string;
   readonly #programs: VggtPrograms;
 
-  constructor(weights: VggtWeights, device = 'cpu') {
+  constructor(weights: VggtWeights, device = 'cpu', precision?: Precision) {
     this.weights = weights;
     this.device = device;
-    this.#programs = new VggtPrograms(weights, device);
+    this.#programs = new VggtPrograms(weights, { device, precision });
   }
 
   /** @param location folder or file, as of {@link openVggtWeights}, whose errors it throws. */

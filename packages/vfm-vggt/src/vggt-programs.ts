@@ -7,6 +7,7 @@ import {
   NetworkPrograms,
   type ParameterScope,
   type PatchGrid,
+  type ProgramTarget,
   type ProgramUse,
   repeated,
   type Stretch,
@@ -37,9 +38,9 @@ export class VggtPrograms {
   readonly #config: VggtConfig;
   readonly #programs: NetworkPrograms;
 
-  constructor({ config, tensors }: VggtWeights, device: string) {
+  constructor({ config, tensors }: VggtWeights, target: ProgramTarget) {
     this.#config = config;
-    const options = { name: 'vggt', weights: tensors, device, programs: PROGRAMS };
+    const options = { ...target, name: 'vggt', weights: tensors, programs: PROGRAMS };
     this.#programs = new NetworkPrograms(options);
   }
 
@@ -93,6 +94,7 @@ export class VggtPrograms {
       program: (root, { camera }: { readonly camera: Tensor }) => ({
         pose: cameraHead(this.#config, root.scope('camera_head'), camera).at(-1)!,
       }),
+      isExact: true,
     });
   }
 
@@ -110,6 +112,7 @@ export class VggtPrograms {
       },
       // Convolutions are most of its work, it runs once for every view, and its weights are the smallest share.
       prepareWeights: true,
+      isExact: true,
     });
   }
 

@@ -1,10 +1,13 @@
 import {
+  defaultPrecision,
   hashWeights,
   invalidSettings,
   licenceSchema,
+  type Precision,
   parseSourceSettings,
   readImage,
   requireWeights,
+  settingOfPrecision,
 } from '@spatialsv/core/kit';
 import type {
   GeometryLabelsV1,
@@ -48,7 +51,8 @@ type ParsedSettings = z.output<typeof settingsSchema>;
 /** Opens VGGT as the source of labels that `vggtSource` contributes. */
 export async function openVggt({
   weights,
-  device,
+  device = 'cpu',
+  precision = defaultPrecision(device),
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
   const parsed = parseSourceSettings(vggtSource.id, settingsSchema, settings);
@@ -61,11 +65,11 @@ export async function openVggt({
   const { config } = opened;
   requireFitting(parsed, config);
   const options = { ...parsed, resolution: parsed.resolution ?? config.imageSize };
-  const model = new VggtModel(opened, device);
+  const model = new VggtModel(opened, device, precision);
   return {
     sourceId: vggtSource.id,
     provides: vggtSource.provides.filter((field) => field !== 'feature' || options.features),
-    provenance: provenance(options, config, await hashWeights(opened.tensors)),
+    provenance: provenance(options, precision, config, await hashWeights(opened.tensors)),
     doSupervise: (request) => labelViewSet(model, options, request),
     dispose: () => model.dispose(),
   };
@@ -82,12 +86,13 @@ function requireFitting({ resolution, pointHead }: ParsedSettings, config: VggtC
 /** Settings that change no value (the licence) stay out of `settings`, which is part of the key of a label store. */
 const provenance = (
   { mode, resolution, features, pointHead, licence }: ParsedSettings,
+  precision: Precision,
   config: VggtConfig,
   weightsSha256: string,
 ): LabelProvenanceV1 => ({
   source: vggtSource.id,
   model: modelName(config),
-  settings: { mode, resolution, features, pointHead },
+  settings: { mode, resolution, features, pointHead, ...settingOfPrecision(precision) },
   weightsSha256,
   licence,
 });

@@ -58,7 +58,7 @@ async function measure(size: string, folder: string): Promise<void> {
     maxPixels: IMAGE_PX ** 2,
   });
   const sites = parseSites(SITES[size]!, backbone.config);
-  const identity = { weights: size, prompt: '', settings: {}, precision: 'float16' as const };
+  const identity = { weights: size, prompt: '', settings: {}, storedAs: 'float16' as const };
   const store = await FeatureStore.open(join(folder, 'features'), identity);
   const runner = new BackboneRunner(backbone);
   await runner.load();

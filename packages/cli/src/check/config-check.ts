@@ -108,7 +108,7 @@ async function checkSource(
   const source = config[key];
   if (source === undefined) return;
   const { name, store, weights } = source;
-  if (store !== undefined) await (await openSource(source, config.device, plugins))?.dispose();
+  if (store !== undefined) await (await openSource(source, config, plugins))?.dispose();
   else if (name !== 'none') plugins.resolveSupervisionSource(name);
   if (weights === undefined || existsSync(weights)) return;
   throw new SpatialError({

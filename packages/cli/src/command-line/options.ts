@@ -44,10 +44,27 @@ export function layerList(text: string): number[] {
 const DEVICES =
   'cpu, cuda (cuda:1 for the second GPU), webgpu or tensorflow (see `spatialsv doctor`)';
 
-/** Adds the option of commands that compute something. */
-export function addDevice(command: Command): Command {
-  return command.option('--device <name>', DEVICES, 'cpu');
+/** Of products and attention. The engine names the same; it is not loaded to print a help text. */
+const PRECISIONS = ['float32', 'bfloat16', 'float16'] as const;
+
+/** Where a command computes, and how. */
+export interface TargetOptions {
+  readonly device: string;
+  /** That of the device where absent. */
+  readonly precision?: (typeof PRECISIONS)[number];
 }
+
+/** Adds the options of commands that compute something. */
+export function addDevice(command: Command): Command {
+  return command.option('--device <name>', DEVICES, 'cpu').addOption(precisionOption());
+}
+
+/** The option of commands that run a network. */
+export const precisionOption = (): Option =>
+  new Option(
+    '--precision <type>',
+    'of products and attention; the CPU rounds to 16 bits (default: float32, bfloat16 on NVIDIA GPUs that compute in it)',
+  ).choices(PRECISIONS);
 
 /** Adds the option of commands whose work several devices may share. */
 export function addDevices(command: Command): Command {
@@ -98,10 +115,9 @@ export function addNames(text: string, before: readonly string[] = []): readonly
   return [...new Set([...before, ...text.split(',').map((name) => name.trim())])];
 }
 
-export interface ModelOptions {
+export interface ModelOptions extends TargetOptions {
   readonly model: string;
   readonly images: readonly string[];
-  readonly device: string;
   readonly minPixels?: number;
   readonly maxPixels?: number;
   /** Settings of the family by key; values are YAML. */

@@ -1,7 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ProbeOptions } from '../commands/probe.js';
 import type { CommandContext } from '../context.js';
-import { addNames, addViewOptions, decimal, describeCommand, wholeNumber } from './options.js';
+import {
+  addNames,
+  addViewOptions,
+  decimal,
+  describeCommand,
+  precisionOption,
+  wholeNumber,
+} from './options.js';
 
 const TEXT = `
 Sites: vision:K after K blocks of the vision encoder, projector, embedding, layer:K, final; a number belongs to the kind before
@@ -77,10 +84,11 @@ function addHow(command: Command): Command {
     .option('--batch-size <n>', 'view sets to a step', wholeNumber(1), 2)
     .option('--learning-rate <x>', 'at its peak', decimal(0, 1), 2e-3)
     .addOption(
-      new Option('--precision <type>', 'how hidden states are kept')
+      new Option('--stored-as <type>', 'how hidden states are kept')
         .choices(['float16', 'float32'])
         .default('float16'),
     )
+    .addOption(precisionOption())
     .option('--store <folder>', 'where hidden states are kept (default: features in --out)')
     .option('--device <name>', 'cpu, webgpu, cuda or tensorflow (see `spatialsv doctor`)', 'cpu')
     .option('--json', 'print the results as JSON', false);

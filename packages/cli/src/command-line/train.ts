@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { TrainCommandOptions } from '../commands/train.js';
 import type { CommandContext } from '../context.js';
-import { addNames, describeCommand } from './options.js';
+import { addNames, describeCommand, precisionOption } from './options.js';
 
 export function registerTrain(program: Command, context: CommandContext): void {
   describeCommand(
@@ -26,6 +26,7 @@ Writes metrics.jsonl, manifest.json and checkpoints in the Hugging Face layout. 
       new Option('--measure <layers-recompute>', 'one measurement of --plan, as JSON').hideHelp(),
     )
     .option('--device <name>', 'instead of the device that the configuration names')
+    .addOption(precisionOption())
     .option('--json', 'print one JSON object at the end', false)
     .action(async (file: string, options: TrainCommandOptions) => {
       if (options.plan || options.measure !== undefined) {

@@ -4,6 +4,7 @@ import { composePlugins } from '../composition.js';
 import { type CommandContext, printable } from '../context.js';
 import { describeGeneration, type GenerationOptions, planGeneration } from '../generation.js';
 import { describeWeights, openModel, readImages } from '../model.js';
+import { targetOf } from '../target.js';
 
 export interface AskOptions extends ModelOptions, WeightOptions, GenerationOptions {
   readonly question: string;
@@ -32,7 +33,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     ...(system !== undefined && { system }),
   });
   const runner = new BackboneRunner(backbone, {
-    device: options.device,
+    ...targetOf(options),
     weights: options.weightPolicy,
   });
   context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);

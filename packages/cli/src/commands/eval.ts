@@ -10,6 +10,7 @@ import {
   readSpatialCheckpoint,
   type Shard,
   SpatialError,
+  settingOfPrecision,
   withCleanup,
   writeFileAtomic,
 } from '@spatialsv/core';
@@ -26,7 +27,7 @@ import {
   RESULTS_FILE,
 } from '@spatialsv/eval';
 import { imageFiles, protocolOf } from '../benchmark.js';
-import type { WeightOptions } from '../command-line/options.js';
+import type { TargetOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import {
@@ -42,15 +43,19 @@ import { LIFTS_FOLDER, type LiftRequest, liftQuestions } from '../lifts/lift-que
 import { describeWeights, openModel } from '../model.js';
 import { Preparation } from '../preparation.js';
 import { parseSettings } from '../settings.js';
+import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
 import { formatEvaluation } from './format-evaluation.js';
 
-export interface EvalOptions extends WeightOptions, GenerationOptions, LiftLabelOptions {
+export interface EvalOptions
+  extends TargetOptions,
+    WeightOptions,
+    GenerationOptions,
+    LiftLabelOptions {
   readonly model: string;
   readonly benchmark: string;
   readonly data: string;
   readonly out: string;
-  readonly device: string;
   readonly devices?: readonly string[];
   readonly seed: number;
   readonly variant?: string;
@@ -101,7 +106,7 @@ export async function evaluateModel(
   const identity = await identify(backbone, options, generation);
   const { batch = 8 } = options;
   const runner = new BackboneRunner(backbone, {
-    device: options.device,
+    ...targetOf(options),
     weights: options.weightPolicy,
     answers: batch,
   });
@@ -161,7 +166,7 @@ async function openLifting(
   options: EvalOptions,
   plugins: PluginRegistry,
 ): Promise<Pick<LiftRequest, 'heads' | 'labeller'> | undefined> {
-  const { model, device, lift, labels, source } = options;
+  const { model, lift, labels, source } = options;
   if (!lift) {
     if (labels === undefined && source === undefined) return undefined;
     throw new SpatialError({
@@ -173,7 +178,7 @@ async function openLifting(
   const stored = await readSpatialCheckpoint(model, plugins.resolveGeometryHead);
   return {
     heads: requireDepth(model, stored),
-    labeller: await openLabels(options, device, plugins),
+    labeller: await openLabels(options, targetOf(options), plugins),
   };
 }
 
@@ -279,6 +284,7 @@ async function identify(
     minPixels,
     maxPixels,
     frames,
+    ...settingOfPrecision(targetOf(options).precision),
     ...(set !== undefined && { settings: parseSettings('--set', set) }),
   };
   return {

@@ -8,6 +8,7 @@ import {
   type ViewSet,
   withCleanup,
 } from '@spatialsv/core';
+import type { TargetOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import {
@@ -20,8 +21,9 @@ import {
 import { collectViewSets, type ViewSetOptions } from '../labels/view-set-options.js';
 import { findSource } from '../model.js';
 import { readSettings } from '../settings.js';
+import { targetOf } from '../target.js';
 
-export interface LabelOptions extends ViewSetOptions {
+export interface LabelOptions extends ViewSetOptions, TargetOptions {
   readonly source: string;
   readonly weights?: string;
   readonly out: string;
@@ -31,7 +33,6 @@ export interface LabelOptions extends ViewSetOptions {
   readonly height?: number;
   readonly width?: number;
   readonly onError: 'skip' | 'fail';
-  readonly device: string;
   readonly devices?: readonly string[];
   readonly force: boolean;
   readonly json: boolean;
@@ -63,15 +64,16 @@ function checkSize({ height, width }: LabelOptions): void {
 }
 
 async function openLabeller(
-  { source, weights, device, settings: file, setting }: LabelOptions,
+  options: LabelOptions,
   plugins: PluginRegistry,
   { progress }: CommandContext,
 ): Promise<LabellerV1> {
+  const { source, weights, settings: file, setting } = options;
   const settings = await readSettings(file, setting);
   const found = findSource(source, plugins);
   progress.start(`Opening ${source}`);
   const labeller = await found.open({
-    device,
+    ...targetOf(options),
     settings,
     ...(weights !== undefined && { weights }),
   });

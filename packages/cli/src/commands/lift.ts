@@ -21,7 +21,7 @@ import {
   type SeenViews,
 } from '../lifts/labels.js';
 import { openModel, readImages } from '../model.js';
-import { packageVersion } from '../version.js';
+import { madeWith, targetOf } from '../target.js';
 
 export interface LiftOptions extends ModelOptions, LiftLabelOptions {
   readonly out: string;
@@ -67,7 +67,7 @@ async function readSubject(options: LiftOptions, context: CommandContext): Promi
   // Visual tokens come before the question and do not see it: any question gives the same maps.
   const question = options.question ?? 'Describe the scene.';
   const inputs = await backbone.prepare({ images, question });
-  const labeller = await openLabels(options, options.device, plugins);
+  const labeller = await openLabels(options, targetOf(options), plugins);
   return { backbone, heads, images, inputs, labeller };
 }
 
@@ -107,10 +107,11 @@ function writeLifted(subject: LiftSubject, { maps, answer, labels }: Seen, optio
 
 async function look(
   { backbone, heads, images, inputs }: LiftSubject,
-  { device, question, maxNewTokens }: LiftOptions,
+  options: LiftOptions,
   { progress, signal }: CommandContext,
 ): Promise<{ maps: GeometryMaps; answer?: string }> {
-  const runner = new BackboneRunner(backbone, { device, weights: 'mapped' });
+  const { question, maxNewTokens } = options;
+  const runner = new BackboneRunner(backbone, { ...targetOf(options), weights: 'mapped' });
   const work = async () => {
     progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
     const maps = await runner.predictGeometry(inputs, heads);
@@ -138,6 +139,6 @@ function provenance(
     },
     ...(labeller === undefined ? [] : [{ name: 'Labels', value: labeller.sourceId }]),
     { name: 'Scale', value: 'relative: 1 is the mean distance of the scene in the labels' },
-    { name: 'Made with', value: `spatialsv ${packageVersion()}, device ${options.device}` },
+    { name: 'Made with', value: madeWith(targetOf(options)) },
   ];
 }

@@ -10,6 +10,7 @@ import {
   readDataset,
   SpatialError,
   type StoredLabeller,
+  settingOfPrecision,
   type TapSite,
   viewSetsOfSamples,
   withCleanup,
@@ -30,6 +31,7 @@ import {
   runProbes,
   splitByScene,
 } from '@spatialsv/train';
+import type { TargetOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
@@ -38,8 +40,9 @@ import { modelNames } from '../probe/model-names.js';
 import { stateReader } from '../probe/read-states.js';
 import { type ProbedModel, type ProbeRun, reportProbes } from '../probe/report.js';
 import { parseSettings } from '../settings.js';
+import { targetOf } from '../target.js';
 
-export interface ProbeOptions {
+export interface ProbeOptions extends TargetOptions {
   readonly model: readonly string[];
   readonly data: string;
   readonly labels: string;
@@ -59,9 +62,8 @@ export interface ProbeOptions {
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
-  readonly precision: 'float16' | 'float32';
+  readonly storedAs: 'float16' | 'float32';
   readonly store?: string;
-  readonly device: string;
   readonly minPixels?: number;
   readonly maxPixels?: number;
   readonly set?: Readonly<Record<string, string>>;
@@ -180,7 +182,7 @@ async function probeModel(
     weights,
     prompt: await hashPromptFiles(backbone.folder),
     settings: viewSettings(backbone.adapterId, options),
-    precision: options.precision,
+    storedAs: options.storedAs,
   });
   const started = performance.now();
   const extracted = await extract(run, { backbone, store, sites, model });
@@ -194,8 +196,12 @@ async function probeModel(
 }
 
 /** What states depend on besides weights, prompt files and images. */
-const viewSettings = (adapter: string, { minPixels, maxPixels, set }: ProbeOptions) => ({
+const viewSettings = (
+  adapter: string,
+  { minPixels, maxPixels, set, ...options }: ProbeOptions,
+) => ({
   adapter,
+  ...settingOfPrecision(targetOf(options).precision),
   ...(minPixels !== undefined && { minPixels }),
   ...(maxPixels !== undefined && { maxPixels }),
   ...(set !== undefined && { settings: parseSettings('--set', set) }),
@@ -211,7 +217,7 @@ interface Extraction {
 async function extract(run: ProbeRun, { backbone, store, sites, model }: Extraction) {
   const { options, context, files, sets, controls } = run;
   const { progress, signal } = context;
-  const runner = new BackboneRunner(backbone, { device: options.device });
+  const runner = new BackboneRunner(backbone, targetOf(options));
   progress.start(`Hidden states of ${model}`, sets.length);
   const work = () =>
     extractFeatures({

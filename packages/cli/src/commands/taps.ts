@@ -19,6 +19,7 @@ import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel, readImages } from '../model.js';
+import { targetOf } from '../target.js';
 
 export interface TapsOptions extends ModelOptions {
   readonly question: string;
@@ -40,7 +41,7 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
   const images = await readImages(options.images, backbone);
   const inputs = await backbone.prepare({ images, question: options.question });
   const sites = tapSites(options, backbone.config);
-  const runner = new BackboneRunner(backbone, { device: options.device, weights: 'mapped' });
+  const runner = new BackboneRunner(backbone, { ...targetOf(options), weights: 'mapped' });
   progress.start(`Running ${inputs.inputIds.length} tokens`);
   const result = await runner.forward(inputs, { sites, logits: true });
   await runner.dispose();

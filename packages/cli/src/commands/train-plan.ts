@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type BackboneV1, SpatialError, withCleanup } from '@spatialsv/core';
+import type { ProgramTarget } from '@spatialsv/engine';
 import {
   loadTrainConfig,
   type MeasureRequest,
@@ -16,17 +17,17 @@ import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
-import { onDevice, type TrainCommandOptions } from './train.js';
+import { onTarget, type TrainCommandOptions } from './train.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** `train --plan`: measures in processes of their own, whose peak memory is theirs alone, and says what a run will take. */
 export async function runPlan(
   file: string,
-  options: Pick<TrainCommandOptions, 'json' | 'measure' | 'device'>,
+  options: Pick<TrainCommandOptions, 'json' | 'measure' | 'device' | 'precision'>,
   context: CommandContext,
 ): Promise<void> {
-  const config = onDevice(await loadTrainConfig(file), options.device);
+  const config = onTarget(await loadTrainConfig(file), options);
   const { backbone, plugins } = await open(config, file, context);
   if (options.measure !== undefined) {
     const [layers, recompute] = options.measure.split(',') as [string, 'none' | 'layer'];
@@ -54,9 +55,7 @@ export const planOf = (
   config: TrainConfig,
   backbone: BackboneV1,
 ): Promise<TrainingPlan> =>
-  planTraining(config, backbone.config.layers, (request) =>
-    measureInChild(file, request, config.device),
-  );
+  planTraining(config, backbone.config.layers, (request) => measureInChild(file, request, config));
 
 async function open(config: TrainConfig, file: string, context: CommandContext) {
   const plugins = await composePlugins(dirname(file), config.plugins);
@@ -71,11 +70,14 @@ async function open(config: TrainConfig, file: string, context: CommandContext) 
 export async function measureInChild(
   file: string,
   { layers, recompute }: MeasureRequest,
-  device?: string,
+  { device, precision }: Partial<ProgramTarget> = {},
 ): Promise<TrainingMeasurement> {
   const measure = ['--measure', `${layers},${recompute}`];
-  const own = device === undefined ? measure : [...measure, '--device', device];
-  const args = [...process.execArgv, MAIN, 'train', file, ...own];
+  const target = [
+    ...(device === undefined ? [] : ['--device', device]),
+    ...(precision === undefined ? [] : ['--precision', precision]),
+  ];
+  const args = [...process.execArgv, MAIN, 'train', file, ...measure, ...target];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args);
     return JSON.parse(stdout) as TrainingMeasurement;

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { SpatialError, withCleanup } from '@spatialsv/core';
+import type { Precision } from '@spatialsv/engine';
 import {
   CHANGE_KINDS,
   type ChangeKind,
@@ -30,6 +31,7 @@ export interface TrainCommandOptions {
   readonly measure?: string;
   /** Instead of that of the configuration. */
   readonly device?: string;
+  readonly precision?: Precision;
   readonly json: boolean;
 }
 
@@ -44,18 +46,24 @@ function changeKinds(names: readonly string[]): readonly ChangeKind[] {
   });
 }
 
-/** The configuration with another device, where one was asked for. */
-export const onDevice = (config: TrainConfig, device: string | undefined): TrainConfig =>
-  device === undefined ? config : { ...config, device };
+/** The configuration with another device or precision, where one was asked for. */
+export const onTarget = (
+  config: TrainConfig,
+  { device, precision }: Pick<TrainCommandOptions, 'device' | 'precision'>,
+): TrainConfig => ({
+  ...config,
+  ...(device !== undefined && { device }),
+  ...(precision !== undefined && { precision }),
+});
 
 export async function runTraining(
   file: string,
-  { resume, json, acceptChanges, device }: TrainCommandOptions,
+  { resume, json, acceptChanges, ...target }: TrainCommandOptions,
   context: CommandContext,
 ): Promise<void> {
   const started = performance.now();
   context.progress.start('Reading');
-  const config = onDevice(await loadTrainConfig(file), device);
+  const config = onTarget(await loadTrainConfig(file), target);
   const kinds = acceptChanges && changeKinds(acceptChanges);
   const { result, last } = await trainConfigured(
     config,

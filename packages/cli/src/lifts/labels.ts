@@ -8,6 +8,7 @@ import {
   resampleLabels,
   SpatialError,
 } from '@spatialsv/core';
+import type { ProgramTarget } from '@spatialsv/engine';
 
 /** Which labels are put beside what the heads say. */
 export interface LiftLabelOptions {
@@ -22,7 +23,7 @@ export interface LiftLabelOptions {
  */
 export async function openLabels(
   { labels, source, weights }: LiftLabelOptions,
-  device: string,
+  target: ProgramTarget,
   plugins: PluginRegistry,
 ): Promise<LabellerV1 | undefined> {
   if (labels !== undefined && weights !== undefined)
@@ -35,7 +36,7 @@ export async function openLabels(
   if (source === undefined) return undefined;
   return plugins
     .resolveSupervisionSource(source)
-    .open({ device, ...(weights !== undefined && { weights }) });
+    .open({ ...target, ...(weights !== undefined && { weights }) });
 }
 
 /** Images as a backbone was given them, and what it sees of them. */

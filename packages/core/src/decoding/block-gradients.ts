@@ -57,7 +57,7 @@ interface GradientTensors {
  * are returned.
  */
 export function compileBlockGradients(
-  { decoder, sizes, device }: LayerProgramContext,
+  { decoder, sizes, device, precision }: LayerProgramContext,
   kind: string,
   weights: { readonly trained: SpecTree; readonly frozen: SpecTree },
   length: number,
@@ -68,5 +68,5 @@ export function compileBlockGradients(
   };
   const rows = float32(length, sizes.hiddenSize);
   const specs = { ...weights, x: rows, positions: int32(sizes.positionRows, length), dy: rows };
-  return compile(program, specs, { device, state: ['dy'], name: 'block-gradients' });
+  return compile(program, specs, { device, precision, state: ['dy'], name: 'block-gradients' });
 }

@@ -5,6 +5,7 @@ import {
   float32,
   int32,
   type ProgramCache,
+  type ProgramTarget,
   type RunValue,
   type TensorSpec,
   type Tree,
@@ -30,15 +31,14 @@ import { type PaddedSequence, roundUp } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
 import { bindWeights, type WeightBinding, type Weights } from './weight-binding.js';
 
-export interface CompiledDecoderOptions {
+/** On `cpu` by default. */
+export interface CompiledDecoderOptions extends Partial<ProgramTarget> {
   readonly decoder: DecoderV1;
   readonly sizes: DecoderSizes;
   /** By full name; more than the decoder's own do no harm. */
   readonly weights: Weights;
   /** Where programs are kept; several parts of a model may share it. */
   readonly programs: ProgramCache;
-  /** A device of the engine, `cpu` by default. */
-  readonly device?: string;
 }
 
 export interface DecodedStates {
@@ -83,9 +83,9 @@ export class CompiledDecoder {
   readonly #bindings = new Map<string, WeightBinding>();
 
   constructor(options: CompiledDecoderOptions) {
-    const { decoder, sizes, device = 'cpu' } = options;
+    const { decoder, sizes, device = 'cpu', precision } = options;
     this.#options = options;
-    this.#context = { decoder, sizes, device };
+    this.#context = { decoder, sizes, device, precision };
   }
 
   /**

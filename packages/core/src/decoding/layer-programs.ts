@@ -3,6 +3,7 @@ import {
   compile,
   float32,
   int32,
+  type ProgramTarget,
   type SpecTree,
   type Tensor,
   tf,
@@ -17,10 +18,9 @@ export type DecoderSizes = Pick<
   'hiddenSize' | 'kvHeads' | 'headDim' | 'positionRows' | 'layers'
 >;
 
-export interface LayerProgramContext {
+export interface LayerProgramContext extends ProgramTarget {
   readonly decoder: DecoderV1;
   readonly sizes: DecoderSizes;
-  readonly device: string;
 }
 
 /** Length of a sequence, and of the visual rows that are spliced in; 0 without views. */
@@ -31,7 +31,7 @@ export interface EmbedShape {
 
 /** Ids and visual rows → `x` (T, C). */
 export function compileEmbed(
-  { decoder, sizes, device }: LayerProgramContext,
+  { decoder, sizes, device, precision }: LayerProgramContext,
   parameters: SpecTree,
   { length, visualRows }: EmbedShape,
 ): Promise<CompiledProgram> {
@@ -40,7 +40,7 @@ export function compileEmbed(
   const program = (inputs: SequenceTensors & { readonly parameters: Parameters }) => ({
     x: embedSequence(decoder, inputs.parameters, inputs),
   });
-  return compile(program, specs, { device, name: 'embed' });
+  return compile(program, specs, { device, precision, name: 'embed' });
 }
 
 interface BlockTensors {
@@ -64,12 +64,12 @@ export function compileBlock(
   parameters: SpecTree,
   length: number,
 ): Promise<CompiledProgram> {
-  const { decoder, device } = context;
+  const { decoder, device, precision } = context;
   const program = ({ parameters: weights, x, positions }: BlockTensors) => ({
     x: decoder.block(kind, weights, x, { positions }).x,
   });
   const specs = blockSpecs(context, parameters, length);
-  return compile(program, specs, { device, state: ['x'], name: 'block' });
+  return compile(program, specs, { device, precision, state: ['x'], name: 'block' });
 }
 
 /** Tokens of a run, and slots of the cache that takes them. */
@@ -94,8 +94,9 @@ function cachedSpecs(
   };
 }
 
-const cachedOptions = ({ device }: LayerProgramContext, name: string) => ({
+const cachedOptions = ({ device, precision }: LayerProgramContext, name: string) => ({
   device,
+  precision,
   state: ['x', 'cache'],
   name,
 });
@@ -127,14 +128,14 @@ export function compileCachedKeys(
   parameters: SpecTree,
   shape: CachedShape,
 ): Promise<CompiledProgram> {
-  const { decoder, device } = context;
+  const { decoder, device, precision } = context;
   type KeysTensors = CachedTensors & { readonly row: Tensor };
   const program = ({ parameters: weights, x, positions, cache, slots, row }: KeysTensors) => {
     const { x: _, ...rows } = decoder.block(kind, weights, x, { positions });
     return { entering: tf.gather(x, row as tf.Tensor1D), cache: placed(cache, rows, slots) };
   };
   const specs = { ...cachedSpecs(context, parameters, shape), row: int32(1) };
-  return compile(program, specs, { device, state: ['cache'], name: 'cached-keys' });
+  return compile(program, specs, { device, precision, state: ['cache'], name: 'cached-keys' });
 }
 
 const placed = (cache: LayerCacheV1, rows: LayerCacheV1, slots: Tensor) => ({
@@ -211,7 +212,7 @@ export interface HeadRequest {
 
 /** Final norm and logits of `x` (T, C). */
 export function compileHead(
-  { decoder, sizes, device }: LayerProgramContext,
+  { decoder, sizes, device, precision }: LayerProgramContext,
   parameters: SpecTree,
   length: number,
   { states, logits }: HeadRequest,
@@ -227,5 +228,5 @@ export function compileHead(
   };
   const x = float32(length, sizes.hiddenSize);
   const specs = { parameters, x, ...(typeof logits === 'object' && { rows: int32(logits.rows) }) };
-  return compile(program, specs, { device, name: 'head' });
+  return compile(program, specs, { device, precision, name: 'head' });
 }

@@ -43,7 +43,6 @@ export {
 } from './image-processor-file.js';
 export {
   joinViews,
-  type NetworkOptions,
   type NetworkPart,
   NetworkPrograms,
   perView,
@@ -75,6 +74,7 @@ export {
   licenceSchema,
   parseSourceSettings,
   requireWeights,
+  settingOfPrecision,
 } from './source-settings.js';
 export { isIn, type Stretch, stretchesFrom } from './stretches.js';
 export { Collected, TensorScope } from './tensor-scope.js';

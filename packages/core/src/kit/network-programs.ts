@@ -2,6 +2,7 @@ import {
   compile,
   type MappedTensor,
   ProgramCache,
+  type ProgramTarget,
   type ProgramUse,
   type Tensor,
   TensorPool,
@@ -14,11 +15,10 @@ type Specs = Readonly<Record<string, unknown>>;
 /** Bytes of tensors that go from program to program, kept for the next view set: those of eight views. */
 const KEPT_TENSORS = 2 ** 29;
 
-export interface NetworkOptions {
+export interface NetworkOptions extends ProgramTarget {
   /** Before the key in the names of programs. */
   readonly name: string;
   readonly weights: Readonly<Record<string, MappedTensor>>;
-  readonly device: string;
   /** Programs that are kept. */
   readonly programs: number;
 }
@@ -35,6 +35,8 @@ export interface NetworkPart<Inputs> {
   readonly program: (root: ParameterScope, inputs: Inputs) => object;
   /** For parts that run often and whose weights are few: convolutions are prepared once. */
   readonly prepareWeights?: boolean;
+  /** Whether the part stays float32 in a network of another precision. */
+  readonly isExact?: boolean;
 }
 
 /**
@@ -59,8 +61,9 @@ export class NetworkPrograms {
     reads,
     program,
     prepareWeights = false,
+    isExact = false,
   }: NetworkPart<Inputs>): ProgramUse {
-    const { name, weights, device } = this.#options;
+    const { name, weights, device, precision } = this.#options;
     const make = () => {
       const read = Object.entries(weights).filter(([weight]) => reads(weight));
       const traced = (inputs: Inputs & { readonly weights: Readonly<Record<string, Tensor>> }) =>
@@ -68,6 +71,7 @@ export class NetworkPrograms {
       return compile(traced as never, { ...specs, weights: Object.fromEntries(read) } as never, {
         device,
         prepareWeights,
+        precision: isExact ? 'float32' : precision,
         name: `${name} ${key}`,
       });
     };

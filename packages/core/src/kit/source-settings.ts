@@ -1,5 +1,6 @@
 /** What every label source does before it opens its weights. */
 
+import type { Precision } from '@spatialsv/engine';
 import { z } from 'zod';
 import { SpatialError } from '../errors.js';
 import { describeProblem } from '../issues.js';
@@ -45,3 +46,10 @@ export function requireWeights(source: string, weights: string | undefined, what
     hint: `Name the folder that holds ${what}.`,
   });
 }
+
+/**
+ * What a precision adds to the settings in the provenance of labels, which are part of the key of a label store: labels that were
+ * made in float32 keep theirs.
+ */
+export const settingOfPrecision = (precision: Precision): { readonly precision?: Precision } =>
+  precision === 'float32' ? {} : { precision };

@@ -25,6 +25,11 @@ export interface SupervisionConformance {
    * pixels that are valid and nearer than the surface behind them count.
    */
   readonly reprojectionTolerance: number;
+  /**
+   * Largest ‖difference‖ / ‖depth‖ that rounding to bfloat16 may make, for sources that compute in 16 bits; a quarter of it in
+   * float16.
+   */
+  readonly precisionTolerance?: number;
 }
 
 const FIELDS = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
@@ -128,6 +133,31 @@ const checkErrors = async (
   await rejectsWithSpatialError(source.open({ settings: { 'no such setting': 1 } }));
 };
 
+/** Labels of 16 bits are near those of float32, are not the same, and say how they were made. */
+const checkPrecision = async (
+  { source, open, images, precisionTolerance = 0 }: SupervisionConformance,
+  { depth, features }: GeometryLabelsV1,
+): Promise<void> => {
+  for (const [precision, tolerance] of [
+    ['bfloat16', precisionTolerance],
+    ['float16', precisionTolerance / 4],
+  ] as const) {
+    const labeller = await source.open({ ...open, precision });
+    const labels = await labeller.doSupervise({ images });
+    await labeller.dispose();
+    assert.equal(labeller.provenance.settings['precision'], precision);
+    const errors = [distance(labels.depth, depth)];
+    if (features) errors.push(distance(labels.features!.data, features.data));
+    for (const error of errors)
+      assert.ok(error > 0 && error < tolerance, `${precision}: ${error}, expected < ${tolerance}`);
+  }
+};
+
+const distance = (found: Float32Array, expected: Float32Array): number => {
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+  return norm(found.map((value, i) => value - expected[i]!)) / norm(expected);
+};
+
 /**
  * The conformance suite of a label source: labels are well formed and carry a truthful convention record, views
  * agree with each other, equal requests give equal labels, and bad requests give typed errors.
@@ -173,6 +203,12 @@ export const describeSupervisionSource = (
     'refuses images and settings that it cannot use with a SpatialError': async () => {
       const { conformance, labeller } = await prepared();
       await checkErrors(conformance, labeller);
+    },
+    'gives nearly the same labels in 16 bits, where it computes in them': async () => {
+      const { conformance, labeller } = await prepared();
+      assert.equal('precision' in labeller.provenance.settings, false);
+      if (conformance.precisionTolerance === undefined) return;
+      await checkPrecision(conformance, await labelled());
     },
     'stops when it is told to': async () => {
       const { conformance, labeller } = await prepared();

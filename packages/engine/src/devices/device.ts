@@ -26,9 +26,19 @@ export interface DeviceTensor {
 /** What an input takes; a `WeightSpec` takes a tensor in a file, or a float32 tensor of the device. */
 export type RunValue = DeviceTensor | HostArray | number | MappedTensor;
 
-export interface CompileOptions {
-  /** A registered device, `cpu` by default. */
-  readonly device?: string;
+/** Where programs run, and how they compute. */
+export interface ProgramTarget {
+  /** A registered device. */
+  readonly device: string;
+  /**
+   * Of products and attention, `float32` by default. The CPU rounds to 16 bits what a GPU computes in them.
+   * @see PRODUCTS for what stays float32.
+   */
+  readonly precision?: Precision | undefined;
+}
+
+/** On `cpu` by default. */
+export interface CompileOptions extends Partial<ProgramTarget> {
   /** Top-level inputs by whose leaves the scalar output `loss` is differentiated; adds the output `gradients`. */
   readonly gradients?: readonly string[];
   /**
@@ -43,11 +53,6 @@ export interface CompileOptions {
    * runs, for a copy of these weights that belongs to this program alone. Worth it for convolutions.
    */
   readonly prepareWeights?: boolean;
-  /**
-   * Of products and attention, `float32` by default. The CPU rounds to 16 bits what a GPU computes in them.
-   * @see PRODUCTS for what stays float32.
-   */
-  readonly precision?: Precision;
 }
 
 export interface RunOptions {

@@ -43,6 +43,7 @@ export {
   type DeviceTensor,
   deviceNames,
   openDevice,
+  type ProgramTarget,
   type RunOptions,
   type RunValue,
   registerDevice,

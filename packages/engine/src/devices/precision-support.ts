@@ -1,14 +1,31 @@
 import { EngineError } from '../errors.js';
 import {
+  cudaReport,
   DeviceValue,
   type ExecutionProvider,
+  indexOf,
   kindOf,
   probeDevice,
+  providerNamed,
   Session,
 } from '../executor/index.js';
 import { Graph } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 import { PRECISIONS, type Precision } from '../specs.js';
+
+/** The first NVIDIA GPUs with products in bfloat16 have compute capability 8.0. */
+const CAPABILITY_WITH_BFLOAT16 = 8;
+
+/**
+ * The precision of a device where none is asked for: bfloat16 on GPUs of NVIDIA that compute in it, float32 elsewhere.
+ * @param device a name, as of `openDevice`.
+ */
+export function defaultPrecision(device: string): Precision {
+  const provider = providerNamed(device);
+  if (provider === undefined || kindOf(provider) !== 'cuda') return 'float32';
+  const gpu = cudaReport().runtime?.gpus[indexOf(provider)];
+  return Number(gpu?.capability ?? 0) >= CAPABILITY_WITH_BFLOAT16 ? 'bfloat16' : 'float32';
+}
 
 /** @throws EngineError INPUT_INVALID for no precision, DEVICE_UNAVAILABLE for one in which a device does not compute. */
 export async function assertPrecision(

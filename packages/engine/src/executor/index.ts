@@ -14,7 +14,13 @@ export { liveHandles } from './handle.js';
 export { trimHeap } from './heap.js';
 export { Lane } from './lane.js';
 export { locateLibrary } from './library.js';
-export { type ExecutionProvider, kindOf, PROVIDER_KINDS, providerNamed } from './provider.js';
+export {
+  type ExecutionProvider,
+  indexOf,
+  kindOf,
+  PROVIDER_KINDS,
+  providerNamed,
+} from './provider.js';
 export {
   type OptimizationLevel,
   Session,

@@ -65,6 +65,8 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
   /** The operation (name of its kernel) that the node is a part of; absent where it is a part of none. */
   readonly operation?: string;
+  /** Whether the program asked for float32 here, in whatever precision it is compiled. */
+  readonly isExact?: true;
 }
 
 export interface NodeOptions {
@@ -120,6 +122,7 @@ export class Graph {
   private operation: string | undefined;
   /** Whether the graph is to run on one thread. */
   singleThreaded = false;
+  private isExact = false;
 
   constructor(target: GraphTarget = {}) {
     this.withoutCpuOperators = target.withoutCpuOperators ?? false;
@@ -143,6 +146,17 @@ export class Graph {
   /** Channels per block of ONNX Runtime's blocked layout on this machine; absent where it is not to be used. */
   get channelBlock(): number | undefined {
     return this.choice?.block;
+  }
+
+  /** Nodes that `emit` adds stay float32. */
+  exactly<Result>(emit: () => Result): Result {
+    const outer = this.isExact;
+    this.isExact = true;
+    try {
+      return emit();
+    } finally {
+      this.isExact = outer;
+    }
   }
 
   private fresh(prefix: string): string {
@@ -231,6 +245,7 @@ export class Graph {
       outputs,
       attributes: options.attributes ?? {},
       ...(this.operation === undefined ? {} : { operation: this.operation }),
+      ...(this.isExact ? { isExact: true } : {}),
     });
     return outputs;
   }

@@ -18,6 +18,7 @@ import {
 } from '@spatialsv/core';
 import {
   type DeviceTensor,
+  type Precision,
   ProgramCache,
   type Tree,
   type WeightPolicy,
@@ -33,6 +34,8 @@ import { compileVision, type ProgramContext } from './runner-programs.js';
 export interface RunnerOptions {
   /** A device of the engine, `cpu` by default. */
   readonly device?: string;
+  /** Of vision encoder, projector and decoder, `float32` by default; 3D heads are float32. */
+  readonly precision?: Precision | undefined;
   /** Compiled programs to keep, 32 by default; a decoder needs three per length of a sequence. */
   readonly programs?: number;
   /** Values that replace weights of the checkpoint by name, for example those of a running training. */
@@ -87,7 +90,7 @@ export class BackboneRunner {
   constructor(backbone: BackboneV1, options: RunnerOptions = {}) {
     this.backbone = backbone;
     const programs = new ProgramCache(options.programs ?? 32);
-    const { device = 'cpu', parameters: given = {} } = options;
+    const { device = 'cpu', precision, parameters: given = {} } = options;
     this.#weights = decoderWeights(backbone, given, options);
     const weights = { ...backbone.weights, ...this.#weights.values(), ...given };
     const vision = Object.keys(weights).filter(
@@ -97,6 +100,7 @@ export class BackboneRunner {
     this.#context = {
       backbone,
       device,
+      precision,
       vision: bindWeights(weights, Object.fromEntries(vision.map((name) => [name, name]))),
     };
     this.#decoder = new CompiledDecoder({
@@ -105,6 +109,7 @@ export class BackboneRunner {
       weights,
       programs,
       device,
+      precision,
     });
     this.#answers = new AnswerBatch({
       backbone,

@@ -5,12 +5,17 @@ import type {
   ViewInputV1,
   WeightBinding,
 } from '@spatialsv/core';
-import { type CompiledProgram, compile, float32, type Tensor } from '@spatialsv/engine';
+import {
+  type CompiledProgram,
+  compile,
+  float32,
+  type ProgramTarget,
+  type Tensor,
+} from '@spatialsv/engine';
 
 /** The backbone, and the weights of its vision encoder and projector. */
-export interface ProgramContext {
+export interface ProgramContext extends ProgramTarget {
   readonly backbone: BackboneV1;
-  readonly device: string;
   readonly vision: WeightBinding;
 }
 
@@ -23,7 +28,7 @@ export function compileVision(
   view: ViewInputV1,
   blocks: readonly number[] = [],
 ): Promise<CompiledProgram> {
-  const { backbone, device, vision } = context;
+  const { backbone, device, precision, vision } = context;
   const { layout, pixelShape } = view;
   return compile(
     ({ parameters, pixelValues }: { parameters: Parameters; pixelValues: Tensor }) => {
@@ -32,7 +37,7 @@ export function compileVision(
       return { rows, states: states as Record<string, Tensor> };
     },
     { parameters: vision.specs, pixelValues: float32(...pixelShape) },
-    { device, name: 'vision' },
+    { device, precision, name: 'vision' },
   );
 }
 
@@ -44,7 +49,7 @@ export interface HeadsShape {
   readonly width: number;
 }
 
-/** Taps `t0`, `t1`, … (V, h, w, C) → the maps of the heads. */
+/** Taps `t0`, `t1`, … (V, h, w, C) → the maps of the heads, always in float32: 16 bits would give depth in steps of 0.4 %. */
 export function compileHeads(
   context: ProgramContext,
   heads: GeometryHeadModelV1,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { nearestName, readText, readYaml, resolvePath, SpatialError } from '@spatialsv/core';
+import { PRECISIONS } from '@spatialsv/engine';
 import { z } from 'zod';
 
 const MAX_SUITE_BYTES = 1 << 20;
@@ -59,6 +60,8 @@ const suiteSchema = z.strictObject({
   out: z.string().min(1),
   seed: z.int().min(0).default(0),
   device: z.string().default('cpu'),
+  /** That of the device where absent. */
+  precision: z.enum(PRECISIONS).exactOptional(),
   maxNewTokens: z.int().min(1).exactOptional(),
   weightPolicy: z.enum(['auto', 'mapped', 'float32']).default('auto'),
 });
@@ -74,7 +77,7 @@ export interface SuiteRun {
   readonly benchmark: string;
   readonly options: SuiteContent['models'][string] &
     Omit<SuiteContent['benchmarks'][string], 'benchmark'> &
-    Pick<SuiteContent, 'seed' | 'device' | 'maxNewTokens' | 'weightPolicy'> & {
+    Pick<SuiteContent, 'seed' | 'device' | 'precision' | 'maxNewTokens' | 'weightPolicy'> & {
       readonly benchmark: string;
       readonly out: string;
     };
@@ -95,11 +98,12 @@ export interface Suite {
 export async function loadSuite(file: string): Promise<Suite> {
   const content = parse(await readText(file, MAX_SUITE_BYTES), file);
   const folder = dirname(file);
-  const { seed, device, maxNewTokens, weightPolicy } = content;
+  const { seed, device, precision, maxNewTokens, weightPolicy } = content;
   const common = {
     seed,
     device,
     weightPolicy,
+    ...(precision !== undefined && { precision }),
     ...(maxNewTokens !== undefined && { maxNewTokens }),
   };
   const out = resolvePath(folder, content.out);

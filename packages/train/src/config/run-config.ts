@@ -1,8 +1,10 @@
 import type { BackboneConfigV1, LearningRatesV1 } from '@spatialsv/core';
+import { defaultPrecision, type Precision } from '@spatialsv/engine';
 import type { TrainConfig } from './schema.js';
 
 /** A configuration with what it leaves to the model filled in. */
 export type RunConfig = TrainConfig & {
+  readonly precision: Precision;
   readonly optimizer: { readonly learningRates: LearningRatesV1 };
 };
 
@@ -20,7 +22,7 @@ export interface ModelDefaults {
   >;
 }
 
-/** Fills in the learning rates of the model where the configuration has none. */
+/** Fills in the learning rates of the model, and the precision of the device, where the configuration has none. */
 export function completeConfig(config: TrainConfig, model: BackboneConfigV1): RunConfig {
   const { optimizer } = config;
   const learningRates = Object.fromEntries(
@@ -29,7 +31,8 @@ export function completeConfig(config: TrainConfig, model: BackboneConfigV1): Ru
       optimizer.learningRates[name] ?? model.learningRates[name],
     ]),
   ) as unknown as LearningRatesV1;
-  return { ...config, optimizer: { ...optimizer, learningRates } };
+  const precision = config.precision ?? defaultPrecision(config.device);
+  return { ...config, precision, optimizer: { ...optimizer, learningRates } };
 }
 
 /**

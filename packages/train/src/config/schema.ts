@@ -1,4 +1,5 @@
 import { dptGeometryHead, headsConfigSchema, lossConfigSchema } from '@spatialsv/core';
+import { PRECISIONS } from '@spatialsv/engine';
 import { z } from 'zod';
 import { SCHEDULES } from '../optimizer/schedule.js';
 import { armKeys, armProblems, type HeadsOptions, resolveArm } from './arms.js';
@@ -281,6 +282,8 @@ const fields = z.strictObject({
   /** Run folder. */
   out: z.string().min(1),
   device: z.string().min(1).default('cpu'),
+  /** Of products and attention; float32 where absent, bfloat16 on GPUs that compute in it. Weights and sums are float32. */
+  precision: z.enum(PRECISIONS).optional(),
 });
 
 /** The whole of a training configuration file. What it gives back it takes again, unchanged. */

@@ -8,7 +8,14 @@ import {
   type ViewInputV1,
   writeSafetensors,
 } from '@spatialsv/core';
-import { compile, type DeviceTensor, float32, ProgramCache, type Tensor } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  float32,
+  ProgramCache,
+  type ProgramTarget,
+  type Tensor,
+} from '@spatialsv/engine';
 import { mapValues } from '../records.js';
 import { sha256 } from './sha256.js';
 
@@ -21,8 +28,7 @@ export interface Features {
 /** Changes when the same view has to get other features. */
 const CACHE_VERSION = 1;
 
-export interface VisionFeaturesOptions {
-  readonly device: string;
+export interface VisionFeaturesOptions extends ProgramTarget {
   /** Identifies weights, configuration and adapter in the cache folder. */
   readonly modelHash: string;
   /** Folder that keeps features between runs. */
@@ -59,8 +65,9 @@ export class VisionFeatures {
       pixelValues.byteOffset,
       pixelValues.byteLength,
     );
-    const { modelHash } = this.#options;
-    return sha256(JSON.stringify([CACHE_VERSION, modelHash, layout.key]), bytes);
+    const { modelHash, precision = 'float32' } = this.#options;
+    const model = precision === 'float32' ? modelHash : `${modelHash} ${precision}`;
+    return sha256(JSON.stringify([CACHE_VERSION, model, layout.key]), bytes);
   }
 
   async #encode(view: ViewInputV1): Promise<Features> {
@@ -78,6 +85,7 @@ export class VisionFeatures {
 
   #compile({ layout, pixelShape }: ViewInputV1) {
     const backbone = this.#backbone;
+    const { device, precision } = this.#options;
     const frozen = Object.entries(backbone.weights).filter(
       ([name]) => backbone.parameterGroup(name) === 'vision',
     );
@@ -86,7 +94,7 @@ export class VisionFeatures {
         features: backbone.encodeView(parameters, pixelValues, layout).features,
       }),
       { parameters: Object.fromEntries(frozen), pixelValues: float32(...pixelShape) },
-      { device: this.#options.device, name: 'vision-encoder' },
+      { device, precision, name: 'vision-encoder' },
     );
   }
 

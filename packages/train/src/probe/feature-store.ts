@@ -27,7 +27,7 @@ export interface FeatureIdentity {
   /** Adapter, sizes of views, its own settings. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** `float16` keeps what it can without an error above 1e-3 of the root mean square, and float32 the rest. */
-  readonly precision: 'float16' | 'float32';
+  readonly storedAs: 'float16' | 'float32';
 }
 
 /** A site, or the pixels of the cells themselves. */
@@ -51,12 +51,12 @@ const LAYOUT_FILE = 'layout.json';
  */
 export class FeatureStore {
   readonly folder: string;
-  readonly #precision: FeatureIdentity['precision'];
+  readonly #storedAs: FeatureIdentity['storedAs'];
   #known: Promise<ReadonlySet<string>> | undefined;
 
-  private constructor(folder: string, precision: FeatureIdentity['precision']) {
+  private constructor(folder: string, storedAs: FeatureIdentity['storedAs']) {
     this.folder = folder;
-    this.#precision = precision;
+    this.#storedAs = storedAs;
   }
 
   /** The part of a store that belongs to one model; made where it is not there. */
@@ -65,7 +65,7 @@ export class FeatureStore {
     const folder = join(root, sha256(text).slice(0, 16));
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(join(folder, IDENTITY_FILE), `${text}\n`);
-    return new FeatureStore(folder, identity.precision);
+    return new FeatureStore(folder, identity.storedAs);
   }
 
   /** The sites of a view set that are not there yet; all of them where its layout is not. */
@@ -122,7 +122,7 @@ export class FeatureStore {
   }
 
   #source(data: Float32Array, shape: readonly number[]): TensorSource {
-    if (this.#precision === 'float32') return float32Source(data, shape);
+    if (this.#storedAs === 'float32') return float32Source(data, shape);
     const { bytes, ...rest } = featureTensor(data, shape);
     return { ...rest, bytes: () => bytes };
   }

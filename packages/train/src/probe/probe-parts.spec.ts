@@ -81,7 +81,7 @@ describe('scenes', () => {
   });
 });
 
-const IDENTITY = { weights: 'w', prompt: 'p', settings: {}, precision: 'float16' } as const;
+const IDENTITY = { weights: 'w', prompt: 'p', settings: {}, storedAs: 'float16' } as const;
 const LAYOUT = [
   { h: 1, w: 2, covered: { x0: 0, y0: 0, x1: 8, y1: 4 }, image: { height: 4, width: 8 } },
 ];
@@ -107,8 +107,8 @@ describe('a feature store', () => {
   it('keeps float32 exactly, and in float16 what does not fit into it', () =>
     withTemporaryFolder(async (folder) => {
       const data = Float32Array.of(1 / 3, 1e6, -2, 0.1);
-      for (const precision of ['float32', 'float16'] as const) {
-        const store = await FeatureStore.open(folder, { ...IDENTITY, precision });
+      for (const storedAs of ['float32', 'float16'] as const) {
+        const store = await FeatureStore.open(folder, { ...IDENTITY, storedAs });
         await store.write('s', LAYOUT, new Map([['final', [{ data, channels: 2 }]]]));
         expect((await store.read('s', 'final'))[0]!.data).toEqual(data);
       }

@@ -35,13 +35,18 @@ const CHANGEABLE: ReadonlySet<string> = new Set([
   'watch',
 ]);
 
+/** What runs are made with whose settings do not say it. */
+const ABSENT = { precision: 'float32' } as const;
+
 /** @param stored the parsed `config.yaml` of the run. */
 export function changedSettings(
   stored: Readonly<Record<string, unknown>>,
   config: TrainConfig,
 ): readonly Change[] {
   const now = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
-  return changedEntries('settings', stored, now).filter(({ name }) => !CHANGEABLE.has(name));
+  return changedEntries('settings', { ...ABSENT, ...stored }, { ...ABSENT, ...now }).filter(
+    ({ name }) => !CHANGEABLE.has(name),
+  );
 }
 
 /** What a run is made from now, beside what its manifest says. */

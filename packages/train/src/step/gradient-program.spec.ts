@@ -50,7 +50,9 @@ type SetUp = Awaited<ReturnType<typeof setUp>>;
 async function gradientOf({ model, state, inputs }: SetUp, term: (typeof TERMS)[number]) {
   const none = { text: 0, distillation: 0, depth: 0, ray: 0, point: 0 };
   const weights = { ...none, [term]: WEIGHTS[term] };
-  const step = new SampleStep({ ...model, losses: { ...model.losses, weights } }, state, 'cpu');
+  const step = new SampleStep({ ...model, losses: { ...model.losses, weights } }, state, {
+    device: 'cpu',
+  });
   await step.run([inputs]);
   await step.dispose();
   const gradient: Record<string, Float32Array> = {};
@@ -71,7 +73,7 @@ const dot = (a: Gradient, b: Gradient, prefix: RegExp) =>
 describe('gradients of the terms of a sample', () => {
   it('have the shares and angles of those that the step takes term by term', async () => {
     const given = await setUp();
-    const statistics = new GradientStatistics(given.model, given.state, 'cpu');
+    const statistics = new GradientStatistics(given.model, given.state, { device: 'cpu' });
     const { share, cosineWithText } = (await statistics.measure(given.inputs))!;
     await statistics.dispose();
     const gradients = [];

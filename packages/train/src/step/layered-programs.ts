@@ -10,6 +10,7 @@ import {
   compile,
   differentiate,
   float32,
+  type ProgramTarget,
   type SpecTree,
   type Tensor,
   tf,
@@ -46,10 +47,9 @@ const sumsOf = (accumulators: SpecTree): readonly string[] =>
   Object.keys(accumulators).length > 0 ? ['accumulators'] : [];
 
 /** Everything that a layered step compiles for packs of one shape. */
-export interface LayeredContext {
+export interface LayeredContext extends ProgramTarget {
   readonly model: StepModel;
   readonly shape: PackShape;
-  readonly device: string;
   /** Specs of the `pack` input. */
   readonly pack: Readonly<Record<string, SpecTree>>;
 }
@@ -77,11 +77,15 @@ export function compileEmbedding(
   context: LayeredContext,
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
-  const { model, shape, device } = context;
+  const { model, shape, device, precision } = context;
   const program = ({ pack, ...weights }: EmbedTensors) => ({
     x: tf.add(embedSample(model, viewsOf(shape), allOf(weights), pack), 0),
   });
-  return compile(program, { ...specs, pack: embedInputs(context) }, { device, name: 'embed' });
+  return compile(
+    program,
+    { ...specs, pack: embedInputs(context) },
+    { device, precision, name: 'embed' },
+  );
 }
 
 /** dL/dx of the embeddings → gradients of what made them, added to the accumulators. */
@@ -89,7 +93,7 @@ export function compileEmbeddingGradients(
   context: LayeredContext,
   { specs, accumulators }: PartWeights,
 ): Promise<CompiledProgram> {
-  const { model, shape, device } = context;
+  const { model, shape, device, precision } = context;
   type Inputs = EmbedTensors & AccumulatingTensors & { readonly dy: Tensor };
   const program = ({ pack, trained, frozen, accumulators: sums, dy }: Inputs) => {
     const { gradients } = differentiate((values) => {
@@ -101,7 +105,7 @@ export function compileEmbeddingGradients(
   return compile(
     program,
     { ...specs, accumulators, pack: embedInputs(context), dy: rowsOf(context) },
-    { device, state: sumsOf(accumulators), name: 'embed-gradients' },
+    { device, precision, state: sumsOf(accumulators), name: 'embed-gradients' },
   );
 }
 
@@ -115,6 +119,7 @@ export function compileForward(
   kind: string,
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
+  const { device, precision } = context;
   const { decoder } = context.model.backbone;
   const program = ({ x, trained, frozen, ...inputs }: BlockTensors) => ({
     y: decoder.block(kind, allOf({ trained, frozen }), x, inputs).x,
@@ -122,7 +127,7 @@ export function compileForward(
   return compile(
     program,
     { ...specs, x: rowsOf(context), ...pick(context.pack, BLOCK_INPUTS) },
-    { device: context.device, name: 'block' },
+    { device, precision, name: 'block' },
   );
 }
 
@@ -136,6 +141,7 @@ export function compileBackward(
   { specs, accumulators }: PartWeights,
   isTapped: boolean,
 ): Promise<CompiledProgram> {
+  const { device, precision } = context;
   const { decoder } = context.model.backbone;
   type Inputs = BlockTensors & AccumulatingTensors & { readonly dy: Tensor; readonly tap?: Tensor };
   const program = ({ trained, frozen, accumulators: sums, tap, ...tensors }: Inputs) => {
@@ -157,7 +163,7 @@ export function compileBackward(
       ...{ ...specs, accumulators, x: rows, dy: rows, ...pick(context.pack, BLOCK_INPUTS) },
       ...(isTapped && { tap: rows }),
     },
-    { device: context.device, state: ['dy', ...sumsOf(accumulators)], name: 'block-gradients' },
+    { device, precision, state: ['dy', ...sumsOf(accumulators)], name: 'block-gradients' },
   );
 }
 
@@ -188,7 +194,7 @@ export function compileLosses(
   { specs, accumulators }: PartWeights,
   layers: readonly number[],
 ): Promise<CompiledProgram> {
-  const { model, shape, device } = context;
+  const { model, shape, device, precision } = context;
   const names = layers.map(stateName);
   const program = ({ trained, frozen, accumulators: sums, states, pack }: LossTensors) => {
     const { outputs, gradients } = differentiate(
@@ -206,7 +212,7 @@ export function compileLosses(
   return compile(
     program,
     { ...specs, accumulators, states, pack: pick(context.pack, LOSS_INPUTS) },
-    { device, state: sumsOf(accumulators), name: 'losses' },
+    { device, precision, state: sumsOf(accumulators), name: 'losses' },
   );
 }
 

@@ -5,6 +5,7 @@ import {
   type DeviceTensor,
   type HostArray,
   ProgramCache,
+  type ProgramTarget,
   type RunValue,
   type TensorSpec,
   type Tree,
@@ -52,13 +53,13 @@ type PackValues = Readonly<Record<string, Tree<RunValue>>>;
  */
 export class LayeredStep implements SampleRunner {
   readonly #model: StepModel;
-  readonly #device: string;
+  readonly #target: ProgramTarget;
   readonly #programs = new ProgramCache(PROGRAMS);
   readonly #parts: StepParts;
 
-  constructor(model: StepModel, state: ModelState, device: string) {
+  constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
-    this.#device = device;
+    this.#target = target;
     this.#parts = stepParts(model, state);
   }
 
@@ -98,7 +99,7 @@ export class LayeredStep implements SampleRunner {
 
   #context(shape: PackShape): LayeredContext {
     const pack = packSpecs(this.#model.heads, shape);
-    return { model: this.#model, shape, device: this.#device, pack };
+    return { ...this.#target, model: this.#model, shape, pack };
   }
 
   #depth(shape: PackShape): number {
@@ -112,7 +113,7 @@ export class LayeredStep implements SampleRunner {
   #blockInputs({ pack: specs }: LayeredContext, pack: PackValues): Outputs {
     const tensors = Object.entries(pick(pack, BLOCK_INPUTS)).map(([name, value]) => {
       const spec = specs[name] as TensorSpec;
-      return [name, createTensor(spec, value as HostArray, this.#device)];
+      return [name, createTensor(spec, value as HostArray, this.#target.device)];
     });
     return Object.fromEntries(tensors);
   }

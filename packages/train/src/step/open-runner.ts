@@ -1,4 +1,4 @@
-import { availableMemory } from '@spatialsv/engine';
+import { availableMemory, type ProgramTarget } from '@spatialsv/engine';
 import type { RunConfig } from '../config/run-config.js';
 import { packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
@@ -14,10 +14,10 @@ export type Recompute = Exclude<RunConfig['recompute'], 'auto'>;
 export function openRunner(
   model: StepModel,
   state: ModelState,
-  { recompute, device }: { readonly recompute: Recompute; readonly device: string },
+  { recompute, ...target }: { readonly recompute: Recompute } & ProgramTarget,
 ): SampleRunner {
   const Step = recompute === 'none' ? SampleStep : LayeredStep;
-  return new Step(model, state, device);
+  return new Step(model, state, target);
 }
 
 /** Share of the memory that is free which one graph may take: the machine does other things as well. */

@@ -3,6 +3,7 @@ import {
   type DeviceTensor,
   float32,
   ProgramCache,
+  type ProgramTarget,
   programPeakBytes,
 } from '@spatialsv/engine';
 import { joinSamples, packShape } from '../data/join-samples.js';
@@ -32,13 +33,13 @@ export interface SampleRunner {
 export class SampleStep implements SampleRunner {
   readonly #model: StepModel;
   readonly #state: ModelState;
-  readonly #device: string;
+  readonly #target: ProgramTarget;
   readonly #programs = new ProgramCache(PROGRAMS);
 
-  constructor(model: StepModel, state: ModelState, device: string) {
+  constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
     this.#state = state;
-    this.#device = device;
+    this.#target = target;
   }
 
   prepare(samples: readonly SampleInputs[]): void {
@@ -69,7 +70,8 @@ export class SampleStep implements SampleRunner {
 
   #compile(shape: PackShape) {
     return compile(stepProgram(this.#model, shape), stepSpecs(this.#model, this.#state, shape), {
-      ...{ device: this.#device, state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
+      ...this.#target,
+      ...{ state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
     });
   }
 }
