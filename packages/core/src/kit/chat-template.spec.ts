@@ -47,7 +47,7 @@ describe('openChatTemplate', () => {
     [
       'loops in loops',
       `${'{% for a in range(1000) %}'.repeat(4)}x${'{% endfor %}'.repeat(4)}`,
-      /200000 steps|within 5 s/,
+      /200000 steps|within 60 s/,
     ],
     ['brackets in brackets', `{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`, /call stack/],
     [
@@ -58,17 +58,24 @@ describe('openChatTemplate', () => {
     [
       'a list that fills the memory',
       '{{ range(10 ** 12) | length }}',
-      /memory|array length|within 5 s/,
+      /memory|array length|within 60 s/,
     ],
     [
       'a list of long lists',
       '{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | length }}',
-      /memory|array length|within 5 s/,
+      /memory|array length|within 60 s/,
     ],
   ])('refuses %s', async (_name, source, problem) => {
-    const started = performance.now();
     await expect(render(source)).rejects.toMatchObject(refusal(problem));
-    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+
+  it('takes an answer that came while this thread was busy for longer than the budget', async () => {
+    const template = await openChatTemplate('ok', FILE, { ...TEMPLATE_BUDGET, timeMs: 500 });
+    const answer = template(MESSAGES);
+    await new Promise(setImmediate);
+    const end = performance.now() + 700;
+    while (performance.now() < end);
+    expect(await answer).toBe('ok');
   });
 
   it('ends one whose time is over, while the process does other things', async () => {
