@@ -63,7 +63,7 @@ class DptProbe(torch.nn.Module):
 
     def forward(self, x):
         y = self.input(x).permute(0, 3, 1, 2)
-        size = (8 * y.shape[2], 8 * y.shape[3])
+        size, whole = [(n * y.shape[2], n * y.shape[3]) for n in (4, 8)]
         head, h, w = self.head, y.shape[2], y.shape[3]
         stages = [resize(project(y)) for project, resize in zip(head.projects, head.resize_layers)]
         sizes = [stage.shape[2:] for stage in stages]
@@ -74,7 +74,8 @@ class DptProbe(torch.nn.Module):
         path = scratch.refinenet2(path, sizes[0], lateral[1])
         path = scratch.refinenet1(path, size, lateral[0])
         path = F.interpolate(scratch.output_conv1(path), size=size, mode="bilinear", align_corners=True)
-        return scratch.output_conv2(path).permute(0, 2, 3, 1)
+        maps = F.interpolate(scratch.output_conv2(path), size=whole, mode="bilinear", align_corners=True)
+        return maps.permute(0, 2, 3, 1)
 
 
 class LinearProbe(torch.nn.Module):

@@ -76,18 +76,23 @@ const compareImage = (
   target: Float64Array,
   { scale, shift }: ScaleAndShift,
 ): DepthMetrics => {
+  let [squares, relative, below1, below2, below3] = [0, 0, 0, 0, 0];
+  for (let i = 0; i < target.length; i++) {
+    const [p, g] = [scale * prediction[i]! + shift, target[i]!];
+    const ratio = Math.max(p / Math.max(g, MIN_RATIO_DEPTH), g / Math.max(p, MIN_RATIO_DEPTH));
+    squares += (p - g) ** 2;
+    relative += Math.abs(p - g) / g;
+    if (ratio < 1.25) below1++;
+    if (ratio < 1.25 ** 2) below2++;
+    if (ratio < 1.25 ** 3) below3++;
+  }
   const n = target.length;
-  const aligned = prediction.map((value) => scale * value + shift);
-  const ratios = aligned.map((p, i) =>
-    Math.max(p / Math.max(target[i]!, MIN_RATIO_DEPTH), target[i]! / Math.max(p, MIN_RATIO_DEPTH)),
-  );
-  const within = (limit: number): number => sum(ratios, (ratio) => (ratio < limit ? 1 : 0)) / n;
   return {
-    rmse: Math.sqrt(sum(aligned, (p, i) => (p - target[i]!) ** 2) / n),
-    absRel: sum(aligned, (p, i) => Math.abs(p - target[i]!) / target[i]!) / n,
-    delta1: within(1.25),
-    delta2: within(1.25 ** 2),
-    delta3: within(1.25 ** 3),
+    rmse: Math.sqrt(squares / n),
+    absRel: relative / n,
+    delta1: below1 / n,
+    delta2: below2 / n,
+    delta3: below3 / n,
   };
 };
 

@@ -53,6 +53,11 @@ export interface CompileOptions extends Partial<ProgramTarget> {
    * runs, for a copy of these weights that belongs to this program alone. Worth it for convolutions.
    */
   readonly prepareWeights?: boolean;
+  /**
+   * Runs on the thread that calls alone, on the CPU: for small programs of which several run at once, where threads that share each
+   * small operation would mostly wait for each other.
+   */
+  readonly singleThread?: boolean;
 }
 
 export interface RunOptions {

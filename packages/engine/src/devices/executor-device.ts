@@ -61,7 +61,7 @@ export class ExecutorBackedDevice implements Device {
     const session = await Session.create(model, {
       provider: this.name,
       name: options.name ?? 'program',
-      ...(traced.graph.singleThreaded && { threads: 1 }),
+      ...((traced.graph.singleThreaded || options.singleThread) && { threads: 1 }),
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
       disabledOptimizers: KEPT_TRANSPOSITIONS,
     });

@@ -36,6 +36,8 @@ import type { ProbeSet, ViewLayout } from './view-sets.js';
 
 /** Views to a run of a program; where there are fewer, the rest is zeros that count nothing. */
 const VIEWS = 8;
+/** View sets that are measured together: few views are left over then. */
+const MEASURED_SETS = 16;
 
 interface View {
   readonly layout: ViewLayout;
@@ -108,6 +110,7 @@ export class DenseProbe implements ProbeModel {
     return compile(program, specs, {
       device: this.#context.device,
       state: ['accumulators'],
+      singleThread: true,
       name: `${this.#task} probe`,
     });
   }
@@ -119,9 +122,9 @@ export class DenseProbe implements ProbeModel {
   ): Promise<LossSum & { readonly metrics: Metrics }> {
     const metrics = mapMetrics(this.#task);
     let [loss, count] = [0, 0];
-    for (const set of sets) {
+    for (const some of chunksOf(sets, MEASURED_SETS)) {
       signal?.throwIfAborted();
-      for (const batch of await this.batches([set])) {
+      for (const batch of await this.batches(some)) {
         const maps = await this.#maps(parameters, batch);
         for (const [index, { target }] of batch.views.entries()) {
           const size = target.values.length;
@@ -213,7 +216,7 @@ export class DenseProbe implements ProbeModel {
         scale: this.#scaleSpecs(),
         x: float32(VIEWS, h, w, channels),
       },
-      { device, name: `${this.#task} probe` },
+      { device, singleThread: true, name: `${this.#task} probe` },
     );
   }
 }
@@ -221,7 +224,10 @@ export class DenseProbe implements ProbeModel {
 function squaredErrorOf(map: Float32Array, { values, mask }: DenseTarget): number {
   const channels = values.length / mask.length;
   let sum = 0;
-  for (let i = 0; i < values.length; i++)
-    if (mask[Math.floor(i / channels)] !== 0) sum += (map[i]! - values[i]!) ** 2;
+  for (let pixel = 0; pixel < mask.length; pixel++) {
+    if (mask[pixel] === 0) continue;
+    for (let i = pixel * channels; i < (pixel + 1) * channels; i++)
+      sum += (map[i]! - values[i]!) ** 2;
+  }
   return sum;
 }

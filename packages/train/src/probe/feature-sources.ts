@@ -56,11 +56,8 @@ const withoutFeatures = ({ images }: ProbeSet): SpatialError =>
     hint: 'Label these view sets again with the settings of the others, or leave the control out with --controls.',
   });
 
-/** Bytes of features that are kept in memory. */
-const CACHE_BYTES = 1 << 29;
-
-/** The same source, with what was read last kept in memory. */
-export function keptFeatures(source: FeatureSource, bytes = CACHE_BYTES): FeatureSource {
+/** The same source, with what was read last kept in memory. @param bytes at most. */
+export function keptFeatures(source: FeatureSource, bytes: number): FeatureSource {
   const cache = new ByteCache<readonly CellFeatures[]>(bytes, (views) =>
     views.reduce((sum, { data }) => sum + data.byteLength, 0),
   );

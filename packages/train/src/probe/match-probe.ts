@@ -28,8 +28,12 @@ import {
 import { type ChannelScale, matchLoss, matchShapes, similarities } from './probe-network.js';
 import type { ProbeSet, ViewLayout } from './view-sets.js';
 
+/** How its programs are compiled. */
+const RUNS = { name: 'match probe', singleThread: true } as const;
 /** Pairs of views to a run of a program. */
 const PAIRS = 8;
+/** View sets that are measured together: few pairs are left over then. */
+const MEASURED_SETS = 8;
 
 interface Pair {
   readonly layouts: readonly [ViewLayout, ViewLayout];
@@ -100,7 +104,7 @@ export class MatchProbe implements ProbeModel {
       weights: float32(PAIRS, cells),
     };
     const { device } = this.#context;
-    return compile(program, specs, { device, state: ['accumulators'], name: 'match probe' });
+    return compile(program, specs, { ...RUNS, device, state: ['accumulators'] });
   }
 
   async measure(
@@ -110,9 +114,9 @@ export class MatchProbe implements ProbeModel {
   ): Promise<LossSum & { readonly metrics: Metrics }> {
     const counts = noMatches();
     let loss = 0;
-    for (const set of sets) {
+    for (const some of chunksOf(sets, MEASURED_SETS)) {
       signal?.throwIfAborted();
-      for (const batch of await this.batches([set])) {
+      for (const batch of await this.batches(some)) {
         const found = await this.#similarities(parameters, batch);
         loss += found.loss;
         for (const [index, { matches, layouts }] of batch.pairs.entries()) {
@@ -200,7 +204,7 @@ export class MatchProbe implements ProbeModel {
       weights: float32(PAIRS, cells),
     };
     const { device } = this.#context;
-    return compile(program as never, specs, { device, name: 'match probe' });
+    return compile(program as never, specs, { ...RUNS, device });
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type TapSite,
   writeFileAtomic,
 } from '@spatialsv/core';
-import { ProgramCache } from '@spatialsv/engine';
+import { machineInfo, ProgramCache } from '@spatialsv/engine';
 import { sha256 } from '../data/sha256.js';
 import { constantMaps, samePlace } from './constant-control.js';
 import { DenseProbe } from './dense-probe.js';
@@ -24,6 +24,7 @@ import {
   storedFeatures,
 } from './feature-sources.js';
 import type { FeatureStore } from './feature-store.js';
+import { inLanes, type Take } from './lanes.js';
 import { MatchProbe } from './match-probe.js';
 import type { Metrics, ProbeContext, ProbeModel } from './probe-model.js';
 import type { ProbeKind } from './probe-network.js';
@@ -81,138 +82,122 @@ export const probeSteps = ({ subjects, tasks, seeds, training }: ProbeRunRequest
   subjects.length * tasks.length * seeds.length * training.steps;
 
 /** Changes when the same request has to give other results. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
- * Trains and measures every probe of a request. Each is written when it is finished, under the hash of what it depends on: the
- * same probe is never trained twice in a folder, whatever else is asked for.
+ * Trains and measures every probe of a request, several at once: each is written when it is finished, under the hash of what it
+ * depends on, so the same probe is never trained twice in a folder, whatever else is asked for.
  */
 export async function runProbes(request: ProbeRunRequest): Promise<readonly ProbeResult[]> {
-  const programs = new ProgramCache(64);
-  const optimizers = new ProbeOptimizers(request.device);
-  try {
-    return await new ProbeRun(request, programs, optimizers).run();
-  } finally {
-    await programs.dispose();
-    await optimizers.dispose();
-  }
+  await mkdir(request.folder, { recursive: true });
+  const probes = probesOf(request);
+  const lanes = Math.min(probes.length, lanesOf(request.device));
+  const run = new ProbeRun(request, lanes);
+  return inLanes(probes, lanes, request.signal, (take) => run.lane(take));
+}
+
+/** Native calls that Node makes at once; more lanes would wait for these. */
+const MOST_LANES = 4;
+
+/** Probes are small: on the CPU each runs on a thread of its own. A GPU runs one after the other anyway. */
+const lanesOf = (device: string): number =>
+  device === 'cpu' ? Math.min(MOST_LANES, machineInfo().threads) : 1;
+
+/** Every probe of a request, those of one subject behind each other: they share what it reads. */
+function probesOf({ sets, heldOut, seeds, subjects, tasks }: ProbeRunRequest): readonly Probe[] {
+  const splits = new Map(seeds.map((seed) => [seed, splitByScene(sets, heldOut, seed)]));
+  return subjects.flatMap((subject) =>
+    tasks.flatMap((task) =>
+      [...splits].map(([seed, split]): Probe => ({ task, subject, seed, split })),
+    ),
+  );
 }
 
 class ProbeRun {
   readonly #request: ProbeRunRequest;
-  readonly #programs: ProgramCache;
-  readonly #optimizers: ProbeOptimizers;
+  readonly #lanes: number;
   readonly #targets: ProbeTargets;
+  readonly #sources = new Map<Subject, SubjectSource>();
   /** Of everything that all probes of the request depend on. */
   readonly #inputs: string;
   #steps = 0;
 
-  constructor(request: ProbeRunRequest, programs: ProgramCache, optimizers: ProbeOptimizers) {
+  constructor(request: ProbeRunRequest, lanes: number) {
     this.#request = request;
-    this.#programs = programs;
-    this.#optimizers = optimizers;
+    this.#lanes = lanes;
     this.#targets = new ProbeTargets(request.labels, request.store);
     this.#inputs = inputsHash(request);
   }
 
-  async run(): Promise<readonly ProbeResult[]> {
-    const { folder, sets, heldOut, seeds, subjects, tasks } = this.#request;
-    await mkdir(folder, { recursive: true });
-    const splits = new Map(seeds.map((seed) => [seed, splitByScene(sets, heldOut, seed)]));
-    const results: ProbeResult[] = [];
-    for (const subject of subjects) {
-      const source = this.#source(subject);
-      // The statistics of a split are the same for every task.
-      const parts = [...splits].map(([seed, split]) => ({
-        seed,
-        split,
-        source: source && {
-          ...source,
-          statistics: once(() => channelStatistics(source, split.train)),
-        },
-      }));
-      for (const task of tasks)
-        for (const part of parts) results.push(await this.#resultOf({ task, subject, ...part }));
+  /** One probe after the other, with programs and optimisers of their own. @param take gives the next probe. */
+  async lane(take: Take<Probe, ProbeResult>): Promise<void> {
+    const { device } = this.#request;
+    const tools: LaneTools = {
+      programs: new ProgramCache(64),
+      optimizers: new ProbeOptimizers(device),
+    };
+    try {
+      while (await take((probe, signal) => this.#resultOf(probe, tools, signal)));
+    } finally {
+      await tools.programs.dispose();
+      await tools.optimizers.dispose();
     }
-    return results;
   }
 
-  /** What a subject reads; undefined for the control that reads nothing. */
-  #source(subject: Subject): FeatureSource | undefined {
-    const { store } = this.#request;
-    if (subject === 'constant') return undefined;
-    if (subject === 'random') return keptFeatures(randomFeatures(this.#targets, 0));
-    if (subject === 'label-features') return keptFeatures(labelFeatures(this.#targets));
-    return keptFeatures(storedFeatures(store, subject));
-  }
-
-  async #resultOf(probe: Probe): Promise<ProbeResult> {
-    const { signal, training } = this.#request;
-    signal?.throwIfAborted();
-    const file = join(this.#request.folder, this.#fileOf(probe));
+  async #resultOf(probe: Probe, tools: LaneTools, signal: AbortSignal): Promise<ProbeResult> {
+    const { folder, training } = this.#request;
+    const file = join(folder, this.#fileOf(probe));
     const known = await readTextIfThere(file);
-    const before = this.#steps;
-    const result = known === undefined ? await this.#measured(probe) : JSON.parse(known);
-    if (known === undefined) await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
-    this.#steps = before + training.steps;
-    this.#tell(probe);
-    return result as ProbeResult;
+    if (known !== undefined) {
+      this.#advance(probe, training.steps);
+      return JSON.parse(known) as ProbeResult;
+    }
+    const result = await this.#measured(probe, tools, signal);
+    await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
+    return result;
   }
 
   /** @throws SpatialError naming the probe. */
-  async #measured(probe: Probe): Promise<ProbeResult> {
+  async #measured(probe: Probe, tools: LaneTools, signal: AbortSignal): Promise<ProbeResult> {
+    const started = performance.now();
+    const { task, subject, seed } = probe;
     try {
-      return await this.#measure(probe);
+      const found =
+        subject === 'constant'
+          ? await this.#constant(probe)
+          : await this.#train(probe, this.#source(subject), tools, signal);
+      return { task, subject, seed, ...found, seconds: (performance.now() - started) / 1000 };
     } catch (error) {
       if (!SpatialError.isInstance(error)) throw error;
-      const { task, subject, seed } = probe;
       throw extendError(error, `probe of ${task}, ${subject}, seed ${seed}: ${error.message}`);
     }
   }
 
-  async #measure(probe: Probe): Promise<ProbeResult> {
-    const started = performance.now();
-    const found = await (probe.source === undefined
-      ? this.#constant(probe)
-      : this.#train(probe, probe.source));
-    const { task, subject, seed } = probe;
-    return { task, subject, seed, ...found, seconds: (performance.now() - started) / 1000 };
-  }
-
-  async #constant({ task, split }: Probe) {
+  async #constant(probe: Probe) {
+    const { task, split } = probe;
     const metrics =
       task === 'correspondence'
         ? await samePlace(this.#targets, split)
         : await constantMaps(task, this.#targets, split);
+    this.#advance(probe, this.#request.training.steps);
     return { channels: 0, metrics, curve: [] };
   }
 
-  async #train(probe: Probe, source: SplitSource) {
-    const { training, signal } = this.#request;
+  async #train(
+    probe: Probe,
+    { source, statistics: statisticsOf }: SubjectSource,
+    { programs, optimizers }: LaneTools,
+    signal: AbortSignal,
+  ) {
+    const { training, device } = this.#request;
     const { split, seed, task } = probe;
-    const before = this.#steps;
-    const statistics = await source.statistics();
+    const statistics = await statisticsOf(split);
     const channels = statistics.mean.length;
-    const model = this.#model(task, { ...this.#shared(), source, statistics, channels });
-    const { metrics, curve } = await trainProbe({
-      model,
-      split,
-      training,
-      seed,
-      programs: this.#programs,
-      optimizers: this.#optimizers,
-      signal,
-      onStep: (step) => {
-        this.#steps = before + step;
-        this.#tell(probe);
-      },
-    });
-    return { channels, metrics, curve };
-  }
-
-  #shared() {
-    const { device } = this.#request;
-    return { targets: this.#targets, programs: this.#programs, device };
+    const context = { targets: this.#targets, programs, device, source, statistics, channels };
+    const model = this.#model(task, context);
+    const onStep = () => this.#advance(probe, 1);
+    const request = { model, split, training, seed, programs, optimizers, signal, onStep };
+    return { channels, ...(await trainProbe(request)) };
   }
 
   #model(task: ProbeTask, context: ProbeContext): ProbeModel {
@@ -220,7 +205,36 @@ class ProbeRun {
     return new DenseProbe(task satisfies DenseTask, this.#request.kind, context);
   }
 
-  #tell({ task, subject, seed }: Probe): void {
+  /** What a subject reads, kept while its probes run: as many subjects as there are lanes share the memory. */
+  #source(subject: TrainedSubject): SubjectSource {
+    const known = this.#sources.get(subject) ?? this.#open(subject);
+    this.#sources.delete(subject);
+    this.#sources.set(subject, known);
+    const oldest = [...this.#sources.keys()].slice(0, -this.#lanes);
+    for (const each of oldest) this.#sources.delete(each);
+    return known;
+  }
+
+  #open(subject: TrainedSubject): SubjectSource {
+    const source = keptFeatures(this.#features(subject), CACHE_BYTES / this.#lanes);
+    const known = new Map<Split, Promise<ChannelStatistics>>();
+    // The statistics of a split are the same for every task.
+    const statistics = (split: Split) => {
+      const found = known.get(split) ?? channelStatistics(source, split.train);
+      known.set(split, found);
+      return found;
+    };
+    return { source, statistics };
+  }
+
+  #features(subject: TrainedSubject): FeatureSource {
+    if (subject === 'random') return randomFeatures(this.#targets, 0);
+    if (subject === 'label-features') return labelFeatures(this.#targets);
+    return storedFeatures(this.#request.store, subject);
+  }
+
+  #advance({ task, subject, seed }: Probe, steps: number): void {
+    this.#steps += steps;
     this.#request.onProgress?.(this.#steps, `${task} ${subject} seed ${seed}`);
   }
 
@@ -248,19 +262,22 @@ interface Probe {
   readonly subject: Subject;
   readonly seed: number;
   readonly split: Split;
-  readonly source: SplitSource | undefined;
 }
 
-/** Features, and their statistics over the training scenes of a split. */
-interface SplitSource extends FeatureSource {
-  readonly statistics: () => Promise<ChannelStatistics>;
+/** Those that read something. */
+type TrainedSubject = Exclude<Subject, 'constant'>;
+
+/** Features of a subject, and their statistics over the training scenes of a split. */
+interface SubjectSource {
+  readonly source: FeatureSource;
+  readonly statistics: (split: Split) => Promise<ChannelStatistics>;
 }
 
-/** The result of work that is done when it is first asked for. */
-function once<Result>(work: () => Promise<Result>): () => Promise<Result> {
-  let result: Promise<Result> | undefined;
-  return () => {
-    result ??= work();
-    return result;
-  };
+/** Programs and optimisers, which only one probe uses at a time. */
+interface LaneTools {
+  readonly programs: ProgramCache;
+  readonly optimizers: ProbeOptimizers;
 }
+
+/** Bytes of features that are kept in memory, of all subjects that are under way. */
+const CACHE_BYTES = 2 ** 30;

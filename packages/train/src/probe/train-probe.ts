@@ -43,7 +43,7 @@ const MAX_NORM = 1;
 /** Points of a learning curve. */
 const POINTS = 6;
 /** Held-out view sets of the points before the last, at most. */
-const POINT_SETS = 16;
+const POINT_SETS = 8;
 
 /** Optimisers by the shapes of their parameters: probes of equal shapes take turns, because each would be compiled anew. */
 export class ProbeOptimizers {
@@ -87,7 +87,7 @@ export interface TrainProbeRequest {
   readonly programs: ProgramCache;
   readonly optimizers: ProbeOptimizers;
   readonly signal?: AbortSignal | undefined;
-  readonly onStep?: ((step: number) => void) | undefined;
+  readonly onStep?: (() => void) | undefined;
 }
 
 /** Trains a probe on the training scenes and measures it on the held-out ones, as it is after the last step. */
@@ -104,7 +104,7 @@ export async function trainProbe(request: TrainProbeRequest): Promise<TrainedPro
     ahead = batchesAhead(model, step < training.steps ? next() : []);
     const found = await takeStep(request, optimizer, batches, step);
     since = { loss: since.loss + found.loss, count: since.count + found.count };
-    request.onStep?.(step);
+    request.onStep?.();
     if (step < training.steps && isPoint(step, training.steps)) {
       const some = split.heldOut.slice(0, POINT_SETS);
       const held = await model.measure(optimizer.parameters, some, signal);
