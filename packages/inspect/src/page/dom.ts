@@ -58,3 +58,24 @@ export const VIEW_COLORS = [
 ];
 
 export const viewColor = (view: number): string => VIEW_COLORS[view % VIEW_COLORS.length]!;
+
+/** A slider that says its value. @param onInput gives the text of a value. */
+export function range(
+  name: string,
+  min: number,
+  max: number,
+  step: number,
+  value: number,
+  onInput: (value: number) => string,
+): HTMLElement {
+  const input = h('input', { type: 'range', min, max, step, value, 'aria-label': name });
+  const output = h('output');
+  const say = () => {
+    output.textContent = onInput(Number(input.value));
+    input.setAttribute('aria-valuetext', output.textContent);
+  };
+  input.addEventListener('input', say);
+  output.textContent = '';
+  queueMicrotask(say);
+  return h('label', { class: 'range' }, h('span', {}, name), input, output);
+}

@@ -1,13 +1,14 @@
 /** The report page: reads what the page carries, shows one question at a time. */
-import type { PageData, PageFact, PageQuestion, PageRun } from '../report/format.js';
+import type { PageData, PageQuestion, PageRun } from '../report/format.js';
 import { chart } from './chart.js';
-import { button, h } from './dom.js';
+import { button, h, range } from './dom.js';
 import { ListView } from './list-view.js';
 import { MapsView } from './maps-view.js';
 import { metricsView, questionView } from './question-view.js';
 import { type DecodedScene, SceneSource } from './scene-source.js';
 import { type Pane, type PointSettings, SceneView } from './scene-view.js';
-import { byCategory } from './selection.js';
+import { accuracyTable, fileTable, runFacts } from './tables.js';
+import { themeButton } from './theme.js';
 
 /** Milliseconds between two looks at a run that may go on. */
 const POLL_MS = 4000;
@@ -284,101 +285,5 @@ function panesOf(scene: DecodedScene, runs: readonly PageRun[]): Pane[] {
   const lifted = scene.predictions.map((maps, i) => ({ name: runs[i]!.name, maps }));
   return [...label, ...lifted.filter(({ maps }) => maps !== null)];
 }
-
-/** A slider that says its value. @param onInput gives the text of a value. */
-function range(
-  name: string,
-  min: number,
-  max: number,
-  step: number,
-  value: number,
-  onInput: (value: number) => string,
-): HTMLElement {
-  const input = h('input', { type: 'range', min, max, step, value, 'aria-label': name });
-  const output = h('output');
-  const say = () => {
-    output.textContent = onInput(Number(input.value));
-    input.setAttribute('aria-valuetext', output.textContent);
-  };
-  input.addEventListener('input', say);
-  output.textContent = '';
-  queueMicrotask(say);
-  return h('label', { class: 'range' }, h('span', {}, name), input, output);
-}
-
-function themeButton(): HTMLElement {
-  const root = document.documentElement;
-  const isDark = () =>
-    (root.dataset['theme'] ??
-      (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : '')) === 'dark';
-  return button(
-    'Theme',
-    () => {
-      root.dataset['theme'] = isDark() ? 'light' : 'dark';
-    },
-    { 'aria-label': 'Switch between light and dark' },
-  );
-}
-
-function accuracyTable({ questions, runs }: PageData): HTMLElement {
-  const percent = (score: number | undefined) =>
-    score === undefined ? '' : `${(100 * score).toFixed(1)} %`;
-  const rows = byCategory(questions, runs.length).map(({ category, total, scores }) =>
-    h(
-      'tr',
-      {},
-      h('th', { scope: 'row' }, category),
-      h('td', { class: 'number' }, String(total)),
-      ...scores.map((score) => h('td', { class: 'number' }, percent(score))),
-    ),
-  );
-  const head = h(
-    'tr',
-    {},
-    h('th', { scope: 'col' }, 'Category'),
-    h('th', { scope: 'col', class: 'number' }, 'Questions'),
-    ...runs.map(({ name }) => h('th', { scope: 'col', class: 'number' }, name)),
-  );
-  return section('Mean scores', h('table', {}, h('thead', {}, head), h('tbody', {}, ...rows)));
-}
-
-const runFacts = ({ name, facts }: PageRun): HTMLElement => section(name, factTable(facts));
-
-const factTable = (facts: readonly PageFact[]): HTMLElement =>
-  h(
-    'table',
-    {},
-    h(
-      'tbody',
-      {},
-      ...facts.map((fact) =>
-        h('tr', {}, h('th', { scope: 'row' }, fact.name), h('td', {}, fact.value)),
-      ),
-    ),
-  );
-
-const fileTable = (files: PageData['files']): HTMLElement =>
-  section(
-    'Files beside this page',
-    h(
-      'table',
-      {},
-      h(
-        'tbody',
-        {},
-        ...files.map(({ name, what }) =>
-          h(
-            'tr',
-            {},
-            h('td', {}, h('a', { href: encodeURI(name) }, name)),
-            h('td', { class: 'muted' }, what),
-          ),
-        ),
-      ),
-    ),
-  );
-
-const section = (title: string, content: HTMLElement): HTMLElement =>
-  h('section', {}, h('h3', {}, title), h('div', { class: 'scroll' }, content));
 
 new Page(JSON.parse(document.getElementById('report')!.textContent!) as PageData);

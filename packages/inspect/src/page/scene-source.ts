@@ -53,9 +53,9 @@ export class SceneSource {
 
   async #load(key: string): Promise<PageScene> {
     if (this.#place === 'inline') {
-      const text = document.getElementById(`scene-${key}`)?.textContent;
-      if (text == null) throw new Error(`scene ${key} is not in this page`);
-      return JSON.parse(text);
+      const element = await wholeElement(`scene-${key}`);
+      if (element === null) throw new Error(`scene ${key} is not in this page`);
+      return JSON.parse(element.textContent!);
     }
     if (this.#place === 'beside') return this.#script(key);
     const response = await fetch(`scenes/${key}.json`);
@@ -76,6 +76,18 @@ export class SceneSource {
 }
 
 const KEPT = 6;
+/** Milliseconds between two looks for an element that is still to come. */
+const LOOK_MS = 15;
+
+/** An element of a page that is still being read: the first scene is shown before the last one is there. */
+async function wholeElement(id: string): Promise<Element | null> {
+  for (;;) {
+    const element = document.getElementById(id);
+    // Text comes in pieces: an element is whole when something stands behind it.
+    if (document.readyState !== 'loading' || element?.nextSibling) return element;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
 
 async function decodeScene(scene: PageScene): Promise<DecodedScene> {
   const count = scene.views.length;

@@ -11,6 +11,7 @@ import {
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
 import type { PageCamera } from '../report/format.js';
 import { button, h, viewColor } from './dom.js';
+import { DrawBudget } from './draw-budget.js';
 import { cloudOf, frustaOf } from './points.js';
 import type { DecodedMaps, DecodedScene } from './scene-source.js';
 
@@ -40,9 +41,6 @@ const FOV_DEG = 45;
 const NARROWEST_PANE_PX = 300;
 const TURN_RAD = 0.1;
 const ZOOM = 1.12;
-/** Milliseconds between frames above which fewer points are drawn while the view moves. */
-const SLOW_MS = 90;
-const FEWEST = 0.15;
 /** Milliseconds without movement after which everything is drawn. */
 const REST_MS = 160;
 
@@ -58,9 +56,10 @@ export class SceneView {
   readonly #settings: PointSettings;
   #panes: readonly DrawnPane[] = [];
   #scene: DecodedScene | undefined;
-  /** Share of the points that is drawn while the view moves. */
-  #share = 1;
-  #lastFrame = 0;
+  readonly #budget = new DrawBudget();
+  #isMoving = false;
+  /** Share of the points that is on the canvas. */
+  #done = 0;
   #pending = false;
   #rest = 0;
 
@@ -77,7 +76,10 @@ export class SceneView {
     const message = h('p', { class: 'stage-message', hidden: true });
     this.element = h('div', { class: 'stage' }, this.#canvas, this.#titles, message);
     try {
-      this.#renderer = new WebGLRenderer({ canvas: this.#canvas, alpha: true, antialias: false });
+      // What is drawn stays, and further points are added to it.
+      const canvas = { canvas: this.#canvas, preserveDrawingBuffer: true };
+      this.#renderer = new WebGLRenderer({ ...canvas, alpha: true, antialias: false });
+      this.#renderer.autoClear = false;
     } catch {
       message.hidden = false;
       message.textContent =
@@ -197,50 +199,63 @@ export class SceneView {
     this.#controls.update();
   }
 
-  /** Draws in the next frame. @param isMoving fewer points where frames take long. */
+  /**
+   * Draws from the next frame on. A frame draws as many points as the machine keeps up with: while the view moves these are all,
+   * at rest the following frames add the others.
+   */
   draw(isMoving = false): void {
+    this.#isMoving = isMoving;
+    this.#done = 0;
+    this.#requestFrame();
+  }
+
+  #requestFrame(): void {
     if (this.#pending || this.#renderer === undefined) return;
     this.#pending = true;
-    requestAnimationFrame((now) => {
+    requestAnimationFrame(() => {
       this.#pending = false;
-      if (isMoving) this.#adapt(now);
-      this.#render(isMoving ? this.#share : 1);
+      const started = performance.now();
+      const points = this.#render(this.#renderer!);
+      requestAnimationFrame(() => this.#budget.learn(points, performance.now() - started));
       clearTimeout(this.#rest);
-      if (isMoving && this.#share < 1) this.#rest = window.setTimeout(() => this.draw(), REST_MS);
+      if (this.#done >= 1) return;
+      if (this.#isMoving) this.#rest = window.setTimeout(() => this.draw(), REST_MS);
+      else this.#requestFrame();
     });
   }
 
-  #adapt(now: number): void {
-    const passed = now - this.#lastFrame;
-    this.#lastFrame = now;
-    if (passed > 1000) return;
-    if (passed > SLOW_MS) this.#share = Math.max(FEWEST, this.#share * 0.7);
-    else if (passed < SLOW_MS / 2) this.#share = Math.min(1, this.#share * 1.1);
-  }
-
-  #render(share: number): void {
-    const renderer = this.#renderer!;
-    const { columns, rows, width, height } = this.#layOut();
+  /** @returns the points of all panes that this frame has drawn. */
+  #render(renderer: WebGLRenderer): number {
+    const { columns, rows, width, height, isFresh } = this.#layOut(renderer);
+    const total = this.#panes.reduce((sum, pane) => sum + pointsOf(pane), 0);
+    const from = isFresh ? 0 : this.#done;
+    const to = Math.min(1, from + this.#budget.points / Math.max(1, total));
     renderer.setScissorTest(true);
-    const { radius } = this.#scene?.scene ?? { radius: 1 };
-    const distance = this.#camera.position.distanceTo(this.#controls.target);
-    this.#camera.near = Math.max(radius / 500, distance / 500);
-    this.#camera.far = distance + radius * 12;
-    this.#camera.aspect = width / height;
-    this.#camera.updateProjectionMatrix();
+    this.#placeCamera(width / height);
     for (const [i, pane] of this.#panes.entries()) {
       const left = (i % columns) * width;
       const bottom = (rows - 1 - Math.floor(i / columns)) * height;
       renderer.setViewport(left, bottom, width, height);
       renderer.setScissor(left, bottom, width, height);
-      this.#prepare(pane, share, height * renderer.getPixelRatio(), radius);
+      if (from === 0) renderer.clear();
+      this.#prepare(pane, from, to, height * renderer.getPixelRatio());
       renderer.render(pane.scene, this.#camera);
     }
+    this.#done = to;
+    return (to - from) * total;
   }
 
-  /** Sizes the canvas and its panes. */
-  #layOut() {
-    const renderer = this.#renderer!;
+  #placeCamera(aspect: number): void {
+    const { radius } = this.#scene?.scene ?? { radius: 1 };
+    const distance = this.#camera.position.distanceTo(this.#controls.target);
+    this.#camera.near = Math.max(radius / 500, distance / 500);
+    this.#camera.far = distance + radius * 12;
+    this.#camera.aspect = aspect;
+    this.#camera.updateProjectionMatrix();
+  }
+
+  /** Sizes the canvas and its panes. @returns also whether the canvas is empty, as it is behind a change of its size. */
+  #layOut(renderer: WebGLRenderer) {
     const count = Math.max(1, this.#panes.length);
     const total = Math.max(1, this.element.clientWidth);
     const columns = Math.max(1, Math.min(count, Math.floor(total / NARROWEST_PANE_PX)));
@@ -250,24 +265,29 @@ export class SceneView {
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     if (renderer.getPixelRatio() !== ratio) renderer.setPixelRatio(ratio);
     const size = renderer.getSize(new Vector2());
-    if (size.x !== total || size.y !== height * rows) renderer.setSize(total, height * rows);
+    const isFresh = size.x !== total || size.y !== height * rows;
+    if (isFresh) renderer.setSize(total, height * rows);
     this.#titles.style.setProperty('--columns', String(columns));
     this.#titles.style.setProperty('--rows', String(rows));
-    return { columns, rows, width, height };
+    return { columns, rows, width, height, isFresh };
   }
 
-  /** Points about as large as the gaps between them, seen from the middle distance. */
-  #prepare(pane: DrawnPane, share: number, heightPx: number, radius: number): void {
-    if (pane.frusta) pane.frusta.visible = this.#settings.showCameras;
+  /**
+   * Points about as large as the gaps between them, seen from the middle distance.
+   * @param from share of the points that is drawn. @param to share up to which this frame draws.
+   */
+  #prepare(pane: DrawnPane, from: number, to: number, heightPx: number): void {
+    if (pane.frusta) pane.frusta.visible = this.#settings.showCameras && from === 0;
     if (pane.points === undefined) return;
     const { geometry, material } = pane.points;
-    const total = geometry.getAttribute('position').count;
-    const count = Math.ceil(total * share);
-    geometry.setDrawRange(0, count);
-    this.#canvas.dataset['points'] = String(count);
+    const total = pointsOf(pane);
+    const [first, end] = [Math.ceil(total * from), Math.ceil(total * to)];
+    geometry.setDrawRange(first, end - first);
+    this.#canvas.dataset['points'] = String(end);
     const { uniforms } = material as ShaderMaterial;
     const focalPx = heightPx / (2 * Math.tan((this.#camera.fov * Math.PI) / 360));
-    const gap = (2.4 * radius) / Math.sqrt(count + 1);
+    const shown = this.#isMoving ? end : total;
+    const gap = (2.4 * this.#scene!.scene.radius) / Math.sqrt(shown + 1);
     uniforms['threshold']!.value = this.#settings.threshold;
     uniforms['diameter']!.value = this.#settings.size * gap * focalPx;
   }
@@ -281,3 +301,6 @@ export class SceneView {
     }
   }
 }
+
+const pointsOf = ({ points }: DrawnPane): number =>
+  points?.geometry.getAttribute('position').count ?? 0;

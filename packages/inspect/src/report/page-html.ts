@@ -37,8 +37,7 @@ export function contentPolicy(place: Place): string {
   ].join('; ');
 }
 
-/** Everything before the scenes. */
-export function pageHead(place: Place): string {
+function pageHead(place: Place): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -69,12 +68,12 @@ export function pageData({ sceneKeys: _, scene: __, ...data }: Report, scenes: P
   return { ...data, scenes };
 }
 
+/** Everything before the scenes: the script shows the first one while the others are still being read. */
+export const pageStart = (report: Report, place: Place): string =>
+  `${pageHead(place)}${jsonElement('report', pageData(report, place))}<script>${pageAssets().script}</script>\n`;
+
 /** Everything behind the scenes. */
-export const pageEnd = (report: Report, place: Place): string =>
-  `${jsonElement('report', pageData(report, place))}<script>${pageAssets().script}</script>
-</body>
-</html>
-`;
+export const PAGE_END = '</body>\n</html>\n';
 
 /** `<` never stands in the text of a script element: no text can end it. */
 const jsonElement = (id: string, value: unknown): string =>

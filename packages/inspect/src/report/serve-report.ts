@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { errorMessage } from '@spatialsv/core';
 import { packScene } from './pack-scene.js';
-import { contentPolicy, pageData, pageEnd, pageHead } from './page-html.js';
+import { contentPolicy, PAGE_END, pageData, pageStart } from './page-html.js';
 import type { Report } from './report.js';
 
 export interface ServeOptions {
@@ -72,8 +72,7 @@ async function answer(
     return send(response, 405, 'text/plain', 'Only GET and HEAD.');
   const [path] = url.split('?');
   const report = await read();
-  if (path === '/')
-    return send(response, 200, 'text/html', pageHead('server') + pageEnd(report, 'server'));
+  if (path === '/') return send(response, 200, 'text/html', pageStart(report, 'server') + PAGE_END);
   if (path === '/report.json') return sendJson(response, pageData(report, 'server'));
   const key = SCENE.exec(path!)?.[1];
   if (key === undefined || !report.sceneKeys.includes(key))

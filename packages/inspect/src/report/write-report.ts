@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SpatialError, writeFileAtomic } from '@spatialsv/core';
 import { packScene } from './pack-scene.js';
-import { pageEnd, pageHead, pageScene, sceneScript } from './page-html.js';
+import { PAGE_END, pageScene, pageStart, sceneScript } from './page-html.js';
 import type { Report } from './report.js';
 
 export interface WriteReportOptions {
@@ -54,10 +54,10 @@ async function writeFile(
   const texts = Buffer.byteLength(JSON.stringify(report.questions));
   const each = (maxBytes - FIXED_BYTES - texts) / Math.max(1, report.sceneKeys.length);
   async function* chunks(): AsyncGenerator<Uint8Array> {
-    yield Buffer.from(pageHead('inline'));
+    yield Buffer.from(pageStart(report, 'inline'));
     for await (const [key, scene] of packed(report, each, options))
       yield Buffer.from(pageScene(key, scene));
-    yield Buffer.from(pageEnd(report, 'inline'));
+    yield Buffer.from(PAGE_END);
   }
   await mkdir(dirname(file), { recursive: true });
   await writeFileAtomic(file, chunks());
@@ -76,7 +76,7 @@ async function writeFolder(
     await writeFileAtomic(join(folder, files.at(-1)!), sceneScript(key, scene));
   }
   const page = join(folder, 'index.html');
-  await writeFileAtomic(page, pageHead('beside') + pageEnd(report, 'beside'));
+  await writeFileAtomic(page, pageStart(report, 'beside') + PAGE_END);
   return { page, files: ['index.html', ...files] };
 }
 
