@@ -5,6 +5,7 @@ import {
   openDevice,
 } from './devices/index.js';
 import { peakBytes } from './graph/peak-bytes.js';
+import { recomputeCheap } from './graph/recompute.js';
 import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
 import { checkTfjs } from './tfjs.js';
 import { trace } from './trace/trace.js';
@@ -27,12 +28,18 @@ export async function compile(
 }
 
 /**
- * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs: counted in its graph, which is
- * traced and not prepared. @throws as {@link compile} does.
+ * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs and outputs: counted in its
+ * graph, which is traced and not prepared. @throws as {@link compile} does.
  */
-export function programPeakBytes(program: Program, specs: SpecTree): number {
+export function programPeakBytes(
+  program: Program,
+  specs: SpecTree,
+  options: Pick<CompileOptions, 'recomputeCheap'> = {},
+): number {
   checkTfjs();
-  return peakBytes(trace(program, specs).graph);
+  const { graph } = trace(program, specs);
+  if (options.recomputeCheap === true) recomputeCheap(graph);
+  return peakBytes(graph);
 }
 
 /**

@@ -67,7 +67,11 @@ export async function openGraph(
   const provider = providerOf(options.device ?? 'cpu');
   const files = await filesOf(file);
   // By the path that was given: the names of external data count from its folder, not from that of a link's target.
-  const session = await Session.create(file, { provider, name: path.basename(file) });
+  const session = await Session.create(file, {
+    ...{ provider, name: path.basename(file) },
+    // What a graph that somebody made needs is not known.
+    workingBytes: Number.POSITIVE_INFINITY,
+  });
   return {
     path: file,
     device: provider,

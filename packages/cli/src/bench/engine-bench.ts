@@ -70,7 +70,7 @@ export async function openStep(size: StepSize): Promise<Step> {
   const program = await compile(
     accumulatingProgram(size),
     { ...specs, accumulators: specs.parameters },
-    { state: ['accumulators'], name: `step ${size.name}` },
+    { state: ['accumulators'], recomputeCheap: true, name: `step ${size.name}` },
   );
   const optimizer = await AdamwOptimizer.create(initialParameters(size), ADAMW, 'cpu');
   const { parameters, accumulators } = optimizer;
@@ -91,9 +91,11 @@ export async function openStep(size: StepSize): Promise<Step> {
 function initialParameters(size: StepSize): Record<string, TrainableParameter> {
   const entries = Object.entries(parameterShapes(size)).map(([name, shape]) => {
     const length = shape.reduce((a, b) => a * b, 1);
-    const data = name.endsWith('norm.weight')
-      ? new Float32Array(length).fill(1)
-      : Float32Array.from({ length }, (_, i) => 0.02 * Math.sin(12.9898 * i + name.length));
+    const data = async (target: Float32Array) => {
+      const isNorm = name.endsWith('norm.weight');
+      for (let i = 0; i < length; i += 1)
+        target[i] = isNorm ? 1 : 0.02 * Math.sin(12.9898 * i + name.length);
+    };
     return [name, { shape, data, group: 'language-model' as const }];
   });
   return Object.fromEntries(entries);

@@ -58,6 +58,11 @@ export interface CompileOptions extends Partial<ProgramTarget> {
    * small operation would mostly wait for each other.
    */
   readonly singleThread?: boolean;
+  /**
+   * Has results that a backward pass reads, and that are cheap to compute, computed again instead of kept: less memory for some
+   * per cent of time.
+   */
+  readonly recomputeCheap?: boolean;
 }
 
 export interface RunOptions {

@@ -4,6 +4,8 @@ import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executo
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
+import { peakBytes } from '../graph/peak-bytes.js';
+import { recomputeCheap } from '../graph/recompute.js';
 import { encodeModel } from '../onnx/encode.js';
 import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
@@ -19,6 +21,8 @@ import { assertPrecision } from './precision-support.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
+/** It would keep what is to be computed a second time. */
+const MERGING = 'CommonSubexpressionElimination';
 
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
@@ -52,6 +56,7 @@ export class ExecutorBackedDevice implements Device {
     const target = { ...targetOf(this.name), precision };
     const unblocked = trace(full, specs, { ...target, widensWeights: widens });
     const traced = await this.asChosen(unblocked, full, specs, target);
+    if (options.recomputeCheap === true) recomputeCheap(traced.graph);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
@@ -62,8 +67,10 @@ export class ExecutorBackedDevice implements Device {
       provider: this.name,
       name: options.name ?? 'program',
       ...((traced.graph.singleThreaded || options.singleThread) && { threads: 1 }),
+      workingBytes: peakBytes(traced.graph),
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
-      disabledOptimizers: KEPT_TRANSPOSITIONS,
+      disabledOptimizers:
+        options.recomputeCheap === true ? [...KEPT_TRANSPOSITIONS, MERGING] : KEPT_TRANSPOSITIONS,
     });
     const sessionMs = performance.now() - started - traceMs;
     const stats = {

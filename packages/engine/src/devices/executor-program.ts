@@ -62,6 +62,7 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly stored: StoredValues;
   /** What is bound to the weights of the graph at present, by its names: the tensors in files among it. */
   private readonly boundTensors = new Map<string, MappedTensor>();
+  private hasRun = false;
   private queue: Promise<unknown> = Promise.resolve();
   private end: Promise<void> | undefined;
 
@@ -138,6 +139,9 @@ export class ExecutorProgram implements CompiledProgram {
       const made = await this.bindOutputs(given, targets, created);
       await this.binding.run({ trimMemory: release });
       if (release) this.releaseMemory();
+      // What it took to make the session is free now, and much of it stays with the C library.
+      else if (!this.hasRun) trimHeap();
+      this.hasRun = true;
       this.exchangeState(given);
       return nest(this.collect(made));
     } catch (error) {

@@ -125,6 +125,7 @@ const SIGNATURES = {
   ReleaseArenaCfg: nothing(157, 'pointer'),
   CreateArenaCfgV2: status(164, 'strings', 'pointer', 'size', 'pointer'),
   AddRunConfigEntry: status(165, 'pointer', 'string', 'string'),
+  UnregisterAllocator: status(177, 'pointer', 'pointer'),
   GetTensorMemoryInfo: status(194, 'pointer', 'pointer'),
   SessionOptionsAppendExecutionProvider_CUDA_V2: status(204, 'pointer', 'pointer'),
   CreateCUDAProviderOptions: status(205, 'pointer'),

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import koffi from 'koffi';
 import { EngineError } from '../errors.js';
 import { api, type Pointer } from './api.js';
+import { SharedArena } from './arena.js';
 import { call, create, type Failure, outCell } from './status.js';
 
 /** Settings of the process-wide environment; they count until the first session is created. */
@@ -33,19 +34,6 @@ export interface GpuSettings {
 }
 
 const LOG_LEVEL = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
-/**
- * One wide range of addresses that all programs work in, one after the other: pages that one has touched serve the next,
- * and pages that none has touched cost nothing. ONNX Runtime takes at most 2³¹ − 1 bytes for the first range; others double.
- */
-const WIDE_ARENA = {
-  arena_extend_strategy: 0,
-  initial_chunk_size_bytes: 2 ** 31 - 2 ** 20,
-  max_power_of_two_extend_bytes: 2 ** 36,
-} as const;
-/** Where asking for addresses counts as use of memory, the arena grows by what is asked for. */
-const EXACT_ARENA = { arena_extend_strategy: 1 } as const;
-const ARENA = process.platform === 'win32' ? EXACT_ARENA : WIDE_ARENA;
-
 const failure: Failure = {
   code: 'LIBRARY_MISSING',
   doing: 'setting up ONNX Runtime',
@@ -57,6 +45,8 @@ export interface Environment {
   readonly pointer: Pointer;
   readonly allocator: Pointer;
   readonly cpuMemory: Pointer;
+  /** That new sessions work in. */
+  readonly arena: SharedArena;
   readonly threads: number;
   readonly logSeverity: number;
   readonly gpu: GpuSettings;
@@ -98,12 +88,12 @@ function createEnvironment(): Environment {
       call('CreateEnvWithGlobalThreadPools', failure, logSeverity, 'spatialsv', threading, out),
     );
     const cpuMemory = describeMemory('Cpu');
-    registerArena(pointer, cpuMemory);
     const allocator = create(failure, (out) =>
       call('GetAllocatorWithDefaultOptions', failure, out),
     );
     return {
       ...{ pointer, allocator, cpuMemory, threads, logSeverity },
+      arena: new SharedArena(pointer, cpuMemory),
       gpu: gpuSettings(),
     };
   } finally {
@@ -117,19 +107,6 @@ function threadingOptions(threads: number): Pointer {
   call('SetGlobalInterOpNumThreads', failure, threading, 1);
   call('SetGlobalSpinControl', failure, threading, options.spinning === false ? 0 : 1);
   return threading;
-}
-
-function registerArena(env: Pointer, cpuMemory: Pointer): void {
-  const keys = Object.keys(ARENA);
-  const values = BigUint64Array.from(Object.values(ARENA), BigInt);
-  const arena = create(failure, (out) =>
-    call('CreateArenaCfgV2', failure, keys, values, keys.length, out),
-  );
-  try {
-    call('CreateAndRegisterAllocator', failure, env, cpuMemory, arena);
-  } finally {
-    api().ReleaseArenaCfg(arena);
-  }
 }
 
 function gpuSettings(): GpuSettings {

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly provider: ExecutionProvider;
   /** Name for messages. */
   readonly name?: string;
+  /** Bytes that its runs need at once, as far as that is known. */
+  readonly workingBytes?: number;
   /** Folder that external data of a model given as bytes is relative to. */
   readonly externalDataFolder?: string;
   /** Threads of a pool of its own; without it the session uses the pool that all sessions share. */
@@ -91,6 +93,7 @@ export class Session {
   static async create(model: Uint8Array | string, options: SessionOptions): Promise<Session> {
     const lane = laneOf(options.provider);
     const make = async () => {
+      environment().arena.makeRoom(options.workingBytes ?? 0);
       const native = buildOptions(options);
       try {
         return Session.#adopt(await load(model, native, options), options, lane);

@@ -1,7 +1,7 @@
 import { type Graph, type Node, sizeOf } from './graph.js';
 
 /** Floating-point operations (two per multiply-add) of the matrix products and convolutions of a graph. */
-export function matrixFlops(graph: Graph): number {
+export function matrixFlops(graph: Pick<Graph, 'nodes'>): number {
   return graph.nodes.reduce((sum, node) => sum + flopsOf(node), 0);
 }
 

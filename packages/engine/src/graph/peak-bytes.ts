@@ -1,4 +1,5 @@
-import { type Graph, sizeOf, type Value } from './graph.js';
+import { executionOrder } from './execution-order.js';
+import { type Graph, type Node, sizeOf, type Value } from './graph.js';
 
 const BYTES: Readonly<Record<Value['dtype'], number>> = {
   float32: 4,
@@ -10,28 +11,39 @@ const BYTES: Readonly<Record<Value['dtype'], number>> = {
   uint8: 1,
 };
 
-const bytesOf = ({ shape, dtype }: Value): number => sizeOf(shape) * BYTES[dtype];
+export const bytesOf = ({ shape, dtype }: Pick<Value, 'shape' | 'dtype'>): number =>
+  sizeOf(shape) * BYTES[dtype];
+
+/** The moment of a run at which most bytes of results are held. */
+export interface Peak {
+  readonly bytes: number;
+  /** Nodes in the order in which they run. */
+  readonly order: readonly Node[];
+  /** Of the node that runs at that moment. */
+  readonly index: number;
+  /** Place of the last reader of each value. */
+  readonly lastRead: ReadonlyMap<Value, number>;
+}
 
 /**
- * Bytes of results that are held at once where the nodes of a graph run in their order and a result goes with its last
- * reader: what a run allocates, without inputs and constants. Results that ONNX Runtime writes over an input of a node count
- * twice for a moment, so this is an upper bound where it does.
+ * The peak of the results that are held at once where a result goes with its last reader: what a run allocates, without
+ * constants, inputs and outputs. Results that ONNX Runtime writes over an input of a node count twice for a moment, so this is an upper bound
+ * where it does.
  */
-export function peakBytes(graph: Graph): number {
-  const lastRead = new Map<Value, number>();
-  graph.nodes.forEach((node, index) => {
-    for (const value of node.inputs) if (value !== undefined) lastRead.set(value, index);
-  });
-  for (const { value } of graph.outputs) lastRead.set(value, Number.POSITIVE_INFINITY);
+export function peakOf(graph: Graph): Peak {
+  const order = executionOrder(graph);
+  const lastRead = lastReaders(order);
+  const outputs = new Set(graph.outputs.map(({ value }) => value));
   const made = new Set<Value>();
   let held = 0;
-  let peak = 0;
-  graph.nodes.forEach((node, index) => {
+  let peak = { bytes: 0, index: 0 };
+  order.forEach((node, index) => {
     for (const value of node.outputs) {
+      if (outputs.has(value)) continue;
       made.add(value);
       held += bytesOf(value);
     }
-    peak = Math.max(peak, held);
+    if (held > peak.bytes) peak = { bytes: held, index };
     const ended = [...node.inputs, ...node.outputs].filter(
       (value) => value !== undefined && made.has(value) && (lastRead.get(value) ?? index) <= index,
     );
@@ -40,5 +52,15 @@ export function peakBytes(graph: Graph): number {
       held -= bytesOf(value!);
     }
   });
-  return peak;
+  return { ...peak, order, lastRead };
+}
+
+export const peakBytes = (graph: Graph): number => peakOf(graph).bytes;
+
+function lastReaders(order: readonly Node[]): Map<Value, number> {
+  const lastRead = new Map<Value, number>();
+  order.forEach((node, index) => {
+    for (const value of node.inputs) if (value !== undefined) lastRead.set(value, index);
+  });
+  return lastRead;
 }

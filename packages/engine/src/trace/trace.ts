@@ -3,6 +3,7 @@ import { EngineError } from '../errors.js';
 import { fuseAddedProducts } from '../graph/fuse.js';
 import { Graph, type GraphTarget } from '../graph/graph.js';
 import { applyPrecision } from '../graph/precision.js';
+import { removeUnused } from '../graph/unused.js';
 import type { MappedTensor, Program, SpecTree, TensorSpec, Tree, WeightSpec } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { isSpec, isTensor, mapTree } from '../tree.js';
@@ -95,19 +96,4 @@ function explain(error: unknown): unknown {
     hint: `Register one with tf.registerGradient({ kernelName: '${gradient}', … }) or avoid the operation.`,
     cause: error,
   });
-}
-
-/** Drops nodes whose results nobody reads, such as values that only an unused gradient needed, and weights. */
-function removeUnused(graph: Graph): void {
-  const needed = new Set(graph.outputs.map((output) => output.value.name));
-  const kept = graph.nodes.toReversed().filter((node) => {
-    if (!node.outputs.some((value) => needed.has(value.name))) return false;
-    for (const value of node.inputs) if (value !== undefined) needed.add(value.name);
-    return true;
-  });
-  graph.nodes.splice(0, graph.nodes.length, ...kept.reverse());
-  const inputs = graph.inputs.filter(
-    ({ name, weight }) => weight === undefined || needed.has(name),
-  );
-  graph.inputs.splice(0, graph.inputs.length, ...inputs);
 }
