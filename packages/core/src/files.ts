@@ -68,14 +68,23 @@ export const readAt = async (
   length: number,
 ): Promise<Uint8Array> => {
   const bytes = new Uint8Array(length);
+  return bytes.subarray(0, await readInto(handle, position, bytes));
+};
+
+/** Fills memory from a position on. @returns the number of bytes, fewer where the file ends before. */
+export const readInto = async (
+  handle: FileHandle,
+  position: number,
+  bytes: Uint8Array,
+): Promise<number> => {
   let done = 0;
-  while (done < length) {
-    const size = Math.min(CHUNK_BYTES, length - done);
+  while (done < bytes.byteLength) {
+    const size = Math.min(CHUNK_BYTES, bytes.byteLength - done);
     const { bytesRead } = await handle.read(bytes, done, size, position + done);
-    if (bytesRead === 0) return bytes.subarray(0, done);
+    if (bytesRead === 0) return done;
     done += bytesRead;
   }
-  return bytes;
+  return done;
 };
 
 const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {

@@ -69,6 +69,23 @@ export const decodeBFloat16 = (bits: Uint16Array): Float32Array => {
   return new Float32Array(words.buffer);
 };
 
+/**
+ * Widens values of 16 bits that lie in the second half of the memory of their result, exactly: from the front, no write comes
+ * before the read of what lay there. F32 is as it is to be.
+ */
+export const widenInPlace = (dtype: 'F32' | 'F16' | 'BF16', target: Float32Array): void => {
+  if (dtype === 'F32') return;
+  const { buffer, byteOffset, length } = target;
+  const bits = new Uint16Array(buffer, byteOffset + 2 * length, length);
+  if (dtype === 'BF16') {
+    const words = new Uint32Array(buffer, byteOffset, length);
+    for (let i = 0; i < length; i++) words[i] = bits[i]! << 16;
+    return;
+  }
+  float16Table ??= makeFloat16Table();
+  for (let i = 0; i < length; i++) target[i] = float16Table[bits[i]!]!;
+};
+
 /** Rounds to bfloat16, ties to even; overflow becomes infinity, NaN stays NaN. */
 export const encodeBFloat16 = (values: Float32Array): Uint16Array => {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);

@@ -2,9 +2,15 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { MappedTensor } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
-import { readAt, resolveFile, unreadable } from '../files.js';
+import { readAt, readInto, resolveFile, unreadable } from '../files.js';
 import { nearestName } from '../nearest-name.js';
-import { decodeFloat32, decodeInt32, type SafetensorsDType } from './dtypes.js';
+import {
+  bytesPerElement,
+  decodeFloat32,
+  decodeInt32,
+  type SafetensorsDType,
+  widenInPlace,
+} from './dtypes.js';
 import {
   invalidFile,
   parseHeader,
@@ -141,6 +147,24 @@ export class SafetensorsReader {
     return decodeFloat32(this.info(name).dtype, await this.readRaw(name));
   }
 
+  /**
+   * Values of F32, F16 or BF16 as float32 into memory that is there, without another copy.
+   * @throws as {@link stream}, and DTYPE_UNSUPPORTED for other dtypes.
+   */
+  async readFloat32Into(name: string, target: Float32Array): Promise<void> {
+    const { storedAs: dtype, file, byteOffset, byteLength } = this.mapped(name);
+    const values = byteLength / bytesPerElement(dtype);
+    if (values !== target.length)
+      throw new SpatialError({
+        code: 'SHAPE_MISMATCH',
+        message: `${file}: ${name}: expected ${target.length} values, found ${values}`,
+        hint: 'The file belongs to another model.',
+      });
+    const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+    await this.#fill(name, file, byteOffset, bytes.subarray(target.byteLength - byteLength));
+    widenInPlace(dtype, target);
+  }
+
   /** Integer values. @throws as {@link stream}, and DTYPE_UNSUPPORTED for other dtypes or values beyond int32. */
   async readInt32(name: string): Promise<Int32Array> {
     return decodeInt32(this.info(name).dtype, await this.readRaw(name), name);
@@ -167,17 +191,23 @@ export class SafetensorsReader {
     return Object.fromEntries(names.map(({ name }) => [name, this.mapped(name)]));
   }
 
-  #read(tensor: StoredTensor, start: number, length: number): Promise<Uint8Array> {
-    const opened = this.#files.get(tensor.file)!;
-    return withFile(tensor.file, async (handle) => {
+  async #read(tensor: StoredTensor, start: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    await this.#fill(tensor.name, tensor.file, tensor.byteOffset + start, bytes);
+    return bytes;
+  }
+
+  #fill(name: string, file: string, position: number, bytes: Uint8Array): Promise<void> {
+    const opened = this.#files.get(file)!;
+    return withFile(file, async (handle) => {
       const { size, mtimeMs, ino } = await handle.stat();
-      const bytes = await readAt(handle, tensor.byteOffset + start, length);
+      const length = await readInto(handle, position, bytes);
       const isSame =
         size === opened.sizeBytes && mtimeMs === opened.modifiedMs && ino === opened.inode;
-      if (isSame && bytes.length === length) return bytes;
+      if (isSame && length === bytes.byteLength) return;
       throw new SpatialError({
         code: 'FILE_INVALID',
-        message: `${tensor.file}: the file changed after it was opened (tensor "${tensor.name}")`,
+        message: `${file}: the file changed after it was opened (tensor "${name}")`,
         hint: 'Open the checkpoint again.',
       });
     });

@@ -52,6 +52,24 @@ describe('a file of the Python package', () => {
     expect([...float32('naïve ☃')]).toEqual([1]);
   });
 
+  it.each(['f32', 'f16', 'bf16'])('is read into memory that is there: %s', async (name) => {
+    const reader = await openSafetensors(goldenFile);
+    const expected = await reader.readFloat32(name);
+    // What lies around it stays.
+    const memory = new Float32Array(expected.length + 2).fill(7);
+    await reader.readFloat32Into(name, memory.subarray(1, -1));
+    expect([...memory]).toEqual([7, ...expected, 7]);
+    await expect(reader.readFloat32Into(name, memory)).rejects.toThrow(hasCode('SHAPE_MISMATCH'));
+  });
+
+  it('is not read as float32 into memory where it holds integers', async () => {
+    const reader = await openSafetensors(goldenFile);
+    const target = new Float32Array(4);
+    await expect(reader.readFloat32Into('i64', target)).rejects.toThrow(
+      hasCode('DTYPE_UNSUPPORTED'),
+    );
+  });
+
   it.each([
     ['F16', 'f16'],
     ['BF16', 'bf16'],
