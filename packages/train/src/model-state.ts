@@ -11,7 +11,7 @@ import {
 } from '@spatialsv/core';
 import { createTensor, type DeviceTensor, float32, int32, type SpecTree } from '@spatialsv/engine';
 import { AdaptiveWeights } from './adaptive-weights.js';
-import { readMappedValues } from './checkpoint/mapped-values.js';
+import { mappedReader } from './checkpoint/mapped-values.js';
 import type { RunConfig } from './config/run-config.js';
 import {
   decayFilter,
@@ -73,9 +73,10 @@ export async function createModelState(
   const isTrained = trainedFilter(config);
   const trained = pick(backbone.weights, (name) => isTrained(name, backbone.parameterGroup(name)));
   const parameters: Record<string, TrainableParameter> = {};
-  for await (const [name, data] of readMappedValues(trained)) {
+  const read = mappedReader();
+  for (const [name, tensor] of Object.entries(trained)) {
     const group = backbone.parameterGroup(name) as TrainedGroup;
-    parameters[name] = { data, group, shape: trained[name]!.shape };
+    parameters[name] = { data: (target) => read(tensor, target), group, shape: tensor.shape };
   }
   const { spatial, values } = await spatialParameters(config, backbone, heads, labels);
   const frozenHeads: ParameterValues = {};

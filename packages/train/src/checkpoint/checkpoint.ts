@@ -160,8 +160,9 @@ export async function restoreCheckpoint(
   for (const [kind, kept] of Object.entries(keptTensors(content))) {
     for (const [name, tensor] of Object.entries(kept)) {
       requireShape(file, reader.info(`${kind}/${name}`), tensor.shape);
-      const data = await reader.readFloat32(`${kind}/${name}`);
-      await tensor.write(data);
+      const values = (await tensor.read()) as Float32Array;
+      await reader.readFloat32Into(`${kind}/${name}`, values);
+      await tensor.write(values);
     }
   }
   return record;

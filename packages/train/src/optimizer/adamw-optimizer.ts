@@ -19,7 +19,8 @@ import { QuantisedAdamw } from './quantised-adamw.js';
 export interface TrainableParameter {
   readonly shape: readonly number[];
   readonly group: TrainedGroup;
-  readonly data: Float32Array;
+  /** The value, or what writes it: a large one is then never held twice. */
+  readonly data: Float32Array | ((target: Float32Array) => Promise<void>);
   /** Whether weight decay pulls it. */
   readonly decays?: boolean;
 }
@@ -65,7 +66,7 @@ export class AdamwOptimizer implements OptimizerTensors {
       const specs = mapValues(members, ({ shape }) => float32(...shape));
       const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
       for (const [name, { data }] of Object.entries(members)) {
-        await update.tensors.parameters[name]!.write(data);
+        await writeFirst(update.tensors.parameters[name]!, data);
       }
       updates.push({ ...kind, update });
     }
@@ -107,6 +108,15 @@ export class AdamwOptimizer implements OptimizerTensors {
     await this.#norm.dispose();
     for (const { update } of this.#updates) await update.dispose();
   }
+}
+
+/** Sets the value before the first step. */
+async function writeFirst(tensor: DeviceTensor, data: TrainableParameter['data']): Promise<void> {
+  if (typeof data !== 'function') return tensor.write(data);
+  // The memory of the tensor itself where it lies in that of the process; a copy elsewhere.
+  const values = (await tensor.read()) as Float32Array;
+  await data(values);
+  await tensor.write(values);
 }
 
 /** Members of a group that are updated alike. */

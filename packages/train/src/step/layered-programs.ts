@@ -105,7 +105,13 @@ export function compileEmbeddingGradients(
   return compile(
     program,
     { ...specs, accumulators, pack: embedInputs(context), dy: rowsOf(context) },
-    { device, precision, state: sumsOf(accumulators), name: 'embed-gradients' },
+    {
+      device,
+      precision,
+      state: sumsOf(accumulators),
+      recomputeCheap: true,
+      name: 'embed-gradients',
+    },
   );
 }
 
@@ -163,7 +169,13 @@ export function compileBackward(
       ...{ ...specs, accumulators, x: rows, dy: rows, ...pick(context.pack, BLOCK_INPUTS) },
       ...(isTapped && { tap: rows }),
     },
-    { device, precision, state: ['dy', ...sumsOf(accumulators)], name: 'block-gradients' },
+    {
+      device,
+      precision,
+      state: ['dy', ...sumsOf(accumulators)],
+      recomputeCheap: true,
+      name: 'block-gradients',
+    },
   );
 }
 
@@ -212,7 +224,7 @@ export function compileLosses(
   return compile(
     program,
     { ...specs, accumulators, states, pack: pick(context.pack, LOSS_INPUTS) },
-    { device, precision, state: sumsOf(accumulators), name: 'losses' },
+    { device, precision, state: sumsOf(accumulators), recomputeCheap: true, name: 'losses' },
   );
 }
 

@@ -71,14 +71,17 @@ export class SampleStep implements SampleRunner {
   #compile(shape: PackShape) {
     return compile(stepProgram(this.#model, shape), stepSpecs(this.#model, this.#state, shape), {
       ...this.#target,
-      ...{ state: ['accumulators'], name: `step of ${shape.tokens} tokens` },
+      ...{ state: ['accumulators'], recomputeCheap: true },
+      name: `step of ${shape.tokens} tokens`,
     });
   }
 }
 
 /** Bytes that the graph of {@link SampleStep} for a shape allocates, beside parameters and what belongs to them. */
 export const stepPeakBytes = (model: StepModel, state: ModelState, shape: PackShape): number =>
-  programPeakBytes(stepProgram(model, shape), stepSpecs(model, state, shape));
+  programPeakBytes(stepProgram(model, shape), stepSpecs(model, state, shape), {
+    recomputeCheap: true,
+  });
 
 function stepSpecs(model: StepModel, { optimizer, frozenSpecs }: ModelState, shape: PackShape) {
   const trained = mapValues(optimizer.parameters, (tensor) => float32(...tensor.shape));
