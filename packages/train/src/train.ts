@@ -265,7 +265,7 @@ const LOOKED_AT = 8;
 
 /** What is recomputed, decided once for a run. */
 async function decideRecompute(
-  { recompute, out, brokenSamples, packTokens }: RunConfig,
+  { recompute, out, brokenSamples, packTokens, device }: RunConfig,
   model: StepModel,
   state: ModelState,
   {
@@ -285,7 +285,7 @@ async function decideRecompute(
     const inputs = await unlessBroken(brokenSamples === 'skip', () => builder.build(sample));
     if (inputs !== undefined) samples.push(inputs);
   }
-  const chosen = chooseRecompute(model, state, samples, { packTokens });
+  const chosen = chooseRecompute(model, state, samples, { packTokens, device });
   await recordRecompute(out, chosen);
   return chosen;
 }

@@ -46,7 +46,7 @@ export async function runPlan(
   context.progress.start('Measuring');
   const plan = await planOf(file, config, backbone);
   context.progress.done('Measured');
-  context.out(options.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+  context.out(options.json ? `${JSON.stringify(plan)}\n` : describePlan(plan, config.device));
 }
 
 /** What a run of the configuration in a file will take. */
@@ -93,11 +93,12 @@ export async function measureInChild(
   }
 }
 
-function describePlan(plan: TrainingPlan): string {
+function describePlan(plan: TrainingPlan, device: string): string {
   const { peakMemoryMb, secondsPerStep, steps, recompute, freeMemoryMb } = plan;
   const gib = (mb: number) => (mb / 1024).toFixed(1);
   const fits = peakMemoryMb < freeMemoryMb ? '' : ' (more than there is)';
-  return `peak memory ${gib(peakMemoryMb)} GiB of ${gib(freeMemoryMb)} GiB that are free${fits}
+  const where = device.startsWith('cuda') ? ` on ${device}` : '';
+  return `peak memory ${gib(peakMemoryMb)} GiB of ${gib(freeMemoryMb)} GiB that are free${where}${fits}
 ${secondsPerStep.toPrecision(3)} s per step, ${steps} steps, recompute: ${recompute}
 `;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { withCleanup } from '@spatialsv/core';
 import { completeConfig, type RunConfig } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
+import { peakMemoryMb } from '../device-memory.js';
 import { type TrainedGroup, trainedMode } from '../groups.js';
 import type { StepMetrics } from '../run-folder/metrics-log.js';
 import type { Recompute } from '../step/open-runner.js';
@@ -15,7 +16,7 @@ export interface TrainingMeasurement {
   readonly layers: number;
   /** A sample's share of a step: its images, features and labels, forward and backward pass, update. */
   readonly secondsPerSample: number;
-  /** Peak resident memory of the process. */
+  /** Peak resident memory of the process; with a GPU, what it took of the memory there. */
   readonly peakMemoryMb: number;
   /** What a further layer holds: its parameters, gradients and moments, and the pages of its file. */
   readonly layerMemoryMb: number;
@@ -71,7 +72,7 @@ export async function measureTraining(
   return {
     layers,
     secondsPerSample: 1 / fastest,
-    peakMemoryMb: process.resourceUsage().maxRSS / 1024,
+    peakMemoryMb: await peakMemoryMb(config.device),
     layerMemoryMb: layerBytes(run, options.backbone) / MIB,
     samples,
   };

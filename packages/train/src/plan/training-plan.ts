@@ -1,19 +1,22 @@
-import { availableMemory } from '@spatialsv/engine';
 import type { TrainConfig } from '../config/schema.js';
+import { freeBytesOf } from '../device-memory.js';
 import { countSteps } from '../optimizer/schedule.js';
 import type { Recompute } from '../step/open-runner.js';
 import type { MeasureRequest, TrainingMeasurement } from './measure-training.js';
 
 /** What a run will take. */
 export interface TrainingPlan {
-  /** Peak resident memory of the process, MiB; pages of weights that are read from their files included. */
+  /**
+   * Peak resident memory of the process, MiB; pages of weights that are read from their files included. With a GPU it is the memory
+   * there that counts.
+   */
   readonly peakMemoryMb: number;
   /** An optimiser step: all samples of a batch and the update. */
   readonly secondsPerStep: number;
   readonly steps: number;
   /** What is computed twice; what `auto` stands for here. */
   readonly recompute: Recompute;
-  /** Memory that is free now, MiB. */
+  /** Memory of the device that is free now, MiB. */
   readonly freeMemoryMb: number;
   /** What was measured for it. */
   readonly measured: readonly TrainingMeasurement[];
@@ -36,7 +39,7 @@ export async function planTraining(
   layers: number,
   measure: Measure,
 ): Promise<TrainingPlan> {
-  const freeMemoryMb = availableMemory() / MIB;
+  const freeMemoryMb = freeBytesOf(config.device) / MIB;
   const first = config.recompute === 'auto' ? 'none' : config.recompute;
   const plan = await planFor(first, { config, layers, measure });
   if (config.recompute !== 'auto' || plan.peakMemoryMb <= SHARE * freeMemoryMb)

@@ -1,7 +1,8 @@
-import { availableMemory, type ProgramTarget } from '@spatialsv/engine';
+import type { ProgramTarget } from '@spatialsv/engine';
 import type { RunConfig } from '../config/run-config.js';
 import { packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
+import { freeBytesOf } from '../device-memory.js';
 import type { ModelState } from '../model-state.js';
 import { LayeredStep } from './layered-step.js';
 import { type SampleRunner, SampleStep, stepPeakBytes } from './sample-step.js';
@@ -33,8 +34,13 @@ export function chooseRecompute(
   samples: readonly SampleInputs[],
   {
     packTokens = 0,
-    freeBytes = availableMemory(),
-  }: { readonly packTokens?: number | undefined; readonly freeBytes?: number } = {},
+    device = 'cpu',
+    freeBytes = freeBytesOf(device),
+  }: {
+    readonly packTokens?: number | undefined;
+    readonly device?: string;
+    readonly freeBytes?: number;
+  } = {},
 ): Recompute {
   const largest = samples.toSorted((a, b) => b.shape.tokens - a.shape.tokens)[0];
   if (largest === undefined) return 'none';
