@@ -39,6 +39,19 @@ describe('openChatTemplate', () => {
     expect(await template([])).toBe('ok');
   });
 
+  it('keeps templates apart that share a thread, also where one of them ends it', async () => {
+    const budget = { ...TEMPLATE_BUDGET, steps: Number.MAX_SAFE_INTEGER, timeMs: 300 };
+    const [a, b] = await Promise.all(
+      ['a', 'b'].map((text) => openChatTemplate(text, FILE, budget)),
+    );
+    expect(await Promise.all([b!([]), a!([]), b!([])])).toEqual(['b', 'a', 'b']);
+    const loops = '{% for a in range(100000) %}'.repeat(3) + '{% endfor %}'.repeat(3);
+    const endless = await openChatTemplate(loops, FILE, budget);
+    const [ended, after] = await Promise.allSettled([endless([]), a!([])]);
+    expect(ended).toMatchObject({ reason: refusal(/within 0.3 s/) });
+    expect(after).toMatchObject({ value: 'a' });
+  });
+
   it('refuses a template that cannot be parsed', async () => {
     await expect(openChatTemplate('{% if %}', FILE)).rejects.toMatchObject(refusal(/./));
   });

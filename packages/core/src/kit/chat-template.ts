@@ -25,7 +25,7 @@ export const TEMPLATE_BUDGET: TemplateBudget = {
 export type RenderChat = (messages: readonly unknown[]) => Promise<string>;
 
 /**
- * Opens a Jinja template in a thread of its own, which is ended when the budget is spent.
+ * Opens a Jinja template in a thread beside the process, which is ended when the budget is spent. All templates share it.
  * @param source template text. @param where its file, for messages.
  * @throws SpatialError FILE_INVALID when the template cannot be parsed.
  */
@@ -34,9 +34,9 @@ export async function openChatTemplate(
   where: string,
   budget: TemplateBudget = TEMPLATE_BUDGET,
 ): Promise<RenderChat> {
-  const thread = new TemplateThread(source, budget);
-  const guarded = (request: Request): Promise<string> =>
-    thread.ask(request).catch((cause: unknown) => {
+  const thread = threadOf(budget);
+  const guarded = (request: Omit<Request, 'source'>): Promise<string> =>
+    thread.ask({ source, ...request }).catch((cause: unknown) => {
       throw doesNotRender(where, cause);
     });
   await guarded({});
@@ -60,20 +60,29 @@ const describe = (cause: unknown): string =>
 
 /** Without messages the template is only parsed. */
 interface Request {
+  readonly source: string;
   readonly messages?: readonly unknown[];
 }
 
 type Reply = { readonly text: string } | { readonly problem: string };
 
+/** A thread costs a tenth of a second and megabytes: one per budget serves whatever is opened in this process. */
+const threads = new Map<string, TemplateThread>();
+
+function threadOf(budget: TemplateBudget): TemplateThread {
+  const key = JSON.stringify(budget);
+  const thread = threads.get(key) ?? new TemplateThread(budget);
+  threads.set(key, thread);
+  return thread;
+}
+
 /** One question at a time; a thread that did not answer is ended, and the next question starts another. */
 class TemplateThread {
-  readonly #source: string;
   readonly #budget: TemplateBudget;
   #worker: Promise<Worker> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(source: string, budget: TemplateBudget) {
-    this.#source = source;
+  constructor(budget: TemplateBudget) {
     this.#budget = budget;
   }
 
@@ -84,7 +93,7 @@ class TemplateThread {
   }
 
   async #ask(request: Request): Promise<string> {
-    this.#worker ??= startWorker(this.#source, this.#budget);
+    this.#worker ??= startWorker(this.#budget);
     const worker = await this.#worker;
     worker.ref();
     try {
@@ -118,13 +127,13 @@ const answerOf = (worker: Worker, request: Request, timeMs: number): Promise<Rep
     worker.postMessage(request);
   });
 
-const startWorker = (source: string, budget: TemplateBudget): Promise<Worker> => {
+const startWorker = (budget: TemplateBudget): Promise<Worker> => {
   const jinja = createRequire(import.meta.url).resolve('@huggingface/jinja');
   const program = `(${serveTemplate.toString()})(require('node:worker_threads'), require(${JSON.stringify(jinja)}))`;
   const worker = new Worker(program, {
     eval: true,
     env: {},
-    workerData: { source, budget },
+    workerData: budget,
     resourceLimits: { maxOldGenerationSizeMb: budget.memoryMb },
   });
   return new Promise((resolve, reject) => {
@@ -140,7 +149,8 @@ function serveTemplate(
   { parentPort, workerData }: typeof import('node:worker_threads'),
   { Interpreter, Template }: typeof import('@huggingface/jinja'),
 ): void {
-  const { source, budget } = workerData as { source: string; budget: TemplateBudget };
+  const budget = workerData as TemplateBudget;
+  const kept = 16;
   type Evaluate = (node: unknown, scope: unknown) => { readonly value?: unknown };
   const counted = Interpreter.prototype as unknown as { evaluate: Evaluate };
   const { evaluate } = counted;
@@ -153,11 +163,17 @@ function serveTemplate(
       throw new Error(`it makes a text of more than ${budget.characters} characters`);
     return found;
   };
-  let template: InstanceType<typeof Template> | undefined;
-  const answer = ({ messages }: Request): Reply => {
+  const templates = new Map<string, InstanceType<typeof Template>>();
+  const templateOf = (source: string) => {
+    const template = templates.get(source) ?? new Template(source);
+    templates.set(source, template);
+    if (templates.size > kept) templates.delete(templates.keys().next().value!);
+    return template;
+  };
+  const answer = ({ source, messages }: Request): Reply => {
     try {
       steps = 0;
-      template ??= new Template(source);
+      const template = templateOf(source);
       if (messages === undefined) return { text: '' };
       return { text: template.render({ messages, add_generation_prompt: true }) };
     } catch (error) {
