@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { type LabellerV1, SpatialError, writePng } from '@spatialsv/core';
 import { kernelRecord, pinKernels } from '@spatialsv/engine';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
-import type { TrainConfig } from './config/schema.js';
+import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
 import { ChunkedAdamw } from './optimizer/chunked-adamw.js';
 import { readManifest } from './run-folder/manifest.js';
@@ -32,6 +32,10 @@ afterEach(() => {
   jest.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
+
+/** Without heads, whose programs take longest to compile: what is told here is the same with them. */
+const headless = (input: Partial<TrainConfigInput> = {}): TrainConfig =>
+  toyConfig(folder, 'run', { arm: 'distill', ...input });
 
 async function run(config: TrainConfig, options: Partial<TrainOptions> = {}) {
   const backbone = await openToyBackbone(config.model);
@@ -119,7 +123,7 @@ describe('a run that diverges', () => {
   it.each(['parameters', 'second'] as const)(
     'keeps the last good checkpoint and names what is not finite in its %s',
     async (kind) => {
-      const config = toyConfig(folder, 'run', { checkpointEvery: 1, keepCheckpoints: 1 });
+      const config = headless({ checkpointEvery: 1, keepCheckpoints: 1 });
       diverge(kind, 2);
       const error = await failure(config);
       expect(error.code).toBe('NON_FINITE');
@@ -132,7 +136,7 @@ describe('a run that diverges', () => {
   );
 
   it('saves nothing when the next step finds it', async () => {
-    const config = toyConfig(folder, 'run');
+    const config = headless();
     diverge('parameters', 2);
     const error = await failure(config);
     expect(error.code).toBe('NON_FINITE');
@@ -141,7 +145,7 @@ describe('a run that diverges', () => {
   });
 
   it('deletes no older checkpoint for the state that it ends with', async () => {
-    const config = toyConfig(folder, 'run', {
+    const config = headless({
       checkpointEvery: 2,
       keepCheckpoints: 1,
       batchSize: 1,
@@ -154,9 +158,9 @@ describe('a run that diverges', () => {
   });
 
   it('goes on with other settings when they are accepted', async () => {
-    const config = toyConfig(folder, 'run', { checkpointEvery: 1 });
+    const config = headless({ checkpointEvery: 1 });
     await failure(config, { source: brokenAfter(5) });
-    const lower = toyConfig(folder, 'run', {
+    const lower = headless({
       checkpointEvery: 1,
       optimizer: { learningRates: { languageModel: 1e-3, projector: 1e-3, spatial: 1e-3 } },
     });
@@ -172,7 +176,7 @@ describe('a save that fails', () => {
   const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
 
   it('does not hide why the run had ended', async () => {
-    const config = toyConfig(folder, 'run');
+    const config = headless();
     const backbone = { ...(await openToyBackbone(config.model)), save: () => Promise.reject(full) };
     const error = await failure(config, { backbone, source: brokenAfter(3) });
     expect(error.code).toBe('NON_FINITE');
@@ -181,7 +185,7 @@ describe('a save that fails', () => {
   });
 
   it('leaves the checkpoint before it and nothing half, and is not tried twice', async () => {
-    const config = toyConfig(folder, 'run', { checkpointEvery: 1 });
+    const config = headless({ checkpointEvery: 1 });
     const toy = await openToyBackbone(config.model);
     let saves = 0;
     const save: typeof toy.save = (...args) =>
@@ -200,7 +204,7 @@ describe('resuming', () => {
 
   /** A run that was stopped after its first step. */
   async function stopped() {
-    const config = toyConfig(folder, 'run', { schedule: { steps: 2, warmupRatio: 0 } });
+    const config = headless({ schedule: { steps: 2, warmupRatio: 0 } });
     const abort = new AbortController();
     const versions = { spatialsv: '1' };
     await run(config, { versions, signal: abort.signal, onStep: onStep(abort) });
@@ -268,7 +272,7 @@ describe('resuming', () => {
           ? Promise.reject(new SpatialError({ code: 'DATA_INVALID', message: '', hint: '' }))
           : Promise.resolve(content),
     });
-    const config = toyConfig(folder, 'run', { schedule: { steps: 2, warmupRatio: 0 } });
+    const config = headless({ schedule: { steps: 2, warmupRatio: 0 } });
     const abort = new AbortController();
     await run(config, { source: source('a'), signal: abort.signal, onStep: onStep(abort) });
     const error = await failure(config, { source: source('b'), resume: true });
@@ -357,7 +361,7 @@ describe('resuming', () => {
 
 describe('a run folder', () => {
   it('belongs to one run at a time, and is free again after it', async () => {
-    const config = toyConfig(folder, 'run', { schedule: { steps: 1 } });
+    const config = headless({ schedule: { steps: 1 } });
     const seconds: Promise<Error & { code: string }>[] = [];
     await run(config, { onStart: () => seconds.push(failure(config, { resume: true })) });
     expect(seconds).toHaveLength(1);
@@ -376,7 +380,7 @@ describe('samples with one id', () => {
     const lines = readFileSync(join(folder, 'data.jsonl'), 'utf8').trim().split('\n');
     const same = lines.map((line) => JSON.stringify({ ...JSON.parse(line), id: 'q' }));
     writeFileSync(join(folder, 'data.jsonl'), same.join('\n'));
-    const config = toyConfig(folder, 'run');
+    const config = headless();
     const error = await failure(config, { source: brokenAfter(1) });
     expect(error.message).toMatch(/'q \(sample \d of .*data\.jsonl\)'/);
   });

@@ -79,10 +79,10 @@ describe('recomputing every layer', () => {
 
 describe('recompute: auto', () => {
   it('computes nothing twice as long as one graph fits the memory that is free', async () => {
-    const { model, state, samples } = await setUp({}, [0, 1, 1, 2], true);
+    const { model, state, samples, dispose } = await setUp({}, [0, 1, 1, 2], true);
     expect(chooseRecompute(model, state, samples, { freeBytes: 1e12 })).toBe('none');
     expect(chooseRecompute(model, state, samples, { freeBytes: 1e5 })).toBe('layer');
-    await state.optimizer.dispose();
+    await dispose();
   });
 
   it('is decided once for a run, and noted', async () => {

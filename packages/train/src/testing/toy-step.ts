@@ -15,6 +15,7 @@ export interface ToyStep {
   readonly model: StepModel;
   readonly state: ModelState;
   readonly builder: SampleInputsBuilder;
+  dispose(): Promise<void>;
 }
 
 /** Model, state and sample inputs of a run on what `writeToyInputs` wrote, without the run. */
@@ -28,17 +29,23 @@ export async function openToyStep(
   const find = builtInContributions().resolveGeometryHead;
   const heads = { model: await find(type).configure(options), taps, find };
   const labels = withLabels ? toyLabels(2) : undefined;
+  const features = new VisionFeatures(backbone, { device: 'cpu', modelHash: '' });
   const builder = new SampleInputsBuilder({
     backbone,
-    features: new VisionFeatures(backbone, { device: 'cpu', modelHash: '' }),
+    features,
     heads: heads.model,
     source: withLabels ? toySource : undefined,
     distils: true,
   });
+  const state = await createModelState(run, backbone, heads, labels);
   return {
     model: { backbone, heads: heads.model, losses: run.losses, taps },
-    state: await createModelState(run, backbone, heads, labels),
+    state,
     builder,
+    dispose: async () => {
+      await features.dispose();
+      await state.optimizer.dispose();
+    },
   };
 }
 
@@ -51,9 +58,9 @@ export interface SummedGradients {
   readonly sums: Readonly<Record<string, Float32Array>>;
 }
 
-/** Losses of samples, those of a pack computed together, and the sums of all their gradients. Disposes the state. */
+/** Losses of samples, those of a pack computed together, and the sums of all their gradients. Disposes the step. */
 export async function sumGradients(
-  { model, state }: Pick<ToyStep, 'model' | 'state'>,
+  { model, state, dispose }: Pick<ToyStep, 'model' | 'state' | 'dispose'>,
   recompute: Recompute,
   packs: readonly (readonly SampleInputs[])[],
 ): Promise<SummedGradients> {
@@ -67,7 +74,7 @@ export async function sumGradients(
   for (const [name, tensor] of Object.entries(state.optimizer.accumulators))
     sums[name] = Float32Array.from((await tensor.read()) as Float32Array);
   await runner.dispose();
-  await state.optimizer.dispose();
+  await dispose();
   return { losses, sums };
 }
 
