@@ -1,12 +1,15 @@
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { close, open, read, write } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 /** One file of this process for bytes that are needed later, or not at all. */
 let spool: Promise<Spool> | undefined;
 
 interface Spool {
-  readonly handle: FileHandle;
+  /** A number: what is open until the process ends must not be closed, with a warning, when an object is collected. */
+  readonly file: number;
   end: number;
 }
 
@@ -21,10 +24,10 @@ export async function keepBytes(bytes: Uint8Array): Promise<() => Promise<Uint8A
   // The bytes themselves must not be part of what is returned: they would stay in memory with it.
   const { length } = bytes;
   kept.end += length;
-  await kept.handle.write(bytes, 0, length, start);
+  await promisify(write)(kept.file, bytes, 0, length, start);
   return async () => {
     const copy = new Uint8Array(length);
-    await kept.handle.read(copy, 0, copy.length, start);
+    await promisify(read)(kept.file, copy, 0, length, start);
     return copy;
   };
 }
@@ -32,10 +35,10 @@ export async function keepBytes(bytes: Uint8Array): Promise<() => Promise<Uint8A
 /** The file has no name any more once it is open, so that nothing is left of it however the process ends. */
 async function openSpool(): Promise<Spool> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-images-'));
-  const handle = await open(path.join(folder, 'images'), 'w+');
+  const file = await promisify(open)(path.join(folder, 'images'), 'w+');
   const remove = () => rm(folder, { recursive: true, force: true });
   if (process.platform === 'win32')
-    process.once('beforeExit', () => void handle.close().then(remove));
+    process.once('beforeExit', () => void promisify(close)(file).then(remove));
   else await remove();
-  return { handle, end: 0 };
+  return { file, end: 0 };
 }
