@@ -156,14 +156,17 @@ const formatBytes = (bytes: number): string =>
  *   be read.
  */
 export const readText = async (file: string, maxBytes = MAX_TEXT_BYTES): Promise<string> => {
-  const real = await resolveFile(file, 'Check the path.');
-  const bytes = await readWhole(real, file, maxBytes);
+  const bytes = await readBytes(file, maxBytes);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw notUtf8(file, bytes, cause);
   }
 };
+
+/** The bytes of a file as {@link readText} reads them. @throws SpatialError as it does. */
+export const readBytes = async (file: string, maxBytes = MAX_TEXT_BYTES): Promise<Uint8Array> =>
+  readWhole(await resolveFile(file, 'Check the path.'), file, maxBytes);
 
 const readWhole = async (real: string, file: string, maxBytes: number): Promise<Uint8Array> => {
   const handle = await open(real, 'r').catch((error: unknown) => {

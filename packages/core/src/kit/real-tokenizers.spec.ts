@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { withTemporaryFolder } from '../testing/temporary-folder.js';
+import { openInPieces } from './open-tokenizer.js';
 import { openTextCodec, type TextCodec } from './text-processor.js';
 import { tinyText } from './tiny-text.js';
 import { QWEN_TOKENS } from './tiny-tokenizer.js';
@@ -45,6 +46,7 @@ describe.each(['qwen2_5', 'qwen3', 'llama2'])('the published tokenizer %s', (nam
     const golden = await goldenOf(name);
     const bytes = await readFile(path.join(folder, 'tokenizer.json'));
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(golden.sha256);
+    expect(await openInPieces(folder)).toBeDefined();
     compare(await openTextCodec(folder, {}), golden);
   });
 });

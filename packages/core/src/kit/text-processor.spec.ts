@@ -75,6 +75,31 @@ describe('openTextProcessor', () => {
       expect(text.decode([])).toBe('');
     }));
 
+  it.each([
+    ['no JSON', '{"model": {"vocab": {"a": 1}, "merges": ["a b"', 'cut off'],
+    ['another kind of tokenizer', { ...tokenizer.json, model: { type: 'Odd' } }, 'Odd'],
+  ])('says what is wrong with a tokenizer that is %s', (_, content, said) =>
+    withFiles({ 'tokenizer.json': content }, (folder) =>
+      expect(openTextCodec(folder, {})).rejects.toMatchObject({
+        code: 'FILE_INVALID',
+        message: expect.stringContaining(said),
+      }),
+    ),
+  );
+
+  it('gives added tokens their own ids where the vocabulary has others for them', () => {
+    const { model, added_tokens: added } = tokenizer.json as {
+      readonly model: { readonly vocab: object };
+      readonly added_tokens: readonly { readonly content: string; readonly id: number }[];
+    };
+    const { content: token, id } = added[0]!;
+    const json = { ...tokenizer.json, model: { ...model, vocab: { ...model.vocab, [token]: 3 } } };
+    return withFiles({ 'tokenizer.json': json }, async (folder) => {
+      const text = await openTextCodec(folder, { [token]: id });
+      expect(text.encode(token)).toEqual([id]);
+    });
+  });
+
   it('compares ids with the configuration', () =>
     withFiles({ 'chat_template.jinja': named('a') }, async (folder) => {
       const id = tokenizer.ids.get('<|image_pad|>')!;

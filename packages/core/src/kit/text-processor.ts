@@ -1,6 +1,6 @@
 /** Text side of a checkpoint: tokenizer and chat template. */
 import path from 'node:path';
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import { readCheckpointJson } from '../checkpoint-folder.js';
 import { placeholderError, requireNoPlaceholder } from '../data/placeholders.js';
 import { SpatialError } from '../errors.js';
@@ -8,7 +8,7 @@ import { readTextIfThere } from '../files.js';
 import { isJsonObject, type JsonObject } from '../json.js';
 import type { ConversationV1 } from '../spec.js';
 import { openChatTemplate } from './chat-template.js';
-import { readTokenizerFiles } from './tokenizer-files.js';
+import { openTokenizer } from './open-tokenizer.js';
 
 /** One message of a chat, as chat templates take it. */
 export interface ChatMessage {
@@ -64,8 +64,7 @@ export async function openTextCodec(
   folder: string,
   tokens: Readonly<Record<string, number>>,
 ): Promise<TextCodec> {
-  const { json, settings } = await readTokenizerFiles(folder);
-  const tokenizer = makeTokenizer(folder, json, settings);
+  const tokenizer = await openTokenizer(folder);
   checkTokenIds(folder, tokenizer, tokens);
   return {
     encode: (text) => tokenizer.encode(wellFormed(text), { add_special_tokens: false }).ids,
@@ -83,19 +82,6 @@ function decodeIds(tokenizer: Tokenizer, ids: readonly number[]): string {
     skip_special_tokens: true,
     clean_up_tokenization_spaces: false,
   });
-}
-
-function makeTokenizer(folder: string, tokenizer: JsonObject, settings: JsonObject): Tokenizer {
-  try {
-    return new Tokenizer(tokenizer, settings);
-  } catch (cause) {
-    throw new SpatialError({
-      code: 'FILE_INVALID',
-      message: `${path.join(folder, 'tokenizer.json')}: not a usable tokenizer (${(cause as Error).message})`,
-      hint: 'Restore tokenizer.json and tokenizer_config.json published with the checkpoint.',
-      cause,
-    });
-  }
 }
 
 function checkTokenIds(

@@ -27,10 +27,14 @@ export interface TokenizerFiles {
  * @throws SpatialError FILE_MISSING | FILE_INVALID.
  */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
-  const settings = await readCheckpointJson(folder, 'tokenizer_config.json');
+  const settings = await readTokenizerSettings(folder);
   const whole = await readOptionalJson(folder, 'tokenizer.json');
   return { json: whole ?? (await assemble(folder, settings)), settings };
 }
+
+/** Content of tokenizer_config.json. @throws SpatialError FILE_MISSING | FILE_INVALID. */
+export const readTokenizerSettings = (folder: string): Promise<JsonObject> =>
+  readCheckpointJson(folder, 'tokenizer_config.json');
 
 /** Adds special tokens that a tokenizer lacks, with the next ids in their order. */
 export function addTokens(
