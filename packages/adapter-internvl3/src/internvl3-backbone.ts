@@ -22,14 +22,8 @@ import { parseNativeTiling, type TilingConfig } from './tiling.js';
 
 const END_OF_TURN = '<|im_end|>';
 
-/** Tap layers of the published depths (paper, Table 6). */
-export const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
-  24: [3, 9, 15, 21],
-  28: [3, 9, 15, 21],
-};
-
-const FAMILY: FamilyDefaults = {
-  // Table 6 of the paper.
+/** Learning rates, and tap layers of the published depths, are those of the paper's Table 6. */
+export const FAMILY: FamilyDefaults = {
   learningRates: { languageModel: 1e-5, projector: 1e-5, spatial: 1e-5 },
   models: {
     '24x896': 'InternVL3-1B',
@@ -37,7 +31,7 @@ const FAMILY: FamilyDefaults = {
     '28x3584': 'InternVL3-8B',
     '48x5120': 'InternVL3-14B',
   },
-  taps: PUBLISHED_TAPS,
+  taps: { 24: [3, 9, 15, 21], 28: [3, 9, 15, 21] },
 };
 
 /**
@@ -58,8 +52,7 @@ export async function openInternVl3(
   // The models' own code generates from embeddings: a repetition penalty sees the answer alone.
   const generation = { ...settled, penalisesPrompt: config.layout === 'native' };
   const tiling = await readTiling(folder, config);
-  const render = 'render' in text ? { render: text.render } : {};
-  const context = { config, text, ...render, tiling, settings, imageTokenId };
+  const context = { config, text, tiling, settings, imageTokenId };
   const { decoder, vision } = config;
   const names = VISION_NAMES[config.layout];
   return openedBackbone({
@@ -76,13 +69,10 @@ export async function openInternVl3(
 
 function openText(
   folder: string,
-  { layout, imageTokenId }: InternVl3Config,
+  { imageTokenId }: InternVl3Config,
 ): Promise<TextCodec | TextProcessor> {
-  if (layout === 'original') return openTextCodec(folder, {});
-  return openTextProcessor(
-    folder,
-    imageTokenId === undefined ? {} : { [IMAGE_TOKEN]: imageTokenId },
-  );
+  if (imageTokenId === undefined) return openTextCodec(folder, {});
+  return openTextProcessor(folder, { [IMAGE_TOKEN]: imageTokenId });
 }
 
 /** Id of the token at visual positions. @throws SpatialError CONFIG_INVALID where it is no token of the vocabulary. */

@@ -8,7 +8,7 @@ import {
   type TensorSource,
 } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
-import { inMemoryName } from './internvl3-names.js';
+import { inMemoryName } from './__fixtures__/native-names.js';
 import type { CheckpointLayout } from './model-type.js';
 import { internVl3 } from './plugin.js';
 import { type InternVl3TinyOptions, writeTinyInternVl3 } from './tiny-checkpoint.js';

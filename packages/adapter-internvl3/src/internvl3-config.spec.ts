@@ -1,6 +1,6 @@
 import { defaultTaps } from '@spatialsv/core/kit';
 import { nativeConfigOf, originalConfigOf, SIZES } from './__fixtures__/published-configs.js';
-import { PUBLISHED_TAPS } from './internvl3-backbone.js';
+import { FAMILY } from './internvl3-backbone.js';
 import { parseInternVl3Config } from './internvl3-config.js';
 import { DEFAULT_SYSTEM } from './internvl3-prompt.js';
 import { internVl3 } from './plugin.js';
@@ -138,6 +138,6 @@ describe('parseInternVl3Config', () => {
 
 describe('published taps', () => {
   it.each(Object.values(SIZES))('of $num_hidden_layers layers', ({ num_hidden_layers }) => {
-    expect(defaultTaps(num_hidden_layers, PUBLISHED_TAPS)).toEqual([3, 9, 15, 21]);
+    expect(defaultTaps(num_hidden_layers, FAMILY.taps)).toEqual([3, 9, 15, 21]);
   });
 });

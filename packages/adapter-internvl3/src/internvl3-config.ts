@@ -4,7 +4,6 @@ import {
   type DecoderConfig,
   invalidField,
   type JsonObject,
-  type NormConfig,
   readDecoderConfig,
   type VisionTowerConfig,
 } from '@spatialsv/core/kit';
@@ -50,30 +49,28 @@ export function parseInternVl3Config(config: JsonObject, where = 'config.json'):
   const root = configFields(config, where);
   if (layout === undefined) root.require('model_type', Object.values(MODEL_TYPES));
   const parsed = layout === 'original' ? parseOriginal(root) : parseNative(root);
-  checkImageToken(root, parsed);
-  return parsed;
-}
-
-function checkImageToken(root: ConfigFields, { decoder, imageTokenId = 0 }: InternVl3Config): void {
-  if (imageTokenId < decoder.vocabularySize) return;
-  const expected = `an id below the vocabulary's size ${decoder.vocabularySize}`;
-  throw invalidField(`${root.where}.image_token_id`, expected, imageTokenId);
+  const { vocabularySize } = parsed.decoder;
+  if (parsed.imageTokenId === undefined || parsed.imageTokenId < vocabularySize) return parsed;
+  const expected = `an id below the vocabulary's size ${vocabularySize}`;
+  throw invalidField(`${root.where}.image_token_id`, expected, parsed.imageTokenId);
 }
 
 // ---------------------------------------------------------------------------------------------- original layout
 
 function parseOriginal(root: ConfigFields): InternVl3Config {
   root.require('template', ['internvl2_5']);
-  requireStated(root, 'ps_version', 'v2'); // Absent it means v1, which transposes every tile.
+  // An absent version means v1, which transposes every tile.
+  requireStated(root, { ps_version: '"v2"', llm_config: 'an object', vision_config: 'an object' });
+  root.require('ps_version', ['v2']);
   root.require('select_layer', [-1]);
   root.require('downsample_ratio', [0.5]);
   root.require('pad2square', [false]);
   for (const adapter of ['use_backbone_lora', 'use_llm_lora']) root.require(adapter, [0]);
-  const llm = requireChild(root, 'llm_config');
+  const llm = root.section('llm_config');
   checkArchitecture(llm);
   const tieHead = root.boolean('tie_word_embeddings', llm.boolean('tie_word_embeddings', false));
   const decoder = readDecoderConfig(llm, 'qwen2', tieHead);
-  const fields = requireChild(root, 'vision_config');
+  const fields = root.section('vision_config');
   const tileSize = root.positive('force_image_size', fields.positive('image_size', 224));
   const tower = parseTower('original', fields, {
     patchSize: fields.positive('patch_size', 14),
@@ -107,11 +104,11 @@ function parseNative(root: ConfigFields): InternVl3Config {
   root.require('vision_feature_select_strategy', ['default']);
   root.require('downsample_ratio', [0.5]);
   root.require('projector_hidden_act', ['gelu']);
-  const text = root.child('text_config') ?? configFields({}, `${root.where}.text_config`);
+  const text = root.section('text_config');
   text.require('model_type', ['qwen2']);
   const tieHead = root.boolean('tie_word_embeddings', true);
   const decoder = readDecoderConfig(text, 'qwen2', tieHead);
-  const fields = root.child('vision_config') ?? configFields({}, `${root.where}.vision_config`);
+  const fields = root.section('vision_config');
   const tileSize = squareSide(fields, 'image_size', 448);
   const patchSize = squareSide(fields, 'patch_size', 14);
   const tower = parseTower('native', fields, { patchSize, tableSize: tileSize, tileSize });
@@ -120,7 +117,7 @@ function parseNative(root: ConfigFields): InternVl3Config {
   // Without it the tower has one more norm.
   fields.require('use_mean_pooling', [true]);
   const vision = { tower, tileSize, outputSize: decoder.hiddenSize };
-  checkTokensPerTile(root, vision);
+  root.require('image_seq_length', [cellsPerSide(vision) ** 2]);
   return {
     layout: 'native',
     decoder,
@@ -138,17 +135,10 @@ function squareSide(fields: ConfigFields, key: string, fallback: number): number
   throw invalidField(`${fields.where}.${key}`, 'a positive number, or two equal ones', value);
 }
 
-/** @throws SpatialError CONFIG_INVALID where the configuration counts another number of tokens. */
-function checkTokensPerTile(root: ConfigFields, vision: VisionConfig): void {
-  if (!root.has('image_seq_length')) return;
-  const tokens = cellsPerSide(vision) ** 2;
-  const found = root.integer('image_seq_length');
-  if (found === tokens) return;
-  const expected = `${tokens}, the visual tokens of a tile of ${vision.tileSize} pixels`;
-  throw invalidField(`${root.where}.image_seq_length`, expected, found);
-}
-
 // ---------------------------------------------------------------------------------------------- both layouts
+
+/** Kinds by `norm_type`. */
+const NORMS = { layer_norm: 'layer', rms_norm: 'rms' } as const;
 
 /** What the configuration class of a layout says where config.json does not, and what it calls things. */
 interface TowerClass {
@@ -157,7 +147,8 @@ interface TowerClass {
   readonly depth: number;
   /** Channels inside the perceptron of a block. */
   readonly hidden: number;
-  readonly norm: 'layer_norm' | 'rms_norm';
+  /** The default, and the other one. */
+  readonly norms: readonly (keyof typeof NORMS)[];
   readonly bias: string;
   readonly headNorms: readonly [key: string, fallback: boolean];
 }
@@ -166,13 +157,13 @@ const TOWER_CLASSES: Readonly<Record<CheckpointLayout, TowerClass>> = {
   // The defaults of the original class are those of InternViT-6B.
   original: {
     ...{ width: 3200, heads: 25, depth: 48, hidden: 12800 },
-    norm: 'rms_norm',
+    norms: ['rms_norm', 'layer_norm'],
     bias: 'qkv_bias',
     headNorms: ['qk_normalization', true],
   },
   native: {
     ...{ width: 1024, heads: 16, depth: 24, hidden: 4096 },
-    norm: 'layer_norm',
+    norms: ['layer_norm', 'rms_norm'],
     bias: 'attention_bias',
     headNorms: ['use_qk_norm', false],
   },
@@ -194,6 +185,8 @@ function parseTower(
   refuseHeadNorms(fields, ...defaults.headNorms);
   fields.require('hidden_act', ['gelu']);
   fields.require('num_channels', [3]);
+  fields.require('norm_type', defaults.norms);
+  const norm = (fields.object['norm_type'] ?? defaults.norms[0]) as keyof typeof NORMS;
   const width = fields.positive('hidden_size', defaults.width);
   const heads = fields.positive('num_attention_heads', defaults.heads);
   const hidden = fields.positive('intermediate_size', defaults.hidden);
@@ -204,7 +197,7 @@ function parseTower(
     width,
     heads,
     depth: fields.positive('num_hidden_layers', defaults.depth),
-    norm: parseNorm(fields, defaults.norm),
+    norm: { kind: NORMS[norm], epsilon: fields.positive('layer_norm_eps', 1e-6) },
     qkvBias: fields.boolean(defaults.bias, false),
     layerScale: true,
     mlp: { hidden, activation: 'gelu', gated: false },
@@ -215,14 +208,6 @@ function parseTower(
   };
 }
 
-function parseNorm(fields: ConfigFields, fallback: 'layer_norm' | 'rms_norm'): NormConfig {
-  const stated: unknown = fields.object['norm_type'] ?? fallback;
-  const kinds = { layer_norm: 'layer', rms_norm: 'rms' } as const;
-  if (stated !== 'layer_norm' && stated !== 'rms_norm')
-    throw invalidField(`${fields.where}.norm_type`, '"layer_norm" or "rms_norm"', stated);
-  return { kind: kinds[stated], epsilon: fields.positive('layer_norm_eps', 1e-6) };
-}
-
 function refuseHeadNorms(fields: ConfigFields, key: string, fallback: boolean): void {
   if (!fields.boolean(key, fallback)) return;
   const expected =
@@ -230,14 +215,8 @@ function refuseHeadNorms(fields: ConfigFields, key: string, fallback: boolean): 
   throw invalidField(`${fields.where}.${key}`, expected, true);
 }
 
-function requireChild(root: ConfigFields, key: string): ConfigFields {
-  const child = root.child(key);
-  if (child !== undefined) return child;
-  throw invalidField(`${root.where}.${key}`, 'an object', undefined);
-}
-
-/** Refuses every value but one, and also none. */
-function requireStated(fields: ConfigFields, key: string, value: string): void {
-  const found: unknown = fields.object[key];
-  if (found !== value) throw invalidField(`${fields.where}.${key}`, JSON.stringify(value), found);
+/** @param expected of keys that have no default. */
+function requireStated(fields: ConfigFields, expected: Readonly<Record<string, string>>): void {
+  for (const [key, what] of Object.entries(expected))
+    if (!fields.has(key)) throw invalidField(`${fields.where}.${key}`, what, undefined);
 }

@@ -37,23 +37,19 @@ export function processImage(
   image: RgbImage,
   tiling: TilingConfig,
   patchSize: number,
-  grid: GridOf,
+  asked: GridOf,
 ): TiledView {
   refuseExtremeShape(image.height, image.width, image.path);
-  const { columns, rows } = chooseTiles(image.height, image.width, tiling);
   const { tileSize } = tiling;
+  const { columns, rows } = chooseTiles(image.height, image.width, tiling);
   const resized = resizeBicubic(image, tileSize * columns, tileSize * rows);
   const tiles = [...cutTiles(resized, { columns, rows }, tileSize)];
   const hasThumbnail = tiling.hasThumbnail && tiles.length > 1;
   if (hasThumbnail) tiles.push(resizeBicubic(image, tileSize, tileSize));
-  return {
-    ...patchesOfImages(tiles, { ...tiling, patchSize, cellSide: CELL_SIDE }),
-    layout: tileLayout({ columns, rows }, hasThumbnail, grid),
-  };
-}
-
-function tileLayout({ columns, rows }: TileGrid, hasThumbnail: boolean, asked: GridOf): TileLayout {
   const grid = hasThumbnail ? asked : 'tiles';
   const key = `${rows}x${columns}${hasThumbnail ? `+1 ${grid}` : ''}`;
-  return { key, columns, rows, hasThumbnail, grid };
+  return {
+    ...patchesOfImages(tiles, { ...tiling, patchSize, cellSide: CELL_SIDE }),
+    layout: { key, columns, rows, hasThumbnail, grid },
+  };
 }

@@ -1,7 +1,7 @@
-import { nativeNames } from './__fixtures__/native-names.js';
+import { inMemoryName, nativeNames } from './__fixtures__/native-names.js';
 import { nativeConfigOf, originalConfigOf } from './__fixtures__/published-configs.js';
 import { parseInternVl3Config } from './internvl3-config.js';
-import { inMemoryName, internVl3Shapes, parameterGroup, publishedName } from './internvl3-names.js';
+import { internVl3Shapes, parameterGroup, publishedName } from './internvl3-names.js';
 
 const untied = { tie_word_embeddings: false };
 const original = internVl3Shapes(parseInternVl3Config(originalConfigOf('1B')));

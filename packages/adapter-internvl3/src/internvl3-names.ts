@@ -17,32 +17,26 @@ export const DECODER_NAMES: DecoderNames = {
   head: 'language_model.lm_head.weight',
 };
 
-/** In-memory prefixes of transformers ≥ 4.52, and the published ones; original checkpoints have no others. */
+/**
+ * In-memory prefixes of transformers ≥ 4.52, and the published ones; original checkpoints have no others. Releases around
+ * transformers 5.5 save the decoder under a mixture of both, which comes first.
+ */
 const PREFIXES = [
+  ['model.language_model.model.', 'language_model.model.'],
   ['model.vision_tower.', 'vision_tower.'],
   ['model.multi_modal_projector.', 'multi_modal_projector.'],
   ['model.language_model.', 'language_model.model.'],
   ['lm_head.', 'language_model.lm_head.'],
 ] as const;
 
-/** Releases around transformers 5.5 save the decoder under a mixture of both. */
-const MIXED = ['model.language_model.model.', 'language_model.model.'] as const;
-
 /** Published name of a tensor that a file may hold under its in-memory name. Published names stay as they are. */
-export const publishedName = (name: string): string => replacePrefix(name, [MIXED, ...PREFIXES]);
+export const publishedName = (name: string): string => replacePrefix(name, PREFIXES);
 
-/** In-memory name (transformers ≥ 4.52) of a published one; the inverse of {@link publishedName}. */
-export const inMemoryName = (name: string): string =>
-  replacePrefix(
-    name,
-    PREFIXES.map(([inMemory, published]) => [published, inMemory]),
-  );
-
-const LAYOUTS = Object.values(VISION_NAMES);
+const { original, native } = VISION_NAMES;
 /** Learning-rate group of a published name of either layout. */
 export const parameterGroup = groupsByScope({
-  vision: LAYOUTS.map(({ tower }) => tower),
-  projector: LAYOUTS.map(({ projector }) => projector),
+  vision: [original.tower, native.tower],
+  projector: [original.projector, native.projector],
 });
 
 /** Every tensor of a checkpoint with its shape, by the published name of its layout. Linear weights are (out, in). */

@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import {
   contentOf,
   gridOverImage,
   layOutPrompt,
+  oneByOne,
   type PromptLayout,
   plainPositions,
   refusePlaceholders,
@@ -30,9 +30,8 @@ import type { TilingConfig } from './tiling.js';
 
 export interface PrepareContext {
   readonly config: InternVl3Config;
-  readonly text: TextCodec;
-  /** The checkpoint's own template; original checkpoints have none. */
-  readonly render?: TextProcessor['render'];
+  /** With the checkpoint's own template; original checkpoints have none. */
+  readonly text: TextCodec & Partial<TextProcessor>;
   readonly tiling: TilingConfig;
   readonly settings: InternVl3Settings;
   readonly imageTokenId: number;
@@ -60,18 +59,14 @@ export async function prepareConversation(
   };
 }
 
-async function processViews(
+function processViews(
   { config, tiling, settings }: PrepareContext,
   images: readonly RgbImage[],
 ): Promise<readonly TiledView[]> {
   const most = settings.maxTiles ?? (images.length > 1 ? 1 : tiling.maxTiles);
   const limits = { ...tiling, maxTiles: most, minTiles: Math.min(tiling.minTiles, most) };
-  const views: TiledView[] = [];
-  for (const image of images) {
-    views.push(processImage(image, limits, config.vision.tower.patch.size, settings.grid));
-    await setImmediate(); // Lets other work run between views.
-  }
-  return views;
+  const { size } = config.vision.tower.patch;
+  return oneByOne(images, (image) => processImage(image, limits, size, settings.grid));
 }
 
 /** The prompt with its views, then the answer through its end of turn. */
@@ -100,7 +95,7 @@ async function layOut(
 
 /** The texts before, between and behind the views. */
 async function promptTexts(
-  { config, render }: PrepareContext,
+  { config, text: { render } }: PrepareContext,
   parts: PromptParts,
   views: number,
 ): Promise<readonly string[]> {
@@ -113,13 +108,9 @@ async function promptTexts(
  * @param cells of one tile along a side. @param start position of the first visual token.
  */
 function viewGrid(layout: TileLayout, cells: number, start: number, image: RgbImage): ViewGridV1 {
-  const perTile = cells * cells;
   const tiled = stitched(layout, cells, start);
-  const thumbnailStart = start + tiled.length;
-  const thumbnail = Int32Array.from(
-    { length: layout.hasThumbnail ? perTile : 0 },
-    (_, cell) => thumbnailStart + cell,
-  );
+  const length = layout.hasThumbnail ? cells * cells : 0;
+  const thumbnail = Int32Array.from({ length }, (_, cell) => start + tiled.length + cell);
   const isTiled = layout.grid === 'tiles';
   const [rows, columns] = isTiled ? [layout.rows, layout.columns] : [1, 1];
   const tokenIndex = isTiled ? tiled : thumbnail;

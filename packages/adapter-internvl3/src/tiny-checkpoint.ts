@@ -8,6 +8,7 @@ import {
   type TinyModelOptions,
   type TinyModelParts,
   type TinyTowerOptions,
+  tinyChatMlTemplate,
   tinyModelWeights,
   tinyText,
   writeCheckpointFolder,
@@ -18,13 +19,7 @@ import { parseInternVl3Config } from './internvl3-config.js';
 import { internVl3Shapes } from './internvl3-names.js';
 import { VISION_NAMES } from './internvl3-vision.js';
 import type { CheckpointLayout } from './model-type.js';
-import {
-  nativeConfig,
-  nativePreprocessorConfig,
-  nativeProcessorConfig,
-  originalConfig,
-} from './tiny-config.js';
-import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
+import { nativeConfig, nativeProcessorFiles, originalConfig } from './tiny-config.js';
 
 /** What can be chosen beside the options that all families share. */
 export interface InternVl3TinyOptions extends TinyModelOptions {
@@ -45,17 +40,9 @@ export interface TinyVisionOptions extends TinyTowerOptions {
 }
 
 /** Tokens of InternVL, behind those of Qwen2.5, in the order of their ids. */
-const INTERN_TOKENS = [
-  '<img>',
-  '</img>',
-  '<IMG_CONTEXT>',
-  '<quad>',
-  '</quad>',
-  '<ref>',
-  '</ref>',
-  '<box>',
-  '</box>',
-] as const;
+const INTERN_TOKENS = '<img> </img> <IMG_CONTEXT> <quad> </quad> <ref> </ref> <box> </box>'.split(
+  ' ',
+);
 
 /** The processor of transformers wants one more. */
 const SPECIAL_TOKENS: Readonly<Record<CheckpointLayout, readonly string[]>> = {
@@ -75,18 +62,14 @@ export async function writeTinyInternVl3(options: InternVl3TinyOptions): Promise
   const text = await tinyText(options, { special, config: TOKENIZER[layout], maxMerges });
   const config =
     layout === 'original' ? originalConfig(options, text) : nativeConfig(options, text);
-  const native = {
-    'preprocessor_config.json': nativePreprocessorConfig(options),
-    'processor_config.json': nativeProcessorConfig(options),
-  };
   await writeCheckpointFolder(folder, {
     files: {
       'config.json': config,
       'generation_config.json': qwenGenerationConfig(text.ids),
-      ...(layout === 'native' && native),
+      ...(layout === 'native' && nativeProcessorFiles(options)),
       ...text.files,
     },
-    ...(layout === 'native' && { texts: { 'chat_template.jinja': TINY_CHAT_TEMPLATE } }),
+    ...(layout === 'native' && { texts: { 'chat_template.jinja': CHAT_TEMPLATE } }),
     weights: tinyTensors(config, options),
   });
 }
@@ -104,6 +87,12 @@ export async function writeTinyBySettings(
   const { layout } = parseBackboneSettings(family, settingsSchema, options);
   await writeTinyInternVl3({ ...options, ...(layout !== undefined && { layout }) });
 }
+
+/** The same output as the published one: no system turn of its own, each view a marker and a newline. */
+const CHAT_TEMPLATE = tinyChatMlTemplate({
+  image: "{{- '<IMG_CONTEXT>\\n' -}}",
+  video: "{{- '<video>\\n' -}}",
+});
 
 /** What is this family's in tokenizer_config.json. */
 const TOKENIZER: Readonly<Record<CheckpointLayout, JsonObject>> = {

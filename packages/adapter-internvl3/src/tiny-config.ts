@@ -16,15 +16,13 @@ import type { InternVl3TinyOptions } from './tiny-checkpoint.js';
 
 const PATCH_SIZE = 14;
 
-type Text = Pick<TinyText, 'ids' | 'size'>;
-
 const tileSizeOf = ({ vision = {} }: InternVl3TinyOptions): number => vision.tileSize ?? 224;
 
 /** Visual tokens of a tile. */
 const tokensPerTile = (options: InternVl3TinyOptions): number =>
   (tileSizeOf(options) / PATCH_SIZE / CELL_SIDE) ** 2;
 
-export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
+export function originalConfig(options: InternVl3TinyOptions, text: TinyText): JsonObject {
   return {
     architectures: ['InternVLChatModel'],
     downsample_ratio: 1 / CELL_SIDE,
@@ -62,7 +60,7 @@ export function originalConfig(options: InternVl3TinyOptions, text: Text): JsonO
   };
 }
 
-export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObject {
+export function nativeConfig(options: InternVl3TinyOptions, text: TinyText): JsonObject {
   return {
     architectures: ['InternVLForConditionalGeneration'],
     downsample_ratio: 1 / CELL_SIDE,
@@ -96,7 +94,7 @@ export function nativeConfig(options: InternVl3TinyOptions, text: Text): JsonObj
   };
 }
 
-function decoderConfig(options: InternVl3TinyOptions, { ids, size }: Text): JsonObject {
+function decoderConfig(options: InternVl3TinyOptions, { ids, size }: TinyText): JsonObject {
   const sizes = tinyDecoderConfig(options, size);
   return alphabetical({
     ...sizes,
@@ -119,19 +117,18 @@ const towerConfig = (options: InternVl3TinyOptions): JsonObject =>
     ...{ layer_norm_eps: 1e-6, norm_type: 'layer_norm' },
   });
 
-export function nativePreprocessorConfig(options: InternVl3TinyOptions): JsonObject {
+/** The two files of transformers' processor, by name. */
+export function nativeProcessorFiles(options: InternVl3TinyOptions): Record<string, JsonObject> {
   const side = tileSizeOf(options);
-  return pixelStepsConfig(IMAGENET_STATISTICS, {
+  const processor = { processor_class: 'InternVLProcessor' };
+  const images = pixelStepsConfig(IMAGENET_STATISTICS, {
     crop_to_patches: true,
     image_processor_type: 'GotOcr2ImageProcessorFast',
     max_patches: options.maxTiles ?? 12,
     min_patches: 1,
-    processor_class: 'InternVLProcessor',
+    ...processor,
     size: { height: side, width: side },
   });
+  const chat = { image_seq_length: tokensPerTile(options), ...processor };
+  return { 'preprocessor_config.json': images, 'processor_config.json': chat };
 }
-
-export const nativeProcessorConfig = (options: InternVl3TinyOptions): JsonObject => ({
-  image_seq_length: tokensPerTile(options),
-  processor_class: 'InternVLProcessor',
-});

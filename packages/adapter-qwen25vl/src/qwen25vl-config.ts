@@ -41,7 +41,7 @@ export function parseQwen25VlConfig(config: JsonObject, where = 'config.json'): 
   const root = configFields(config, where);
   root.require('model_type', [MODEL_TYPE]);
   const text = root.child('text_config') ?? root;
-  const visionFields = root.child('vision_config') ?? configFields({}, `${where}.vision_config`);
+  const visionFields = root.section('vision_config');
   const vision = parseVision(visionFields);
   const decoder = parseDecoder(root, text);
   if (vision.outputSize !== decoder.hiddenSize) {

@@ -24,3 +24,15 @@ export function nativeNames(original: string): readonly string[] {
   if (!renamed.includes('.attn.qkv.')) return [renamed];
   return ['q', 'k', 'v'].map((which) => renamed.replace('.attn.qkv.', `.attention.${which}_proj.`));
 }
+
+/** Prefixes of transformers ≥ 4.52 in memory, by those of published files. */
+const IN_MEMORY: readonly (readonly [published: RegExp, inMemory: string])[] = [
+  [/^vision_tower\./, 'model.vision_tower.'],
+  [/^multi_modal_projector\./, 'model.multi_modal_projector.'],
+  [/^language_model\.model\./, 'model.language_model.'],
+  [/^language_model\.lm_head\./, 'lm_head.'],
+];
+
+/** In-memory name of a published one of that layout. */
+export const inMemoryName = (published: string): string =>
+  IN_MEMORY.reduce((name, [prefix, inMemory]) => name.replace(prefix, inMemory), published);

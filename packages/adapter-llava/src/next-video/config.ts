@@ -40,7 +40,7 @@ export function parseNextVideoConfig(config: JsonObject, where = 'config.json'):
   root.require('multimodal_projector_bias', [true]);
   root.require('vision_feature_select_strategy', ['default']);
   root.require('spatial_pool_mode', ['average', 'max']);
-  const text = root.child('text_config') ?? configFields({}, `${where}.text_config`);
+  const text = root.section('text_config');
   text.require('model_type', ['llama']);
   const isTied = root.boolean('tie_word_embeddings', false);
   const decoder = readDecoderConfig(

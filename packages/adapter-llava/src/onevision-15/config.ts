@@ -52,7 +52,7 @@ export function parseOneVision15Config(config: JsonObject, where = 'config.json'
     configFields({ ...TEXT_DEFAULTS, ...text.object }, text.where),
     'qwen3',
   );
-  const fields = root.child('vision_config') ?? configFields({}, `${where}.vision_config`);
+  const fields = root.section('vision_config');
   const vision = parseVision(fields);
   if (vision.outputSize !== decoder.hiddenSize) {
     const expected = `the decoder's hidden_size ${decoder.hiddenSize}`;

@@ -85,7 +85,7 @@ function readPixels(
   const fields = configFields(config, where);
   const statistics = readPixelStatistics(fields);
   fields.require('do_center_crop', [false]);
-  const size = fields.child('size') ?? configFields({}, `${where}.size`);
+  const size = fields.section('size');
   for (const side of size.has('shortest_edge') ? ['shortest_edge'] : ['height', 'width'])
     requireSize(size.where, side, size.positive(side, 384), vision.imageSize);
   const own = readResolutions(fields, 'image_grid_pinpoints', vision.imageSize);

@@ -52,10 +52,10 @@ export function parseOneVisionConfig(config: JsonObject, where = 'config.json'):
   root.require('projector_hidden_act', ['gelu']);
   root.require('multimodal_projector_bias', [true]);
   const vision = readSiglipTower(
-    root.child('vision_config') ?? configFields(SO400M, `${where}.vision_config`),
+    root.section('vision_config', SO400M),
     runDepthOf(root, 'vision_feature_layer', -1),
   );
-  const text = root.child('text_config') ?? configFields({}, `${where}.text_config`);
+  const text = root.section('text_config');
   text.require('model_type', ['qwen2']);
   const tieHead = root.boolean('tie_word_embeddings', false);
   return {

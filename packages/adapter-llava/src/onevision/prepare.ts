@@ -1,5 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
-import { layOutPrompt, plainPositions, type TextProcessor } from '@spatialsv/core/kit';
+import { layOutPrompt, oneByOne, plainPositions, type TextProcessor } from '@spatialsv/core/kit';
 import type { ConversationV1, PreparedInputsV1 } from '@spatialsv/core/spec';
 import { layOutVideo, type VideoConfig } from '../shared/video.js';
 import { encodePrompt } from './prompt.js';
@@ -36,11 +35,7 @@ export async function prepareOneVision(
     return layOutVideo(video, images, { ...prompt, placeholderId: views.videoTokenId });
   }
   const makeView = mode === 'anyres' && images.length === 1 ? tiledView : paddedView;
-  const made: ImageView[] = [];
-  for (const image of images) {
-    made.push(makeView(image, views));
-    await setImmediate(); // Lets other work run between views.
-  }
+  const made = await oneByOne(images, (image): ImageView => makeView(image, views));
   const prompt = await encodePrompt(text, conversation, { kind: 'image', count: images.length });
   const rows = made.map((view) => view.rows);
   const { starts, ...tokens } = layOutPrompt({

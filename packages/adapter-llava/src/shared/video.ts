@@ -1,6 +1,4 @@
-/** All views of a conversation as the frames of one video, at one place of the prompt. */
-import { setImmediate } from 'node:timers/promises';
-import { layOutPrompt, type PixelWindow, plainPositions } from '@spatialsv/core/kit';
+import { layOutPrompt, oneByOne, type PixelWindow, plainPositions } from '@spatialsv/core/kit';
 import type {
   PreparedInputsV1,
   RgbImage,
@@ -73,17 +71,20 @@ export async function layOutVideo(
     placeholderId,
     ...(answer !== undefined && { answer }),
   });
-  const views: ViewInputV1[] = [];
-  const grids: ViewGridV1[] = [];
   let first = starts[0] ?? 0;
-  for (const [i, image] of images.entries()) {
+  const frames = await oneByOne(images, (image, i) => {
     const { window, ...pixels } = makeFrame(image, config.frame);
-    views.push({ ...pixels, layout: layouts[i]! });
-    grids.push(viewGrid(config, { first, rows: rows[i]!, window, image }));
+    const view: ViewInputV1 = { ...pixels, layout: layouts[i]! };
+    const grid = viewGrid(config, { first, rows: rows[i]!, window, image });
     first += rows[i]!;
-    await setImmediate(); // Lets other work run between views.
-  }
-  return { ...tokens, ...plainPositions(tokens.inputIds.length), views, grids };
+    return { view, grid };
+  });
+  return {
+    ...tokens,
+    ...plainPositions(tokens.inputIds.length),
+    views: frames.map(({ view }) => view),
+    grids: frames.map(({ grid }) => grid),
+  };
 }
 
 interface PlacedFrame {

@@ -21,6 +21,8 @@ export interface ConfigFields {
   numbers(key: string, fallback: readonly number[]): readonly number[];
   /** The nested object, or undefined when the key is absent or null. */
   child(key: string): ConfigFields | undefined;
+  /** The nested object; where the key is absent or null, `absent` stands for it. */
+  section(key: string, absent?: JsonObject): ConfigFields;
   /** Refuses every value but the listed ones; absent counts as the first. */
   require(key: string, allowed: readonly unknown[]): void;
   /** Refuses a value of the field that is no multiple of `factor`. @returns the value. */
@@ -44,9 +46,17 @@ export function configFields(object: JsonObject, where: string): ConfigFields {
   const isPositive = (v: unknown) => typeof v === 'number' && Number.isFinite(v) && v > 0;
   const isInteger = (v: unknown) => Number.isSafeInteger(v) && (v as number) >= 0;
   const isList = (ok: (v: unknown) => boolean) => (v: unknown) => Array.isArray(v) && v.every(ok);
+  const child = (key: string): ConfigFields | undefined => {
+    const nested = value(key);
+    if (nested === undefined) return undefined;
+    if (!isJsonObject(nested)) throw invalidField(at(key), 'an object', nested);
+    return configFields(nested, at(key));
+  };
   return {
     where,
     object,
+    child,
+    section: (key, absent = {}) => child(key) ?? configFields(absent, at(key)),
     has: (key) => value(key) !== undefined,
     integer: (key, fallback) => check(key, fallback, 'a whole number', isInteger),
     positive: (key, fallback) => check(key, fallback, 'a positive number', isPositive),
@@ -61,12 +71,6 @@ export function configFields(object: JsonObject, where: string): ConfigFields {
         'a list of numbers',
         isList((v) => typeof v === 'number'),
       ),
-    child: (key) => {
-      const nested = value(key);
-      if (nested === undefined) return undefined;
-      if (!isJsonObject(nested)) throw invalidField(at(key), 'an object', nested);
-      return configFields(nested, at(key));
-    },
     require: (key, allowed) => {
       const found = value(key) ?? allowed[0];
       if (allowed.includes(found)) return;

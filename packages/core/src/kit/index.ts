@@ -48,6 +48,7 @@ export {
   perView,
   repeated,
 } from './network-programs.js';
+export { oneByOne } from './one-by-one.js';
 export {
   groupsByScope,
   type ModelFolder,
@@ -89,6 +90,7 @@ export {
   type TextProcessor,
 } from './text-processor.js';
 export { cutTiles, stitchTiles, type TileGrid } from './tiles.js';
+export { tinyChatMlTemplate } from './tiny-chat-template.js';
 export {
   alphabetical,
   parseTinyConfig,

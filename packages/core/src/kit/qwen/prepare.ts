@@ -1,10 +1,10 @@
 /** Conversations of models that share Qwen's processor and prompt: each view in cells between its own two tokens. */
-import { setImmediate } from 'node:timers/promises';
 import type { ConversationV1, PreparedInputsV1, RgbImage, ViewGridV1 } from '../../spec.js';
 import { contentOf } from '../conversation-content.js';
+import { oneByOne } from '../one-by-one.js';
 import { gridOverImage, layOutPrompt, type PromptLayout } from '../prompt-layout.js';
 import { refusePlaceholders, requirePlaces, type TextProcessor } from '../text-processor.js';
-import { type CellImageConfig, type CellView, makeCellView } from './images.js';
+import { type CellImageConfig, makeCellView } from './images.js';
 import { IMAGE_PAD, messagesOf, renderAnswer, VIDEO_PAD } from './prompt.js';
 
 /** Merged grid of one view. */
@@ -36,11 +36,7 @@ export async function prepareCells(
   context: CellContext,
   conversation: ConversationV1,
 ): Promise<PreparedInputsV1> {
-  const views: CellView[] = [];
-  for (const image of conversation.images) {
-    views.push(makeCellView(image, context.images));
-    await setImmediate(); // Lets other work run between views.
-  }
+  const views = await oneByOne(conversation.images, (image) => makeCellView(image, context.images));
   const merge = context.images.mergeSize;
   const grids = views.map(({ layout }) => ({
     h: layout.rows / merge,
