@@ -109,6 +109,23 @@ export const hashPromptFiles = async (folder: string): Promise<string> => {
   return hashFiles(names.map((name) => ({ name, path: path.join(folder, name) })));
 };
 
+/**
+ * SHA-256 of all files of a checkpoint folder that a model is opened from: those of {@link hashPromptFiles}, and weights in
+ * safetensors with their index. Equal in any folder.
+ * @param hash that of a file, for example of one that is known already.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID.
+ */
+export const hashModelFiles = async (
+  folder: string,
+  hash?: (path: string) => Promise<string>,
+): Promise<string> => {
+  const isRead = (name: string) =>
+    isPromptFile(name) || /^[^.].*\.safetensors(\.index\.json)?$/.test(name);
+  const names = (await listIfThere(folder)).filter(isRead).sort();
+  const files = names.map((name) => ({ name, path: path.join(folder, name) }));
+  return hashFiles([...files], hash);
+};
+
 /** Copies everything but weights: configuration, tokenizer, templates, remote-code modules. */
 const copyOtherFiles = async (from: string, to: string): Promise<void> => {
   for (const name of await readdir(from)) {

@@ -25,6 +25,7 @@ export {
   tf,
 } from '@spatialsv/engine';
 export {
+  hashModelFiles,
   hashPromptFiles,
   readCheckpointConfig,
   readCheckpointJson,

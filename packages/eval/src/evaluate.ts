@@ -31,6 +31,10 @@ export interface EvaluationFolder {
   readonly path: string;
   /** What the answers depend on, beside the questions. */
   readonly identity: EvaluationIdentity;
+  /**
+   * Hash of what the identity was made from: who comes with the same one again need not make it, see `finishedEvaluation`.
+   */
+  readonly origin?: string | undefined;
   /** Forget the answers of another evaluation, instead of refusing the folder. */
   readonly overwrite?: boolean;
 }

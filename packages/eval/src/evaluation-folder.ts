@@ -70,6 +70,7 @@ const recordSchema = identitySchema.extend({
     sha256: z.string(),
   }),
   shard: z.object({ index: z.number().int(), count: z.number().int() }).optional(),
+  origin: z.string().optional(),
 });
 
 export type EvaluationRecord = z.output<typeof recordSchema>;
@@ -92,7 +93,7 @@ interface Questions extends Protocol {
  * @throws SpatialError USAGE when they are those of another evaluation.
  */
 export async function openEvaluationFolder(
-  { path, identity, overwrite = false }: EvaluationFolder,
+  { path, identity, origin, overwrite = false }: EvaluationFolder,
   { benchmark, variant, questions, shard }: Questions,
   asked: readonly Asked[],
 ): Promise<ReadonlyMap<number, Answer>> {
@@ -130,6 +131,7 @@ export async function openEvaluationFolder(
     ...identity,
     data,
     ...(shard && { shard }),
+    ...(origin !== undefined && { origin }),
   };
   await writeFileAtomic(join(path, EVALUATION_FILE), `${JSON.stringify(record, null, 2)}\n`);
   // Without what a crash has left of a line.

@@ -29,6 +29,16 @@ export {
   type ModelSummary,
 } from './explain/explain.js';
 export { extractMindCubeLetter } from './extract/mindcube-letter.js';
+export {
+  type FinishedEvaluation,
+  finishedEvaluation,
+  hashAnswers,
+  hasOrigin,
+  knownStatistics,
+  type Repeated,
+  readResults,
+  type WrittenResults,
+} from './finished.js';
 export { conversationOf } from './media/conversation.js';
 export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
 export { type MergedEvaluation, mergeEvaluations } from './merge.js';

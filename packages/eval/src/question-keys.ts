@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { canonicalJson, hashFile } from '@spatialsv/core';
+import { canonicalJson, knownHashes } from '@spatialsv/core';
 import type { BenchmarkQuestionV1, PromptPartV1 } from '@spatialsv/core/spec';
 import { scoredQuestion } from './answers.js';
 
@@ -28,6 +28,7 @@ export async function questionKeys(
     const views = parts.filter((_, i) => question.parts[i]!.type !== 'text');
     keys.push({ key, ...(views.length > 0 && { views: digest(canonicalJson(views)) }) });
   }
+  await knownHashes.keep();
   return keys;
 }
 
@@ -46,7 +47,7 @@ async function partKey(part: PromptPartV1, hashes: Map<string, string>): Promise
 async function fileHash(path: string, hashes: Map<string, string>): Promise<string> {
   const known = hashes.get(path);
   if (known !== undefined) return known;
-  const hash = await hashFile(path);
+  const hash = await knownHashes.of(path);
   hashes.set(path, hash);
   return hash;
 }

@@ -45,8 +45,15 @@ export interface AccuracyReport {
   };
 }
 
-/** Accuracy, micro-averaged, with its proof. Every prediction counts once. */
-export function accuracyReport(predictions: readonly Prediction[], seed: number): AccuracyReport {
+/**
+ * Accuracy, micro-averaged, with its proof. Every prediction counts once.
+ * @param known what need not be computed again.
+ */
+export function accuracyReport(
+  predictions: readonly Prediction[],
+  seed: number,
+  known: { readonly permutationP?: number } = {},
+): AccuracyReport {
   const overall = accuracy(predictions);
   const chance = chanceLines(predictions, seed);
   const rate = chance.frequency.perCategory / Math.max(1, overall.total);
@@ -63,10 +70,12 @@ export function accuracyReport(predictions: readonly Prediction[], seed: number)
     significance: {
       pointsOverFrequency: 100 * (overall.accuracy - rate),
       binomialP: binomialTail(overall.correct, overall.total, rate),
-      permutationP: permutationTest(
-        predictions.map((row) => ({ ...row, predicted: row.extracted ?? undefined })),
-        { seed },
-      ),
+      permutationP:
+        known.permutationP ??
+        permutationTest(
+          predictions.map((row) => ({ ...row, predicted: row.extracted ?? undefined })),
+          { seed },
+        ),
     },
   };
 }

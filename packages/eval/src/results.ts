@@ -30,10 +30,17 @@ export interface EvaluationResults {
   readonly accuracy: AccuracyReport | null;
 }
 
+/** Statistics that take long, of the same answers and seed. */
+export interface KnownStatistics {
+  readonly permutationP?: number;
+}
+
+/** @param known what need not be computed again. */
 export function evaluationResults(
   protocol: Protocol,
   answers: readonly Answer[],
   seed: number,
+  known: KnownStatistics = {},
 ): EvaluationResults {
   const { benchmark, variant } = protocol;
   const scored = answers.filter(({ question: { right } }) => right !== undefined);
@@ -53,7 +60,7 @@ export function evaluationResults(
       unscored: answers.length - scored.length,
     },
     chance: chanceReports(protocol, scored, seed) ?? null,
-    accuracy: letterReport(scored, seed),
+    accuracy: letterReport(scored, seed, known),
   };
 }
 
@@ -72,9 +79,13 @@ function clusteredError(answers: readonly Answer[]): number | null {
   return Number.isFinite(error) ? error : null;
 }
 
-function letterReport(answers: readonly Answer[], seed: number): AccuracyReport | null {
+function letterReport(
+  answers: readonly Answer[],
+  seed: number,
+  known: KnownStatistics,
+): AccuracyReport | null {
   const predictions = answers.flatMap((answer) => predictionOf(answer) ?? []);
-  return predictions.length === 0 ? null : accuracyReport(predictions, seed);
+  return predictions.length === 0 ? null : accuracyReport(predictions, seed, known);
 }
 
 /** A multiple-choice answer as its letter; undefined for another kind of question. */

@@ -4,6 +4,7 @@ import {
   type BackboneV1,
   hashPromptFiles,
   hashWeights,
+  knownHashes,
   type PluginRegistry,
   type PreparedInputsV1,
   readSampleImages,
@@ -22,6 +23,8 @@ import {
   type EvaluationResults,
   evaluate,
   evaluationResults,
+  hashAnswers,
+  hasOrigin,
   type ImageSizes,
   type Protocol,
   RESULTS_FILE,
@@ -45,6 +48,7 @@ import { Preparation } from '../preparation.js';
 import { parseSettings } from '../settings.js';
 import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
+import { isWholeOrigin, originOf, repeatFinished } from './eval-finished.js';
 import { formatEvaluation } from './format-evaluation.js';
 
 export interface EvalOptions
@@ -97,6 +101,9 @@ export async function evaluateModel(
   progress.start('Reading');
   const plugins = await composePlugins(context.folder);
   const protocol = protocolOf(plugins, options.benchmark, options.variant);
+  const origin = await originOf(options, plugins);
+  const repeated = origin && (await repeat(protocol, origin, options, context));
+  if (repeated) return { protocol, results: repeated };
   const backbone = await openModel(options.model, plugins, options, err);
   const lifting = await openLifting(options, plugins);
   const { questions, leftOut } = await readQuestions(protocol, options, err);
@@ -135,7 +142,12 @@ export async function evaluateModel(
         const inputs = await preparation.prepare(question);
         return answer(runner, inputs, limited(question, options, generation), signal);
       },
-      folder: { path: options.out, identity, overwrite: options.overwrite },
+      folder: {
+        path: options.out,
+        identity,
+        origin: isWholeOrigin(backbone) ? origin : undefined,
+        overwrite: options.overwrite,
+      },
       shard: options.shard,
       signal,
       onProgress: (done) => progress.update(done),
@@ -155,10 +167,37 @@ export async function evaluateModel(
   );
   const results = evaluationResults(protocol, answers, options.seed);
   progress.done(`${answers.length} questions`);
-  const written = { ...results, leftOut, identity, weights: runner.weights };
-  await writeFileAtomic(join(options.out, RESULTS_FILE), `${JSON.stringify(written, null, 2)}\n`);
+  const answersHash = await hashAnswers(options.out);
+  const written = { ...results, leftOut, identity, weights: runner.weights, answersHash };
+  await writeResults(options.out, written);
   for (const remark of remarksOf(protocol, questions)) err(`${remark}\n`);
   return { protocol, results: written };
+}
+
+const writeResults = (folder: string, results: EvaluationResults): Promise<void> =>
+  writeFileAtomic(join(folder, RESULTS_FILE), `${JSON.stringify(results, null, 2)}\n`);
+
+/**
+ * The results of an evaluation that has all of its answers, without its model.
+ * @returns undefined where something is to be done with the model.
+ */
+async function repeat(
+  protocol: Protocol,
+  origin: string,
+  options: EvalOptions,
+  { progress, err }: CommandContext,
+): Promise<EvaluationResults | undefined> {
+  if (options.lift || options.overwrite || !(await hasOrigin(options.out, origin)))
+    return undefined;
+  const said: string[] = [];
+  const read = await readQuestions(protocol, options, (text) => said.push(text));
+  const results = await repeatFinished({ ...protocol, options, origin, ...read });
+  if (results === undefined) return undefined;
+  await writeResults(options.out, results);
+  progress.done(`${results.counts.questions} questions`);
+  err(`${said.join('')}every question has its answer: the model was not asked\n`);
+  for (const remark of remarksOf(protocol, read.questions)) err(`${remark}\n`);
+  return results;
 }
 
 /** Heads and labels of `--lift`: what is missing is said before anything is asked. */
@@ -288,7 +327,7 @@ async function identify(
     ...(set !== undefined && { settings: parseSettings('--set', set) }),
   };
   return {
-    weights: await hashWeights(backbone.weights),
+    weights: await hashWeights(backbone.weights, knownHashes.of),
     prompt: await hashPromptFiles(backbone.folder),
     settings: { adapter: backbone.adapterId, ...settings, ...generation },
     versions: { spatialsv: packageVersion() },

@@ -110,6 +110,10 @@ describe('eval', () => {
     expect(predictions.split('\n')).toHaveLength(4);
     const again = await runForTest(args('run'));
     expect(again.out).toContain('most frequent letter');
+    expect(again.err).toContain('the model was not asked');
+    expect(again.err).toContain('revision');
+    const seeded = await runForTest([...args('run'), '--seed', '5', '--json']);
+    expect(JSON.parse(seeded.out)).toMatchObject({ seed: 5, chance: { seed: 5 } });
     const verified = await runForTest(['eval', 'verify', join(root, 'run'), '--json']);
     expect(JSON.parse(verified.out)).toMatchObject({ answers: 4, discrepancies: [] });
     expect(readFileSync(join(root, 'run/predictions.jsonl'), 'utf8').trim()).toBe(predictions);
@@ -125,6 +129,12 @@ describe('eval', () => {
     expect((await runForTest(tiny)).exitCode).toBe(0);
     const weights = await runForTest([...args('run'), '--model', retrained]);
     expect(weights.err).toMatch(/error\[USAGE\].*weights was [0-9a-f]{64}, is [0-9a-f]{64}/);
+    const template = join(model, 'chat_template.jinja');
+    const chat = readFileSync(template, 'utf8');
+    writeFileSync(template, `${chat}\n`);
+    expect((await runForTest(args('run'))).err).toMatch(/error\[USAGE\].*prompt was/);
+    writeFileSync(template, chat);
+    expect((await runForTest(args('run'))).err).toContain('the model was not asked');
     const text = readFileSync(rows, 'utf8');
     writeFileSync(rows, text.replace('"question":"', '"question":"Now: '));
     const questions = await runForTest(args('run'));
