@@ -1,7 +1,7 @@
 /**
- * `node scripts/kills.mjs [--kills 100] [--seed N] [--config FILE]`: kills `spatialsv train` at random moments, resumes it each
- * time, and compares every file of the last checkpoint with that of a run that nobody killed. Build first. FILE has lines
- * of a training configuration that are added to the one below.
+ * `node scripts/kills.mjs [--kills 100] [--seed N] [--variant NAME] [--steps 40]`: kills `spatialsv train` at random moments,
+ * resumes it each time, and compares every file of the last checkpoint with that of a run that nobody killed. Build first.
+ * Variants are below; without one, all of them share the kills.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -16,11 +16,30 @@ const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '100' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    config: { type: 'string' },
+    variant: { type: 'string' },
+    steps: { type: 'string', default: '40' },
   },
 });
 const MAIN = new URL('../packages/cli/dist/main.js', import.meta.url).pathname;
-const STEPS = 40;
+const STEPS = Number(values.steps);
+
+const DATA = { format: 'mindcube', path: 'data/raw/MindCube_tinybench.jsonl', prompt: 'plain' };
+/** Keys of a training configuration by what they try, beside those of `configure`. */
+const VARIANTS = {
+  full: {},
+  mixed: {
+    data: [
+      { ...DATA, part: [0, 0.5], ratio: 0.7 },
+      { ...DATA, part: [0.5, 1], text: false, seed: 3 },
+    ],
+    adaptiveWeights: true,
+    ema: { decay: 0.9 },
+  },
+  lora: { train: { llm: 'lora' }, lora: { rank: 4, alpha: 8, dropout: 0.1 }, recompute: 'layer' },
+  'eight-bit': { optimizer: { stateBits: 8 } },
+};
+const unknown = values.variant !== undefined && !(values.variant in VARIANTS);
+if (unknown) throw new Error(`--variant: expected ${Object.keys(VARIANTS).join(', ')}`);
 
 /** Park and Miller: enough for moments, and repeatable. */
 let state = Number(values.seed) % 2147483647 || 1;
@@ -34,7 +53,7 @@ const seconds = (ms) => (ms / 1000).toFixed(1);
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-kills-'));
 
 function prepare() {
-  const size = ['--hidden-size', '64', '--layers', '4', '--attention-heads', '4'];
+  const size = ['--hidden-size', '32', '--layers', '2', '--attention-heads', '2'];
   const tiny = ['tiny', '--family', 'qwen2.5-vl', '--out', join(folder, 'model'), ...size];
   const made = spawnSync(process.execPath, [MAIN, ...tiny], { stdio: 'inherit' });
   if (made.status !== 0) throw new Error('no tiny checkpoint');
@@ -45,22 +64,22 @@ function prepare() {
   });
 }
 
-function configure(out) {
+function configure(variant, out) {
   const file = join(folder, `${out}.yaml`);
-  const lines = [
-    'model: model',
-    `out: ${out}`,
-    'data: [{ format: mindcube, path: data/raw/MindCube_tinybench.jsonl, prompt: plain }]',
-    'source: synthetic',
-    'heads: { preset: tiny, outputScale: 4 }',
-    'imageBudget: { maxPixels: 3136 }',
-    'batchSize: 2',
-    `schedule: { steps: ${STEPS} }`,
-    'optimizer: { learningRates: { languageModel: 0.001, projector: 0.001, spatial: 0.001 } }',
-    'checkpointEvery: 1',
-    values.config === undefined ? '' : readFileSync(values.config, 'utf8'),
-  ];
-  writeFileSync(file, `${lines.join('\n')}\n`);
+  const { optimizer, ...keys } = VARIANTS[variant];
+  const learningRates = { languageModel: 0.001, projector: 0.001, spatial: 0.001 };
+  const config = {
+    ...{ model: 'model', out, data: [DATA], source: 'synthetic' },
+    // Small programs: most of a short run is compiling them.
+    heads: { preset: 'tiny', outputScale: 2, projectorChannels: 16, tasks: ['depth'] },
+    ...{ signals: ['feat', 'dep'], layers: [1, 1, 2, 2] },
+    imageBudget: { maxPixels: 3136 },
+    ...{ batchSize: 2, schedule: { steps: STEPS }, checkpointEvery: 1 },
+    optimizer: { learningRates, ...optimizer },
+    ...keys,
+  };
+  // YAML contains JSON.
+  writeFileSync(file, `${JSON.stringify(config, undefined, 2)}\n`);
   return file;
 }
 
@@ -132,31 +151,45 @@ function lastCheckpoint(out) {
   });
 }
 
-await prepare();
-const started = performance.now();
-await train(configure('straight'));
-const expected = lastCheckpoint('straight').join('\n');
-durations.start = performance.now() - started;
-console.log(`seed ${values.seed}: a run of ${STEPS} steps takes ${seconds(durations.start)} s`);
+/** Kills runs of a variant so many times. @returns how often it did. */
+async function tryVariant(variant, wanted) {
+  const started = performance.now();
+  await train(configure(variant, 'straight'));
+  const expected = lastCheckpoint('straight').join('\n');
+  durations.start = performance.now() - started;
+  console.log(`${variant}: a run of ${STEPS} steps takes ${seconds(durations.start)} s`);
+  let kills = 0;
+  for (let run = 1; kills < wanted; run++) {
+    const out = `killed-${run}`;
+    const done = await killedRun(configure(variant, out), out, wanted - kills);
+    kills += done;
+    if (lastCheckpoint(out).join('\n') !== expected)
+      throw new Error(
+        `${variant}, run ${run}, ${done} kills: another last checkpoint; see ${folder}`,
+      );
+    rmSync(join(folder, out), { recursive: true });
+    console.log(`${variant}, run ${run}: bit-equal after ${done} kills; ${kills} so far`);
+  }
+  rmSync(join(folder, 'straight'), { recursive: true });
+  return kills;
+}
 
-let kills = 0;
-for (let run = 1; kills < Number(values.kills); run++) {
-  const out = `killed-${run}`;
-  const file = configure(out);
-  const before = kills;
-  while (kills < Number(values.kills)) {
-    if ((await train(file, randomMoment(out))) !== 'SIGKILL') break;
+/** A run that is killed at most so often, and then trained to its end. @returns how often it was. */
+async function killedRun(file, out, atMost) {
+  let kills = 0;
+  while (kills < atMost && (await train(file, randomMoment(out))) === 'SIGKILL') {
     kills++;
     if (stepsOf(out) >= STEPS) break;
   }
   await train(file);
-  if (lastCheckpoint(out).join('\n') !== expected) {
-    console.error(
-      `run ${run}, after ${kills - before} kills: another last checkpoint; see ${folder}`,
-    );
-    process.exit(1);
-  }
-  rmSync(join(folder, out), { recursive: true });
-  console.log(`run ${run}: bit-equal after ${kills - before} kills; ${kills} so far`);
+  return kills;
 }
+
+const variants = values.variant === undefined ? Object.keys(VARIANTS) : [values.variant];
+await prepare();
+console.log(`seed ${values.seed}`);
+let total = 0;
+for (const variant of variants)
+  total += await tryVariant(variant, Math.ceil(Number(values.kills) / variants.length));
+console.log(`${total} kills, all resumed, all bit-equal`);
 rmSync(folder, { recursive: true });
