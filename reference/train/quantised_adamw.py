@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 FOLDER = pathlib.Path("packages/train/src/__golden__/quantised-adamw")
 BLOCK, STEPS = 256, 20
+SMALLEST = 1e-28
 SIZES = {"a": (4096 + 40,), "b": (70, 64)}
 SETTINGS = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, scale=0.5)
 # Magnitudes of gradients within a tensor differ by up to so many factors of 2: one decade, six decades.
@@ -31,7 +32,9 @@ def blocks(x):
 def encode(x, signed):
     x = blocks(x)
     largest = x.abs().amax(1, keepdim=True)
-    root = (x.abs() / largest.clamp_min(1e-38)).sqrt().sqrt()
+    # Blocks without a larger value are stored as zeros.
+    largest = largest * (largest > SMALLEST)
+    root = torch.where(largest > 0, x.abs() / largest.clamp_min(SMALLEST), 0).sqrt().sqrt()
     if signed:
         return (root * 127).round() * x.sign() + 128, largest
     return torch.maximum((root * 255).round(), x.sign()), largest

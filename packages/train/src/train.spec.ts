@@ -18,6 +18,7 @@ import {
 } from '@spatialsv/core';
 import { checkpointFolder } from './checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from './config/schema.js';
+import { QuantisedAdamw } from './optimizer/quantised-adamw.js';
 import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toyLabels, toySource } from './testing/toy-data.js';
@@ -128,10 +129,18 @@ describe('train', () => {
     });
   });
 
-  it('continues bit for bit after an interruption', async () => {
-    const straight = configure('straight', { schedule: { steps: 6, warmupRatio: 0.4 } });
+  it.each([32, 8] as const)('continues bit for bit with moments of %d bits', async (stateBits) => {
+    const learningRates = { languageModel: 1e-2, projector: 1e-2, spatial: 1e-2 };
+    const straight = configure(`straight-${stateBits}`, {
+      schedule: { steps: 6, warmupRatio: 0.4 },
+      // Wide enough for tensors whose moments take 8 bits.
+      heads: { ...TOY_HEADS, projectorChannels: stateBits === 8 ? 300 : 16 },
+      optimizer: { learningRates, stateBits },
+    });
+    const quantised = jest.spyOn(QuantisedAdamw.prototype, 'run');
     await run(straight);
-    const config = { ...straight, out: join(folder, 'resumed') };
+    expect(quantised.mock.calls.length > 0).toBe(stateBits === 8);
+    const config = { ...straight, out: join(folder, `resumed-${stateBits}`) };
     const abort = new AbortController();
     const onStep = ({ step }: { step: number }) => step === 3 && abort.abort();
     const first = await run(config, { onStep, signal: abort.signal });

@@ -123,6 +123,30 @@ describe('AdamW with moments of 8 bits', () => {
     for (const optimizer of [straight, stopped, resumed]) await optimizer.dispose();
   });
 
+  it('goes on bit for bit when moments have decayed to next to nothing', async () => {
+    const run = async (from: AdamwOptimizer, steps: number) => {
+      for (let t = 2; t <= 1 + steps; t++)
+        await from.step(t, { 'language-model': 0, projector: 0, spatial: 1e-3 }, 1);
+    };
+    const [straight, resumed] = [await open(8), await open(8)];
+    await takeSteps(straight, 1, 1);
+    // 0.9 to the power of 650 is 2e-30.
+    await run(straight, 650);
+    for (const name of Object.keys(info.sizes)) {
+      const first = Array.from(await straight.first[name]!.read());
+      expect(first.every((x) => x === 0 || Math.abs(x) > 1e-38)).toBe(true);
+      for (const kind of ['parameters', 'first', 'second'] as const)
+        await resumed[kind][name]!.write(Float32Array.from(await straight[kind][name]!.read()));
+    }
+    for (const optimizer of [straight, resumed]) await run(optimizer, 2);
+    for (const name of Object.keys(info.sizes))
+      for (const kind of ['parameters', 'first', 'second'] as const)
+        expect(worst(await resumed[kind][name]!.read(), await straight[kind][name]!.read())).toBe(
+          0,
+        );
+    for (const optimizer of [straight, resumed]) await optimizer.dispose();
+  });
+
   it('leaves small tensors and other devices to 32 bits', async () => {
     const small = { shape: [30], group: 'spatial' as const, data: new Float32Array(30) };
     const quantised = jest.spyOn(QuantisedAdamw, 'create');

@@ -8,8 +8,13 @@ const SIGNED_STEPS = 127;
 const UNSIGNED_STEPS = 255;
 /** What a signed code of 0 is stored as. */
 const ZERO = 128;
-/** Scale by which a block of zeros is divided. */
-const SMALLEST = 1e-38;
+/**
+ * Blocks of which no value is larger are stored as zeros. Moments that decay would else become subnormal numbers, which neither
+ * divide exactly nor fast; beside ε, values of 1e-28 and their roots change no update.
+ */
+const SMALLEST = Math.fround(1e-28);
+/** Times it, the smallest share that counts is above 1. */
+const LARGE = 2 ** 100;
 
 /** Moments of some blocks as codes, whole numbers of 0 to 255, (N), and the largest magnitude of each block, (N / 256). */
 export interface Codes {
@@ -32,8 +37,9 @@ export function decodeSigned({ codes, scales }: Codes): Tensor {
 
 /** First moments (N) to {@link Codes}: q = round(127·|x/S|^¼)·sign(x). */
 export function encodeSigned(values: Tensor): Codes {
-  const { root, scales } = rootOfShare(values);
-  const q = tf.mul(tf.round(tf.mul(root, SIGNED_STEPS)), tf.sign(values));
+  const { shares, scales } = sharesOf(values);
+  const steps = tf.mul(fourthRoot(tf.abs(shares)), SIGNED_STEPS);
+  const q = tf.mul(tf.round(steps), signOf(shares, -1));
   return { codes: tf.add(q, ZERO), scales };
 }
 
@@ -47,20 +53,34 @@ export function decodeUnsigned({ codes, scales }: Codes): Tensor {
  * divided.
  */
 export function encodeUnsigned(values: Tensor): Codes {
-  const { root, scales } = rootOfShare(values);
-  const q = tf.maximum(tf.round(tf.mul(root, UNSIGNED_STEPS)), tf.sign(values));
-  return { codes: q, scales };
+  const { shares, scales } = sharesOf(values);
+  const steps = tf.round(tf.mul(fourthRoot(shares), UNSIGNED_STEPS));
+  return { codes: tf.maximum(steps, signOf(shares, 0)), scales };
 }
 
-/** |x/S|^¼, and S of every block. */
-function rootOfShare(values: Tensor): { readonly root: Tensor; readonly scales: Tensor } {
+const fourthRoot = (values: Tensor): Tensor => tf.sqrt(tf.sqrt(values));
+
+/**
+ * Sign of shares, of those above 1e-30. The operation for it takes as long as five others.
+ * @param smallest of the signs.
+ */
+const signOf = (shares: Tensor, smallest: -1 | 0): Tensor =>
+  tf.clipByValue(tf.mul(shares, LARGE), smallest, 1);
+
+/** x/S, and S of every block, 0 for blocks that are stored as zeros. */
+function sharesOf(values: Tensor): { readonly shares: Tensor; readonly scales: Tensor } {
   const size = values.shape[0]!;
-  const blocks = tf.reshape(tf.abs(values), [size / BLOCK, BLOCK]);
-  const largest = tf.max(blocks, 1, true);
-  const share = tf.div(blocks, tf.maximum(largest, SMALLEST));
-  const root = tf.reshape(tf.sqrt(tf.sqrt(share)), [size]);
+  const blocks = tf.reshape(values, [size / BLOCK, BLOCK]);
+  const largest = tf.max(tf.abs(blocks), 1, true);
+  // 1 or 0, in operations on a number for each block.
+  const isKept = tf.ceil(tf.clipByValue(tf.sub(largest, SMALLEST), 0, 1));
+  const factors = tf.div(isKept, tf.maximum(largest, SMALLEST));
   // An elementwise operation may be written over the scale that it replaces; a maximum may not.
-  return { root, scales: tf.neg(tf.neg(tf.reshape(largest, [size / BLOCK]))) as Tensor };
+  const scales = tf.mul(
+    tf.reshape(largest, [size / BLOCK]),
+    tf.reshape(isKept, [size / BLOCK]),
+  ) as Tensor;
+  return { shares: tf.reshape(tf.mul(blocks, factors), [size]), scales };
 }
 
 function timesScale(values: Tensor, scales: Tensor): Tensor {
@@ -97,7 +117,8 @@ export function encodeMoments(
 ): void {
   for (let start = 0; start < values.length; start += BLOCK) {
     const block = values.subarray(start, start + BLOCK);
-    const largest = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const found = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const largest = found > SMALLEST ? found : 0;
     scales[start / BLOCK] = largest;
     for (const [offset, value] of block.entries()) {
       const root = largest === 0 ? 0 : (Math.abs(value) / largest) ** 0.25;
