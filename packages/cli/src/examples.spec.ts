@@ -23,13 +23,14 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const files = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'));
 const FAMILIES = {
+  'beyond-the-paper.yaml': 'qwen2.5-vl',
   'internvl3.yaml': 'internvl3',
   'llava-next-video.yaml': 'llava-next-video',
   'llava-onevision-1.5.yaml': 'llava-onevision-1.5',
   'qwen2.5-vl.yaml': 'qwen2.5-vl',
 };
 
-it('are configurations of four families and sweeps', () => {
+it('are configurations of four families, one beyond them, and sweeps', () => {
   const sweeps = files.filter((name) => name.startsWith('table-'));
   const runs = files.filter((name) => !sweeps.includes(name) && name !== 'suite.yaml');
   expect(runs).toEqual(Object.keys(FAMILIES));
@@ -70,12 +71,18 @@ it.each(Object.entries(FAMILIES))(
     const made = await runForTest(['tiny', '--family', family, '--out', model, ...size]);
     expect(made).toMatchObject({ exitCode: 0 });
     const config = parse(readFileSync(join(EXAMPLES, name), 'utf8'));
+    const onRooms = (sets: readonly object[]) => sets.map((set) => ({ ...set, path: rows }));
+    const stored = { name: 'synthetic', store: labels };
+    const { secondTeacher: second, evaluation } = config;
     // The example, on what there is here: its own data set, a store, and small heads.
     const here = {
       ...config,
       model,
-      data: config.data.map((set: object) => ({ ...set, path: rows })),
-      source: { ...config.source, name: 'synthetic', store: labels },
+      data: onRooms(config.data),
+      source: { ...config.source, ...stored },
+      ...(second && { secondTeacher: { ...second, ...stored } }),
+      ...(evaluation && { evaluation: { ...evaluation, data: onRooms(evaluation.data) } }),
+      ...(config.featureCache && { featureCache: join(root, 'features') }),
       out: join(root, `${family}-run`),
       heads: { preset: 'tiny', outputScale: 4 },
       batchSize: 1,

@@ -1,6 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writePng } from '@spatialsv/core';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
@@ -43,6 +45,29 @@ function writeConfig(name: string, source: object): string {
   };
   writeFileSync(file, JSON.stringify(config)); // JSON is YAML.
   return file;
+}
+
+const OFFICIAL = fileURLToPath(
+  new URL(
+    '../../../../../shared/data/benchmarks/mindcube/train_rows_official_keys.jsonl',
+    import.meta.url,
+  ),
+);
+
+/** The first of the rows as they are published, with small pictures under the names that it gives. */
+async function writeOfficialRows() {
+  const folder = join(root, 'MindCube/data');
+  const [row] = readFileSync(OFFICIAL, 'utf8').split('\n');
+  const { images } = JSON.parse(row!) as { readonly images: readonly string[] };
+  for (const [index, name] of images.entries()) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    const pixels = Uint8Array.from({ length: 56 * 56 * 3 }, (_, i) => (i * (5 + index)) % 251);
+    await writePng(join(folder, name), pixels, { height: 56, width: 56, channels: 3 });
+  }
+  mkdirSync(join(folder, 'raw'), { recursive: true });
+  const data = join(folder, 'raw/MindCube_train.jsonl');
+  writeFileSync(data, `${row}\n`);
+  return { data, store: join(root, 'store-official') };
 }
 
 const SOURCES = [
@@ -98,6 +123,22 @@ describe('one training run', () => {
     const [direct, fromStore] = [lossesOf(name), lossesOf(stored)];
     // The store rounds depth and features to float16 where that costs less than a thousandth.
     expect(fromStore[0]!['total']).toBeCloseTo(direct[0]!['total']!, 2);
+  });
+
+  const onOfficialRows = existsSync(OFFICIAL) ? it : it.skip;
+  onOfficialRows('of official MindCube rows (skipped without ../shared/data)', async () => {
+    const { data, store } = await writeOfficialRows();
+    const label = ['label', '--source', 'dav3', '--weights', join(root, 'dav3')];
+    const of = ['--data', data, '--setting', 'resolution=56', '--out', store];
+    const labelled = await runForTest([...label, ...of]);
+    expect([labelled.exitCode, labelled.exitCode === 0 ? '' : labelled.err]).toEqual([0, '']);
+    const file = writeConfig('official', { name: 'dav3', store });
+    const config = JSON.parse(readFileSync(file, 'utf8'));
+    const schedule = { steps: 1 };
+    writeFileSync(file, JSON.stringify({ ...config, data: [{ path: data }], schedule }));
+    const { exitCode, err } = await runForTest(['train', file]);
+    expect([exitCode, exitCode === 0 ? '' : err]).toEqual([0, '']);
+    for (const term of ['text', 'depth']) expect(lossesOf('official')[0]![term]).toBeGreaterThan(0);
   });
 
   it('with labels of two teachers out of a store, the one weighing the other', async () => {
