@@ -94,3 +94,5 @@ export {
   writeSpatialCheckpoint,
 } from './spatial-checkpoint.js';
 export * from './spec.js';
+export { SpoolFile } from './spool-file.js';
+export * from './threads/index.js';

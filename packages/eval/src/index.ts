@@ -42,10 +42,7 @@ export {
 export { conversationOf } from './media/conversation.js';
 export { ffmpegVersion, frameNumbers, videoFrames } from './media/video-frames.js';
 export { type MergedEvaluation, mergeEvaluations } from './merge.js';
-export {
-  PreparationPool,
-  type PreparationPoolOptions,
-} from './preparation/preparation-pool.js';
+export { PreparationPool } from './preparation/preparation-pool.js';
 export { servePreparation } from './preparation/serve-preparation.js';
 export { type QuestionKeys, questionKeys } from './question-keys.js';
 export {

@@ -1,5 +1,4 @@
-import type { ErrorCode } from '@spatialsv/core';
-import type { BenchmarkQuestionV1, PreparedInputsV1, PromptPartV1 } from '@spatialsv/core/spec';
+import type { BenchmarkQuestionV1, PromptPartV1 } from '@spatialsv/core/spec';
 
 /** A part of a prompt that can be sent to another thread: bytes of images in place of what reads them. */
 export type SentPart =
@@ -12,26 +11,12 @@ export type SentPart =
 /** What of a question makes its prompt. */
 export type PromptQuestion = Pick<BenchmarkQuestionV1, 'parts' | 'system'>;
 
-export interface PrepareRequest {
-  readonly id: number;
+export interface SentQuestion {
   readonly parts: readonly SentPart[];
   readonly system: string | undefined;
 }
 
-export type PrepareReply =
-  | { readonly id: number; readonly inputs: PreparedInputsV1 }
-  | { readonly id: number; readonly failure: Failure };
-
-/** An error as it crosses threads; `coded` where it is one of ours. */
-export interface Failure {
-  readonly message: string;
-  readonly coded?: { readonly code: ErrorCode; readonly hint: string };
-}
-
-export async function sentQuestion({
-  parts,
-  system,
-}: PromptQuestion): Promise<Omit<PrepareRequest, 'id'>> {
+export async function sentQuestion({ parts, system }: PromptQuestion): Promise<SentQuestion> {
   return { parts: await Promise.all(parts.map(sentPart)), system };
 }
 
@@ -42,7 +27,7 @@ async function sentPart(part: PromptPartV1): Promise<SentPart> {
   return { type: 'image', image: { name, source: sent } };
 }
 
-export function receivedQuestion({ parts, system }: PrepareRequest): PromptQuestion {
+export function receivedQuestion({ parts, system }: SentQuestion): PromptQuestion {
   return { parts: parts.map(receivedPart), ...(system !== undefined && { system }) };
 }
 
