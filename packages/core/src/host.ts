@@ -9,6 +9,7 @@ export {
   type DatasetRequest,
   findDatasetFormat,
   readDataset,
+  streamDataset,
 } from './data/dataset.js';
 export { type FileKind, fileKind, readFileKind, UNKNOWN_KIND } from './file-kind.js';
 export {

@@ -10,6 +10,8 @@ export interface Random {
   pick<Item>(items: readonly Item[]): Item;
   /** A shuffled copy. */
   shuffle<Item>(items: readonly Item[]): Item[];
+  /** Shuffles numbers in their place, into the order that `shuffle` gives. */
+  shuffleNumbers(numbers: Uint32Array): Uint32Array;
   /** (length) float32 normal values with mean 0. */
   normals(length: number, deviation?: number): Float32Array;
 }
@@ -59,19 +61,21 @@ export const createRandom = (seed: number): Random => {
   const normal = (mean = 0, deviation = 1): number =>
     mean + deviation * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   const integer = (limit: number): number => Math.floor(uniform() * limit);
-  const shuffle = <Item>(items: readonly Item[]): Item[] => {
-    const shuffled = [...items];
-    for (let i = shuffled.length - 1; i > 0; i--) {
+  const shuffleInPlace = <Items extends { readonly length: number; [index: number]: unknown }>(
+    items: Items,
+  ): Items => {
+    for (let i = items.length - 1; i > 0; i--) {
       const j = integer(i + 1);
-      [shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!];
+      [items[i], items[j]] = [items[j], items[i]];
     }
-    return shuffled;
+    return items;
   };
   return {
     uniform,
     normal,
     integer,
-    shuffle,
+    shuffle: (items) => shuffleInPlace([...items]),
+    shuffleNumbers: (numbers) => shuffleInPlace(numbers),
     pick: (items) => items[integer(items.length)]!,
     normals: (length, deviation = 1) => Float32Array.from({ length }, () => normal(0, deviation)),
   };

@@ -1,26 +1,29 @@
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { close, open, read, write } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 /** Bytes on the disk, in the folder for temporary files, that this process alone reads again. */
 export class SpoolFile {
-  readonly #handle: FileHandle;
+  /** A number: what is open until the process ends must not be closed, with a warning, when an object is collected. */
+  readonly #file: number;
   readonly #remove: () => Promise<void>;
   #end = 0;
 
-  private constructor(handle: FileHandle, remove: () => Promise<void>) {
-    this.#handle = handle;
+  private constructor(file: number, remove: () => Promise<void>) {
+    this.#file = file;
     this.#remove = remove;
   }
 
   /** The file has no name any more once it is open, so that nothing is left of it however the process ends. */
   static async open(): Promise<SpoolFile> {
     const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-spool-'));
-    const handle = await open(path.join(folder, 'bytes'), 'w+');
+    const file = await promisify(open)(path.join(folder, 'bytes'), 'w+');
     const remove = () => rm(folder, { recursive: true, force: true });
     // Windows keeps the name of an open file.
     if (process.platform !== 'win32') await remove();
-    return new SpoolFile(handle, remove);
+    return new SpoolFile(file, remove);
   }
 
   /** @returns where the bytes begin. */
@@ -28,12 +31,8 @@ export class SpoolFile {
     const start = this.#end;
     this.#end += bytes.length;
     for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#handle.write(
-        bytes,
-        done,
-        bytes.length - done,
-        start + done,
-      );
+      const left = bytes.length - done;
+      const { bytesWritten } = await promisify(write)(this.#file, bytes, done, left, start + done);
       done += bytesWritten;
     }
     return start;
@@ -41,12 +40,12 @@ export class SpoolFile {
 
   async read(start: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
-    await this.#handle.read(bytes, 0, length, start);
+    await promisify(read)(this.#file, bytes, 0, length, start);
     return bytes;
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await promisify(close)(this.#file);
     await this.#remove();
   }
 }

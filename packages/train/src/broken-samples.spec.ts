@@ -79,6 +79,21 @@ describe('samples that cannot be read', () => {
     expect((await readSkips(stopped.out)).size).toBe(4);
   });
 
+  it('weigh nothing: the others are a smaller batch, norm and clipping included', async () => {
+    const of = (limit: number) => [{ path: join(folder, 'data.jsonl'), limit }];
+    const step = { schedule: { steps: 1, warmupRatio: 0 } };
+    const alone = configure('alone', { ...step, data: of(1), batchSize: 1 });
+    await run(alone);
+    rmSync(image(1));
+    const beside = configure('beside', { ...step, data: of(2) });
+    await run(beside);
+    const [[one], [two]] = [await readMetrics(alone.out), await readMetrics(beside.out)];
+    expect(two).toMatchObject({ losses: one!.losses, gradientNorm: one!.gradientNorm, skipped: 1 });
+    // Clipped: a norm of another batch would scale the step.
+    expect(one!.gradientNorm).toBeGreaterThan(1);
+    expect(state(beside.out, 1).equals(state(alone.out, 1))).toBe(true);
+  });
+
   it('that go in the middle stay left out when they are back', async () => {
     const config = configure('run');
     const kept = join(folder, 'kept.png');

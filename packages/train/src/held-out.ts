@@ -74,13 +74,12 @@ export class HeldOut {
   /** Measures the model as it is. */
   async measure(): Promise<HeldOutMetrics> {
     const { builder, data, skipsBroken } = this.#options;
-    const { samples } = data;
     const results: SampleResult[] = [];
-    for (const sample of samples) {
+    for await (const sample of data) {
       const inputs = await unlessBroken(skipsBroken, () => builder.build(sample, sample.labels));
       if (inputs !== undefined) results.push(await this.#measureSample(inputs));
     }
-    const skipped = samples.length - results.length;
+    const skipped = data.count - results.length;
     return { ...summarise(results), ...(skipped > 0 && { skipped }) };
   }
 

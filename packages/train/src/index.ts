@@ -12,6 +12,13 @@ export { type TrainConfig, type TrainConfigInput, trainConfigSchema } from './co
 export { loadSweep, type Sweep, type SweepRun } from './config/sweep.js';
 export { tappedLayers } from './config/tapped-layers.js';
 export {
+  type PreparationReply,
+  type PreparationRequest,
+  type PreparationThreads,
+  servePreparation,
+} from './data/threaded-preparation.js';
+export { TrainingData, type TrainingSample } from './data/training-data.js';
+export {
   type Features,
   VisionFeatures,
   type VisionFeaturesOptions,
@@ -50,5 +57,11 @@ export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
 export { readSkips, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
 export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
-export { type TrainOptions, type TrainResult, type TrainStart, train } from './train.js';
+export {
+  openPreparation,
+  type TrainOptions,
+  type TrainResult,
+  type TrainStart,
+  train,
+} from './train.js';
 export type { WatchedLook, WatchedMaps } from './watch.js';

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TrainConfigInput } from './config/schema.js';
-import { readTrainingData } from './data/training-data.js';
 import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toySource } from './testing/toy-data.js';
 import { toyConfig, writeToyInputs } from './testing/toy-run.js';
+import { readToySamples } from './testing/toy-step.js';
 import { train } from './train.js';
 
 let folder: string;
@@ -37,7 +37,7 @@ describe('halves of a data set', () => {
     const config = (part: [number, number], seed = 0) =>
       toyConfig(folder, 'none', { data: [set({ part })], seed });
     const ids = async (...given: Parameters<typeof config>) =>
-      (await readTrainingData(config(...given))).samples.map(({ id }) => id);
+      (await readToySamples(config(...given))).map(({ id }) => id);
     const [first, second] = [await ids(HALVES.first), await ids(HALVES.second)];
     expect(first).toHaveLength(3);
     expect([...first, ...second].sort()).toEqual(await ids([0, 1]));

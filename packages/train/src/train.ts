@@ -23,15 +23,12 @@ import {
 } from './config/run-config.js';
 import type { TrainConfig } from './config/schema.js';
 import { tappedLayers } from './config/tapped-layers.js';
-import { unlessBroken } from './data/run-samples.js';
+import { isBrokenInput, unlessBroken } from './data/run-samples.js';
 import { SampleInputsBuilder } from './data/sample-inputs.js';
 import { epochLength } from './data/sample-order.js';
-import {
-  readTrainingData,
-  requestedSize,
-  requireSignal,
-  type TrainingData,
-} from './data/training-data.js';
+import { LocalPreparation, preparationOptions } from './data/sample-preparation.js';
+import { type PreparationThreads, ThreadedPreparation } from './data/threaded-preparation.js';
+import { requestedSize, requireSignal, TrainingData } from './data/training-data.js';
 import { VisionFeatures } from './data/vision-features.js';
 import { GradientStatistics } from './gradient-statistics.js';
 import { HeldOut } from './held-out.js';
@@ -63,9 +60,13 @@ export interface TrainOptions extends TrainerEvents {
   readonly resume?: boolean;
   /** What may differ from what the resumed run was begun with; noted in the manifest. */
   readonly acceptChanges?: readonly ChangeKind[];
-  /** Aborting finishes the step under way, saves and returns. */
+  /** Threads that prepare samples, with the labels of stores where they have them; this one does where absent. */
+  readonly preparation?:
+    | { readonly threads: PreparationThreads; readonly hasLabels: boolean }
+    | undefined;
   /** Keeps what is watched, where the configuration says so. */
   readonly onWatch?: (look: WatchedLook) => Promise<void>;
+  /** Aborting finishes the step under way, saves and returns. */
   readonly signal?: AbortSignal | undefined;
   /** Versions to note in the manifest. */
   readonly versions?: Readonly<Record<string, string>>;
@@ -106,29 +107,47 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
   requirePacking(config, backbone);
   const heads = await openHeads(config, options);
   const defaults = modelDefaults(written, backbone.config, heads.taps);
-  const data = await readTrainingData(config, options.formats);
-  requireSignal(data, source, config);
-  const heldOut =
-    config.evaluation &&
-    (await readTrainingData(
-      { ...config.evaluation, seed: config.seed, brokenSamples: config.brokenSamples },
-      options.formats,
-    ));
-  for (const { samples, placeOf: nameOf } of heldOut === undefined ? [data] : [data, heldOut])
-    await readSampleImages({
-      ...{ samples, nameOf, backbone, signal: options.signal },
-      // They are left out when it is their turn.
-      ...(config.brokenSamples === 'skip' && { onProblem: () => undefined }),
-    });
   for (const teacher of [source, options.secondTeacher])
     if (config.commercialUse && teacher !== undefined) requireCommercialUse(teacher);
-  const lock = await lockFolder(config.out, 'train');
-  const run = { config, defaults, options, data, heldOut, heads, lock };
+  const data = await TrainingData.read(config, options.formats);
+  let heldOut: TrainingData | undefined;
+  const work = async () => {
+    await requireSignal(data, source, config);
+    heldOut = await readHeldOut(config, options);
+    for (const samples of heldOut === undefined ? [data] : [data, heldOut])
+      await requireImages(samples, config, options);
+    const lock = await lockFolder(config.out, 'train');
+    const run = { config, defaults, options, data, heldOut, heads, lock };
+    return withCleanup(
+      () => trainLocked(run),
+      () => lock.release(),
+    );
+  };
   return withCleanup(
-    () => trainLocked(run),
-    () => lock.release(),
+    work,
+    () => data.close(),
+    () => heldOut?.close(),
   );
 }
+
+async function readHeldOut(
+  { evaluation, seed, brokenSamples }: RunConfig,
+  { formats }: TrainOptions,
+): Promise<TrainingData | undefined> {
+  return evaluation && TrainingData.read({ ...evaluation, seed, brokenSamples }, formats);
+}
+
+const requireImages = (
+  samples: TrainingData,
+  { brokenSamples }: RunConfig,
+  { backbone, signal }: TrainOptions,
+) =>
+  readSampleImages({
+    ...{ samples, backbone, signal },
+    nameOf: async (index) => (await samples.at(index)).place,
+    // They are left out when it is their turn.
+    ...(brokenSamples === 'skip' && { onProblem: () => undefined }),
+  });
 
 /** Age of a half-written file in the feature cache, which runs share, from which on nobody writes it any more. */
 const DAY_MS = 24 * 3600_000;
@@ -149,19 +168,13 @@ async function trainLocked(run: LockedRun) {
   const { backbone, source } = options;
   const opened = await openRunFolder(config, { ...options, defaults }, data);
   const { resumeFrom, modelHash } = opened;
-  const labelSize = requestedSize(config);
   const labels = source && (await firstLabels(config, source, data));
   const state = await createModelState(config, backbone, heads, labels);
   const { device, precision, losses, featureCache: folder } = config;
   const target = { device, precision };
   if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
   const features = new VisionFeatures(backbone, { ...target, modelHash, folder });
-  const builder = new SampleInputsBuilder({
-    ...{ backbone, features, source, labelSize },
-    second: secondOf(config, options.secondTeacher),
-    heads: heads.model,
-    distils: config.signals.includes('feat'),
-  });
+  const builder = openBuilder(config, heads, options, features);
   const taps = state.spatial?.taps ?? [];
   const model = { backbone, heads: heads.model, losses, taps };
   const samples = { builder, data, decided: opened.recompute };
@@ -175,11 +188,11 @@ async function trainLocked(run: LockedRun) {
     config.gradientStatisticsEvery === undefined
       ? undefined
       : new GradientStatistics(model, state, target);
-  const watch = openWatch(run, { ...target, model, state, builder, skipsBroken });
+  const watch = await openWatch(run, { ...target, model, state, builder, skipsBroken });
   const work = async (): Promise<TrainResult> => {
     const from = await restore(config, state, resumeFrom);
     const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
-    const start = { samples: data.samples.length, steps, done: from.step, defaults };
+    const start = { samples: data.count, steps, done: from.step, defaults };
     options.onStart?.({ ...start, parameters: countParameters(state) });
     const parts = { config, backbone, state, data, builder, runner, recompute, steps, lock };
     const events = config.tensorboard
@@ -187,7 +200,8 @@ async function trainLocked(run: LockedRun) {
       : undefined;
     const best = await readBest(config.out);
     const skips = await readSkips(config.out);
-    const more = { heldOut, gradients, watch, events, best, skips };
+    const preparedAtOnce = options.preparation?.threads.size;
+    const more = { heldOut, gradients, watch, events, best, skips, preparedAtOnce };
     const trainer = new Trainer({ ...parts, ...more }, options, from);
     const complete = await trainer.run(options.signal);
     return { complete, checkpoint: await trainer.save() };
@@ -206,13 +220,13 @@ async function trainLocked(run: LockedRun) {
 }
 
 /** What is watched: held-out samples where there are any. @returns undefined where nobody looks. */
-function openWatch(
+async function openWatch(
   { config, options, data, heldOut }: LockedRun,
   parts: Omit<WatchOptions, 'samples' | 'onWatch'>,
-): Watch | undefined {
+): Promise<Watch | undefined> {
   const { onWatch } = options;
   if (config.watch === undefined || onWatch === undefined) return undefined;
-  const samples = watchedSamples((heldOut ?? data).samples, config.watch.samples);
+  const samples = await watchedSamples(heldOut ?? data, config.watch.samples);
   return new Watch({ ...parts, samples, onWatch });
 }
 
@@ -234,19 +248,33 @@ function requireSecond({ secondTeacher }: TrainConfig, teacher: LabellerV1 | und
   });
 }
 
-const secondOf = ({ secondTeacher }: TrainConfig, source: LabellerV1 | undefined) =>
-  secondTeacher && source && { source, tolerance: secondTeacher.tolerance };
+/** Samples are prepared in threads where there are any. */
+function openBuilder(
+  config: RunConfig,
+  heads: RunHeads,
+  options: TrainOptions,
+  features: VisionFeatures,
+): SampleInputsBuilder {
+  const how = preparationOptions(config, heads.model, options);
+  const { threads, hasLabels } = options.preparation ?? {};
+  const local = new LocalPreparation(how);
+  const preparation = threads && new ThreadedPreparation(threads, local, hasLabels === true);
+  return new SampleInputsBuilder({ ...how, features, preparation });
+}
 
 /** Labels of the first sample that has any. @throws as the source does for the last one that it was asked for. */
-async function firstLabels(config: RunConfig, source: LabellerV1, { samples }: TrainingData) {
-  const labelled = samples.filter(({ labels }) => labels);
-  for (const { images } of labelled) {
-    const request = { images, ...requestedSize(config) };
-    const isLast = images === labelled.at(-1)!.images;
-    const skips = config.brokenSamples === 'skip' && !isLast;
-    const labels = await unlessBroken(skips, () => source.doSupervise(request));
-    if (labels !== undefined) return labels;
+async function firstLabels(config: RunConfig, source: LabellerV1, data: TrainingData) {
+  let problem: SpatialError | undefined;
+  for await (const { images, labels } of data) {
+    if (!labels) continue;
+    try {
+      return await source.doSupervise({ images, ...requestedSize(config) });
+    } catch (error) {
+      if (config.brokenSamples !== 'skip' || !isBrokenInput(error)) throw error;
+      problem = error;
+    }
   }
+  if (problem !== undefined) throw problem;
   return undefined;
 }
 
@@ -281,7 +309,8 @@ async function decideRecompute(
   if (recompute !== 'auto') return recompute;
   if (decided !== undefined) return decided;
   const samples = [];
-  for (const sample of data.samples.slice(0, LOOKED_AT)) {
+  for (let index = 0; index < Math.min(LOOKED_AT, data.count); index++) {
+    const sample = await data.at(index);
     const inputs = await unlessBroken(brokenSamples === 'skip', () => builder.build(sample));
     if (inputs !== undefined) samples.push(inputs);
   }
@@ -318,4 +347,14 @@ async function restore(config: TrainConfig, state: ModelState, step: number | un
   if (record.adaptive !== undefined) await state.adaptive.restore(record.adaptive);
   await truncateMetrics(config.out, record.step);
   return { ...record, checkpoint };
+}
+
+/** What prepares the samples of a configuration on this thread: the work of `preparation` in a thread of its own. */
+export async function openPreparation(
+  written: TrainConfig,
+  options: Pick<TrainOptions, 'backbone' | 'source' | 'secondTeacher' | 'findHead'>,
+): Promise<LocalPreparation> {
+  const config = completeConfig(written, options.backbone.config);
+  const { model } = await openHeads(config, options);
+  return new LocalPreparation(preparationOptions(config, model, options));
 }

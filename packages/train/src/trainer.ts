@@ -59,6 +59,8 @@ export interface TrainerParts {
   readonly best?: BestRecord | undefined;
   /** Samples that were left out before, by position. */
   readonly skips: ReadonlyMap<number, SkipRecord>;
+  /** Samples that are prepared at a time. */
+  readonly preparedAtOnce?: number | undefined;
 }
 
 export interface TrainerEvents {

@@ -170,12 +170,12 @@ function watchProgram(model: StepModel, shape: StepShape) {
 }
 
 /** The first samples with different views. */
-export function watchedSamples(
-  samples: readonly TrainingSample[],
+export async function watchedSamples(
+  samples: AsyncIterable<TrainingSample>,
   count: number,
-): readonly TrainingSample[] {
+): Promise<readonly TrainingSample[]> {
   const byViews = new Map<string, TrainingSample>();
-  for (const sample of samples) {
+  for await (const sample of samples) {
     const key = sample.images.join('\n');
     if (sample.images.length > 0 && !byViews.has(key)) byViews.set(key, sample);
     if (byViews.size === count) break;

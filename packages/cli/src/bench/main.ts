@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { nearestName } from '@spatialsv/core';
 import { BACKBONE_CASES } from './backbones-bench.js';
+import { DATA_CASES } from './data-bench.js';
 import { ENGINE_CASES } from './engine-bench.js';
 import { EVAL_CASES } from './eval-bench.js';
 import { GPU_CASES } from './gpu-bench.js';
@@ -18,6 +19,7 @@ type Case = (options: BenchOptions) => Promise<void>;
 /** `npm run bench -- BENCH [CASE …]`: measures and prints one JSON object a line. */
 const BENCHES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
   backbones: BACKBONE_CASES,
+  data: DATA_CASES,
   engine: ENGINE_CASES,
   inspect: INSPECT_CASES,
   eval: EVAL_CASES,

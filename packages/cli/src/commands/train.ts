@@ -17,6 +17,7 @@ import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { formatSeconds, type ProgressReporter } from '../progress.js';
+import { openSampleThreads } from '../sample-threads.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
 import { packageVersion } from '../version.js';
 import { RunWatcher } from '../view/watch-run.js';
@@ -100,12 +101,13 @@ export async function trainConfigured(
   const plugins = await composePlugins(folder, config.plugins);
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const { source, secondTeacher, dispose } = await openTeachers(config, plugins);
+  const threads = openSampleThreads(config, folder);
   const watcher = new RunWatcher(config.out, backbone, source);
   let last: StepMetrics | undefined;
   let skipped = 0;
   const work = () =>
     train(config, {
-      ...{ backbone, source, secondTeacher },
+      ...{ backbone, source, secondTeacher, preparation: threads.preparation },
       findHead: plugins.resolveGeometryHead,
       formats: plugins,
       resume,
@@ -130,7 +132,7 @@ export async function trainConfigured(
         progress.update(metrics.step, describeStep(metrics));
       },
     });
-  const result = await withCleanup(work, dispose);
+  const result = await withCleanup(work, threads.dispose, dispose);
   finish(progress, result, last);
   if (skipped > 0)
     context.err(`${skipped} samples were left out: ${join(config.out, SKIPPED_FILE)}\n`);

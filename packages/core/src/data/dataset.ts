@@ -39,30 +39,60 @@ export interface DatasetFormats {
  */
 export async function readDataset(
   request: DatasetRequest,
-  formats: DatasetFormats = builtInContributions(),
+  formats?: DatasetFormats,
 ): Promise<readonly SampleV1[]> {
+  const samples: SampleV1[] = [];
+  for await (const sample of streamDataset(request, formats)) samples.push(sample);
+  return samples;
+}
+
+/** {@link readDataset} one sample after the other: of data sets that are too long for the memory. */
+export async function* streamDataset(
+  request: DatasetRequest,
+  formats: DatasetFormats = builtInContributions(),
+): AsyncGenerator<SampleV1> {
   const { path, imageRoot, prompt, settings, onProblem } = request;
   const format = await findFormat(request, formats);
-  const { limit = Number.POSITIVE_INFINITY, checkImages = true } = request;
-  const samples: SampleV1[] = [];
-  const images = new Map<string, boolean>();
+  const { limit = Number.POSITIVE_INFINITY } = request;
+  const isThere = imageCheck(request);
+  let count = 0;
+  const rows = format.read(path, { imageRoot, prompt, settings, onProblem });
+  for await (const sample of namingFailures(rows, format, path)) {
+    if (count >= limit) return;
+    checkSample(sample, format, path);
+    const missing = await isThere(sample.images);
+    const kept = tolerate(onProblem, () => {
+      checkTexts(sample, path);
+      if (missing !== undefined) throw missingImage(path, sample.id, missing);
+      return sample;
+    });
+    if (kept === undefined) continue;
+    count += 1;
+    yield kept;
+  }
+}
+
+/** What a format throws, as an error that names format and file. */
+async function* namingFailures(
+  rows: AsyncIterable<SampleV1>,
+  format: DatasetFormatV1,
+  path: string,
+): AsyncGenerator<SampleV1> {
   try {
-    for await (const sample of format.read(path, { imageRoot, prompt, settings, onProblem })) {
-      if (samples.length >= limit) break;
-      checkSample(sample, format, path);
-      if (checkImages) await lookFor(sample.images, images);
-      const missing = sample.images.find((image) => images.get(image) === false);
-      const kept = tolerate(onProblem, () => {
-        checkTexts(sample, path);
-        if (missing !== undefined) throw missingImage(path, sample.id, missing);
-        return sample;
-      });
-      if (kept !== undefined) samples.push(kept);
-    }
+    yield* rows;
   } catch (error) {
     throw SpatialError.isInstance(error) ? error : failedFormat(format, path, error);
   }
-  return samples;
+}
+
+/** Finds the first image of a sample that is not there; one that many samples share is looked for once. */
+function imageCheck({ checkImages = true }: DatasetRequest) {
+  const known = new Map<string, boolean>();
+  return async (images: readonly string[]): Promise<string | undefined> => {
+    if (!checkImages) return undefined;
+    for (const image of images) if (!known.has(image)) known.set(image, await isFile(image));
+    return images.find((image) => known.get(image) === false);
+  };
 }
 
 /** The id of the format that a data set is read with. @throws SpatialError as {@link readDataset} does. */
@@ -70,11 +100,6 @@ export const findDatasetFormat = async (
   request: DatasetRequest,
   formats: DatasetFormats = builtInContributions(),
 ): Promise<string> => (await findFormat(request, formats)).id;
-
-/** Notes of each image whether it is there; one that many samples share is looked for once. */
-async function lookFor(images: readonly string[], known: Map<string, boolean>): Promise<void> {
-  for (const image of images) if (!known.has(image)) known.set(image, await isFile(image));
-}
 
 function missingImage(file: string, id: string, image: string): SpatialError {
   return new SpatialError({

@@ -4,9 +4,9 @@ import type { BackboneV1, SampleV1 } from '../spec.js';
 import type { ProblemListener } from './json-lines.js';
 
 export interface SampleImagesRequest {
-  readonly samples: readonly Pick<SampleV1, 'id' | 'images'>[];
+  readonly samples: Iterable<Pick<SampleV1, 'images'>> | AsyncIterable<Pick<SampleV1, 'images'>>;
   /** What a sample is called in messages: its file and id. */
-  readonly nameOf: (index: number) => string;
+  readonly nameOf: (index: number) => string | Promise<string>;
   /** The backbone that will see the images; only their files are looked at where absent. */
   readonly backbone?: Pick<BackboneV1, 'requireImageSize'> | undefined;
   /** Told of every image that is refused; the first one is thrown where absent. */
@@ -30,23 +30,24 @@ export async function readSampleImages({
   onProblem,
   signal,
 }: SampleImagesRequest): Promise<ReadonlyMap<string, ImageHeader>> {
-  const sampleOf = new Map<string, number>();
-  for (const [index, { images }] of samples.entries())
-    for (const image of images) if (!sampleOf.has(image)) sampleOf.set(image, index);
+  const sampleOf = await firstSamples(samples);
   const headers = new Map<string, ImageHeader>();
   const problems: { readonly at: number; readonly problem: SpatialError }[] = [];
-  const waiting = [...sampleOf].map(([path, sample], at) => ({ path, sample, at }));
+  // All that look take from one list.
+  const waiting = sampleOf.entries();
+  let count = 0;
   const look = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    for (const [path, sample] of waiting) {
       signal?.throwIfAborted();
-      const { path, sample, at } = next;
+      const at = count;
+      count += 1;
       try {
         const header = await readImageHeader(path);
         headers.set(path, header);
         backbone?.requireImageSize?.(header);
       } catch (error) {
         if (!SpatialError.isInstance(error)) throw error;
-        problems.push({ at, problem: named(error, nameOf(sample), path) });
+        problems.push({ at, problem: named(error, await nameOf(sample), path) });
       }
     }
   };
@@ -57,6 +58,19 @@ export async function readSampleImages({
     onProblem(problem);
   }
   return headers;
+}
+
+/** Index of the first sample with each image. */
+async function firstSamples(
+  samples: SampleImagesRequest['samples'],
+): Promise<ReadonlyMap<string, number>> {
+  const sampleOf = new Map<string, number>();
+  let index = 0;
+  for await (const { images } of samples) {
+    for (const image of images) if (!sampleOf.has(image)) sampleOf.set(image, index);
+    index += 1;
+  }
+  return sampleOf;
 }
 
 function named(error: SpatialError, sample: string, path: string): SpatialError {

@@ -247,6 +247,8 @@ const fields = z.strictObject({
   packTokens: count.optional(),
   /** Samples that are made ready while one is computed. */
   prepareAhead: z.int().min(1).default(2),
+  /** Threads that prepare samples; 0 for none. One for four cores where absent. */
+  prepareThreads: z.int().min(0).max(16).optional(),
   /** Whether a sample whose images or labels cannot be read ends the run, or is left out and counted. */
   brokenSamples: z.enum(['stop', 'skip']).default('stop'),
   /** Samples that are lifted while the run goes on, for `spatialsv view`; none where absent. */

@@ -5,7 +5,7 @@ import type { SampleRunner } from '../step/sample-step.js';
 import type { SampleInputs, SampleInputsBuilder } from './sample-inputs.js';
 import { SampleOrder } from './sample-order.js';
 import { SamplesAhead } from './samples-ahead.js';
-import type { TrainingData } from './training-data.js';
+import type { TrainingData, TrainingSample } from './training-data.js';
 
 /** A sample that is ready to be computed. */
 export interface ReadySample {
@@ -28,6 +28,8 @@ interface RunSamplesParts {
   readonly runner: Pick<SampleRunner, 'prepare'>;
   /** What was left out before, by position. */
   readonly skips: ReadonlyMap<number, SkipRecord>;
+  /** Samples that are prepared at a time. */
+  readonly preparedAtOnce?: number | undefined;
 }
 
 /** The samples of a run in their order, made ready ahead. */
@@ -37,10 +39,11 @@ export class RunSamples {
   readonly #ahead: SamplesAhead<ReadySample | LeftOutSample>;
 
   constructor(parts: RunSamplesParts) {
-    const { config, data } = parts;
+    const { config, data, preparedAtOnce: atOnce = 1 } = parts;
+    const ahead = Math.max(config.prepareAhead, atOnce);
     this.#parts = parts;
     this.#order = new SampleOrder(data.sets, config.seed);
-    this.#ahead = new SamplesAhead((position) => this.#fetch(position), config.prepareAhead);
+    this.#ahead = new SamplesAhead((position) => this.#fetch(position), ahead, atOnce);
   }
 
   /**
@@ -59,10 +62,10 @@ export class RunSamples {
     const { data, config, skips } = this.#parts;
     const known = skips.get(position);
     if (known !== undefined) return { skip: known, isNew: false };
-    const index = this.#order.at(position);
-    const id = data.nameOf(index);
+    const sample = await data.at(this.#order.at(position));
+    const id = sample.name;
     try {
-      return { id, inputs: await this.#build(position, index) };
+      return { id, inputs: await this.#build(position, sample) };
     } catch (error) {
       if (config.brokenSamples === 'skip' && isBrokenInput(error)) {
         const step = Math.floor(position / config.batchSize) + 1;
@@ -73,9 +76,8 @@ export class RunSamples {
     }
   }
 
-  async #build(position: number, index: number): Promise<SampleInputs> {
-    const { data, builder, config, runner } = this.#parts;
-    const sample = data.samples[index]!;
+  async #build(position: number, sample: TrainingSample): Promise<SampleInputs> {
+    const { builder, config, runner } = this.#parts;
     const isDue = position % config.source.every === 0 || sample.answer === undefined;
     const inputs = await builder.build(sample, isDue && sample.labels);
     // What is joined with others is prepared with them.

@@ -1,22 +1,7 @@
-import {
-  type BackboneV1,
-  decodeImage,
-  type GeometryHeadModelV1,
-  type GeometryLabelsV1,
-  type LabellerV1,
-  type PreparedInputsV1,
-  padSequence,
-  poolFeatures,
-  type RgbImage,
-  readImageBytes,
-  type SampleV1,
-  type SupervisionRequestV1,
-  type ViewGridV1,
-  type ViewLayoutV1,
-} from '@spatialsv/core';
+import { padSequence, readImageBytes, type SampleV1 } from '@spatialsv/core';
 import type { HostArray, Tree } from '@spatialsv/engine';
-import { type Agreement, type Consensus, consensus } from '../labels/consensus.js';
-import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
+import type { Agreement, Consensus } from '../labels/consensus.js';
+import type { ViewLabels } from '../labels/label-maps.js';
 import {
   type GridGroup,
   gridGroups,
@@ -25,6 +10,17 @@ import {
   tokenBucket,
 } from '../step/step-shape.js';
 import { ByteCache } from './byte-cache.js';
+import { concat } from './concat.js';
+import {
+  type ImageFile,
+  type Layout,
+  LocalPreparation,
+  type PreparationOptions,
+  type SamplePreparation,
+  type Sequence,
+  type SequenceRequest,
+  type ViewSetLabels,
+} from './sample-preparation.js';
 import { sha256 } from './sha256.js';
 import type { Features, VisionFeatures } from './vision-features.js';
 
@@ -41,34 +37,12 @@ export interface SampleInputs {
   readonly agreement?: Agreement;
 }
 
-export interface SampleInputsOptions {
-  readonly backbone: BackboneV1;
-  readonly features: VisionFeatures;
-  readonly heads: Pick<GeometryHeadModelV1, 'outputSize' | 'tasks'>;
-  /** Whether features of the labels are learnt. */
-  readonly distils: boolean;
-  readonly source?: LabellerV1 | undefined;
-  /** A second teacher, and the error at which a pixel of the labels counts half: see `consensus`. */
-  readonly second?: { readonly source: LabellerV1; readonly tolerance: number } | undefined;
-  /** Size of the labels to ask for. */
-  readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
+export interface SampleInputsOptions extends PreparationOptions {
+  readonly features: Pick<VisionFeatures, 'of'>;
+  /** What prepares samples; the options themselves say how where absent. */
+  readonly preparation?: SamplePreparation | undefined;
   /** Bytes kept in memory of each: vision features, label maps, token layouts. */
   readonly cacheBytes?: number;
-}
-
-/** A prepared sequence without its pixels, with the layouts of its views and the sizes of its images. */
-type Layout = Omit<PreparedInputsV1, 'views'> & {
-  readonly viewLayouts: readonly ViewLayoutV1[];
-  readonly imageSizes: readonly { readonly height: number; readonly width: number }[];
-};
-
-interface ViewSetLabels {
-  /** By view, when there are heads. */
-  readonly views?: readonly ViewLabels[] | undefined;
-  /** What a second teacher says of them. */
-  readonly consensus?: Consensus | undefined;
-  /** (Σ h·w, C₃), when the source gives features and they are learnt. */
-  readonly distilled?: { readonly data: Float32Array; readonly channels: number } | undefined;
 }
 
 const DEFAULT_CACHE_BYTES = 1 << 29;
@@ -79,6 +53,7 @@ const DEFAULT_CACHE_BYTES = 1 << 29;
  */
 export class SampleInputsBuilder {
   readonly #options: SampleInputsOptions;
+  readonly #preparation: SamplePreparation;
   readonly #layouts: ByteCache<Layout>;
   readonly #features: ByteCache<Features>;
   readonly #labels: ByteCache<ViewSetLabels>;
@@ -86,6 +61,7 @@ export class SampleInputsBuilder {
   constructor(options: SampleInputsOptions) {
     const bytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
     this.#options = options;
+    this.#preparation = options.preparation ?? new LocalPreparation(options);
     this.#layouts = new ByteCache(bytes, layoutBytes);
     this.#features = new ByteCache(bytes, ({ data }) => data.byteLength);
     this.#labels = new ByteCache(bytes, labelBytes);
@@ -124,21 +100,20 @@ export class SampleInputsBuilder {
 
   /** Pixels are decoded and prepared only when the layout or the features of an image are not at hand. */
   async #layoutAndFeatures(sample: SampleV1, files: readonly ImageFile[]) {
-    let prepared: PreparedInputsV1 | undefined;
-    const prepare = async () => {
-      const images = await Promise.all(files.map(({ bytes, path }) => decodeImage(bytes, path)));
-      prepared ??= await this.#options.backbone.prepare(conversation(sample, images));
-      return { prepared, images };
+    let made: Sequence | undefined;
+    const sequence = async () => {
+      made ??= await this.#preparation.sequence({ files, ...textsOf(sample) });
+      return made;
     };
-    const layout = await this.#layouts.get(contentKey(sample, files), async () => {
-      const made = await prepare();
-      return toLayout(made.prepared, made.images);
-    });
+    const layout = await this.#layouts.get(
+      contentKey(sample, files),
+      async () => (await sequence()).layout,
+    );
     const features: Features[] = [];
     for (const [index, { hash }] of files.entries()) {
       features.push(
         await this.#features.get(`${hash}:${layout.viewLayouts[index]!.key}`, async () => {
-          const { views } = prepared ?? (await prepare()).prepared;
+          const { views } = await sequence();
           return this.#options.features.of(views[index]!);
         }),
       );
@@ -147,27 +122,17 @@ export class SampleInputsBuilder {
   }
 
   async #labelsOf(files: readonly ImageFile[], layout: Layout): Promise<ViewSetLabels | undefined> {
-    const { source, second, labelSize } = this.#options;
-    if (source === undefined) return undefined;
+    if (this.#options.source === undefined) return undefined;
     const grids = layout.grids.map(({ h, w }) => `${h}x${w}`).join();
     // By path as well: a source may find what it knows of an image beside its file.
     const key = JSON.stringify([files.map(({ path, hash }) => [path, hash]), grids]);
-    return this.#labels.get(key, async () => {
-      const images = files.map(({ path }) => path);
-      const labelsOf = async (teacher: LabellerV1) =>
-        learnableLabels(await teacher.doSupervise({ images, ...labelSize }), teacher.sourceId);
-      const other = second && (await labelsOf(second.source));
-      return viewSetLabels(await labelsOf(source), other, layout, this.#options);
-    });
+    return this.#labels.get(key, () =>
+      this.#preparation.labels({
+        images: files.map(({ path }) => path),
+        layout: { grids: layout.grids, imageSizes: layout.imageSizes },
+      }),
+    );
   }
-}
-
-/** An image file as it is now. */
-interface ImageFile {
-  readonly path: string;
-  readonly bytes: Uint8Array;
-  /** SHA-256 of the bytes. */
-  readonly hash: string;
 }
 
 async function readImageFile(path: string): Promise<ImageFile> {
@@ -175,28 +140,17 @@ async function readImageFile(path: string): Promise<ImageFile> {
   return { path, bytes, hash: sha256(bytes) };
 }
 
-/** Equal for samples whose prepared sequences are equal. */
-const contentKey = ({ question, system, answer }: SampleV1, files: readonly ImageFile[]): string =>
-  sha256(JSON.stringify([question, system, answer, files.map(({ hash }) => hash)]));
-
-function conversation(sample: SampleV1, images: readonly RgbImage[]) {
-  const { question = '', system, answer } = sample;
+function textsOf({ question, system, answer }: SampleV1): Omit<SequenceRequest, 'files'> {
   return {
-    images,
-    question,
+    ...(question !== undefined && { question }),
     ...(system !== undefined && { system }),
     ...(answer !== undefined && { answer }),
   };
 }
 
-function toLayout(prepared: PreparedInputsV1, images: readonly RgbImage[]): Layout {
-  const { views, ...rest } = prepared;
-  return {
-    ...rest,
-    viewLayouts: views.map(({ layout }) => layout),
-    imageSizes: images.map(({ height, width }) => ({ height, width })),
-  };
-}
+/** Equal for samples whose prepared sequences are equal. */
+const contentKey = ({ question, system, answer }: SampleV1, files: readonly ImageFile[]): string =>
+  sha256(JSON.stringify([question, system, answer, files.map(({ hash }) => hash)]));
 
 const layoutBytes = ({ inputIds }: Layout): number => 32 * inputIds.length;
 
@@ -239,50 +193,6 @@ function targetTensors(labels: Int32Array, padded: number) {
   return { targetRows, targets, targetWeights };
 }
 
-function viewSetLabels(
-  labels: GeometryLabelsV1,
-  others: GeometryLabelsV1 | undefined,
-  layout: Layout,
-  { heads, distils, second }: SampleInputsOptions,
-): ViewSetLabels {
-  const maps = (of: GeometryLabelsV1) =>
-    layout.grids.map((grid, view) => {
-      const { covered } = grid;
-      const image = layout.imageSizes[view]!;
-      return viewLabels(of, view, { ...heads.outputSize(grid), covered, image });
-    });
-  const views = heads.tasks.length > 0 ? maps(labels) : undefined;
-  return {
-    views,
-    consensus: views && others && consensus(views, maps(others), second!.tolerance),
-    distilled: distils ? pooledFeatures(labels, layout) : undefined,
-  };
-}
-
-function pooledFeatures(labels: GeometryLabelsV1, layout: Layout): ViewSetLabels['distilled'] {
-  const { features } = labels;
-  if (features === undefined) return undefined;
-  const { h, w, channels } = features;
-  const size = h * w * channels;
-  const pooled = layout.grids.map((grid, view) => {
-    const data = features.data.subarray(view * size, (view + 1) * size);
-    const part = coveredPart(grid, layout.imageSizes[view]!);
-    return poolFeatures({ data, views: 1, h, w, channels }, grid, part);
-  });
-  return { data: concat(pooled), channels };
-}
-
-/** What the grid sees of its image, in shares of the sides: features are those of whole images. */
-export const coveredPart = (
-  { covered }: Pick<ViewGridV1, 'covered'>,
-  { width, height }: Layout['imageSizes'][number],
-) => ({
-  x0: covered.x0 / width,
-  x1: covered.x1 / width,
-  y0: covered.y0 / height,
-  y1: covered.y1 / height,
-});
-
 /** Label maps by grid group, with the group's share of the valid pixels and, with two teachers, the weights of the pixels. */
 function groupTensors(
   views: readonly ViewLabels[],
@@ -313,14 +223,4 @@ function groupWeights({ weights }: Consensus, group: GridGroup) {
   const join = (name: keyof Consensus['weights'][number]) =>
     concat(group.views.map((view) => weights[view]![name]));
   return { depthWeight: join('depth'), rayWeight: join('rays'), pointWeight: join('points') };
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
 }

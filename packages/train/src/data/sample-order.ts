@@ -16,7 +16,7 @@ export class SampleOrder {
   readonly #sets: readonly MixedSet[];
   readonly #seed: number;
   #epoch = -1;
-  #order: readonly number[] = [];
+  #order: Uint32Array = new Uint32Array();
 
   /** @param sets their samples are numbered one set after the other. */
   constructor(sets: readonly MixedSet[], seed: number) {
@@ -33,13 +33,18 @@ export class SampleOrder {
   }
 
   #shuffle(epoch: number): void {
-    let start = 0;
-    const indices = this.#sets.flatMap((set) => {
-      const drawn = drawnOf(set, epoch).map((index) => start + index);
+    const indices = new Uint32Array(epochLength(this.#sets));
+    let [start, filled] = [0, 0];
+    for (const set of this.#sets) {
+      const drawn = drawnOf(set, epoch);
+      indices.set(
+        drawn.map((index) => start + index),
+        filled,
+      );
+      filled += drawn.length;
       start += set.count;
-      return drawn;
-    });
-    this.#order = createRandom(this.#seed * PASSES + epoch).shuffle(indices);
+    }
+    this.#order = createRandom(this.#seed * PASSES + epoch).shuffleNumbers(indices);
     this.#epoch = epoch;
   }
 }
@@ -56,21 +61,25 @@ const drawnCount = ({ count, ratio }: MixedSet): number =>
   count === 0 ? 0 : Math.max(1, Math.round(count * ratio));
 
 /** Samples of a set in an epoch: the next ones of its own shuffled list, which begins anew, shuffled anew, at its end. */
-function drawnOf(set: MixedSet, epoch: number): readonly number[] {
+function drawnOf(set: MixedSet, epoch: number): Uint32Array {
   const { count, seed } = set;
   const drawn = drawnCount(set);
-  const numbers = Array.from({ length: drawn }, (_, index) => epoch * drawn + index);
+  const first = epoch * drawn;
   // Whole turns hold every sample as often, in whatever order.
-  if (drawn % count === 0) return numbers.map((number) => number % count);
-  const turns = new Map<number, readonly number[]>();
-  return numbers.map((number) => {
-    const turn = Math.floor(number / count);
-    const list = turns.get(turn) ?? shuffledIndices(count, seed * PASSES + turn);
-    turns.set(turn, list);
+  if (drawn % count === 0)
+    return Uint32Array.from({ length: drawn }, (_, i) => (first + i) % count);
+  let turn = -1;
+  let list: Uint32Array = new Uint32Array();
+  return Uint32Array.from({ length: drawn }, (_, i) => {
+    const number = first + i;
+    if (Math.floor(number / count) !== turn) {
+      turn = Math.floor(number / count);
+      list = shuffledIndices(count, seed * PASSES + turn);
+    }
     return list[number % count]!;
   });
 }
 
 /** Numbers below `count` in an order drawn from the seed. */
-export const shuffledIndices = (count: number, seed: number): readonly number[] =>
-  createRandom(seed).shuffle(Array.from({ length: count }, (_, index) => index));
+export const shuffledIndices = (count: number, seed: number): Uint32Array =>
+  createRandom(seed).shuffleNumbers(Uint32Array.from({ length: count }, (_, index) => index));

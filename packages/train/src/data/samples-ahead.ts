@@ -1,18 +1,23 @@
 /**
- * Samples that are made ready before they are asked for, in their order and one at a time: images, features and labels of the next
- * ones are read while one is computed.
+ * Samples that are made ready before they are asked for, begun in their order and so many at a time: images, features and labels of
+ * the next ones are read while one is computed.
  */
 export class SamplesAhead<Sample> {
   readonly #fetch: (position: number) => Promise<Sample>;
   readonly #count: number;
   readonly #asked = new Map<number, Promise<Sample>>();
-  #last: Promise<unknown> = Promise.resolve();
+  /** What is under way: each sample waits for the one before it in its lane. */
+  readonly #lanes: Promise<unknown>[];
   #isClosed = false;
 
-  /** @param count samples that are ready or under way beside the one that is taken. */
-  constructor(fetch: (position: number) => Promise<Sample>, count: number) {
+  /**
+   * @param count samples that are ready or under way beside the one that is taken.
+   * @param atOnce samples that are under way at a time.
+   */
+  constructor(fetch: (position: number) => Promise<Sample>, count: number, atOnce = 1) {
     this.#fetch = fetch;
     this.#count = count;
+    this.#lanes = Array.from({ length: atOnce }, () => Promise.resolve());
   }
 
   /** The sample at a position; the ones behind it are begun. Positions rise by one from call to call. */
@@ -27,19 +32,20 @@ export class SamplesAhead<Sample> {
   #ask(position: number): Promise<Sample> {
     const known = this.#asked.get(position);
     if (known !== undefined) return known;
-    const asked = this.#last.then(() => {
+    const lane = position % this.#lanes.length;
+    const asked = this.#lanes[lane]!.then(() => {
       if (this.#isClosed) throw new Error('closed');
       return this.#fetch(position);
     });
     // A sample that fails fails where it is taken.
-    this.#last = asked.catch(() => undefined);
+    this.#lanes[lane] = asked.catch(() => undefined);
     this.#asked.set(position, asked);
     return asked;
   }
 
-  /** Begins no more samples, and waits for the one under way. */
+  /** Begins no more samples, and waits for those under way. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#last;
+    await Promise.all(this.#lanes);
   }
 }

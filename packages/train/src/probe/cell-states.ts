@@ -1,5 +1,5 @@
 import { poolFeatures, type RgbImage } from '@spatialsv/core';
-import { coveredPart } from '../data/sample-inputs.js';
+import { coveredPart } from '../data/sample-preparation.js';
 import type { CellFeatures } from './feature-store.js';
 import type { ViewLayout } from './view-sets.js';
 

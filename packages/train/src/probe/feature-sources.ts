@@ -1,6 +1,6 @@
 import { createRandom, poolFeatures, SpatialError } from '@spatialsv/core';
 import { ByteCache } from '../data/byte-cache.js';
-import { coveredPart } from '../data/sample-inputs.js';
+import { coveredPart } from '../data/sample-preparation.js';
 import type { CellFeatures, FeatureSite, FeatureStore } from './feature-store.js';
 import type { ProbeTargets } from './probe-targets.js';
 import type { ProbeSet } from './view-sets.js';

@@ -30,6 +30,7 @@ const CHANGEABLE: ReadonlySet<string> = new Set([
   'evaluation',
   'gradientStatisticsEvery',
   'prepareAhead',
+  'prepareThreads',
   'brokenSamples',
   'tensorboard',
   'watch',

@@ -61,7 +61,7 @@ export async function openRunFolder(
   if (resumeFrom !== undefined && options.resume !== true) throw occupied(out);
   const before = resumeFrom === undefined ? undefined : await readBefore(out);
   const teachers = [options.source, options.secondTeacher];
-  const found = await describeInputs(data.samples, teachers, requestedSize(config));
+  const found = await describeInputs(data, teachers, requestedSize(config));
   // What has gone is left out where broken samples are; what comes back has to be what it was.
   const known = config.brokenSamples === 'skip' ? before?.inputs : undefined;
   const inputs = known === undefined ? found : withKnown(found, known);

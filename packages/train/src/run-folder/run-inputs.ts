@@ -39,11 +39,12 @@ type LabelSize = Pick<SupervisionRequestV1, 'height' | 'width'>;
  * their labels where they were made before. An image that cannot be read is noted as absent: whether it is needed shows when its sample is.
  */
 export async function describeInputs(
-  samples: readonly SampleV1[],
+  samples: AsyncIterable<Pick<SampleV1, 'images'>>,
   [first, second]: readonly (LabellerV1 | undefined)[],
   size: LabelSize,
 ): Promise<RunInputs> {
-  const viewSets = new Map(samples.map(({ images }) => [setName(images), images]));
+  const viewSets = new Map<string, readonly string[]>();
+  for await (const { images } of samples) viewSets.set(setName(images), images);
   const paths = [...new Set([...viewSets.values()].flat())].sort();
   return {
     images: await describeEach(paths, (path) => path, knownHashes.of),

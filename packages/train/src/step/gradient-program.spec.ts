@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { builtInContributions, type SampleV1 } from '@spatialsv/core';
+import { builtInContributions } from '@spatialsv/core';
 import { completeConfig } from '../config/run-config.js';
 import { SampleInputsBuilder } from '../data/sample-inputs.js';
-import { readTrainingData } from '../data/training-data.js';
+import { TrainingData } from '../data/training-data.js';
 import { VisionFeatures } from '../data/vision-features.js';
 import { GradientStatistics } from '../gradient-statistics.js';
 import { createModelState } from '../model-state.js';
@@ -37,7 +37,7 @@ async function setUp() {
   const state = await createModelState(config, backbone, heads, toyLabels(2));
   const features = new VisionFeatures(backbone, { device: 'cpu', modelHash: '' });
   const parts = { backbone, features, heads: heads.model, source: toySource, distils: true };
-  const [sample] = (await readTrainingData(config)).samples as readonly SampleV1[];
+  const sample = await (await TrainingData.read(config)).at(0);
   const inputs = await new SampleInputsBuilder(parts).build(sample!);
   await features.dispose();
   const model = { backbone, heads: heads.model, losses: config.losses, taps: heads.taps };

@@ -1,8 +1,8 @@
-import { builtInContributions, type SampleV1 } from '@spatialsv/core';
+import { builtInContributions } from '@spatialsv/core';
 import { completeConfig } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
 import { type SampleInputs, SampleInputsBuilder } from '../data/sample-inputs.js';
-import { readTrainingData } from '../data/training-data.js';
+import { TrainingData, type TrainingSample } from '../data/training-data.js';
 import { VisionFeatures } from '../data/vision-features.js';
 import { createModelState, type ModelState } from '../model-state.js';
 import { openRunner, type Recompute } from '../step/open-runner.js';
@@ -49,8 +49,13 @@ export async function openToyStep(
   };
 }
 
-export const readToySamples = async (config: TrainConfig): Promise<readonly SampleV1[]> =>
-  (await readTrainingData(config)).samples;
+export async function readToySamples(
+  config: Pick<TrainConfig, 'data' | 'seed'>,
+): Promise<readonly TrainingSample[]> {
+  const samples: TrainingSample[] = [];
+  for await (const sample of await TrainingData.read(config)) samples.push(sample);
+  return samples;
+}
 
 export interface SummedGradients {
   /** Of each sample. */
