@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mergeLowRank, openSafetensors, readPeftAdapter } from '@spatialsv/core';
 import { expectAllclose } from '@spatialsv/core/testing';
+import { checkpointFolder } from '../checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from '../config/schema.js';
 import { readMetrics } from '../run-folder/metrics-log.js';
 import { openToyBackbone } from '../testing/toy-backbone.js';
@@ -72,6 +73,34 @@ describe('a run with low-rank updates', () => {
       return value + 16 * update;
     });
     expectAllclose(await weights.readFloat32(`${q}.weight`), expected, { atol: 1e-6 });
+  });
+
+  it('has the losses of the checkpoint that it is merged into, to 1e-5, at several lengths', async () => {
+    const path = join(folder, 'lengths.jsonl');
+    const rows = readFileSync(join(folder, 'data.jsonl'), 'utf8').trim().split('\n').slice(0, 3);
+    const longer = rows.map((row, i) => ({
+      ...JSON.parse(row),
+      question: 'where '.repeat(1 + 9 * i),
+    }));
+    writeFileSync(path, longer.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    // All samples are in every step.
+    const text = { arm: 'text', data: [{ path }], batchSize: 3 } as const;
+    const steps = {
+      schedule: { steps: 3, warmupRatio: 0 },
+      checkpointEvery: 1,
+      keepCheckpoints: 3,
+    };
+    const config = configure('unmerged', { ...LORA, ...text, ...steps });
+    await run(config);
+    const backbone = await openToyBackbone(config.model);
+    const adapter = await readPeftAdapter(checkpointFolder(config.out, 2), backbone.weights);
+    const model = join(folder, 'merged-model');
+    await backbone.save(model, await mergeLowRank(backbone, adapter));
+    const merged = configure('of-merged', { ...text, model, schedule: { steps: 1 } });
+    await run(merged);
+    const [[found], [first, , third]] = [await lossesOf(merged), await lossesOf(config)];
+    expect(Math.abs(found! / third! - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(first! / third! - 1)).toBeGreaterThan(1e-2);
   });
 
   it('resumes to the bit, with dropout, whether layers are computed again or not', async () => {
