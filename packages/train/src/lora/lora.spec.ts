@@ -84,7 +84,7 @@ describe('a run with low-rank updates', () => {
     }));
     writeFileSync(path, longer.map((row) => `${JSON.stringify(row)}\n`).join(''));
     // All samples are in every step.
-    const text = { arm: 'text', data: [{ path }], batchSize: 3 } as const;
+    const text = { arm: 'text' as const, data: [{ path }], batchSize: 3 };
     const steps = {
       schedule: { steps: 3, warmupRatio: 0 },
       checkpointEvery: 1,
