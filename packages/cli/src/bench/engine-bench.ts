@@ -70,7 +70,7 @@ export async function openStep(size: StepSize): Promise<Step> {
   const program = await compile(
     accumulatingProgram(size),
     { ...specs, accumulators: specs.parameters },
-    { state: ['accumulators'], recomputeCheap: true, name: `step ${size.name}` },
+    { state: ['accumulators'], recomputeCheap: true, rests: true, name: `step ${size.name}` },
   );
   const optimizer = await AdamwOptimizer.create(initialParameters(size), ADAMW, 'cpu');
   const { parameters, accumulators } = optimizer;

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
+import { environment } from '../executor/environment.js';
 import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
@@ -66,7 +67,7 @@ export class ExecutorBackedDevice implements Device {
     const session = await Session.create(model, {
       provider: this.name,
       name: options.name ?? 'program',
-      ...((traced.graph.singleThreaded || options.singleThread) && { threads: 1 }),
+      ...this.threadsOf(traced, options),
       workingBytes: peakBytes(traced.graph),
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
       disabledOptimizers:
@@ -88,6 +89,13 @@ export class ExecutorBackedDevice implements Device {
       stats,
       plain: () => trace(full, specs, { ...target, precision: 'float32' }).graph,
     });
+  }
+
+  private threadsOf({ graph }: Traced, { rests, singleThread }: CompileOptions) {
+    if (graph.singleThreaded || singleThread) return { threads: 1 };
+    return rests === true && this.name === 'cpu'
+      ? { threads: environment().threads, restsBetweenRuns: true }
+      : {};
   }
 
   /** The program with each operation written as this processor runs it fastest. */

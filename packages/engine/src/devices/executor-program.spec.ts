@@ -1,5 +1,6 @@
 import { compile, createTensor } from '../compile.js';
-import { liveHandles } from '../executor/index.js';
+import { environment } from '../executor/environment.js';
+import { liveHandles, Session } from '../executor/index.js';
 import { float32, int32, type Program, type SpecTree } from '../specs.js';
 import { TensorPool } from '../tensor-pool.js';
 import { type Tensor, tf } from '../tfjs.js';
@@ -138,6 +139,27 @@ describe('disposing', () => {
     b.dispose();
     const { sum } = (await run) as { sum: DeviceTensor };
     expect(new Set(await sum.read())).toEqual(new Set([2]));
+    await program.dispose();
+  });
+});
+
+describe('the threads of a program', () => {
+  it.each([
+    [undefined, {}],
+    [true, { threads: environment().threads, restsBetweenRuns: true }],
+  ])('are its own and rest between runs where that is asked for: %s', async (rests, expected) => {
+    const create = jest.spyOn(Session, 'create');
+    const program = await open(lookUp, specs, { name: 'looked up', ...(rests && { rests }) });
+    const made = create.mock.calls.filter(([, { name }]) => name === 'looked up');
+    create.mockRestore();
+    const { threads, restsBetweenRuns } = made[0]![1];
+    expect({ threads, restsBetweenRuns }).toEqual({
+      threads: undefined,
+      restsBetweenRuns: undefined,
+      ...expected,
+    });
+    // What sleeps between runs wakes up for the next.
+    for (let run = 0; run < 3; run += 1) await program.run(good);
     await program.dispose();
   });
 });

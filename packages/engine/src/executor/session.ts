@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly externalDataFolder?: string;
   /** Threads of a pool of its own; without it the session uses the pool that all sessions share. */
   readonly threads?: number;
+  /** Whether the threads of its own pool stop spinning when a run ends (default false). */
+  readonly restsBetweenRuns?: boolean;
   /** Whether the threads of its own pool spin before they sleep (default true). */
   readonly allowSpinning?: boolean;
   /** Graph optimisation (default `all`). */
@@ -214,6 +216,7 @@ function configEntries(options: SessionOptions): Record<string, string> {
   if (options.disabledOptimizers?.length) {
     entries['optimization.disable_specified_optimizers'] = options.disabledOptimizers.join(';');
   }
+  if (options.restsBetweenRuns === true) entries['session.force_spinning_stop'] = '1';
   if (options.allowSpinning === false) entries['session.intra_op.allow_spinning'] = '0';
   if (kindOf(options.provider) === 'cuda') {
     // Constants between the working memory of runs would keep whole regions of the arena from being given back.

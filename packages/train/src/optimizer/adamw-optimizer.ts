@@ -171,5 +171,5 @@ type Named = Readonly<Record<string, Tensor>>;
 
 function compileNorm(specs: Specs, device: string): Promise<CompiledProgram> {
   const program = ({ gradients }: { gradients: Named }) => ({ squares: sumOfSquares(gradients) });
-  return compile(program, { gradients: specs }, { device, name: 'gradient-norm' });
+  return compile(program, { gradients: specs }, { device, rests: true, name: 'gradient-norm' });
 }

@@ -72,6 +72,8 @@ export class SampleStep implements SampleRunner {
     return compile(stepProgram(this.#model, shape), stepSpecs(this.#model, this.#state, shape), {
       ...this.#target,
       ...{ state: ['accumulators'], recomputeCheap: true },
+      // The optimiser works on other threads.
+      rests: true,
       name: `step of ${shape.tokens} tokens`,
     });
   }
