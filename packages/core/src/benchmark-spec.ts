@@ -67,13 +67,18 @@ export interface ScoredAnswerV1 {
   readonly extracted: string | null;
   /** In [0, 1]. */
   readonly score: number;
+  /** What the model said; absent for a guess. */
+  readonly raw?: string;
 }
 
 /** One figure of a report. */
 export interface ScoreColumnV1 {
   readonly name: string;
-  /** `accuracy`: share of what is right or wrong; `score`: mean of scores in [0, 1]; `error`: in the unit of the answers. */
-  readonly unit: 'accuracy' | 'score' | 'error';
+  /**
+   * `accuracy`: share of what is right or wrong; `score`: mean of scores in [0, 1]; `error`: in the unit of the answers; `count`:
+   * so many of the answers.
+   */
+  readonly unit: 'accuracy' | 'score' | 'error' | 'count';
   readonly value: number;
   /** Questions, or groups of questions, that count. */
   readonly total: number;

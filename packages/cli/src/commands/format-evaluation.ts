@@ -37,9 +37,10 @@ export function formatEvaluation(
   return `${table}${points >= 0 ? '+' : ''}${points.toFixed(1)} points over the most frequent letter, p = ${formatP(binomialP)} (binomial), ${formatP(permutationP)} (permutation); ${unread}\n`;
 }
 
-/** As the paper's tables round percentages; errors in their own unit. */
+/** As the paper's tables round percentages; errors in their own unit, counts as they are. */
 export function formatScore({ unit, value, correct, total }: ScoreColumnV1): string {
   if (unit === 'error') return value.toFixed(2);
+  if (unit === 'count') return String(value);
   return correct === undefined ? (100 * value).toFixed(1) : tablePercentage(correct, total);
 }
 

@@ -41,7 +41,8 @@ export async function readAccuracies(
 async function readAccuracy(run: string): Promise<ModelAccuracy> {
   const results = await readJson<EvaluationResults>(run, RESULTS_FILE);
   const { name, value, total, unit } = results.overall ?? {};
-  if (typeof value !== 'number' || unit === 'error') throw noEvaluation(join(run, RESULTS_FILE));
+  if (typeof value !== 'number' || unit === 'error' || unit === 'count')
+    throw noEvaluation(join(run, RESULTS_FILE));
   const { weights } = await readJson<EvaluationIdentity>(run, EVALUATION_FILE);
   if (typeof weights !== 'string') throw noEvaluation(join(run, EVALUATION_FILE));
   const interval = results.intervals?.[name] ?? null;

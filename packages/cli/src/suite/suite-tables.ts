@@ -71,7 +71,9 @@ function cell(report: Report | undefined, column: string | undefined): string {
 /** The mean of figures in per cent before they are rounded; errors have no mean with them. */
 function average(overall: readonly (ScoreColumnV1 | undefined)[]): string {
   const values = overall.flatMap((score) =>
-    score === undefined || score.unit === 'error' ? [] : [100 * score.value],
+    score === undefined || score.unit === 'error' || score.unit === 'count'
+      ? []
+      : [100 * score.value],
   );
   if (values.length < overall.length) return NOTHING;
   return (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(1);

@@ -179,6 +179,7 @@ function factsOf({ folder, record, results, answers }: Run): PageFact[] {
 
 function figureOf({ unit, value, correct, total }: EvaluationResults['overall']): string {
   if (unit === 'error') return value.toPrecision(4);
+  if (unit === 'count') return `${value} of ${total}`;
   const percent = `${(100 * value).toFixed(1)} %`;
   return correct === undefined ? percent : `${percent} (${correct} of ${total})`;
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BenchmarkConformance, describeBenchmark } from '@spatialsv/core/testing';
+import { scoreAnswer } from '../answers.js';
 import plugin from '../plugin.js';
 import {
   answered,
@@ -11,6 +12,7 @@ import {
   root,
   touch,
 } from './__fixtures__/reading.js';
+import { spatial457 } from './spatial457.js';
 
 describe('the plugin', () => {
   it('has the ten benchmarks of the paper, both CV-Benches, and own questions', () => {
@@ -130,10 +132,55 @@ describe('Spatial457', () => {
       'spatial457',
       questions,
       ({ id }) => says[Number(id.split('/')[1]) - 1]!,
-      'lenient',
+      'kit-lme',
     );
     expect(strict.answers.map(({ score }) => score)).toEqual([1, 0, 0, 0]);
     expect(questions[0]!.category).toBe('L3_2d_spatial');
+    const other = await read('spatial457', folder, 'lme');
+    expect(promptOf(other.questions[0]!)).toMatch(
+      /^<image>You are .*to the question\.\nIs there a bus\?\nFirst, .*objects referred in .*only be \(1\) a phrase, or \(2\) an integer/s,
+    );
+    expect(promptOf(questions[0]!)).toContain(
+      '(1) a phrase chosen from the following options: Small, Large, Airliner',
+    );
+  });
+
+  it.each([
+    ['Yes', "Answer = 'TRUE'", 1],
+    ['Yes', "{'answer': 1}", 1],
+    ['3', '{"Answer": "03"}', 1],
+    ['Suv', "{'Answer': 'Sedan'}", 0],
+    ['No', 'None', 0],
+  ])('by the other toolkit, %s is said by %s: %d', (value, raw, score) => {
+    const question = { id: 'a', category: 'L4_occ', right: { kind: 'text', value } } as const;
+    expect(scoreAnswer({ benchmark: spatial457, variant: 'lme' }, question, raw).score).toBe(score);
+  });
+
+  it('counts what does not follow the template by kind', () => {
+    const question = {
+      id: 'a',
+      category: 'L4_occ',
+      right: { kind: 'text', value: 'Yes' },
+    } as const;
+    const texts = ["{'Answer': 'Yes'}", 'Yes', '', "{'Answer': 'Ye", "{'Answer': Yes}", 'Red'];
+    const countsOf = (variant: string) => {
+      const answers = texts.map((raw) => ({
+        ...{ raw },
+        ...scoreAnswer({ benchmark: spatial457, variant }, question, raw),
+      }));
+      const { beside = [] } = spatial457.combine(answers, variant);
+      return Object.fromEntries(beside.map(({ name, value, total }) => [name, [value, total]]));
+    };
+    expect(countsOf('kit')).toEqual({
+      'format errors': [5, 6],
+      'format: no text': [1, 6],
+      'format: no answer key': [2, 6],
+      'format: answer cut off': [1, 6],
+      'format: answer in another form': [1, 6],
+    });
+    expect(countsOf('lme')).toMatchObject({ 'format errors': [3, 6], 'format: no text': [1, 6] });
+    const guess = { question, extracted: 'Yes', score: 1 };
+    expect(spatial457.combine([guess], 'kit').beside).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-/** Texts of Spatial457's prompt, byte for byte; the spelling `refered` is the original's. */
+/** Texts of Spatial457's prompts, byte for byte; the spelling `refered` is the original's. */
 
 const WHAT: Readonly<Record<string, string>> = {
   L1_single: 'the objects',
@@ -53,14 +53,25 @@ const CHOICES = [
   'Back',
 ];
 
-/** What stands before the image. */
-export const firstText = (subset: string): string =>
+/** Whose words a prompt is in. */
+export type Toolkit = 'kit' | 'lme';
+
+/** What stands first. */
+export const firstText = (subset: string, toolkit: Toolkit = 'kit'): string =>
+  toolkit === 'kit' ? kitFirstText(subset) : kitFirstText(subset).replace('’', "'");
+
+const kitFirstText = (subset: string): string =>
   `You are an intelligent chatbot designed to answer questions based on an image. Your task is to analyze the images, identify attributes of ${WHAT[subset] ?? 'the objects'}, and then determine the answer to the question.\n`;
 
-/** What stands behind the question. */
-export const lastText = (): string =>
-  [
-    "First, you should identify the related objects refered in the questions, including their shape, color, size; then add a brief reasoning process about the questions. Each object in the image has a shape (e.g., 'airliner'), a size (only can be 'small' or 'large'), a color (e.g. 'blue'). The size of the object is either 'small' or 'large'. The color of the object is one of the following: 'gray', 'blue', 'purple', 'brown', 'green', 'cyan', 'red', 'yellow'. The direction of the object is one of the following: 'left', 'right', 'front', 'back'.\n\n",
-    `Second, give the answer based on the reasoning process. The answer should only be (1) a phrase chosen from the following options: ${CHOICES.join(', ')}, or (2) an integer [0-10] when asked for 'How many' or 'What is the number of', or (3) 'Yes' or 'No' when asked for 'Is there'. If you think there are no possible answers or the question is not clear, choose the best answer that fits the question.\n\n`,
-    "Write your response into this json template: {'Reasoning': '<your reasons>', 'Answer': '<Your answer>'}",
-  ].join('');
+/** What stands behind the question. The other toolkit spells `referred`, and names no phrases to choose from. */
+export function lastText(toolkit: Toolkit = 'kit'): string {
+  if (toolkit === 'kit') return kitLastText;
+  const choices = ` chosen from the following options: ${CHOICES.join(', ')}`;
+  return kitLastText.replace('refered', 'referred').replace(choices, '');
+}
+
+const kitLastText = [
+  "First, you should identify the related objects refered in the questions, including their shape, color, size; then add a brief reasoning process about the questions. Each object in the image has a shape (e.g., 'airliner'), a size (only can be 'small' or 'large'), a color (e.g. 'blue'). The size of the object is either 'small' or 'large'. The color of the object is one of the following: 'gray', 'blue', 'purple', 'brown', 'green', 'cyan', 'red', 'yellow'. The direction of the object is one of the following: 'left', 'right', 'front', 'back'.\n\n",
+  `Second, give the answer based on the reasoning process. The answer should only be (1) a phrase chosen from the following options: ${CHOICES.join(', ')}, or (2) an integer [0-10] when asked for 'How many' or 'What is the number of', or (3) 'Yes' or 'No' when asked for 'Is there'. If you think there are no possible answers or the question is not clear, choose the best answer that fits the question.\n\n`,
+  "Write your response into this json template: {'Reasoning': '<your reasons>', 'Answer': '<Your answer>'}",
+].join('');
