@@ -95,7 +95,8 @@ function siteFigure(task: ProbeTask, summaries: readonly SubjectSummary[]) {
     .filter((summary) => summary.task === task)
     .map(({ model, subject, metrics }) => {
       const { mean, sd } = metrics[name]!;
-      return { model, probed: subject, mean, low: mean - (sd ?? 0), high: mean + (sd ?? 0) };
+      const [low, high] = [mean - (sd ?? 0), mean + (sd ?? 0)];
+      return { model, probed: subject, site: !isControl(subject), mean, low, high };
     });
   return seriesPlot({
     name: `sites-${task}`,
@@ -105,6 +106,8 @@ function siteFigure(task: ProbeTask, summaries: readonly SubjectSummary[]) {
     x: { field: 'probed', title: 'probed', labelAngle: isCrowded(rows) ? -90 : -40 },
     y: { field: 'mean', title: METRIC_TITLES[task], format: '.3~g', interval: ['low', 'high'] },
     color: 'model',
+    // Controls are no further layers.
+    joined: 'site',
   });
 }
 

@@ -72,6 +72,26 @@ describe('figures', () => {
     expect(places[0]).toBeGreaterThan(0);
   });
 
+  it('of series join the rows that belong to the line alone, all in the order of the rows', async () => {
+    const rows = [
+      { name: 'noise', value: 3, site: false },
+      { name: 'layer 1', value: 2, site: true },
+      { name: 'constant', value: 3, site: false },
+      { name: 'layer 2', value: 1, site: true },
+    ];
+    const svg = await renderSvg(
+      seriesPlot({
+        ...{ name: 'sites', title: 'Sites', rows, joined: 'site' },
+        x: { field: 'name', title: 'Probed' },
+        y: { field: 'value', title: 'RMSE' },
+      }),
+    );
+    const [, path] = /aria-roledescription="line mark"[^>]* d="([^"]*)"/.exec(svg)!;
+    expect(path!.match(/[ML]/g)).toEqual(['M', 'L']);
+    const places = rows.map(({ name }) => svg.indexOf(`>${name}</text>`));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+  });
+
   it('say whether this machine has letters for a PNG', async () => {
     expect(typeof (await drawsText())).toBe('boolean');
   });

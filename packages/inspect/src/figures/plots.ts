@@ -93,6 +93,8 @@ export interface SeriesInput extends PlotInput {
   readonly panel?: string;
   /** Column that makes a line of its own of each value, with a colour. */
   readonly color?: string;
+  /** Column that is true where a row belongs to the line; every row does where absent. */
+  readonly joined?: string;
 }
 
 const PANEL_WIDTH_PX = 220;
@@ -100,14 +102,14 @@ const PANEL_HEIGHT_PX = 180;
 
 /** Values over ordered steps, such as accuracy over bins: points with their intervals, joined; a panel for each group. */
 export function seriesPlot(input: SeriesInput): Figure {
-  const { x, y, panel, color, rows } = input;
+  const { x, y, panel, color, joined, rows } = input;
   const panels = panel === undefined ? [] : distinct(rows, panel);
   const encoding = {
     x: {
       field: x.field,
       type: 'ordinal',
       title: x.title,
-      sort: null,
+      sort: distinct(rows, x.field),
       axis: { labelAngle: x.labelAngle ?? 0 },
     },
     y: numberChannel(y),
@@ -115,7 +117,11 @@ export function seriesPlot(input: SeriesInput): Figure {
     ...(color !== undefined && { color: nominal(color), xOffset: nominal(color) }),
   };
   const layer = [
-    { mark: { type: 'line', opacity: 0.7 }, encoding },
+    {
+      mark: { type: 'line', opacity: 0.7 },
+      encoding,
+      ...(joined !== undefined && { transform: [{ filter: { field: joined, equal: true } }] }),
+    },
     ...(y.interval === undefined
       ? []
       : [
