@@ -68,9 +68,11 @@ describe.each(named)('%s', (name, { id, tiny, set, grid }) => {
     const lines = [
       `model: ${model}`,
       `out: ${run}`,
-      `data: [{ format: mindcube, path: ${rows}, prompt: plain }]`,
+      `data: [{ format: mindcube, path: ${rows}, prompt: plain, limit: 1 }]`,
       'source: { name: synthetic }',
       'heads: { preset: tiny, outputScale: 4 }',
+      // One program to compile, with what every loss needs.
+      'losses: { gradientScales: 1 }',
       'batchSize: 1',
       'schedule: { steps: 2 }',
     ];

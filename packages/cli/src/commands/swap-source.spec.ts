@@ -38,8 +38,9 @@ function writeConfig(name: string, source: object): string {
     model,
     out: join(root, 'runs', name),
     source,
-    data: [{ format: 'mindcube', path: join(root, 'rooms/raw/MindCube_train.jsonl'), limit: 2 }],
+    data: [{ format: 'mindcube', path: join(root, 'rooms/raw/MindCube_train.jsonl'), limit: 1 }],
     heads: { preset: 'tiny' },
+    losses: { gradientScales: 1 },
     schedule: { steps: 2 },
     batchSize: 1,
   };
@@ -111,7 +112,7 @@ describe('one training run', () => {
       '--format',
       'mindcube',
       '--limit',
-      '2',
+      '1',
     ];
     if (weights !== undefined) args.push('--weights', weights);
     for (const [key, value] of Object.entries(settings)) args.push('--setting', `${key}=${value}`);
