@@ -82,8 +82,11 @@ describe.each(named)('%s', (name, { id, tiny, set, grid }) => {
     expect(metrics).toHaveLength(2);
     for (const line of metrics) {
       const { losses } = JSON.parse(line) as { losses: Record<string, number | null> };
-      for (const term of ['text', 'distillation', 'depth', 'point', 'ray'])
+      // A term that is left out is 0.
+      for (const term of ['text', 'distillation', 'depth', 'point', 'ray']) {
         expect(losses).toHaveProperty(term, expect.any(Number));
+        expect([term, losses[term]]).not.toEqual([term, 0]);
+      }
     }
     const out = join(root, `${name}-eval`);
     const args = ['--benchmark', 'mindcube', '--data', data, '--out', out];
