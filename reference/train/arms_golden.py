@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import peft
 import torch
 import torch.nn.functional as F
 import transformers
@@ -156,6 +155,8 @@ class System(nn.Module):
 
     def with_updates(self, lora):
         """PEFT around every linear layer of language model and projector; A and B filled by name, B not 0."""
+        import peft
+
         pattern = r".*(language_model.*_proj|visual\.merger\.mlp\.[02])"
         config = peft.LoraConfig(r=lora["rank"], lora_alpha=lora["alpha"], lora_dropout=0.0, target_modules=pattern)
         self.backbone = peft.get_peft_model(self.backbone, config)
@@ -294,6 +295,8 @@ def means(losses, totals) -> list[float]:
 
 
 def main():
+    import peft
+
     processor = qwen.make_processor()
     vectors = {}
     for name, arm in ARMS.items():

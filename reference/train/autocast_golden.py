@@ -1,0 +1,95 @@
+"""Golden run under autocast: the tiny Qwen2.5-VL of arms_golden.py, its text arm, in bfloat16.
+
+usage: python reference/train/autocast_golden.py   (as reference/train/arms_golden.py; writes packages/cli/src/__golden__/autocast)
+
+Steps of AdamW as in the arm `text` of arms_golden.py, and a greedy answer to its first question, under
+`torch.autocast("cpu", dtype=torch.bfloat16)`. Kept are the losses and gradient norms of the steps, evenly spread values of every
+trained tensor and of its gradient after the first step, and the logits and ids of the answer. The same in float32 says how far
+apart the two precisions are.
+"""
+
+import contextlib
+import json
+import platform
+from pathlib import Path
+
+import arms_golden as arms
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import get_cosine_schedule_with_warmup
+
+FOLDER = arms.REFERENCE.parent / "packages/cli/src/__golden__/autocast"
+STEPS = 4
+TOKENS = 6
+PRECISIONS = {
+    "float32": contextlib.nullcontext,
+    "bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+}
+
+
+def steps(system, prepared, context) -> dict[str, torch.Tensor]:
+    trained = {n: p for n, p in system.published().items() if p.requires_grad}
+    decayed = arms.decay_names(system)
+    groups = [
+        {"params": [p for n, p in trained.items() if arms.group_of(n) == g and (n in decayed) == decays], "lr": lr} | ({} if decays else {"weight_decay": 0.0})
+        for g, lr in arms.RATES.items() for decays in (True, False)
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], **arms.ADAMW)
+    schedule = get_cosine_schedule_with_warmup(optimizer, 0, STEPS)
+    losses, norms, vectors = [], [], {}
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        with context():
+            total = sum(system.losses(*given, None)["text"] for given in prepared) / len(prepared)
+        total.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)))
+        gradients = {n: p.grad.clone() for n, p in trained.items()}
+        optimizer.step()
+        schedule.step()
+        losses.append(float(total.detach()))
+        if step == 0:
+            vectors = {f"updated/{n}": arms.spread(p) for n, p in trained.items()}
+            vectors |= {f"gradient/{n}": arms.spread(g) for n, g in gradients.items()}
+    return vectors | {"losses": torch.tensor(losses), "norms": torch.tensor(norms)}
+
+
+def answer(system, prompt, context) -> dict[str, torch.Tensor]:
+    """Greedy, the whole sequence again at every token: no cache that could keep another type."""
+    ids, logits = prompt["input_ids"], []
+    with torch.no_grad(), context():
+        for _ in range(TOKENS):
+            given = prompt | {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": (ids == system.backbone.config.image_token_id).int()}
+            logits.append(system.backbone(**given).logits[0, -1].float())
+            ids = torch.cat([ids, logits[-1].argmax()[None, None]], 1)
+    return {"logits": torch.stack(logits), "ids": ids[0, -TOKENS:].int(), "prompt": prompt["input_ids"][0].int()}
+
+
+def main():
+    processor = arms.qwen.make_processor()
+    samples = [i for i, text in enumerate(arms.TEXTS) if text is not None]
+    prepared = [arms.prepare(processor, i) for i in samples]
+    inputs, _, labels = prepared[0]
+    length = int((labels[0] == -100).sum())
+    prompt = dict(inputs) | {"input_ids": inputs["input_ids"][:, :length]}
+    vectors = {}
+    for name, context in PRECISIONS.items():
+        found = answer(arms.System(arms.ARMS["text"]), prompt, context) | steps(arms.System(arms.ARMS["text"]), prepared, context)
+        vectors |= {f"{name}/{key}": value.contiguous() for key, value in found.items()}
+        print(name, found["losses"], found["norms"], found["ids"])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    save_file(vectors, FOLDER / "vectors.safetensors")
+    record = {
+        "script": "reference/train/autocast_golden.py",
+        "reference": "transformers Qwen2_5_VLForConditionalGeneration (eager) under torch.autocast('cpu', torch.bfloat16), torch.optim.AdamW",
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version()},
+        "checkpoint": "packages/adapter-qwen25vl/src/__golden__/checkpoint; weights by reference/heads/fill.py; images of packages/cli/src/__golden__/train-arms",
+        "steps": STEPS,
+        "samples": arms.SAMPLES,
+        "tolerance": {"precision": 1e-2, "why": "two orders of sums round some results of a product to neighbours, 2^-8 apart"},
+    }
+    (FOLDER / "case.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
