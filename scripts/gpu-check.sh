@@ -1,17 +1,33 @@
 #!/usr/bin/env bash
 # One prepared run on a machine with an NVIDIA GPU, within 8 minutes: parity with the CPU, then times beside PyTorch.
-#   bash scripts/gpu-check.sh [--small] [DEVICE] > gpu-check.jsonl
+#   bash scripts/gpu-check.sh [--small] [--resume FILE] [DEVICE] > gpu-check.jsonl
 # Prints JSON lines and goes on after a step that fails, which it names. --small: small sizes, to see that everything runs (also on
 # pretend GPUs: SPATIALSV_CUDA="$(node scripts/pretend-cuda.mjs)" bash scripts/gpu-check.sh --small). Needs the built repository
 # (npm ci, npm run build), what docs/gpu.md installs, and for the peers a Python with torch, named by SPATIALSV_PYTHON; for
 # labelling also SPATIALSV_VGGT_REFERENCE and SPATIALSV_DAV3_REFERENCE.
+# --resume FILE passes over the steps that FILE, of an earlier run, says went well:
+#   bash scripts/gpu-check.sh --resume gpu-check.jsonl >> gpu-check.jsonl
 set -uo pipefail
 cd "$(dirname "$0")/.."
-small=""
-if [ "${1:-}" = "--small" ]; then
-  small="--small"
+small="" resume=/dev/null
+while [[ ${1:-} == --* ]]; do
+  case $1 in
+    --small) small=--small ;;
+    --resume)
+      resume=${2:?--resume: expected the file of an earlier run}
+      if [ ! -r "$resume" ]; then
+        echo "--resume: $resume cannot be read" >&2
+        exit 2
+      fi
+      shift
+      ;;
+    *)
+      echo "unknown: $1; expected --small, --resume FILE or a device" >&2
+      exit 2
+      ;;
+  esac
   shift
-fi
+done
 device=${1:-cuda}
 failed=0
 deadline=$((SECONDS + ${GPU_CHECK_SECONDS:-480}))
@@ -20,6 +36,7 @@ deadline=$((SECONDS + ${GPU_CHECK_SECONDS:-480}))
 step() {
   local name=$1 limit=$2 started=$SECONDS
   shift 2
+  if grep -qF "{\"step\":\"$name\",\"rc\":0," "$resume"; then return; fi
   local left=$((deadline - SECONDS))
   if [ $left -le 0 ]; then
     echo "{\"step\":\"$name\",\"rc\":null,\"seconds\":0,\"note\":\"no time was left\"}"
