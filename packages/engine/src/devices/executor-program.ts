@@ -2,9 +2,25 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Disposables } from '../disposables.js';
 import { EngineError } from '../errors.js';
-import { type Binding, DeviceValue, type Session, trimHeap } from '../executor/index.js';
-import { boundAs, type Graph, rowsOf, sizeOf, type Value, type Weight } from '../graph/graph.js';
+import {
+  type Binding,
+  bytesPerElement,
+  DeviceValue,
+  type ExecutionProvider,
+  type Session,
+  trimHeap,
+} from '../executor/index.js';
+import {
+  boundAs,
+  type Graph,
+  type Rows,
+  rowsOf,
+  sizeOf,
+  type Value,
+  type Weight,
+} from '../graph/graph.js';
 import { inPlaceRule } from '../graph/in-place.js';
+import { STORED_TYPE } from '../onnx/element-type.js';
 import { encodeModel } from '../onnx/encode.js';
 import {
   isMapped,
@@ -15,7 +31,7 @@ import {
 } from '../specs.js';
 import { outputName, type Traced } from '../trace/trace.js';
 import { flatten, isTensorSpec, nest } from '../tree.js';
-import { StoredValues } from '../weights/stored-values.js';
+import { StoredValues, widensWeights } from '../weights/stored-values.js';
 import type {
   CompiledProgram,
   CompileOptions,
@@ -198,8 +214,19 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   private async bindStored(name: string, tensor: MappedTensor, { rows }: Weight): Promise<void> {
-    this.binding.bindInput(name, await this.stored.value(tensor, rows));
+    this.binding.bindInput(name, await this.placed(name, tensor, rows));
     this.boundTensors.set(name, rowsOf(tensor, rows));
+  }
+
+  /** A weight in the memory of the device. @throws what the device says, with the name and the size of the weight. */
+  private async placed(name: string, tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
+    try {
+      return await this.stored.value(tensor, rows);
+    } catch (error) {
+      const { provider } = this.session;
+      if (provider === 'cpu' || (error as EngineError).code === 'FILE_INVALID') throw error;
+      throw refusedWeight(`${this.name}: weight "${name}"`, rowsOf(tensor, rows), provider, error);
+    }
   }
 
   private async bindTensor(
@@ -435,5 +462,21 @@ function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | unde
     code: 'INPUT_INVALID',
     message: `weight "${path}": expected ${spec.storedAs} (${spec.shape.join()}), found ${found}.`,
     hint: 'Give a tensor in a file, or for F32 a float32 tensor of the device, of the shape that was compiled.',
+  });
+}
+
+function refusedWeight(
+  what: string,
+  { shape, storedAs }: MappedTensor,
+  device: ExecutionProvider,
+  cause: unknown,
+): EngineError {
+  const bytes =
+    sizeOf(shape) * bytesPerElement(widensWeights(device) ? 'float32' : STORED_TYPE[storedAs]);
+  return new EngineError({
+    code: 'RUN_FAILED',
+    message: `${what}, ${storedAs} (${shape.join(', ')}), takes ${(bytes / 2 ** 20).toFixed(0)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,
+    hint: 'An adapter of WebGPU takes no buffer above its maxBufferSize, often 1 or 2 GiB, and a GPU no more than is free: use another device, or a smaller model.',
+    cause,
   });
 }

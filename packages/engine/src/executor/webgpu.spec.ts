@@ -52,6 +52,16 @@ if (!available) {
     expect(seen.residentState).toEqual({ devices: ['webgpu', 'webgpu'], result: [12, 14, 16, 18] });
   });
 
+  it('refuses a weight that no buffer takes by its name, and goes on', () => {
+    expect(seen.largeWeight).toEqual({
+      code: 'RUN_FAILED',
+      message: expect.stringMatching(
+        /^head: weight "w", F32 \(281600, 1024\), takes 1100 MiB on webgpu/,
+      ),
+    });
+    expect(seen.afterwards).toEqual(seen.hostToHost);
+  });
+
   it('runs a graph from a file, with outputs of any size', () => {
     expect(seen.graphFromFile).toEqual([
       { shape: [1, 2], data: [2, 4] },

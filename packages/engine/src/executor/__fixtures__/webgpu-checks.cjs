@@ -1,7 +1,8 @@
 /** Runs in a process of its own and prints what it saw as one JSON object. */
-const { mkdtempSync, rmSync, writeFileSync } = require('node:fs');
+const { mkdtempSync, rmSync, truncateSync, writeFileSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
+const { compile, float32, ops } = require('../../index.ts');
 const { openGraph } = require('../../graph-file.ts');
 const { serialiseModel } = require('../../onnx/schema.ts');
 const executor = require('../index.ts');
@@ -99,6 +100,26 @@ async function graphFromFile() {
   return results.map(({ c }) => ({ shape: c.shape, data: Array.from(c.data) }));
 }
 
+/** A weight of more bytes than SwiftShader has in a buffer (1 GiB), in a file without content. */
+async function largeWeight() {
+  const folder = mkdtempSync(join(tmpdir(), 'weight-'));
+  const file = join(folder, 'weights.bin');
+  const shape = [1100 * 256, 1024];
+  const byteLength = 4 * shape[0] * shape[1];
+  writeFileSync(file, '');
+  truncateSync(file, byteLength);
+  const w = { kind: 'mapped', file, byteOffset: 0, byteLength, storedAs: 'F32', shape };
+  const project = ({ x, w }) => ({ y: ops.linear(x, w) });
+  try {
+    await compile(project, { x: float32(1, 1024), w }, { device: 'webgpu', name: 'head' });
+    return { code: 'none', message: '' };
+  } catch ({ code, message }) {
+    return { code, message };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function main() {
   const add = await open('Add');
   const multiply = await open('Mul');
@@ -107,6 +128,8 @@ async function main() {
     freshOutputs: await freshOutputs(add),
     residentState: await residentState(add, multiply),
     graphFromFile: await graphFromFile(),
+    largeWeight: await largeWeight(),
+    afterwards: await hostToHost(add),
   };
   console.log(JSON.stringify(seen));
   // Sessions are left open on purpose: the process must end cleanly all the same.
