@@ -27,14 +27,15 @@ const MARGIN_PX = 16;
 const LINE_PX = 18;
 const ROW_TITLE_PX = 24;
 /** Letters of the text that fit into 100 pixels. */
-const LETTERS_IN_100_PX = 15;
+const LETTERS_IN_100_PX = 13;
 const LEAST_WIDTH_PX = 520;
 
 /** A question with its pictures as SVG: what was asked, and row by row what the views, labels and models show. */
 export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
   const columns = Math.max(1, ...rows.map(({ pictures }) => pictures.length));
   const inner = Math.max(LEAST_WIDTH_PX, columns * (PICTURE_WIDTH_PX + GAP_PX) - GAP_PX);
-  const lines = texts.flatMap((text) => wrap(text, (inner / 100) * LETTERS_IN_100_PX));
+  const letters = (inner / 100) * LETTERS_IN_100_PX;
+  const lines = texts.flatMap((text) => wrap(text, letters));
   const head = [
     `<text x="${MARGIN_PX}" y="${MARGIN_PX + 14}" font-size="15" font-weight="bold">${escapeXml(title)}</text>`,
     ...lines.map(
@@ -44,7 +45,7 @@ export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
   ];
   let top = MARGIN_PX + 22 + lines.length * LINE_PX;
   const body = rows.map((row) => {
-    const drawn = rowSvg(row, top);
+    const drawn = rowSvg(row, top, letters);
     top = drawn.bottom;
     return drawn.svg;
   });
@@ -58,16 +59,21 @@ export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
   ].join('\n');
 }
 
-function rowSvg({ title, pictures }: CaseRow, top: number): { svg: string; bottom: number } {
-  const y = top + ROW_TITLE_PX;
+/** @param letters of a line of its title. */
+function rowSvg({ title, pictures }: CaseRow, top: number, letters: number) {
+  const lines = wrap(title, letters);
+  const y = top + ROW_TITLE_PX + (lines.length - 1) * LINE_PX;
   const height = Math.max(0, ...pictures.map(({ aspect }) => PICTURE_WIDTH_PX / aspect));
   const images = pictures.map(({ kind, bytes, aspect }, i) => {
     const x = MARGIN_PX + i * (PICTURE_WIDTH_PX + GAP_PX);
     const data = Buffer.from(bytes).toString('base64');
     return `<image x="${x}" y="${y}" width="${PICTURE_WIDTH_PX}" height="${(PICTURE_WIDTH_PX / aspect).toFixed(1)}" style="image-rendering:pixelated" href="data:image/${kind};base64,${data}"/>`;
   });
-  const caption = `<text x="${MARGIN_PX}" y="${top + 17}" fill="#555">${escapeXml(title)}</text>`;
-  return { svg: [caption, ...images].join('\n'), bottom: y + height };
+  const captions = lines.map(
+    (line, i) =>
+      `<text x="${MARGIN_PX}" y="${top + 17 + i * LINE_PX}" fill="#555">${escapeXml(line)}</text>`,
+  );
+  return { svg: [...captions, ...images].join('\n'), bottom: y + height };
 }
 
 /** Lines of at most so many letters, broken at spaces; longer words stand alone. */

@@ -74,14 +74,14 @@ describe('figures', () => {
 
   it('of series join the rows that belong to the line alone, all in the order of the rows', async () => {
     const rows = [
-      { name: 'noise', value: 3, site: false },
-      { name: 'layer 1', value: 2, site: true },
-      { name: 'constant', value: 3, site: false },
-      { name: 'layer 2', value: 1, site: true },
+      { name: 'noise', value: 3, model: 'm', site: false },
+      { name: 'layer 1', value: 2, model: 'm', site: true },
+      { name: 'constant', value: 3, model: 'm', site: false },
+      { name: 'layer 2', value: 1, model: 'm', site: true },
     ];
     const svg = await renderSvg(
       seriesPlot({
-        ...{ name: 'sites', title: 'Sites', rows, joined: 'site' },
+        ...{ name: 'sites', title: 'Sites', rows, joined: 'site', color: 'model' },
         x: { field: 'name', title: 'Probed' },
         y: { field: 'value', title: 'RMSE' },
       }),

@@ -113,9 +113,11 @@ export function seriesPlot(input: SeriesInput): Figure {
       axis: { labelAngle: x.labelAngle ?? 0 },
     },
     y: numberChannel(y),
-    // Beside each other, where intervals would cover each other.
-    ...(color !== undefined && { color: nominal(color), xOffset: nominal(color) }),
+    ...(color !== undefined && { color: nominal(color) }),
   };
+  // Beside each other, where intervals would cover each other. A line with offsets would fall into single points.
+  const isBeside = color !== undefined && distinct(rows, color).length > 1;
+  const beside = { ...encoding, ...(isBeside && { xOffset: nominal(color) }) };
   const layer = [
     {
       mark: { type: 'line', opacity: 0.7 },
@@ -127,10 +129,10 @@ export function seriesPlot(input: SeriesInput): Figure {
       : [
           {
             mark: { type: 'rule', opacity: 0.6 },
-            encoding: { ...encoding, ...ends(y, y.interval) },
+            encoding: { ...beside, ...ends(y, y.interval) },
           },
         ]),
-    { mark: { type: 'point', filled: true, size: 60, opacity: 1 }, encoding },
+    { mark: { type: 'point', filled: true, size: 60, opacity: 1 }, encoding: beside },
   ];
   const size = panel === undefined ? [WIDTH_PX, HEIGHT_PX] : [PANEL_WIDTH_PX, PANEL_HEIGHT_PX];
   const drawing = { width: size[0], height: size[1], layer };
