@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDecoder } from '@spatialsv/core';
 import { CompiledDecoder, padSequence } from '@spatialsv/core/kit';
-import { type MappedTensor, ProgramCache } from '@spatialsv/engine';
+import { defaultPrecision, type MappedTensor, ProgramCache } from '@spatialsv/engine';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
 /** A prompt and the tokens after it. */
@@ -28,6 +28,7 @@ export async function openGpuAnswers(size: GpuSize, device: string): Promise<Gpu
     weights: await writeWeights(path.join(folder, 'weights.bin'), gpuShapes(size)),
     programs: new ProgramCache(64),
     device,
+    precision: defaultPrecision(device),
   });
   const { tokens } = size;
   const inputIds = Int32Array.from({ length: tokens }, (_, i) => (i * 7919) % size.vocabularySize);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { defaultPrecision } from '@spatialsv/engine';
 import { openGpuAnswers } from './gpu-answers.js';
 import { type GpuSize, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
 import { openGpuStep } from './gpu-step.js';
@@ -72,6 +73,7 @@ async function benchStep(name: string, size: GpuSize, options: BenchOptions): Pr
   const stepMs = median(ours);
   emit(BENCH, name, {
     device: options.device,
+    precision: defaultPrecision(options.device),
     tokens: size.tokens,
     layers: size.layers,
     step_ms: stepMs,
@@ -109,6 +111,7 @@ async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void>
   peer?.close();
   emit(BENCH, 'answers-3b', {
     device: options.device,
+    precision: defaultPrecision(options.device),
     prompt_tokens: size.tokens,
     prefill_ms: median(prefills),
     token_ms: median(tokens),

@@ -5,6 +5,7 @@ import {
   compile,
   createTensor,
   type DeviceTensor,
+  defaultPrecision,
   differentiate,
   float32,
   int32,
@@ -101,6 +102,7 @@ async function compilePrograms(decoder: Decoder, size: GpuSize, device: string) 
   const rows = float32(tokens, hiddenSize);
   const ids = int32(tokens);
   const positions = int32(1, tokens);
+  const target = { device, precision: defaultPrecision(device) };
   const block = decoder.layers[0]!;
   const [below, inner] = [specsOf(byName(decoder.names.embed)), specsOf(block.names)];
   const above = specsOf(byName([...decoder.names.finalNorm, ...decoder.names.logits]));
@@ -110,29 +112,29 @@ async function compilePrograms(decoder: Decoder, size: GpuSize, device: string) 
         x: tf.add(decoder.embed(parameters, ids), 0),
       }),
       { parameters: below, ids },
-      { device, name: 'embed' },
+      { ...target, name: 'embed' },
     ),
     forward: await compile(
       ({ parameters, x, positions }: { parameters: Named; x: Tensor; positions: Tensor }) => ({
         y: decoder.block(block.kind, parameters, x, { positions }).x,
       }),
       { parameters: inner, x: rows, positions },
-      { device, name: 'block' },
+      { ...target, name: 'block' },
     ),
     head: await compile(
       headProgram(decoder, size),
       { parameters: above, accumulators: above, x: rows, targets: ids },
-      { device, state: ['accumulators'], name: 'head' },
+      { ...target, state: ['accumulators'], name: 'head' },
     ),
     backward: await compile(
       backwardProgram(decoder, block.kind),
       { parameters: inner, accumulators: inner, x: rows, positions, dy: rows },
-      { device, state: ['accumulators', 'dy'], name: 'block-gradients' },
+      { ...target, state: ['accumulators', 'dy'], name: 'block-gradients' },
     ),
     table: await compile(
       tableProgram(decoder.names.embed[0]!),
       { accumulators: below, ids, dy: rows },
-      { device, state: ['accumulators'], name: 'table-gradients' },
+      { ...target, state: ['accumulators'], name: 'table-gradients' },
     ),
   };
 }

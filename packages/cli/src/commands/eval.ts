@@ -264,7 +264,7 @@ async function readQuestions(
   }
   if (leftOut > 0) err(`${leftOut} rows left out\n`);
   if (questions.length > 0) return { questions, leftOut };
-  throw noQuestions(benchmark, data, leftOut);
+  throw noQuestions(benchmark, variant, { data, leftOut });
 }
 
 /** Benchmarks are code of others, which may fail with an error of its own. */
@@ -276,12 +276,19 @@ const failedBenchmark = ({ id }: BenchmarkV1, data: string, cause: Error): Spati
     cause,
   });
 
-const noQuestions = ({ title }: BenchmarkV1, data: string, leftOut: number): SpatialError =>
-  new SpatialError({
+const noQuestions = (
+  { title, variants }: BenchmarkV1,
+  variant: string,
+  { data, leftOut }: { readonly data: string; readonly leftOut: number },
+): SpatialError => {
+  const others = variants.filter((each) => each !== variant);
+  const other = others.length === 0 ? '' : `, or ask those of --variant ${others.join(' or ')}`;
+  return new SpatialError({
     code: 'DATA_INVALID',
-    message: `${data}: no questions of ${title} that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
-    hint: 'Name the folder of the benchmark’s own files; spatialsv check DATA --benchmark ID lists what is wrong with them.',
+    message: `${data}: no questions of ${title} (${variant}) that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
+    hint: `Name the folder of the benchmark’s own files${other}; spatialsv check DATA --benchmark ID lists what is wrong with them.`,
   });
+};
 
 /** What is said of the length of answers: the longest limit of the questions, unless one was asked for. */
 const withLimit = (
