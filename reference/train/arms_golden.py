@@ -1,6 +1,6 @@
 """Golden runs of every arm: a tiny Qwen2.5-VL of transformers with the heads and losses of reference/, trained by torch.
 
-usage: python reference/train/arms_golden.py   (from anywhere, with `peft` beside the packages of reference/requirements.txt; writes packages/cli/src/__golden__/train-arms)
+usage: python reference/train/arms_golden.py [ARM...]   (from anywhere, with `peft` beside the packages of reference/requirements.txt; writes packages/cli/src/__golden__/train-arms; with names, the other arms stay as they are there)
 
 Twenty steps of AdamW on four samples of two views, one of them without text. Weights are functions of their names
 (reference/heads/fill.py), images and labels of pixel and sample, so only results are stored: the losses of every step, and
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, get_cosine_schedule_with_warmup
 from transformers.trainer_pt_utils import get_parameter_names
@@ -58,13 +58,16 @@ RATES_WITH_UPDATES = {group: rate / 10 for group, rate in RATES.items()}
 ADAMW = dict(betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01)
 HEADS = heads_golden.DEFAULTS | dict(projectorChannels=12, stageChannels=[8, 8, 12, 16], features=8, hiddenChannels=6, preset="tiny")
 LOSSES = losses_golden.DEFAULTS
+LORA = dict(train=dict(llm="lora", mm="lora"), lora=dict(rank=3, alpha=6))
 ARMS = {
     "text": dict(arm="text"),
     "distill": dict(arm="distill"),
     "spatialsv": dict(arm="spatialsv"),
     "depth-shared": dict(arm="spatialsv", signals=["dep"], projectors="shared", layers=[2, 2, 2, 2]),
-    "adaptive": dict(arm="spatialsv", signals=["feat", "dep", "ray"], adaptiveWeights=dict(learningRate=0.05, limit=3)),
-    "lora": dict(arm="spatialsv", signals=["feat", "dep", "ray"], train=dict(llm="lora", mm="lora"), lora=dict(rank=3, alpha=6)),
+    "adaptive": dict(arm="spatialsv", adaptiveWeights=dict(learningRate=0.05, limit=3)),
+    "lora-text": dict(arm="text") | LORA,
+    "lora-distill": dict(arm="distill") | LORA,
+    "lora-spatialsv": dict(arm="spatialsv") | LORA,
 }
 TERMS = {"feat": "distillation", "dep": "depth", "ray": "ray", "poi": "point"}
 
@@ -124,9 +127,9 @@ def signals_of(arm) -> list[str]:
 
 
 def rates_of(arm) -> dict[str, float]:
-    if "lora" in arm:
-        return RATES_WITH_UPDATES
-    return RATES_WITH_POINTS if "poi" in signals_of(arm) else RATES
+    if "poi" in signals_of(arm):
+        return RATES_WITH_POINTS
+    return RATES_WITH_UPDATES if "lora" in arm else RATES
 
 
 class System(nn.Module):
@@ -294,13 +297,20 @@ def means(losses, totals) -> list[float]:
     return [float(np.mean(values)) if values else -1.0 for values in [*terms, [float(t.detach()) for t in totals]]]
 
 
+def kept(names) -> dict[str, torch.Tensor]:
+    """Vectors of arms that are not run again."""
+    stored = load_file(FOLDER / "vectors.safetensors") if names else {}
+    return {key: value for key, value in stored.items() if key.split("/")[0] in names}
+
+
 def main():
     import peft
 
     processor = qwen.make_processor()
-    vectors = {}
-    for name, arm in ARMS.items():
-        vectors |= run(name, arm, processor)
+    wanted = sys.argv[1:] or list(ARMS)
+    vectors = kept(set(ARMS) - set(wanted))
+    for name in wanted:
+        vectors |= run(name, ARMS[name], processor)
     FOLDER.mkdir(parents=True, exist_ok=True)
     save_file(vectors, FOLDER / "vectors.safetensors")
     for sample in range(len(TEXTS)):

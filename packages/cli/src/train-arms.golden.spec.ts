@@ -209,48 +209,50 @@ const spread = (values: Float32Array, samples: number) =>
         (_, k) => values[Math.floor((k * values.length) / samples)]!,
       );
 
-describe.each(['text', 'distill', 'spatialsv', 'depth-shared', 'adaptive', 'lora'])(
-  'arm %s beside PyTorch',
-  (name) => {
-    let config: TrainConfig;
-    beforeAll(async () => {
-      config = await trainArm(name, info.arms[name]!);
-    });
+const ARMS = [
+  ...['text', 'distill', 'spatialsv', 'depth-shared', 'adaptive'],
+  ...['lora-text', 'lora-distill', 'lora-spatialsv'],
+];
 
-    it('has the same tensors after one step', async () => {
-      const file = join(checkpointFolder(config.out, 1), 'trainer/state.safetensors');
-      const state = await openSafetensors(file);
-      const ours = state.names.flatMap((key) => /^parameters\/(.*)$/.exec(key)?.[1] ?? []);
-      const theirs = golden.names
-        .flatMap((key) => (key.startsWith(`${name}/`) ? key.slice(name.length + 1) : []))
-        .filter((key) => key !== 'losses' && key !== 'norms');
-      expect(ours.sort()).toEqual(theirs.sort());
-      const errors = await Promise.all(
-        ours.map(async (key) => {
-          const values = spread(await state.readFloat32(`parameters/${key}`), info.samples);
-          return [key, difference(values, golden.float32(`${name}/${key}`))] as const;
-        }),
-      );
-      expect(errors.filter(([, error]) => !(error <= info.tolerance.updated))).toEqual([]);
-    });
+describe.each(ARMS)('arm %s beside PyTorch', (name) => {
+  let config: TrainConfig;
+  beforeAll(async () => {
+    config = await trainArm(name, info.arms[name]!);
+  });
 
-    it('has the same losses over twenty', async () => {
-      const metrics = await readMetrics(config.out);
-      const expected = golden.float32(`${name}/losses`);
-      const norms = golden.float32(`${name}/norms`);
-      expect(metrics).toHaveLength(info.steps);
-      expect(Math.abs(metrics[0]!.gradientNorm / norms[0]! - 1)).toBeLessThan(1e-5);
-      const errors = metrics.map(({ losses }, step) =>
-        Math.max(
-          ...TERMS.map((term, index) =>
-            lossError(losses[term], expected[step * TERMS.length + index]!),
-          ),
+  it('has the same tensors after one step', async () => {
+    const file = join(checkpointFolder(config.out, 1), 'trainer/state.safetensors');
+    const state = await openSafetensors(file);
+    const ours = state.names.flatMap((key) => /^parameters\/(.*)$/.exec(key)?.[1] ?? []);
+    const theirs = golden.names
+      .flatMap((key) => (key.startsWith(`${name}/`) ? key.slice(name.length + 1) : []))
+      .filter((key) => key !== 'losses' && key !== 'norms');
+    expect(ours.sort()).toEqual(theirs.sort());
+    const errors = await Promise.all(
+      ours.map(async (key) => {
+        const values = spread(await state.readFloat32(`parameters/${key}`), info.samples);
+        return [key, difference(values, golden.float32(`${name}/${key}`))] as const;
+      }),
+    );
+    expect(errors.filter(([, error]) => !(error <= info.tolerance.updated))).toEqual([]);
+  });
+
+  it('has the same losses over twenty', async () => {
+    const metrics = await readMetrics(config.out);
+    const expected = golden.float32(`${name}/losses`);
+    const norms = golden.float32(`${name}/norms`);
+    expect(metrics).toHaveLength(info.steps);
+    expect(Math.abs(metrics[0]!.gradientNorm / norms[0]! - 1)).toBeLessThan(1e-5);
+    const errors = metrics.map(({ losses }, step) =>
+      Math.max(
+        ...TERMS.map((term, index) =>
+          lossError(losses[term], expected[step * TERMS.length + index]!),
         ),
-      );
-      expect(errors.filter((error) => !(error <= info.tolerance.losses))).toEqual([]);
-    });
-  },
-);
+      ),
+    );
+    expect(errors.filter((error) => !(error <= info.tolerance.losses))).toEqual([]);
+  });
+});
 
 /** Relative to the loss, or to 0.1 where it is smaller; −1 stands for none. */
 function lossError(value: number | null, expected: number): number {
