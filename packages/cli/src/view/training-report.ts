@@ -55,7 +55,7 @@ export async function trainingReport(run: string): Promise<Report> {
 }
 
 const NOT_WATCHED =
-  'No views are watched: `watch: { every: 100 }` in the configuration lifts a few samples every 100 steps.';
+  'No views are watched. With watch: { every: 100 } in the configuration a few samples are lifted every 100 steps.';
 
 async function readSamples(run: string): Promise<readonly WatchedSample[]> {
   const file = join(run, WATCH_FOLDER, WATCH_FILE);

@@ -43,6 +43,7 @@ class Page {
     this.#build();
     document.addEventListener('keydown', (event) => this.#key(event));
     if (data.questions.length > 0) this.#list.choose(this.#first());
+    if (data.training) addEventListener('resize', () => this.#drawTraining());
     if (data.training && data.scenes === 'server') setTimeout(() => this.#poll(), POLL_MS);
   }
 
@@ -56,6 +57,8 @@ class Page {
   #build(): void {
     const { title, subtitle, notice, questions, training } = this.#data;
     const isAlone = questions.length <= 1;
+    this.#stage.hidden = questions.length === 0;
+    this.#maps.element.hidden = questions.length === 0;
     const header = h(
       'header',
       {},
@@ -228,7 +231,12 @@ class Page {
     const { training } = this.#data;
     if (training === undefined) return;
     const at = this.#step ?? training.watched.at(-1);
-    this.#chart.replaceChildren(chart(training, at), ...this.#stepChoice(training.watched, at));
+    // Not in the document yet where it is drawn first.
+    const width = this.#chart.clientWidth || chartWidth();
+    this.#chart.replaceChildren(
+      chart(training, at, width),
+      ...this.#stepChoice(training.watched, at),
+    );
   }
 
   #stepChoice(watched: readonly number[], at: number | undefined): Node[] {
@@ -279,6 +287,9 @@ class Page {
     );
   }
 }
+
+/** What is left of the window beside the margins, in pixels. */
+const chartWidth = (): number => Math.min(1140, Math.max(260, innerWidth - 64));
 
 function panesOf(scene: DecodedScene, runs: readonly PageRun[]): Pane[] {
   const label: Pane[] = scene.label === null ? [] : [{ name: 'Label', maps: scene.label }];
