@@ -66,7 +66,7 @@ it.each(Object.entries(FAMILIES))(
   async (name, family) => {
     const example = await loadTrainConfig(join(EXAMPLES, name));
     expect(example).toMatchObject({ arm: 'spatialsv', signals: ['feat', 'dep', 'poi', 'ray'] });
-    const model = join(root, family);
+    const model = join(root, `${name}-model`);
     const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
     const made = await runForTest(['tiny', '--family', family, '--out', model, ...size]);
     expect(made).toMatchObject({ exitCode: 0 });
@@ -83,7 +83,7 @@ it.each(Object.entries(FAMILIES))(
       ...(second && { secondTeacher: { ...second, ...stored } }),
       ...(evaluation && { evaluation: { ...evaluation, data: onRooms(evaluation.data) } }),
       ...(config.featureCache && { featureCache: join(root, 'features') }),
-      out: join(root, `${family}-run`),
+      out: join(root, `${name}-run`),
       heads: { preset: 'tiny', outputScale: 4 },
       batchSize: 1,
       schedule: { steps: 1 },

@@ -60,7 +60,12 @@ describe('openChatTemplate', () => {
     [
       'loops in loops',
       `${'{% for a in range(1000) %}'.repeat(4)}x${'{% endfor %}'.repeat(4)}`,
-      /200000 steps|within 60 s/,
+      /200000 steps/,
+    ],
+    [
+      'loops in loops around nothing',
+      `${'{% for a in range(1000) %}'.repeat(4)}${'{% endfor %}'.repeat(4)}`,
+      /200000 steps/,
     ],
     ['brackets in brackets', `{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`, /call stack/],
     [

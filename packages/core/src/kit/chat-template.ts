@@ -152,17 +152,20 @@ function serveTemplate(
   const budget = workerData as TemplateBudget;
   const kept = 16;
   type Evaluate = (node: unknown, scope: unknown) => { readonly value?: unknown };
-  const counted = Interpreter.prototype as unknown as { evaluate: Evaluate };
-  const { evaluate } = counted;
+  const counted = Interpreter.prototype as unknown as Record<string, Evaluate>;
   let steps = 0;
-  counted.evaluate = function (node, scope) {
-    steps++;
-    if (steps > budget.steps) throw new Error(`it takes more than ${budget.steps} steps`);
-    const found = evaluate.call(this, node, scope);
-    if (typeof found?.value === 'string' && found.value.length > budget.characters)
-      throw new Error(`it makes a text of more than ${budget.characters} characters`);
-    return found;
-  };
+  // Each round of a loop is a block, also where nothing is in it.
+  for (const method of ['evaluate', 'evaluateBlock']) {
+    const evaluate = counted[method]!;
+    counted[method] = function (node, scope) {
+      steps++;
+      if (steps > budget.steps) throw new Error(`it takes more than ${budget.steps} steps`);
+      const found = evaluate.call(this, node, scope);
+      if (typeof found?.value === 'string' && found.value.length > budget.characters)
+        throw new Error(`it makes a text of more than ${budget.characters} characters`);
+      return found;
+    };
+  }
   const templates = new Map<string, InstanceType<typeof Template>>();
   const templateOf = (source: string) => {
     const template = templates.get(source) ?? new Template(source);
