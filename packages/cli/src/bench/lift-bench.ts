@@ -18,8 +18,17 @@ import { findAdapter, openModel } from '../model.js';
 import { type Cost, costOf, emit, median } from './measure.js';
 import { cachedFolder } from './random-checkpoint.js';
 
-/** A decoder of 0.2 B parameters, whose forward pass takes seconds on two cores. */
-const MODEL = { hiddenSize: 1024, layers: 12, heads: 16 };
+interface Model {
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+}
+
+/** Decoders by the name of their case: one smaller than any that is in use, and that of the paper's smallest model, InternVL3-1B. */
+const MODELS: Readonly<Record<string, Model>> = {
+  lift: { hiddenSize: 1024, layers: 12, heads: 16 },
+  'lift-internvl3-1b': { hiddenSize: 896, layers: 24, heads: 14 },
+};
 const HEADS = { preset: 'small' };
 const VIEWS = 4;
 const SIZE = { width: 252, height: 252 };
@@ -30,18 +39,19 @@ const ROUNDS = 7;
  * What lifting costs on top of the forward pass: the pass through the whole decoder, the pass to the layers that the heads read,
  * the same with maps, cameras and points, and writing the files of a lift, by turns.
  */
-export async function benchLift(): Promise<void> {
+export async function benchLift(name: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'spatialsv-bench-'));
   try {
-    await measure(folder);
+    await measure(name, folder);
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-async function measure(folder: string): Promise<void> {
+async function measure(name: string, folder: string): Promise<void> {
+  const model = MODELS[name]!;
   const { backbone, heads } = await openModelWithHeads(
-    await cachedFolder('lift-200m', writeModelWithHeads),
+    await cachedFolder(`${name}-model`, (path) => writeModelWithHeads(path, model)),
   );
   const scene = createScene(1);
   const images = scene.cameras
@@ -65,7 +75,7 @@ async function measure(folder: string): Promise<void> {
   const share = (kind: keyof Cost, of: (round: Round) => number) =>
     median(spent.map((round) => of(ofKind(round, kind)) / round['forward']![kind]));
   const lifted = ({ lift, taps }: Round) => lift! - taps!;
-  emit('inspect', 'lift', {
+  emit('inspect', name, {
     views: VIEWS,
     tokens: inputs.inputIds.length,
     map_height: maps.height,
@@ -100,9 +110,9 @@ async function byTurns(
   return rounds;
 }
 
-async function writeModelWithHeads(folder: string): Promise<void> {
+async function writeModelWithHeads(folder: string, model: Model): Promise<void> {
   const plugins = await composePlugins(folder);
-  await findAdapter('qwen2.5-vl', plugins).writeTiny({ folder, seed: 1, ...MODEL });
+  await findAdapter('qwen2.5-vl', plugins).writeTiny({ folder, seed: 1, ...model });
   const { defaultTaps: taps, hiddenSize } = (await openModel(folder, plugins)).config;
   const heads = await plugins.resolveGeometryHead('dpt').configure(HEADS);
   const parameters = heads.initialise(
@@ -133,4 +143,6 @@ function cameras(maps: GeometryMaps): void {
   pointsFromRays(maps.rays!, maps.depth!);
 }
 
-export const LIFT_CASES: Readonly<Record<string, () => Promise<void>>> = { lift: benchLift };
+export const LIFT_CASES: Readonly<Record<string, () => Promise<void>>> = Object.fromEntries(
+  Object.keys(MODELS).map((name) => [name, () => benchLift(name)]),
+);
