@@ -169,7 +169,8 @@ const numberChannel = ({ field, title, format, zero = false, reverse = false }: 
   field,
   type: 'quantitative',
   title,
-  scale: { zero, reverse, nice: true, padding: 12 },
+  // An axis that begins at zero has nothing below it.
+  scale: { zero, reverse, nice: true, ...(!zero && { padding: 12 }) },
   ...(format !== undefined && { axis: { format } }),
 });
 
