@@ -180,8 +180,7 @@ export class BackboneRunner {
     return this.#programs.use(
       viewKey(view, blocks),
       () => compileVision(this.#context, view, blocks),
-      async (program) =>
-        (await program.run({ parameters, pixelValues }, {}, { release: true })) as Outputs,
+      async (program) => (await program.run({ parameters, pixelValues })) as Outputs,
     );
   }
 
