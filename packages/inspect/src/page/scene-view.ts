@@ -206,6 +206,7 @@ export class SceneView {
   draw(isMoving = false): void {
     this.#isMoving = isMoving;
     this.#done = 0;
+    delete this.#canvas.dataset['whole'];
     this.#requestFrame();
   }
 
@@ -218,6 +219,7 @@ export class SceneView {
       const points = this.#render(this.#renderer!);
       requestAnimationFrame(() => this.#budget.learn(points, performance.now() - started));
       clearTimeout(this.#rest);
+      this.#canvas.toggleAttribute('data-whole', this.#done >= 1);
       if (this.#done >= 1) return;
       if (this.#isMoving) this.#rest = window.setTimeout(() => this.draw(), REST_MS);
       else this.#requestFrame();

@@ -37,12 +37,13 @@ export async function openPage(
 /** What Chromium says of reading pixels back without a GPU. */
 const ABOUT_SOFTWARE = /GPU stall due to ReadPixels|software WebGL/;
 
-/** Resolves when the scene is read and its frame is on the screen. */
+/** Resolves when the scene is read and all of its points are on the screen: a busy machine draws them in several frames. */
 export async function drawn(page: Page): Promise<void> {
   await page.waitForSelector('.views canvas', { state: 'attached' });
   await page.evaluate(
     () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
   );
+  await page.waitForSelector('.stage canvas[data-whole]', { state: 'attached' });
 }
 
 /** Number of different colours in the middle of what an element shows: 1 for a blank canvas. */
