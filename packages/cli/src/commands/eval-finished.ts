@@ -9,6 +9,7 @@ import {
   type PluginRegistry,
   readCheckpointConfig,
   SpatialError,
+  settingOfPrecision,
 } from '@spatialsv/core';
 import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
 import {
@@ -20,8 +21,20 @@ import {
   readResults,
   type WrittenResults,
 } from '@spatialsv/eval';
+import { parseSettings } from '../settings.js';
+import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
 import type { EvalOptions } from './eval.js';
+
+/** Options that answers depend on, beside those of sampling. @throws SpatialError USAGE for a setting that is none. */
+export function settingsOf(options: EvalOptions) {
+  const { maxNewTokens, minPixels, maxPixels, frames, set } = options;
+  return {
+    ...{ maxNewTokens, minPixels, maxPixels, frames },
+    ...settingOfPrecision(targetOf(options).precision),
+    ...(set !== undefined && { settings: parseSettings('--set', set) }),
+  };
+}
 
 /**
  * Hash of all that the identity of an evaluation is made from: the files of the model, the adapter that reads them, and options.
@@ -31,14 +44,13 @@ export async function originOf(
   options: EvalOptions,
   plugins: PluginRegistry,
 ): Promise<string | undefined> {
-  const { model, maxNewTokens, minPixels, maxPixels, frames, set, sample } = options;
-  const { seed, temperature, topK, topP, minP, repetitionPenalty } = options;
+  const { model, sample, seed, temperature, topK, topP, minP, repetitionPenalty } = options;
   try {
     const adapter = plugins.resolveBackboneAdapter(await readCheckpointConfig(model)).id;
     const files = await hashModelFiles(model, knownHashes.of);
     await knownHashes.keep();
     const sampling = sample ? { seed, temperature, topK, topP, minP } : undefined;
-    const asked = { maxNewTokens, minPixels, maxPixels, frames, set, sampling, repetitionPenalty };
+    const asked = { ...settingsOf(options), sampling, repetitionPenalty };
     const content = canonicalJson(given({ adapter, files, version: packageVersion(), ...asked }));
     return createHash('sha256').update(content).digest('hex');
   } catch (error) {

@@ -11,7 +11,6 @@ import {
   readSpatialCheckpoint,
   type Shard,
   SpatialError,
-  settingOfPrecision,
   withCleanup,
   writeFileAtomic,
 } from '@spatialsv/core';
@@ -45,10 +44,9 @@ import { type LiftLabelOptions, openLabels } from '../lifts/labels.js';
 import { LIFTS_FOLDER, type LiftRequest, liftQuestions } from '../lifts/lift-questions.js';
 import { describeWeights, openModel } from '../model.js';
 import { Preparation } from '../preparation.js';
-import { parseSettings } from '../settings.js';
 import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
-import { isWholeOrigin, originOf, repeatFinished } from './eval-finished.js';
+import { isWholeOrigin, originOf, repeatFinished, settingsOf } from './eval-finished.js';
 import { formatEvaluation } from './format-evaluation.js';
 
 export interface EvalOptions
@@ -324,19 +322,10 @@ async function identify(
   options: EvalOptions,
   { maxNewTokens: _, ...generation }: GenerationPlan,
 ): Promise<EvaluationIdentity> {
-  const { maxNewTokens, minPixels, maxPixels, frames, set } = options;
-  const settings = {
-    maxNewTokens,
-    minPixels,
-    maxPixels,
-    frames,
-    ...settingOfPrecision(targetOf(options).precision),
-    ...(set !== undefined && { settings: parseSettings('--set', set) }),
-  };
   return {
     weights: await hashWeights(backbone.weights, knownHashes.of),
     prompt: await hashPromptFiles(backbone.folder),
-    settings: { adapter: backbone.adapterId, ...settings, ...generation },
+    settings: { adapter: backbone.adapterId, ...settingsOf(options), ...generation },
     versions: { spatialsv: packageVersion() },
   };
 }

@@ -123,6 +123,8 @@ describe('eval', () => {
     const other = await runForTest([...args('run'), '--max-new-tokens', '3']);
     expect(other.exitCode).toBe(2);
     expect(other.err).toMatch(/error\[USAGE\].*settings\.maxNewTokens was 2, is 3/);
+    const rounded = await runForTest([...args('run'), '--precision', 'bfloat16']);
+    expect(rounded.err).toMatch(/error\[USAGE\].*settings\.precision was .*, is "?bfloat16/);
     const size = ['--hidden-size', '32', '--layers', '4', '--attention-heads', '2'];
     const retrained = join(root, 'retrained');
     const tiny = ['tiny', '--family', 'qwen2.5-vl', '--out', retrained, '--seed', '7', ...size];
