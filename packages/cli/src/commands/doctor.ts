@@ -121,13 +121,14 @@ function formatKernels(kernels: DoctorReport['kernels']): string {
   const layout = block === null ? 'no blocked layout' : `blocks of ${block} channels, checked`;
   const kept = file === null ? '' : `, kept in ${file}`;
   const forced = override === undefined ? '' : `, SPATIALSV_KERNELS=${override}`;
-  const rows = kernels.kernels.map(({ kind, size, chosen, ms }) => [
+  const rows = kernels.kernels.map(({ kind, size, chosen, ms, turns }) => [
     kind,
     `${size.rows} × ${size.channels}`,
     chosen,
     Object.entries(ms)
       .map(([way, time]) => `${way} ${time.toFixed(2)} ms`)
       .join(', '),
+    turns > 0 ? `${turns} undisturbed turns` : '',
   ]);
   return `${indent(`${layout}; ${KERNEL_SOURCES[source]}${kept}${forced}\n`)}${indent(formatTable(rows))}`;
 }

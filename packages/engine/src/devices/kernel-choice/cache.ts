@@ -3,10 +3,11 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import os from 'node:os';
 import path from 'node:path';
 import { environment, executorInfo } from '../../executor/environment.js';
-import type { MeasuredKernel, TriedBlock } from './measure.js';
+import type { TriedBlock } from './measure.js';
+import type { MeasuredKernel } from './rounds.js';
 
 /** Counts up when what is measured, or how it is kept, changes its meaning. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** What the last digits of a result depend on, beside how its program is written. */
 export interface MachineInfo {
@@ -106,7 +107,7 @@ const isMeasuredKernel = (value: unknown): boolean =>
   typeof value['kind'] === 'string' &&
   typeof value['chosen'] === 'string' &&
   isRecord(value['ms']) &&
-  Number(value['rounds']) > 0 &&
+  ['turns', 'rounds', 'since', 'tookMs'].every((name) => Number(value[name]) >= 0) &&
   Array.isArray(value['equal']) &&
   value['equal'].includes(value['chosen']) &&
   isRecord(value['size']) &&

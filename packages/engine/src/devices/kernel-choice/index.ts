@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { userCacheFolder } from '../../cache-folder.js';
+import { environment } from '../../executor/environment.js';
 import type { KernelChoice, KernelSize } from '../../graph/choice.js';
 import {
   cacheFile,
@@ -8,8 +9,10 @@ import {
   machineKey,
   readMeasurement,
 } from './cache.js';
-import { findBlock, type MeasuredKernel, measureKernels, type TriedBlock } from './measure.js';
+import { type Clocks, processClocks } from './clocks.js';
+import { findBlock, type Measuring, measureKernels, type TriedBlock } from './measure.js';
 import { KERNELS_VARIABLE, type Override, parseOverride } from './override.js';
+import type { MeasuredKernel } from './rounds.js';
 import { kernelTrials } from './trials.js';
 
 /** How operations are written on this machine, and why. */
@@ -83,7 +86,7 @@ export async function pinKernels(record: KernelRecord): Promise<boolean> {
 
 function pinnedChoice(record: KernelRecord, override: Override | undefined): Chosen {
   const { block } = record;
-  const unmeasured = { ms: {}, rounds: 0 };
+  const unmeasured = { ms: {}, turns: 0, rounds: 0, since: 0, tookMs: 0 };
   const kernels = record.kernels.map((kernel) => ({
     ...kernel,
     ...unmeasured,
@@ -99,17 +102,27 @@ function choose(): Promise<Chosen> {
   return chosen;
 }
 
+/** A process spends so long on the check of equality and on measuring, ms; what is begun ends a little before. */
+const BUDGET_MS = 300;
+const RESERVE_MS = 30;
+
 /** @param folder where measurements are kept. @param variable content of SPATIALSV_KERNELS. */
-export async function chooseKernels(folder: string, variable?: string): Promise<Chosen> {
-  const started = performance.now();
+export async function chooseKernels(
+  folder: string,
+  variable?: string,
+  clocks: Clocks = processClocks(environment().threads),
+): Promise<Chosen> {
+  const started = clocks.now();
   const trials = kernelTrials();
   const known = new Map(trials.map(({ kind, candidates }) => [kind, candidates]));
   const override = parseOverride(variable, known);
   const decidesAll = override?.has(undefined) ?? false;
-  const found = decidesAll ? await onlyBlock() : await measuredIn(folder);
+  const found = decidesAll
+    ? await onlyBlock()
+    : await measuredIn(folder, { clocks, end: started + BUDGET_MS - RESERVE_MS });
   const choice = choiceOf(found.measured, override);
   const { block, tried, kernels } = found.measured;
-  const ms = Math.round(performance.now() - started);
+  const ms = Math.round(clocks.now() - started);
   const report = { source: found.source, file: found.file, ms, block, tried, kernels };
   return {
     choice,
@@ -130,13 +143,13 @@ async function blockOnly(): Promise<Measurement> {
   return { block, tried, kernels: [] };
 }
 
-async function measuredIn(folder: string): Promise<Found> {
+async function measuredIn(folder: string, measuring: Measuring): Promise<Found> {
   const trials = kernelTrials();
   const key = machineKey(JSON.stringify(trials));
   const file = cacheFile(folder, key);
   const kept = readMeasurement(file, key);
   const base = kept !== undefined && (await isStillRight(kept)) ? kept : await blockOnly();
-  const kernels = await measureKernels(trials, base.block ?? undefined, base.kernels);
+  const kernels = await measureKernels(trials, base.block ?? undefined, base.kernels, measuring);
   if (base === kept && isDeepStrictEqual(kernels, kept.kernels)) {
     return { source: 'cache', file, measured: kept };
   }

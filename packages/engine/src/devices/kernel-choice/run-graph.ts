@@ -5,8 +5,7 @@ import { encodeModel } from '../../onnx/encode.js';
 
 /** A graph that is ready to run on numbers of its own. */
 export interface PreparedGraph {
-  /** @returns the time of the run, ms. */
-  run(): Promise<number>;
+  readonly run: () => Promise<void>;
   /** What the last run gave, output by output. */
   readonly results: readonly Float32Array[];
   dispose(): void;
@@ -28,12 +27,7 @@ export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
     binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
     return result;
   });
-  const run = async () => {
-    const started = performance.now();
-    await binding.run();
-    return performance.now() - started;
-  };
-  return { run, results, dispose: () => session.dispose() };
+  return { run: () => binding.run(), results, dispose: () => session.dispose() };
 }
 
 /** Numbers of both signs; a prime count of them, so that no block meets the same ones as the next. */

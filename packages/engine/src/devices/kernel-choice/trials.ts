@@ -26,6 +26,9 @@ export interface KernelTrial {
   write(candidate: string, size: KernelSize, block: number | undefined): Graph;
 }
 
+export const sameSize = (a: KernelSize, b: KernelSize): boolean =>
+  a.rows === b.rows && a.channels === b.channels;
+
 const trials = new Map<string, KernelTrial>();
 
 /** Adds a kind of operation to those that are measured. Has to happen before the first program is compiled. */
@@ -99,8 +102,12 @@ const productSpecs = ({ rows, channels }: KernelSize): SpecTree => ({
   second: float32(channels, channels),
 });
 
-/** Pixels or rows, and channels. Where one way is twice as fast as another on some processor, few sizes tell it. */
+/** Pixels or rows, and channels, the costliest first: it has the most of the time that there is. Where one way is twice as fast as another on some processor, few sizes tell it. */
 const MEASURED = {
+  product: [
+    [512, 1024],
+    [256, 384],
+  ],
   convolution3x3: [
     [17 ** 2, 128],
     [74 ** 2, 64],
@@ -115,12 +122,12 @@ const MEASURED = {
     [17 ** 2, 64],
     [37 ** 2, 64],
   ],
-  product: [
-    [512, 1024],
-    [256, 384],
-  ],
 } as const;
 
+defineBlockedTrial('product', MEASURED.product, (size) => ({
+  program: products,
+  specs: productSpecs(size),
+}));
 defineBlockedTrial('convolution3x3', MEASURED.convolution3x3, (size) => ({
   program: convolutions,
   specs: convolutionSpecs(size, 3),
@@ -133,11 +140,6 @@ defineBlockedTrial('convolution-gradient', MEASURED['convolution-gradient'], (si
   program: convolutionGradients,
   specs: convolutionSpecs(size, 3),
 }));
-defineBlockedTrial('product', MEASURED.product, (size) => ({
-  program: products,
-  specs: productSpecs(size),
-}));
-
 const storedProduct = ({ x, weight }: Record<'x' | 'weight', Tensor>) => ({
   y: ops.linear(x, weight),
 });
