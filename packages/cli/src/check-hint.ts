@@ -27,6 +27,8 @@ const WITHOUT_INPUTS = ['check', 'labels', 'plugins', 'doctor', 'tiny', 'demo'];
  */
 export function checkHint(error: unknown, command: Command | undefined): string {
   if (!CodedError.isInstance(error) || !CODES_OF_INPUTS.has(error.code)) return '';
+  // A hint that names the command says more than this one would.
+  if (error.hint.includes('spatialsv check')) return '';
   if (command === undefined || isWithoutInputs(command)) return '';
   const inputs = [...command.args, ...INPUTS.flatMap((name) => command.getOptionValue(name) ?? [])];
   // The input that the message speaks of; a configuration names the others.

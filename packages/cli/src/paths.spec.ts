@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpatialError } from '@spatialsv/core';
+import { Command } from 'commander';
+import { checkHint } from './check-hint.js';
 import { explainFailure } from './exit.js';
 import { createProgram } from './run.js';
 import { runForTest } from './test-run.js';
@@ -63,6 +65,17 @@ describe('refused input', () => {
     writeFileSync(config, 'modl: x\n');
     expect((await runForTest(['train', config])).err).toContain('spatialsv check');
     expect((await runForTest(['check', data])).err).not.toContain('spatialsv check');
+  });
+
+  it('names it once, where the error itself names it', () => {
+    const command = new Command('eval').argument('<data>');
+    command.parse(['rows.jsonl'], { from: 'user' });
+    const refusal = (hint: string) =>
+      new SpatialError({ code: 'DATA_INVALID', message: 'rows.jsonl: no questions', hint });
+    expect(checkHint(refusal('Name another file.'), command)).toContain('check rows.jsonl');
+    expect(checkHint(refusal('`spatialsv check DATA --benchmark ID` lists them.'), command)).toBe(
+      '',
+    );
   });
 
   it('is told without characters that a terminal would obey', () => {

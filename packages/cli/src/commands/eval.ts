@@ -284,7 +284,7 @@ const noQuestions = (
   return new SpatialError({
     code: 'DATA_INVALID',
     message: `${data}: no questions of ${title} (${variant}) that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
-    hint: `Name the folder of the benchmark’s own files${other}; spatialsv check DATA --benchmark ID lists what is wrong with them.`,
+    hint: `Name the folder of the benchmark’s own files${other}; \`spatialsv check DATA --benchmark ID\` lists what is wrong with them.`,
   });
 };
 
