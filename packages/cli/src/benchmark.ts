@@ -1,5 +1,5 @@
 import { type PluginRegistry, SpatialError } from '@spatialsv/core';
-import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
+import type { BenchmarkImageV1, BenchmarkQuestionV1 } from '@spatialsv/core/spec';
 import type { Protocol } from '@spatialsv/eval';
 
 /** @throws SpatialError USAGE for a benchmark or variant that is not there. */
@@ -16,8 +16,9 @@ export function protocolOf(plugins: PluginRegistry, id: string, variant?: string
   return { benchmark, variant: variant ?? variants[0]! };
 }
 
+export const imagesOf = ({ parts }: BenchmarkQuestionV1): readonly BenchmarkImageV1[] =>
+  parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
+
 /** Images of a question that are files: those in archives and videos are read with their questions. */
-export const imageFiles = ({ parts }: BenchmarkQuestionV1): readonly string[] =>
-  parts.flatMap((part) =>
-    part.type === 'image' && typeof part.image.source === 'string' ? [part.image.source] : [],
-  );
+export const imageFiles = (question: BenchmarkQuestionV1): readonly string[] =>
+  imagesOf(question).flatMap(({ source }) => (typeof source === 'string' ? [source] : []));

@@ -2,7 +2,7 @@ import { readSampleImages, type SpatialError } from '@spatialsv/core';
 import { collectFinding, type Finding, findingOf } from '@spatialsv/core/host';
 import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
 import type { Protocol } from '@spatialsv/eval';
-import { imageFiles, protocolOf } from '../benchmark.js';
+import { imagesOf, protocolOf } from '../benchmark.js';
 import { countBy, imageStatistics } from './image-statistics.js';
 import { modelOf } from './model-of.js';
 import type { CheckContext, CheckReport } from './report.js';
@@ -21,7 +21,7 @@ export async function checkBenchmark(
   const remarks = questions.length === 0 ? [] : (benchmark.remarks?.(questions, variant) ?? []);
   findings.push(...remarks.map((remark) => asFinding(path, remark)));
   const { backbone } = await modelOf(context, findings);
-  const samples = questions.map((question) => ({ id: question.id, images: imageFiles(question) }));
+  const samples = questions.map((question) => ({ id: question.id, images: imagesOf(question) }));
   const nameOf = (index: number) => `${path}: question '${questions[index]!.id}'`;
   const { signal } = context;
   const images = await readSampleImages({ samples, nameOf, backbone, onProblem, signal });

@@ -279,7 +279,8 @@ const noQuestions = (
   variant: string,
   { data, leftOut }: { readonly data: string; readonly leftOut: number },
 ): SpatialError => {
-  const others = variants.filter((each) => each !== variant);
+  // Rows that were left out are so in every variant.
+  const others = leftOut > 0 ? [] : variants.filter((each) => each !== variant);
   const other = others.length === 0 ? '' : `, or ask those of --variant ${others.join(' or ')}`;
   return new SpatialError({
     code: 'DATA_INVALID',

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpatialError } from '../errors.js';
@@ -44,6 +44,23 @@ describe('readSampleImages', () => {
       message: `data.jsonl: sample 'b': ${at('strip.png')}: too wide: 900`,
       hint: 'cut it',
     });
+  });
+
+  it('looks at images inside other files, which it calls by their names', async () => {
+    const inTable = (row: number, bytes: Uint8Array) => ({
+      images: [{ name: `table.tsv:${row}`, source: async () => bytes }],
+    });
+    const rows = [inTable(2, readFileSync(at('good.png'))), inTable(3, Buffer.from('notes'))];
+    const problems: string[] = [];
+    const headers = await readSampleImages({
+      samples: rows,
+      nameOf: (index) => `question ${index + 1}`,
+      onProblem: ({ message }) => problems.push(message),
+    });
+    expect(headers.get('table.tsv:2')).toMatchObject({ width: 8, height: 6 });
+    expect(problems).toEqual([
+      expect.stringMatching(/^question 2: table\.tsv:3: expected an image/),
+    ]);
   });
 
   it('tells every problem once, in the order of the samples', async () => {
