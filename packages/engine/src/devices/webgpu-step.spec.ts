@@ -1,14 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
-
-const SOFTWARE_VULKAN = '/usr/lib/chromium/vk_swiftshader_icd.json';
-const available = existsSync(SOFTWARE_VULKAN);
-if (!available) {
-  console.warn(
-    `The WebGPU step is skipped: ${SOFTWARE_VULKAN} is missing (Debian: apt-get install chromium).`,
-  );
-}
+import { hasSoftwareVulkan, softwareVulkanEnvironment } from '../testing/software-vulkan.cjs';
 
 interface Trained {
   readonly losses: number[];
@@ -18,7 +10,6 @@ interface Trained {
 
 /** In a child process: a crash of the driver must not take the other tests along. */
 function runBoth(): { cpu: Trained; webgpu: Trained } {
-  const libraries = [path.dirname(SOFTWARE_VULKAN), process.env['LD_LIBRARY_PATH']];
   const child = spawnSync(
     process.execPath,
     [
@@ -30,11 +21,7 @@ function runBoth(): { cpu: Trained; webgpu: Trained } {
       encoding: 'utf8',
       timeout: 300_000,
       maxBuffer: 1 << 26,
-      env: {
-        ...process.env,
-        VK_DRIVER_FILES: SOFTWARE_VULKAN,
-        LD_LIBRARY_PATH: libraries.filter(Boolean).join(':'),
-      },
+      env: { ...process.env, ...softwareVulkanEnvironment() },
     },
   );
   if (child.status === 0) return JSON.parse(child.stdout);
@@ -47,6 +34,7 @@ const largest = (values: readonly number[]): number => Math.max(...values.map(Ma
 const relative = (a: readonly number[], b: readonly number[]): number =>
   largest(a.map((value, i) => value - b[i]!)) / largest(b);
 
+const available = hasSoftwareVulkan('A training step on WebGPU');
 (available ? describe : describe.skip)('a training step on WebGPU with resident state', () => {
   let trained: { cpu: Trained; webgpu: Trained };
   beforeAll(() => {

@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { hasSoftwareVulkan, softwareVulkanEnvironment } from '../testing/software-vulkan.cjs';
 
-const SOFTWARE_VULKAN = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const fixtures = join(__dirname, '__fixtures__');
 
 /** In a child process: a crash of the driver must not take the other tests along. */
@@ -14,23 +13,12 @@ function runChecks(environment: NodeJS.ProcessEnv) {
   );
 }
 
-const available = existsSync(SOFTWARE_VULKAN);
-if (!available) {
-  console.warn(
-    `WebGPU tests are skipped: ${SOFTWARE_VULKAN} is missing (Debian: apt-get install chromium).`,
-  );
-}
-
+const available = hasSoftwareVulkan('The executor on WebGPU');
 (available ? describe : describe.skip)('executor on WebGPU', () => {
   let seen: Record<string, Record<string, unknown>>;
 
   beforeAll(() => {
-    const child = runChecks({
-      VK_DRIVER_FILES: SOFTWARE_VULKAN,
-      LD_LIBRARY_PATH: [dirname(SOFTWARE_VULKAN), process.env.LD_LIBRARY_PATH]
-        .filter(Boolean)
-        .join(':'),
-    });
+    const child = runChecks(softwareVulkanEnvironment());
     if (child.status !== 0)
       throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
     seen = JSON.parse(child.stdout);
@@ -49,7 +37,10 @@ if (!available) {
   });
 
   it('keeps state on the device across runs and sessions', () => {
-    expect(seen.residentState).toEqual({ devices: ['webgpu', 'webgpu'], result: [12, 14, 16, 18] });
+    expect(seen.residentState).toEqual({
+      devices: ['webgpu', 'webgpu'],
+      result: [12, 14, 16, 18],
+    });
   });
 
   it('refuses a weight that no buffer takes by its name, and goes on', () => {
