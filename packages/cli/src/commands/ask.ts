@@ -2,6 +2,7 @@ import { BackboneRunner, type GenerateResult } from '@spatialsv/eval';
 import type { ModelOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, printable } from '../context.js';
+import { counted } from '../counted.js';
 import { describeGeneration, type GenerationOptions, planGeneration } from '../generation.js';
 import { describeWeights, openModel, readImages } from '../model.js';
 import { targetOf } from '../target.js';
@@ -39,7 +40,7 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
   context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   await runner.load();
   const startedMs = performance.now();
-  const label = `Reading ${images.length} images, ${inputs.inputIds.length} tokens`;
+  const label = `Reading ${counted(images.length, 'image')}, ${inputs.inputIds.length} tokens`;
   progress.start(label);
   let firstMs: number | undefined;
   const result = await runner.generate(inputs, {

@@ -17,6 +17,7 @@ import {
 import { suiteCheck, sweepCheck } from '../check/run-lists-check.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 
 export interface CheckOptions {
   readonly format?: string;
@@ -79,10 +80,7 @@ function endWithErrors(reports: readonly CheckReport[]): void {
   if (errors === 0) return;
   throw new SpatialError({
     code: 'DATA_INVALID',
-    message: `${count(errors, 'error')} and ${count(findings.length - errors, 'warning')} found`,
+    message: `${counted(errors, 'error')} and ${counted(findings.length - errors, 'warning')} found`,
     hint: 'Each is listed with what to do about it.',
   });
 }
-
-const count = (number: number, what: string): string =>
-  `${number} ${what}${number === 1 ? '' : 's'}`;

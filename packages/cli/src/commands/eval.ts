@@ -32,6 +32,7 @@ import { imageFiles, protocolOf } from '../benchmark.js';
 import type { TargetOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 import {
   describeGeneration,
   type GenerationOptions,
@@ -164,7 +165,7 @@ export async function evaluateModel(
     () => lifting?.labeller?.dispose(),
   );
   const results = evaluationResults(protocol, answers, options.seed);
-  progress.done(`${answers.length} questions`);
+  progress.done(counted(answers.length, 'question'));
   const answersHash = await hashAnswers(options.out);
   const written = { ...results, leftOut, identity, weights: runner.weights, answersHash };
   await writeResults(options.out, written);
@@ -192,7 +193,7 @@ async function repeat(
   const results = await repeatFinished({ ...protocol, options, origin, ...read });
   if (results === undefined) return undefined;
   await writeResults(options.out, results);
-  progress.done(`${results.counts.questions} questions`);
+  progress.done(counted(results.counts.questions, 'question'));
   err(`${said.join('')}every question has its answer: the model was not asked\n`);
   for (const remark of remarksOf(protocol, read.questions)) err(`${remark}\n`);
   return results;
@@ -260,7 +261,7 @@ async function readQuestions(
   } catch (error) {
     throw SpatialError.isInstance(error) ? error : failedBenchmark(benchmark, data, error as Error);
   }
-  if (leftOut > 0) err(`${leftOut} rows left out\n`);
+  if (leftOut > 0) err(`${counted(leftOut, 'row')} left out\n`);
   if (questions.length > 0) return { questions, leftOut };
   throw noQuestions(benchmark, variant, { data, leftOut });
 }
@@ -284,7 +285,7 @@ const noQuestions = (
   const other = others.length === 0 ? '' : `, or ask those of --variant ${others.join(' or ')}`;
   return new SpatialError({
     code: 'DATA_INVALID',
-    message: `${data}: no questions of ${title} (${variant}) that can be asked${leftOut > 0 ? `, ${leftOut} rows left out` : ''}`,
+    message: `${data}: no questions of ${title} (${variant}) that can be asked${leftOut > 0 ? `, ${counted(leftOut, 'row')} left out` : ''}`,
     hint: `Name the folder of the benchmark’s own files${other}; \`spatialsv check DATA --benchmark ID\` lists what is wrong with them.`,
   });
 };

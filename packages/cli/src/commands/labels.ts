@@ -1,6 +1,7 @@
 import { LabelStore, SpatialError, withCleanup } from '@spatialsv/core';
 import type { LabelFormat } from '@spatialsv/inspect';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 import { formatBytes } from '../format-bytes.js';
 import { type ExportedSet, exportStore, labelFormats } from '../labels/export-store.js';
 import { countSets } from '../labels/label-report.js';
@@ -52,7 +53,7 @@ function showAll(store: LabelStore, keys: readonly string[], limit: number, json
   const views = summaries.reduce((sum, summary) => sum + summary.views, 0);
   const bytes = summaries.reduce((sum, summary) => sum + summary.bytes, 0);
   const more = summaries.length > limit ? `… and ${summaries.length - limit} more\n` : '';
-  const total = `${countSets(summaries.length)}, ${views} views, ${formatBytes(bytes)}\n`;
+  const total = `${countSets(summaries.length)}, ${counted(views, 'view')}, ${formatBytes(bytes)}\n`;
   return `${storeTable(summaries.slice(0, limit))}${more}${total}`;
 }
 

@@ -13,6 +13,7 @@ import { learnableLabels } from '@spatialsv/train';
 import type { ModelOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 import { HEAD_CONVENTIONS, requireDepth } from '../lifts/heads.js';
 import {
   type LiftLabelOptions,
@@ -45,7 +46,7 @@ export async function lift(options: LiftOptions, context: CommandContext): Promi
   const seen = await withCleanup(work, () => labeller?.dispose());
   progress.start('Writing');
   const result = await writeLifted(subject, seen, options);
-  progress.done(`${result.points} points from ${seen.maps.views} views`);
+  progress.done(`${counted(result.points, 'point')} from ${counted(seen.maps.views, 'view')}`);
   for (const note of result.notes) context.err(`${note}\n`);
   context.out(options.json ? `${JSON.stringify(result)}\n` : `${result.page}\n`);
 }
@@ -94,7 +95,7 @@ function writeLifted(subject: LiftSubject, { maps, answer, labels }: Seen, optio
   const { question } = options;
   const input = {
     title: 'What the model sees',
-    subtitle: `${options.model}, ${images.length} views`,
+    subtitle: `${options.model}, ${counted(images.length, 'view')}`,
     predictions: { ...maps, depth: maps.depth!, conventions: HEAD_CONVENTIONS },
     images,
     covered: inputs.grids.map((grid) => grid.covered),
@@ -113,7 +114,7 @@ async function look(
   const { question, maxNewTokens } = options;
   const runner = new BackboneRunner(backbone, { ...targetOf(options), weights: 'mapped' });
   const work = async () => {
-    progress.start(`Lifting ${images.length} views, ${inputs.inputIds.length} tokens`);
+    progress.start(`Lifting ${counted(images.length, 'view')}, ${inputs.inputIds.length} tokens`);
     const maps = await runner.predictGeometry(inputs, heads);
     if (question === undefined) return { maps };
     progress.start('Answering', maxNewTokens);

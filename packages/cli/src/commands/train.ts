@@ -15,6 +15,7 @@ import {
 } from '@spatialsv/train';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 import { openModel } from '../model.js';
 import { formatSeconds, type ProgressReporter } from '../progress.js';
 import { openSampleThreads } from '../sample-threads.js';
@@ -116,7 +117,7 @@ export async function trainConfigured(
       versions: { spatialsv: packageVersion() },
       onStart: ({ steps, done, samples, parameters, defaults }) => {
         context.err(
-          `${samples} samples, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
+          `${counted(samples, 'sample')}, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
         );
         context.err(`${describeDefaults(defaults, backbone.adapterId)}\n`);
         progress.start('Training', steps);
@@ -135,7 +136,7 @@ export async function trainConfigured(
   const result = await withCleanup(work, threads.dispose, dispose);
   finish(progress, result, last);
   if (skipped > 0)
-    context.err(`${skipped} samples were left out: ${join(config.out, SKIPPED_FILE)}\n`);
+    context.err(`${counted(skipped, 'sample')} left out: ${join(config.out, SKIPPED_FILE)}\n`);
   return { result, last };
 }
 

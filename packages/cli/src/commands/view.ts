@@ -4,6 +4,7 @@ import { SpatialError } from '@spatialsv/core';
 import { EVALUATION_FILE } from '@spatialsv/eval';
 import { type Report, serveReport, writeReport } from '@spatialsv/inspect';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 import { evaluationReport, MOST_RUNS } from '../view/evaluation-report.js';
 import { trainingReport } from '../view/training-report.js';
 
@@ -29,7 +30,9 @@ export async function view(
     signal,
     onProgress: (done) => progress.update(done),
   });
-  progress.done(`${report.questions.length} questions, ${report.sceneKeys.length} scenes`);
+  progress.done(
+    `${counted(report.questions.length, 'question')}, ${counted(report.sceneKeys.length, 'scene')}`,
+  );
   context.out(json ? `${JSON.stringify({ page: resolve(page) })}\n` : `${page}\n`);
 }
 

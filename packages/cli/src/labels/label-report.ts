@@ -9,6 +9,7 @@ import {
   SpatialError,
 } from '@spatialsv/core';
 import type { CommandContext } from '../context.js';
+import { counted } from '../counted.js';
 
 /** Log of view sets that were not labelled, in the folder of the store. */
 export const failureFile = (store: string): string => join(store, 'failures.jsonl');
@@ -17,7 +18,7 @@ export const describeLicence = ({ name, commercialUse }: LabelLicenceV1): string
   commercialUse ? name : `${name}, not for commercial use`;
 
 /** `1 view set`, `2 view sets`. */
-export const countSets = (count: number): string => `${count} view set${count === 1 ? '' : 's'}`;
+export const countSets = (count: number): string => counted(count, 'view set');
 
 /** Shows how far a run is, and notes failures as they come. */
 export function labelObserver(store: string, { progress }: CommandContext): LabelRunObserver {
@@ -68,7 +69,7 @@ export function describeRun(store: string, stored: number, result: LabelRunResul
   const { written, views, present, skipped, rejected, seconds } = result;
   const rate = views > 0 ? `, ${(views / seconds).toPrecision(3)} views/s` : '';
   const failed = skipped + rejected > 0 ? `, ${skipped} skipped, ${rejected} rejected` : '';
-  return `${store}: ${countSets(written)} labelled (${views} views${rate}), ${present} there already${failed}; ${stored} in the store\n`;
+  return `${store}: ${countSets(written)} labelled (${counted(views, 'view')}${rate}), ${present} there already${failed}; ${stored} in the store\n`;
 }
 
 const SHOWN = 10;
