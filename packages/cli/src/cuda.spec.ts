@@ -1,31 +1,22 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRandom, writePng } from '@spatialsv/core';
 import {
-  pretendCudaEnvironment,
-  pretendCudaFolders,
-} from '../../engine/src/testing/pretend-cuda/folder.cjs';
+  hasPretendCuda,
+  spawnOnPretendCuda,
+} from '../../engine/src/testing/pretend-cuda/dry-run.cjs';
 import { runForTest } from './test-run.js';
 
-const { version } = createRequire(require.resolve('@spatialsv/engine'))(
-  'onnxruntime-node/package.json',
-) as { version: string };
-const folders = pretendCudaFolders(version);
-const available = Object.values(folders).every((folder) => existsSync(folder));
-if (!available) {
-  console.warn('Commands on a pretend GPU are skipped: run `node scripts/pretend-cuda.mjs` first.');
-}
-
 const root = mkdtempSync(join(tmpdir(), 'cuda-commands-'));
-const images = ['a', 'b', 'c'].map((name) => join(root, `${name}.png`));
+const images = ['a', 'b'].map((name) => join(root, `${name}.png`));
 afterAll(() => rmSync(root, { recursive: true }));
 
 interface Counts {
   readonly launch: number;
   readonly product: number;
+  readonly 'product bfloat16': number;
+  readonly 'product float16': number;
   readonly convolution: number;
   readonly HostToDevice: number;
   readonly DeviceToHost: number;
@@ -36,19 +27,11 @@ interface Counts {
 function run(...args: string[]): { readonly stderr: string; readonly counts: Counts } {
   const count = join(__dirname, '__fixtures__/count-cuda.mjs');
   const main = join(__dirname, '../dist/main.js');
-  const { stderr } = spawnSync(
-    process.execPath,
-    ['--import', count, main, ...args, '--device', 'cuda'],
-    {
-      encoding: 'utf8',
-      timeout: 300_000,
-      env: { ...process.env, ...pretendCudaEnvironment(folders) },
-    },
-  );
+  const { stderr } = spawnOnPretendCuda(['--import', count, main, ...args, '--device', 'cuda']);
   return { stderr, counts: JSON.parse(stderr.trim().split('\n').at(-1)!) as Counts };
 }
 
-(available ? describe : describe.skip)('commands on a pretend GPU', () => {
+(hasPretendCuda() ? describe : describe.skip)('commands on a pretend GPU', () => {
   beforeAll(async () => {
     const random = createRandom(1);
     for (const image of images) {
@@ -74,17 +57,29 @@ function run(...args: string[]): { readonly stderr: string; readonly counts: Cou
   it('label wholly there: weights come once, and then images alone', async () => {
     const weights = join(root, 'vggt');
     await runForTest(['tiny', '--family', 'vggt', '--out', weights]);
-    const label = ['label', '--source', 'vggt', '--weights', weights, '--views', '1'];
-    const [one, three] = [1, 3].map((n) =>
-      run(...label, '--images', ...images.slice(0, n), '--out', join(root, `labels-${n}`)),
-    );
+    const label = (n: number, precision: string) =>
+      run(
+        ...['label', '--source', 'vggt', '--weights', weights, '--views', '1'],
+        ...['--images', ...images.slice(0, n), '--out', join(root, `labels-${n}-${precision}`)],
+        ...['--precision', precision],
+      );
+    const [one, two] = [1, 2].map((n) => label(n, 'float32'));
     // Nothing is computed, so there is no camera in what comes back: the network ran to its end.
-    expect(three!.stderr).toMatch(/expected a rotation and fields of view/);
-    const [first, all] = [one!.counts, three!.counts];
+    expect(two!.stderr).toMatch(/expected a rotation and fields of view/);
+    const [first, all] = [one!.counts, two!.counts];
     expect(first.convolution).toBeGreaterThan(20);
-    expect(all).toMatchObject({ convolution: 3 * first.convolution, threads: 1 });
+    expect(all).toMatchObject({ convolution: 2 * first.convolution, threads: 1 });
     // Besides images, tables of addresses that products of several matrices take; hundreds of weights only once.
-    expect((all.HostToDevice - first.HostToDevice) / 2).toBeLessThan(first.HostToDevice / 5);
-    expect(all.DeviceToHost).toBe(3 * first.DeviceToHost);
+    expect(all.HostToDevice - first.HostToDevice).toBeLessThan(first.HostToDevice / 5);
+    expect(all.DeviceToHost).toBe(2 * first.DeviceToHost);
+    for (const precision of ['bfloat16', 'float16'] as const) {
+      const { counts, stderr } = label(1, precision);
+      expect(stderr).toMatch(/expected a rotation and fields of view/);
+      const { convolution, product, DeviceToHost } = first;
+      expect(counts).toMatchObject({ convolution, product, DeviceToHost });
+      // All of the aggregator's: cameras stay float32, as in the original.
+      expect(counts[`product ${precision}`]).toBe(142);
+      expect(first[`product ${precision}`]).toBe(0);
+    }
   });
 });

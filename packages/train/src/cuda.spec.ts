@@ -1,22 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  pretendCudaEnvironment,
-  pretendCudaFolders,
-} from '../../engine/src/testing/pretend-cuda/folder.cjs';
+import { dryRun, hasPretendCuda } from '../../engine/src/testing/pretend-cuda/dry-run.cjs';
 import { writeToyInputs } from './testing/toy-run.js';
-
-const { version } = createRequire(require.resolve('@spatialsv/engine'))(
-  'onnxruntime-node/package.json',
-) as { version: string };
-const folders = pretendCudaFolders(version);
-const available = Object.values(folders).every((folder) => existsSync(folder));
-if (!available) {
-  console.warn('Training on a pretend GPU is skipped: run `node scripts/pretend-cuda.mjs` first.');
-}
 
 interface StepCounts {
   readonly launch: number;
@@ -31,27 +17,12 @@ interface StepCounts {
 const folder = mkdtempSync(join(tmpdir(), 'cuda-train-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** In a child process: pretend libraries are nothing for the other tests. */
-function trainSteps(recompute: 'none' | 'layer', steps: number): StepCounts[] {
-  const child = spawnSync(
-    process.execPath,
-    [
-      ...['-C', '@spatialsv/source', '-r'],
-      join(__dirname, '../../engine/src/executor/__fixtures__/register.cjs'),
-      join(__dirname, '__fixtures__/cuda-train.cjs'),
-      ...[folder, `run-${recompute}`, String(steps), recompute],
-    ],
-    {
-      encoding: 'utf8',
-      timeout: 300_000,
-      env: { ...process.env, ...pretendCudaEnvironment(folders) },
-    },
-  );
-  if (child.status === 0) return JSON.parse(child.stdout) as StepCounts[];
-  throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
-}
+const trainSteps = (recompute: 'none' | 'layer', steps: number): StepCounts[] =>
+  dryRun(join(__dirname, '__fixtures__/cuda-train.cjs'), {
+    args: [folder, `run-${recompute}`, String(steps), recompute],
+  });
 
-(available ? describe : describe.skip)('training on a pretend GPU', () => {
+(hasPretendCuda() ? describe : describe.skip)('training on a pretend GPU', () => {
   beforeAll(() => writeToyInputs(folder));
 
   // Of six samples each has been seen, and its image encoded, after as many steps.

@@ -20,6 +20,7 @@ import {
   compileCachedBlock,
   compileCachedKeys,
   compileEmbed,
+  compileGrownRows,
   compileHead,
   compileSequenceStep,
   type DecoderSizes,
@@ -127,17 +128,24 @@ export class CompiledDecoder {
     return { capacity, layers, dispose: () => layers.forEach(disposeRows) };
   }
 
-  /** A larger cache with the same content slot by slot, but for the spare one; the smaller one is disposed. */
+  /**
+   * A larger cache with the same content slot by slot, but for the spare one, copied on the device; the smaller one is disposed,
+   * layer by layer.
+   */
   async growCache(cache: DecoderCache, capacity: number): Promise<DecoderCache> {
-    const { sizes, device } = this.#context;
+    const program = await compileGrownRows(this.#context, { from: cache.capacity, to: capacity });
     const grown: DecoderCache['layers'][number][] = [];
-    const copy = async (rows: DeviceTensor) => {
-      const values = widened((await rows.read()) as Float32Array, sizes, capacity);
+    const grow = async (rows: DeviceTensor): Promise<DeviceTensor> => {
+      const made = (await program.run({ rows })) as { readonly grown: DeviceTensor };
       rows.dispose();
-      return createTensor(float32(sizes.kvHeads, capacity, sizes.headDim), values, device);
+      return made.grown;
     };
-    for (const { keys, values } of cache.layers)
-      grown.push({ keys: await copy(keys), values: await copy(values) });
+    try {
+      for (const { keys, values } of cache.layers)
+        grown.push({ keys: await grow(keys), values: await grow(values) });
+    } finally {
+      await program.dispose();
+    }
     return { capacity, layers: grown, dispose: () => grown.forEach(disposeRows) };
   }
 
@@ -522,17 +530,6 @@ const disposeRows = ({ keys, values }: DecoderCache['layers'][number]): void => 
   keys.dispose();
   values.dispose();
 };
-
-/** (kvHeads, slots, hd) → (kvHeads, capacity, hd), the last slot left out. */
-function widened(rows: Float32Array, { kvHeads, headDim }: DecoderSizes, capacity: number) {
-  const size = rows.length / kvHeads;
-  const wide = new Float32Array(kvHeads * capacity * headDim);
-  for (let head = 0; head < kvHeads; head += 1) {
-    const own = rows.subarray(head * size, (head + 1) * size - headDim);
-    wide.set(own, head * capacity * headDim);
-  }
-  return wide;
-}
 
 const headRequest = (request: {
   readonly taps: readonly DecoderSite[];

@@ -138,6 +138,35 @@ export function compileCachedKeys(
   return compile(program, specs, { device, precision, state: ['cache'], name: 'cached-keys' });
 }
 
+/** Slots of a cache before and after it grows. */
+export interface GrownShape {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Rows (kvHeads, from, hd) of a cache → `grown` (kvHeads, to, hd): slot by slot the same, but for the last one, which is spare. */
+export function compileGrownRows(
+  { sizes, device }: LayerProgramContext,
+  { from, to }: GrownShape,
+): Promise<CompiledProgram> {
+  const { kvHeads, headDim } = sizes;
+  const program = ({ rows }: { readonly rows: Tensor }) => {
+    const own = tf.slice(rows, [0, 0, 0], [kvHeads, from - 1, headDim]);
+    return {
+      grown: tf.pad(own, [
+        [0, 0],
+        [0, to - from + 1],
+        [0, 0],
+      ]),
+    };
+  };
+  return compile(
+    program,
+    { rows: float32(kvHeads, from, headDim) },
+    { device, name: 'grown-rows' },
+  );
+}
+
 const placed = (cache: LayerCacheV1, rows: LayerCacheV1, slots: Tensor) => ({
   keys: placeRows(cache.keys, rows.keys, slots),
   values: placeRows(cache.values, rows.values, slots),

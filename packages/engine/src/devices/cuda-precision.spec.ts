@@ -1,4 +1,5 @@
-import { dryRun, hasPretendCuda } from '../testing/pretend-cuda/dry-run.js';
+import path from 'node:path';
+import { dryRun, hasPretendCuda } from '../testing/pretend-cuda/dry-run.cjs';
 
 interface Counts {
   readonly launch: number;
@@ -18,7 +19,7 @@ type Seen = Readonly<Record<Precision, Counts>> & {
 (hasPretendCuda() ? describe : describe.skip)('programs in 16 bits on pretend GPUs', () => {
   let seen: Seen;
   beforeAll(() => {
-    seen = dryRun('devices/__fixtures__/precision-dry-run.cjs');
+    seen = dryRun(path.join(__dirname, '__fixtures__/precision-dry-run.cjs'));
   });
 
   it.each(['bfloat16', 'float16'] as const)(

@@ -1,19 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { pretendCudaEnvironment, pretendCudaFolders } from '../testing/pretend-cuda/folder.cjs';
-
-const { version } = createRequire(__filename)('onnxruntime-node/package.json') as {
-  version: string;
-};
-const folders = pretendCudaFolders(version);
-const available = Object.values(folders).every((folder) => existsSync(folder));
-if (!available) {
-  console.warn(
-    'The dry run of the device "cuda" is skipped: run `node scripts/pretend-cuda.mjs` first.',
-  );
-}
+import { dryRun, hasPretendCuda } from '../testing/pretend-cuda/dry-run.cjs';
 
 interface Counts {
   readonly launch: number;
@@ -39,6 +25,7 @@ interface Seen {
   readonly arena: Readonly<Record<'inUseBytes' | 'peakBytes' | 'heldBytes', number>>;
   readonly compiled: readonly string[];
   readonly shapes: readonly number[];
+  readonly trainShapes: readonly { readonly steps: readonly Counts[]; readonly bytes: number }[];
   readonly attention: { readonly taken: number; readonly scores: number };
   readonly weights: {
     readonly storedBytes: number;
@@ -55,35 +42,14 @@ interface Seen {
   readonly numbered: Failure;
 }
 
-const source = path.join(__dirname, '..');
+const SCRIPT = path.join(__dirname, '__fixtures__/cuda-dry-run.cjs');
 
-/** In a child process: pretend libraries are nothing for the other tests. */
-function dryRun(environment: NodeJS.ProcessEnv) {
-  const child = spawnSync(
-    process.execPath,
-    [
-      '-r',
-      path.join(source, 'executor/__fixtures__/register.cjs'),
-      path.join(__dirname, '__fixtures__/cuda-dry-run.cjs'),
-    ],
-    {
-      encoding: 'utf8',
-      timeout: 300_000,
-      maxBuffer: 1 << 26,
-      env: { ...process.env, ...environment },
-    },
-  );
-  if (child.status === 0) return JSON.parse(child.stdout) as Seen;
-  throw new Error(`child ended with ${child.status ?? child.signal}: ${child.stderr}`);
-}
-
-(available ? describe : describe.skip)('the device "cuda" on pretend GPUs', () => {
+(hasPretendCuda() ? describe : describe.skip)('the device "cuda" on pretend GPUs', () => {
   let seen: Seen;
-  let rounded: Seen;
+  let rounded: Pick<Seen, 'step'>;
   beforeAll(() => {
-    const environment = pretendCudaEnvironment(folders);
-    seen = dryRun(environment);
-    rounded = dryRun({ ...environment, SPATIALSV_TF32: '1' });
+    seen = dryRun(SCRIPT);
+    rounded = dryRun(SCRIPT, { args: ['step'], environment: { SPATIALSV_TF32: '1' } });
   });
 
   it('finds both GPUs', () => {
@@ -103,8 +69,8 @@ function dryRun(environment: NodeJS.ProcessEnv) {
     }
   });
 
-  it('allocates nothing from the third step on', () => {
-    const later = seen.step.slice(2);
+  it('allocates nothing from the second step on, wherever the GPU puts what it gives', () => {
+    const later = seen.step.slice(1);
     expect(later.map(({ cudaMalloc }) => cudaMalloc)).toEqual(later.map(() => 0));
     expect(new Set(later.map(({ liveBytes }) => liveBytes)).size).toBe(1);
   });
@@ -136,6 +102,17 @@ function dryRun(environment: NodeJS.ProcessEnv) {
 
   it('leaves nothing behind of ten shapes', () => {
     expect(new Set(seen.shapes).size).toBe(1);
+  });
+
+  it('trains in ten shapes without the host, and leaves nothing behind of them', () => {
+    const [first, second] = seen.trainShapes;
+    expect(second!.bytes).toBe(first!.bytes);
+    const steps = [...first!.steps, ...second!.steps];
+    expect(steps).toHaveLength(60);
+    // The first one brings the parameters.
+    for (const step of steps.slice(1))
+      expect(step).toMatchObject({ HostToDevice: 2, DeviceToHost: 1 });
+    for (const third of steps.filter((_, i) => i % 3 === 2)) expect(third.cudaMalloc).toBe(0);
   });
 
   it('keeps no scores of a long sequence', () => {

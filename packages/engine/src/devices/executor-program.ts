@@ -7,8 +7,10 @@ import {
   bytesPerElement,
   DeviceValue,
   type ExecutionProvider,
+  kindOf,
   type Session,
   trimHeap,
+  trimMemory,
 } from '../executor/index.js';
 import {
   boundAs,
@@ -150,6 +152,9 @@ export class ExecutorProgram implements CompiledProgram {
     try {
       this.assertKnown(given);
       this.assertApart(given, targets);
+      // What programs of other shapes needed stands in the way of what this one will.
+      if (!this.hasRun && kindOf(this.session.provider) === 'cuda')
+        await trimMemory(this.session.provider);
       await this.bindInputs(given, temporary);
       await this.bindWeights(given, temporary);
       const made = await this.bindOutputs(given, targets, created);

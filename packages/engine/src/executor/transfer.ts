@@ -135,25 +135,31 @@ export async function arenaMemory(index = 0): Promise<ArenaMemory> {
   }
 }
 
+/** What a copy that trims moves, by its device. */
+const trimmers = new Map<ExecutionProvider, Promise<readonly [DeviceValue, DeviceValue]>>();
+
 /**
- * Gives the working memory that no run and no value holds back to the system: sessions share one arena, which keeps what
- * the largest of them needed, also after they were disposed.
+ * Gives the working memory of a device that no run and no value holds back to the system: sessions share one arena, which
+ * keeps what the largest of them needed, also after they were disposed.
  */
-export async function trimMemory(): Promise<void> {
-  const one = () => DeviceValue.fromHost(new Float32Array(1), 'float32', [1]);
-  const [source, target] = [one(), one()];
-  try {
-    await copy(source, target, true);
-  } finally {
-    source.dispose();
-    target.dispose();
-  }
+export async function trimMemory(device: ExecutionProvider = 'cpu'): Promise<void> {
+  // Memory that this run itself took from the arena would keep a whole region of it.
+  const known = trimmers.get(device) ?? Promise.all([oneNumber(device), oneNumber(device)]);
+  trimmers.set(device, known);
+  known.catch(() => trimmers.delete(device));
+  const [source, target] = await known;
+  await through(await transferOf(device, 'float32'), source, target, true);
 }
 
-async function copy(source: DeviceValue, target: DeviceValue, trim = false): Promise<void> {
+const oneNumber = async (device: ExecutionProvider): Promise<DeviceValue> =>
+  device === 'cpu'
+    ? DeviceValue.fromHost(new Float32Array(1), 'float32', [1])
+    : allocateOnDevice(device, 'float32', [1]);
+
+async function copy(source: DeviceValue, target: DeviceValue): Promise<void> {
   if (elementCount(source.shape) === 0) return;
   const provider = source.device === 'cpu' ? target.device : source.device;
-  await through(await transferOf(provider, source.dtype), source, target, trim);
+  await through(await transferOf(provider, source.dtype), source, target, false);
 }
 
 async function through(

@@ -31,11 +31,12 @@ const SHAPES: Readonly<Record<string, readonly number[]>> = {
 type Parameters = Record<string, Tensor>;
 
 const byHead = (x: Tensor, heads: number): Tensor =>
-  tf.transpose(tf.reshape(x, [T, heads, HEAD_DIM]), [1, 0, 2]);
+  tf.transpose(tf.reshape(x, [x.shape[0]!, heads, HEAD_DIM]), [1, 0, 2]);
 
 function attend(p: Parameters, x: Tensor): Tensor {
+  const tokens = x.shape[0]!;
   const angles = tf.mul(
-    tf.reshape(tf.range(0, T), [T, 1]),
+    tf.reshape(tf.range(0, tokens), [tokens, 1]),
     tf.tensor2d([1, 0.3, 0.1, 0.03], [1, 4]),
   );
   const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
@@ -43,7 +44,10 @@ function attend(p: Parameters, x: Tensor): Tensor {
   const k = ops.rotary(byHead(ops.linear(x, p['k']!), KV_HEADS), cos, sin);
   const v = byHead(ops.linear(x, p['v']!), KV_HEADS);
   const mixed = ops.attention(q, k, v, { scale: HEAD_DIM ** -0.5, causal: true });
-  return ops.linear(tf.reshape(tf.transpose(mixed, [1, 0, 2]), [T, HEADS * HEAD_DIM]), p['o']!);
+  return ops.linear(
+    tf.reshape(tf.transpose(mixed, [1, 0, 2]), [tokens, HEADS * HEAD_DIM]),
+    p['o']!,
+  );
 }
 
 function lossOf(p: Parameters, ids: Tensor, targets: Tensor): Tensor {
@@ -53,7 +57,9 @@ function lossOf(p: Parameters, ids: Tensor, targets: Tensor): Tensor {
   const inner = tf.mul(ops.silu(ops.linear(n, p['gate']!)), ops.gelu(ops.linear(n, p['up']!)));
   const out = tf.add(middle, ops.linear(inner, p['down']!));
   const last = ops.layerNorm(out, p['layerNorm']!, p['layerNormBias']!, 1e-5);
-  return ops.crossEntropySum(ops.linear(last, p['head']!), targets, tf.fill([T], 1 / T));
+  const tokens = targets.size;
+  const shares = tf.fill([tokens], 1 / tokens);
+  return ops.crossEntropySum(ops.linear(last, p['head']!), targets, shares);
 }
 
 /** One step of gradient descent with state; also returns the loss and all gradients. */
@@ -71,13 +77,16 @@ export const tinyStep = ((inputs: { parameters: Parameters; ids: Tensor; targets
   return { loss: outputs.loss, gradients, parameters };
 }) as unknown as Program;
 
-export const tinySpecs = {
+/** @param tokens of a batch. */
+export const tinySpecsOf = (tokens: number) => ({
   parameters: Object.fromEntries(
     Object.entries(SHAPES).map(([name, shape]) => [name, float32(...shape)]),
   ),
-  ids: int32(T),
-  targets: int32(T),
-};
+  ids: int32(tokens),
+  targets: int32(tokens),
+});
+
+export const tinySpecs = tinySpecsOf(T);
 
 export const tinyParameters = (): Record<string, Float32Array> =>
   Object.fromEntries(
@@ -91,7 +100,7 @@ export const tinyParameters = (): Record<string, Float32Array> =>
     ]),
   );
 
-export const tinyBatch = () => ({
-  ids: Int32Array.from({ length: T }, (_, i) => (i * 7) % K),
-  targets: Int32Array.from({ length: T }, (_, i) => (i * 11 + 3) % K),
+export const tinyBatch = (tokens = T) => ({
+  ids: Int32Array.from({ length: tokens }, (_, i) => (i * 7) % K),
+  targets: Int32Array.from({ length: tokens }, (_, i) => (i * 11 + 3) % K),
 });

@@ -5,34 +5,22 @@
 const { mkdtempSync, rmSync, writeFileSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
-const koffi = require('koffi');
 const engine = require('../../index.ts');
-const { arenaMemory, cudaReport } = require('../../executor/index.ts');
+const { arenaMemory, cudaReport, trimMemory } = require('../../executor/index.ts');
 const { laneOf } = require('../../executor/provider.ts');
-const { tinyStep, tinySpecs, tinyParameters, tinyBatch } = require('../../testing/tiny-decoder.ts');
+const { openCounters } = require('../../testing/pretend-cuda/counters.cjs');
+const { tinyStep, tinySpecs, tinySpecsOf, tinyParameters, tinyBatch } = require('../../testing/tiny-decoder.ts');
 
 const { compile, createTensor, float32, ops, ProgramCache, WeightSet } = engine;
 engine.configureEnvironment({ cpuFallback: false });
 
 const report = cudaReport();
-const runtime = koffi.load(report.libraries.find(({ name }) => name.startsWith('libcudart')).file);
-const calls = runtime.func('long pretend_calls(const char *name)');
-const threads = runtime.func('int pretend_launching_threads()');
-const streams = runtime.func('int pretend_launching_streams()');
-const reset = runtime.func('void pretend_reset()');
-const liveBytes = runtime.func('long pretend_live_bytes()');
-const peakBytes = runtime.func('long pretend_peak_bytes()');
-const resetPeak = runtime.func('void pretend_reset_peak()');
+const { counts: countsOf, reset, threads, streams, liveBytes, peakBytes, resetPeak } = openCounters(report);
 const NAMES = [
   ...['launch', 'product', 'product tf32', 'HostToDevice', 'DeviceToHost', 'DeviceToDevice', 'cudaMalloc'],
-  ...['cublasCreate_v2', 'cudaStreamSynchronize', 'cudaDeviceSynchronize', 'cudaStreamCreate', 'cudaStreamCreateWithFlags'],
+  ...['cublasCreate_v2', 'cudaStreamSynchronize', 'cudaDeviceSynchronize'],
 ];
-const counts = () => ({
-  ...Object.fromEntries(NAMES.map((name) => [name, calls(name)])),
-  threads: threads(),
-  streams: streams(),
-  liveBytes: liveBytes(),
-});
+const counts = () => ({ ...countsOf(NAMES), threads: threads(), streams: streams(), liveBytes: liveBytes() });
 
 /** Counts of a piece of work alone. */
 async function counted(work) {
@@ -45,24 +33,46 @@ const disposeAll = (tree) => {
   for (const [, tensor] of engine.flatten(tree, (node) => typeof node?.read === 'function')) tensor.dispose();
 };
 
+function makeParameters(device) {
+  const make = ([name, data]) => [name, createTensor(tinySpecs.parameters[name], data, device)];
+  return Object.fromEntries(Object.entries(tinyParameters()).map(make));
+}
+
 async function trainSteps(device, steps) {
   const program = await compile(tinyStep, tinySpecs, { device, state: ['parameters'] });
-  const parameters = {};
-  for (const [name, data] of Object.entries(tinyParameters())) {
-    parameters[name] = createTensor(tinySpecs.parameters[name], data, device);
-  }
+  const parameters = makeParameters(device);
   const seen = [];
-  for (let step = 0; step < steps; step += 1) {
-    const result = await counted(async () => {
-      const made = await program.run({ parameters, ...tinyBatch() });
-      await made.loss.read();
-      disposeAll(made);
-    });
-    seen.push(result);
-  }
+  for (let step = 0; step < steps; step += 1) seen.push(await counted(() => trainStep(program, parameters, tinyBatch())));
   disposeAll(parameters);
   await program.dispose();
   return seen;
+}
+
+async function trainStep(program, parameters, batch) {
+  const made = await program.run({ parameters, ...batch });
+  await made.loss.read();
+  disposeAll(made);
+}
+
+/** Training steps of ten lengths, each with a program of its own of which three are kept, on one set of parameters. */
+async function trainShapes() {
+  const cache = new ProgramCache(3);
+  const parameters = makeParameters('cuda');
+  const rounds = [];
+  for (let round = 0; round < 2; round += 1) {
+    const seen = [];
+    for (let tokens = 16; tokens < 96; tokens += 8) {
+      const make = () => compile(tinyStep, tinySpecsOf(tokens), { device: 'cuda', state: ['parameters'] });
+      await cache.use(String(tokens), make, async (program) => {
+        for (let step = 0; step < 3; step += 1)
+          seen.push(await counted(() => trainStep(program, parameters, tinyBatch(tokens))));
+      });
+    }
+    rounds.push({ steps: seen, bytes: await trimmed() });
+  }
+  disposeAll(parameters);
+  await cache.dispose();
+  return rounds;
 }
 
 /** Bytes that a program with 16 MiB of state leaves on the device between its steps, and what copies of it were made. */
@@ -82,14 +92,9 @@ async function heldState() {
   return { stateBytes: 4 * 2048 * 2048, heldBytes, copies: seen.HostToDevice + seen.DeviceToHost + seen.DeviceToDevice };
 }
 
-let idle;
 /** Bytes on the GPU after everything that is free was given back. */
 async function trimmed() {
-  const double = ({ x }) => ({ y: engine.tf.mul(x, 2) });
-  idle ??= await compile(double, { x: float32(1) }, { device: 'cuda' });
-  for (let i = 0; i < 2; i += 1) {
-    disposeAll(await idle.run({ x: new Float32Array(1) }, {}, { release: true }));
-  }
+  await trimMemory('cuda');
   return liveBytes();
 }
 
@@ -190,7 +195,9 @@ async function failure(work) {
   }
 }
 
-async function main() {
+/** @param part `step` for one training step alone. */
+async function main(part) {
+  if (part === 'step') return print({ step: await trainSteps('cuda', 1) });
   const folder = mkdtempSync(join(tmpdir(), 'cuda-'));
   const seen = {
     report,
@@ -198,6 +205,7 @@ async function main() {
     arena: await arenaMemory(),
     compiled: await compiledMeanwhile(),
     shapes: await shapes(),
+    trainShapes: await trainShapes(),
     weights: await weights(folder),
     held: await heldState(),
     attention: await attentionMemory(),
@@ -206,10 +214,12 @@ async function main() {
     numbered: await failure(() => trainSteps('cpu:1', 1)),
   };
   rmSync(folder, { recursive: true });
-  process.stdout.write(JSON.stringify(seen));
+  print(seen);
 }
 
-main().catch((error) => {
+const print = (seen) => process.stdout.write(JSON.stringify(seen));
+
+main(process.argv[2]).catch((error) => {
   console.error(error);
   process.exitCode = 1;
 });

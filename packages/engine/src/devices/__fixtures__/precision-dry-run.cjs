@@ -5,9 +5,9 @@
 const { mkdtempSync, rmSync, writeFileSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
-const koffi = require('koffi');
 const engine = require('../../index.ts');
 const { cudaReport } = require('../../executor/index.ts');
+const { openCounters } = require('../../testing/pretend-cuda/counters.cjs');
 const { FUSED } = require('../../testing/fused-cases.ts');
 const { GROUPS, differentiatedInputs } = require('../../testing/kernel-cases.ts');
 const { compileCase } = require('../../testing/compare.ts');
@@ -16,17 +16,10 @@ const { tinyStep, tinySpecs, tinyParameters, tinyBatch } = require('../../testin
 const { compile, createTensor, float32, ops } = engine;
 engine.configureEnvironment({ cpuFallback: false });
 
-const report = cudaReport();
-const runtime = koffi.load(report.libraries.find(({ name }) => name.startsWith('libcudart')).file);
-const calls = runtime.func('long pretend_calls(const char *name)');
-const reset = runtime.func('void pretend_reset()');
+const counters = openCounters(cudaReport());
 const NAMES = ['launch', 'product', 'product bfloat16', 'product float16', 'HostToDevice', 'DeviceToHost', 'cudaMalloc'];
 
-async function counted(work) {
-  reset();
-  await work();
-  return Object.fromEntries(NAMES.map((name) => [name, calls(name)]));
-}
+const counted = (work) => counters.counted(NAMES, work);
 
 const disposeAll = (tree) => {
   for (const [, tensor] of engine.flatten(tree, (node) => typeof node?.read === 'function')) tensor.dispose();
