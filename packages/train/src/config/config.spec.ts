@@ -103,6 +103,24 @@ describe('parseTrainConfig', () => {
   });
 });
 
+describe('low-rank updates', () => {
+  const parse = (text: string) => parseTrainConfig(`${MINIMAL}${text}`, '/x/config.yaml');
+
+  it.each([
+    ['', 'full', 16],
+    ['lora: { rank: 4 }', 'lora', 4],
+    ['lora: { rank: 4 }\ntrain: { mm: frozen }', 'lora', 4],
+    ['lora: { rank: 4 }\ntrain: { llm: full }', 'full', 4],
+    ['lora: { rank: 4 }\ntrain: { mm: lora }', 'full', 4],
+    ["lora: { rank: 4 }\ntrain: { names: { '**.q_proj': lora } }", 'full', 4],
+    ['train: { llm: lora }', 'lora', 16],
+  ])('%j trains the language model %s, by rank %i', (text, llm, rank) => {
+    const config = parse(text);
+    expect([config.train.llm, config.lora.rank]).toEqual([llm, rank]);
+    expect(trainConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+});
+
 describe('an arm', () => {
   const parse = (text: string) => parseTrainConfig(`${LABELLED}${text}`, '/x/config.yaml');
 

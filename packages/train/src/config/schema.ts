@@ -148,8 +148,8 @@ const mode = z.enum(['full', 'lora', 'frozen']);
 
 /** Parts of a model, as the paper's learning rates name them (Table 6). */
 const trainedParts = z.strictObject({
-  /** The language model. */
-  llm: mode.default('full'),
+  /** The language model; where absent `full`, or `lora` beside the key `lora` where nothing else is. */
+  llm: mode.optional(),
   /** The projector from the vision encoder to the language model. */
   mm: mode.default('full'),
   /** 3D projectors, heads and the projector of distillation. */
@@ -226,7 +226,7 @@ const fields = z.strictObject({
     })
     .optional(),
   train: trainedParts.prefault({}),
-  lora: lora.prefault({}),
+  lora: lora.optional(),
   /**
    * What is computed a second time in the backward pass instead of being kept: nothing, the inside of every decoder layer, or
    * what the memory that there is asks for.
@@ -288,13 +288,22 @@ const fields = z.strictObject({
   precision: z.enum(PRECISIONS).optional(),
 });
 
+type Trained = Pick<z.output<typeof fields>, 'train' | 'lora'>;
+
+/** Whoever names low-rank updates without saying of what means the language model. */
+const resolveTrained = <Input extends Trained>({ train, lora: updates, ...config }: Input) => {
+  const isSaid = [train.llm, train.mm, ...Object.values(train.names)].includes('lora');
+  const llm = train.llm ?? (updates === undefined || isSaid ? 'full' : 'lora');
+  return { ...config, train: { ...train, llm }, lora: updates ?? lora.parse({}) };
+};
+
 /** The whole of a training configuration file. What it gives back it takes again, unchanged. */
 export const trainConfigSchema = fields
   .superRefine((config, context) => {
     for (const { path, message } of armProblems(config, dptGeometryHead.id))
       context.addIssue({ code: 'custom', path: [path], message });
   })
-  .transform((config) => resolveArm(config, dptGeometryHead.id));
+  .transform((config) => resolveTrained(resolveArm(config, dptGeometryHead.id)));
 
 /** As it is written: what is absent comes from the model. */
 export type TrainConfig = z.output<typeof trainConfigSchema>;
