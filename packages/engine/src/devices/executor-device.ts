@@ -7,11 +7,18 @@ import { matrixFlops } from '../graph/flops.js';
 import { type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
 import { peakBytes } from '../graph/peak-bytes.js';
 import { recomputeCheap } from '../graph/recompute.js';
+import { WEBGPU_SUBSTITUTES } from '../kernels/webgpu-substitutes.js';
 import { encodeModel } from '../onnx/encode.js';
-import type { HostArray, MappedTensor, Program, SpecTree, TensorSpec } from '../specs.js';
+import type {
+  HostArray,
+  MappedTensor,
+  Precision,
+  Program,
+  SpecTree,
+  TensorSpec,
+} from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
-import { widensWeights } from '../weights/stored-values.js';
 import type { CompiledProgram, CompileOptions, Device } from './device.js';
 import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
@@ -51,11 +58,10 @@ export class ExecutorBackedDevice implements Device {
     const { precision = 'float32' } = options;
     await assertPrecision(this.name, precision);
     const full = withGradients(program, options.gradients);
-    // On a GPU of NVIDIA the copies of programs would add up, and there is no other layout to prepare.
-    const prepares = options.prepareWeights === true && kindOf(this.name) !== 'cuda';
-    const widens = !prepares && widensWeights(this.name);
-    const target = { ...targetOf(this.name), precision };
-    const unblocked = trace(full, specs, { ...target, widensWeights: widens });
+    // On a GPU the copies of programs would add up, and there is no other layout to prepare.
+    const prepares = options.prepareWeights === true && this.name === 'cpu';
+    const target = targetOf(this.name, precision);
+    const unblocked = trace(full, specs, target);
     const traced = await this.asChosen(unblocked, full, specs, target);
     if (options.recomputeCheap === true) recomputeCheap(traced.graph);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
@@ -87,7 +93,7 @@ export class ExecutorBackedDevice implements Device {
       session,
       options: { ...options, prepareWeights: prepares },
       stats,
-      plain: () => trace(full, specs, { ...target, precision: 'float32' }).graph,
+      plain: () => trace(full, specs, portableTarget(this.name)).graph,
     });
   }
 
@@ -113,10 +119,25 @@ export class ExecutorBackedDevice implements Device {
   }
 }
 
-/** What graphs of a device are written for. */
-export const targetOf = (device: ExecutionProvider): GraphTarget => ({
+/** What every adapter of WebGPU takes as one tensor of a shader (`maxStorageBufferBindingSize`); many take more. */
+const LARGEST_BINDING = 2 ** 27;
+
+/** What graphs are written for that leave a device for other machines. */
+const portableTarget = (device: ExecutionProvider): GraphTarget => ({
   withoutCpuOperators: device !== 'cpu',
   fusesAttention: kindOf(device) === 'cuda',
+});
+
+/** What graphs of a device are written for. */
+export const targetOf = (device: ExecutionProvider, precision: Precision): GraphTarget => ({
+  ...portableTarget(device),
+  precision,
+  ...(device === 'webgpu' && {
+    // Nothing there has bfloat16, and whether there is float16 is known for a program that computes in it.
+    narrowWeightsAs: precision === 'float16' ? 'float16' : 'float32',
+    largestWeightBytes: LARGEST_BINDING,
+    substitutes: WEBGPU_SUBSTITUTES,
+  }),
 });
 
 const mappedOf = (specs: SpecTree): MappedTensor[] =>

@@ -15,14 +15,16 @@ import {
 import {
   boundAs,
   type Graph,
+  placedAs,
   type Rows,
   rowsOf,
   sizeOf,
   type Value,
   type Weight,
+  type WeightType,
 } from '../graph/graph.js';
 import { inPlaceRule } from '../graph/in-place.js';
-import { STORED_TYPE } from '../onnx/element-type.js';
+import type { ElementType } from '../onnx/element-type.js';
 import { encodeModel } from '../onnx/encode.js';
 import {
   isMapped,
@@ -33,7 +35,7 @@ import {
 } from '../specs.js';
 import { outputName, type Traced } from '../trace/trace.js';
 import { flatten, isTensorSpec, nest } from '../tree.js';
-import { StoredValues, widensWeights } from '../weights/stored-values.js';
+import { StoredValues } from '../weights/stored-values.js';
 import type {
   CompiledProgram,
   CompileOptions,
@@ -89,6 +91,7 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly weights: Traced['weights'];
   /** Inputs of the graph that are weights. */
   private readonly weightValues: readonly WeightValue[];
+  private readonly narrowWeightsAs: WeightType | undefined;
   private readonly session: Session;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
@@ -104,7 +107,8 @@ export class ExecutorProgram implements CompiledProgram {
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
-    this.stored = new StoredValues(session.provider);
+    this.narrowWeightsAs = traced.graph.narrowWeightsAs;
+    this.stored = new StoredValues(session.provider, this.narrowWeightsAs);
     this.plans = plans;
     const returned = flatten(traced.outputs, isTensorSpec).filter(([name]) => !this.isState(name));
     this.outputs = nest(returned);
@@ -230,12 +234,13 @@ export class ExecutorProgram implements CompiledProgram {
     } catch (error) {
       const { provider } = this.session;
       if (provider === 'cpu' || (error as EngineError).code === 'FILE_INVALID') throw error;
-      throw refusedWeight(`${this.name}: weight "${name}"`, rowsOf(tensor, rows), provider, error);
+      const placed = { type: placedAs(tensor, this.narrowWeightsAs), device: provider };
+      throw refusedWeight(`${this.name}: weight "${name}"`, rowsOf(tensor, rows), placed, error);
     }
   }
 
   private async bindTensor(
-    { name, shape, weight: { rows } }: WeightValue,
+    { name, shape, weight: { path, rows } }: WeightValue,
     tensor: ExecutorTensor,
     temporary: Disposables,
   ): Promise<void> {
@@ -245,9 +250,18 @@ export class ExecutorProgram implements CompiledProgram {
       this.binding.bindInput(name, value);
       return;
     }
+    if (value.host === undefined) throw this.undivided(path);
     const row = sizeOf(shape.slice(1));
-    const data = value.host!.subarray(rows.first * row, (rows.first + rows.count) * row);
+    const data = value.host.subarray(rows.first * row, (rows.first + rows.count) * row);
     this.binding.bindInput(name, temporary.add(DeviceValue.fromHost(data, 'float32', shape)));
+  }
+
+  private undivided(path: string): EngineError {
+    return new EngineError({
+      code: 'INPUT_INVALID',
+      message: `${this.name}: weight "${path}" was given as a tensor of ${this.session.provider}, which is read in pieces there: expected a tensor in a file.`,
+      hint: 'Give the tensor in its file, or use another device.',
+    });
   }
 
   private releaseMemory(): void {
@@ -472,12 +486,11 @@ function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | unde
 
 function refusedWeight(
   what: string,
-  { shape, storedAs }: MappedTensor,
-  device: ExecutionProvider,
+  { storedAs, shape }: MappedTensor,
+  { type, device }: { readonly type: ElementType; readonly device: ExecutionProvider },
   cause: unknown,
 ): EngineError {
-  const bytes =
-    sizeOf(shape) * bytesPerElement(widensWeights(device) ? 'float32' : STORED_TYPE[storedAs]);
+  const bytes = sizeOf(shape) * bytesPerElement(type);
   return new EngineError({
     code: 'RUN_FAILED',
     message: `${what}, ${storedAs} (${shape.join(', ')}), takes ${(bytes / 2 ** 20).toFixed(0)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,

@@ -6,6 +6,8 @@ interface Trained {
   readonly losses: number[];
   readonly gradients: Record<string, number[]>;
   readonly parameters: Record<string, number[]>;
+  /** Names under which values of the host were bound to sessions of the GPU, step by step. */
+  readonly copies: { readonly uploads: string[]; readonly downloads: string[] }[];
 }
 
 /** In a child process: a crash of the driver must not take the other tests along. */
@@ -44,6 +46,15 @@ const available = hasSoftwareVulkan('A training step on WebGPU');
   it('agrees with the CPU in its losses', () => {
     expect(relative(trained.webgpu.losses, trained.cpu.losses)).toBeLessThan(1e-3);
     expect(trained.cpu.losses[2]).toBeLessThan(trained.cpu.losses[0]!);
+  });
+
+  it('brings the batch there and the loss back, and nothing else', () => {
+    const [first, ...later] = trained.webgpu.copies;
+    // Every parameter once, at its first use.
+    expect(first!.uploads.length).toBeGreaterThan(10);
+    // Reading a result is a run of its own, whose only output lies on the host.
+    const resident = { uploads: ['ids', 'targets'], downloads: ['output'] };
+    expect(later).toEqual([resident, resident]);
   });
 
   it.each(['gradients', 'parameters'] as const)('agrees with the CPU in its %s', (which) => {

@@ -31,12 +31,12 @@ export {
   type ArenaMemory,
   allocateOnDevice,
   arenaMemory,
+  convert,
   probeDevice,
   readToHost,
   trimMemory,
   uploadFromHost,
   uploadValue,
-  widen,
   writeFromHost,
 } from './transfer.js';
 export { DeviceValue } from './value.js';

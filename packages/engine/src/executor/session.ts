@@ -222,7 +222,9 @@ function configEntries(options: SessionOptions): Record<string, string> {
   if (kindOf(options.provider) === 'cuda') {
     // Constants between the working memory of runs would keep whole regions of the arena from being given back.
     entries['session.use_device_allocator_for_initializers'] = '1';
-    if (!environment().gpu.cpuFallback) entries['session.disable_cpu_ep_fallback'] = '1';
+  }
+  if (options.provider !== 'cpu' && !environment().gpu.cpuFallback) {
+    entries['session.disable_cpu_ep_fallback'] = '1';
   }
   return { ...entries, ...options.extra };
 }

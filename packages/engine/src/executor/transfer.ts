@@ -74,8 +74,8 @@ export async function uploadValue(
   return copied;
 }
 
-/** Writes values of a 16-bit type on the host as float32, on a worker thread; exact. */
-export async function widen(source: DeviceValue, target: DeviceValue): Promise<void> {
+/** Writes values on the host in another type, on a worker thread; to float32 exact, to the nearest in others. */
+export async function convert(source: DeviceValue, target: DeviceValue): Promise<void> {
   if (elementCount(source.shape) === 0) return;
   await through(await transferOf('cpu', source.dtype, target.dtype), source, target, false);
 }

@@ -43,7 +43,25 @@ const available = hasSoftwareVulkan('The executor on WebGPU');
     });
   });
 
-  it('refuses a weight that no buffer takes by its name, and goes on', () => {
+  it('reads a weight that is too large for one tensor in pieces', () => {
+    expect(seen.dividedWeight).toEqual({
+      y: [1024, 2048, 3072, 4096],
+      back: [1024 * (1 + 4 + 9 + 16)],
+      rows: [1, 2, 3, 4],
+    });
+  });
+
+  it('brings a weight in bfloat16 there as float16, for programs that compute in it', () => {
+    // 1.5, −2, 0.25 and 8.
+    const bits = [0x3e00, 0xc000, 0x3400, 0x4800];
+    expect(seen.narrowWeight).toEqual({ device: 'webgpu', dtype: 'float16', bits });
+  });
+
+  it('computes there what its provider has no operators for', () => {
+    expect(seen.substitutes!.webgpu).toEqual(seen.substitutes!.cpu);
+  });
+
+  it('refuses a weight that no buffer takes by its name where it takes no pieces, and goes on', () => {
     expect(seen.largeWeight).toEqual({
       code: 'RUN_FAILED',
       message: expect.stringMatching(

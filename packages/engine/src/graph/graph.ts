@@ -84,14 +84,25 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
 
+export type WeightType = 'float32' | 'float16';
+
+/** Writes an operator through others. */
+export type Substitute = (graph: Graph, inputs: readonly Value[], options: NodeOptions) => Value;
+/** By the names of operators. */
+export type Substitutes = Readonly<Record<string, Substitute>>;
+
 /** What a graph is written for. */
 export interface GraphTarget {
   /** Whether to avoid operators that only ONNX Runtime's CPU provider has. */
   readonly withoutCpuOperators?: boolean;
   /** How operations are to be written on this processor; absent: plainly. */
   readonly choice?: KernelChoice | undefined;
-  /** Whether weights of 16 bits come as float32, for devices that lack their types. */
-  readonly widensWeights?: boolean;
+  /** Type in which weights of 16 bits come to devices that lack theirs; absent: as they are stored. */
+  readonly narrowWeightsAs?: WeightType | undefined;
+  /** Bytes that a device takes as one tensor; larger weights are read in pieces where that is possible. */
+  readonly largestWeightBytes?: number;
+  /** What is written for operators that the device lacks. */
+  readonly substitutes?: Substitutes;
   /** Of products and attention; `float32` where absent. */
   readonly precision?: Precision;
   /** Whether the device computes attention in one kernel that stores no scores, of the whole sequence too. */
@@ -112,7 +123,9 @@ export class Graph {
   private counter = 0;
 
   readonly withoutCpuOperators: boolean;
-  readonly widensWeights: boolean;
+  readonly narrowWeightsAs: WeightType | undefined;
+  readonly largestWeightBytes: number;
+  private readonly substitutes: Substitutes;
   readonly choice: KernelChoice | undefined;
   readonly precision: Precision;
   readonly fusesAttention: boolean;
@@ -127,7 +140,9 @@ export class Graph {
   constructor(target: GraphTarget = {}) {
     this.withoutCpuOperators = target.withoutCpuOperators ?? false;
     this.choice = target.choice;
-    this.widensWeights = target.widensWeights ?? false;
+    this.narrowWeightsAs = target.narrowWeightsAs;
+    this.largestWeightBytes = target.largestWeightBytes ?? Number.POSITIVE_INFINITY;
+    this.substitutes = target.substitutes ?? {};
     this.precision = target.precision ?? 'float32';
     this.fusesAttention = target.fusesAttention ?? false;
   }
@@ -176,7 +191,7 @@ export class Graph {
     const known = this.simplified.get(name);
     if (known !== undefined) return known;
     const shape = rows === undefined ? spec.shape : [rows.count, ...spec.shape.slice(1)];
-    const dtype = this.widensWeights ? 'float32' : STORED_TYPE[boundAs(spec)];
+    const dtype = placedAs(spec, this.narrowWeightsAs);
     const weight = rows === undefined ? { path, spec } : { path, spec, rows };
     const stored: Value = { name, shape, dtype, weight };
     this.inputs.push(stored);
@@ -200,10 +215,12 @@ export class Graph {
     const weight = this.storedWeight(value)?.weight;
     if (weight === undefined || (this.withoutCpuOperators && weight.spec.kind === 'weight'))
       return undefined;
-    return this.weight(weight.path, weight.spec, {
-      first: first + (weight.rows?.first ?? 0),
-      count,
-    });
+    return this.weightPart(weight, first, count);
+  }
+
+  /** As {@link weightRows} on every device, for weights of which nothing else is read there. */
+  weightPart({ path, spec, rows }: Weight, first: number, count: number): Value {
+    return this.weight(path, spec, { first: first + (rows?.first ?? 0), count });
   }
 
   /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
@@ -226,9 +243,12 @@ export class Graph {
     const key = this.keyOf(operator, inputs, options);
     const known = this.simplified.get(key);
     if (known !== undefined) return known;
-    const [value] = this.addMany(operator, inputs, [type], options);
-    this.simplified.set(key, value!);
-    return value!;
+    const substitute = this.substitutes[operator];
+    const value =
+      substitute?.(this, inputs as readonly Value[], options) ??
+      this.addMany(operator, inputs, [type], options)[0]!;
+    this.simplified.set(key, value);
+    return value;
   }
 
   addMany(
@@ -357,6 +377,15 @@ export function readInputs({ nodes, inputs }: Graph): ReadonlySet<Value> {
 /** Element type in which a program takes a weight. */
 export const boundAs = (spec: MappedTensor | WeightSpec): StoredType =>
   (spec.kind === 'mapped' ? spec.readAs : undefined) ?? spec.storedAs;
+
+/** Element type of a weight in the memory of a device. @param narrowAs of those in 16 bits, where it lacks their types. */
+export function placedAs(
+  spec: MappedTensor | WeightSpec,
+  narrowAs: WeightType | undefined,
+): (typeof STORED_TYPE)[StoredType] {
+  const bound = STORED_TYPE[boundAs(spec)];
+  return bound === 'float32' ? bound : (narrowAs ?? bound);
+}
 
 function uniformValue(data: ConstantData): number | undefined {
   if (data.length === 0 || data instanceof BigInt64Array) return undefined;

@@ -195,6 +195,13 @@ describe('a graph in 16 bits for a GPU', () => {
     expect(castsTo(graph, 'float32')).toHaveLength(1);
   });
 
+  it('takes a weight in bfloat16 as float16 where a device has that alone, without a cast in the program', () => {
+    const target = { ...GPU, precision: 'float16', narrowWeightsAs: 'float16' } as const;
+    const graph = graphOf(project, stored('BF16'), target);
+    expect(graph.inputs.find(({ name }) => name === 'w')!.dtype).toBe('float16');
+    expect(castsTo(graph, 'float16').map(({ inputs }) => inputs[0]!.name)).toEqual(['x']);
+  });
+
   it('moves elements between products in 16 bits, and casts what several products read once', () => {
     const program = ({ x, w }: Record<string, Tensor>) => {
       const heads = tf.transpose(tf.reshape(ops.linear(x!, w!), [2, 3, 2]), [1, 0, 2]);

@@ -2,6 +2,7 @@
 import type { Graph, Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like, unary } from './elementwise.js';
+import { productInPieces } from './large-weight.js';
 import { blockedProduct, isBlockableProduct } from './linear-blocked.js';
 import { chunkedProduct, isChunkedProduct } from './linear-stored.js';
 import { matMul } from './matmul.js';
@@ -16,6 +17,8 @@ const scaled = (graph: Graph, a: Value, factor: number) => mul(graph, a, graph.s
 defineKernel('Linear', ['x', 'weight', 'bias'], (graph, [x, weight, bias]) => {
   if (isBlockableProduct(graph, x!, weight!)) return blockedProduct(graph, x!, weight!, bias);
   if (isChunkedProduct(graph, x!, weight!)) return chunkedProduct(graph, x!, weight!, bias);
+  const inPieces = productInPieces(graph, x!, weight!, true);
+  if (inPieces !== undefined) return add(graph, inPieces, bias!);
   const type = { shape: [x!.shape[0]!, weight!.shape[0]!], dtype: 'float32' } as const;
   return graph.add('Gemm', [x, weight, bias], type, { attributes: { transA: 0, transB: 1 } });
 });

@@ -1,6 +1,7 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { binary, full } from './elementwise.js';
+import { gatherInPieces } from './large-weight.js';
 import { defineKernel } from './registry.js';
 
 defineKernel('GatherV2', ['x', 'indices'], (graph, [x, indices], { axis, batchDims }) => {
@@ -9,6 +10,8 @@ defineKernel('GatherV2', ['x', 'indices'], (graph, [x, indices], { axis, batchDi
   const [at] = tf.util.parseAxisParam(axis, [...x!.shape]) as [number];
   const shape = [...x!.shape.slice(0, at), ...indices!.shape, ...x!.shape.slice(at + 1)];
   const whole = graph.cast(indices!, 'int32');
+  const pieces = at === 0 ? gatherInPieces(graph, x!, whole) : undefined;
+  if (pieces !== undefined) return pieces;
   // Of a stored table only the rows that are read become float32.
   const table = graph.storedWeight(x!) ?? x!;
   const attributes = { axis: at };

@@ -1,6 +1,7 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { binary } from './elementwise.js';
+import { productInPieces } from './large-weight.js';
 import { blockedProduct, isBlockableProduct } from './linear-blocked.js';
 import { chunkedProduct, isChunkedProduct } from './linear-stored.js';
 import { defineKernel } from './registry.js';
@@ -26,6 +27,9 @@ export function matMul(graph: Graph, a: Value, b: Value, options: MatMulOptions 
   const type = { shape: [...batch, rows, columns], dtype: 'float32' as const };
   if (sizeOf(batchA) === 1 && sizeOf(batchB) === 1) {
     const [left, right] = [a, b].map((x) => graph.reshape(x, x.shape.slice(-2))) as [Value, Value];
+    const isPlain = !transposeA && alpha === 1;
+    const inPieces = isPlain ? productInPieces(graph, left, right, transposeB) : undefined;
+    if (inPieces !== undefined) return graph.reshape(inPieces, type.shape);
     // ONNX Runtime's product re-transposes its left side for every few columns; for large results one explicit
     // transposition is 20–30 % faster.
     const apart = transposeA && rows * columns >= LARGE_RESULT;

@@ -2,20 +2,17 @@ import { statSync } from 'node:fs';
 import { EngineError } from '../errors.js';
 import {
   bytesPerElement,
+  convert,
   DeviceValue,
   type ExecutionProvider,
   elementCount,
   FileMapping,
   type FileRange,
   uploadValue,
-  widen,
 } from '../executor/index.js';
-import { boundAs, type Rows, rowsOf } from '../graph/graph.js';
-import { STORED_TYPE } from '../onnx/element-type.js';
-import type { MappedTensor, StoredType } from '../specs.js';
-
-/** Devices whose kernels do not take 16-bit types: weights come to them as float32. */
-export const widensWeights = (device: ExecutionProvider): boolean => device === 'webgpu';
+import { boundAs, placedAs, type Rows, rowsOf, type WeightType } from '../graph/graph.js';
+import { allocateHost, type ElementType, STORED_TYPE } from '../onnx/element-type.js';
+import type { MappedTensor } from '../specs.js';
 
 /** One mapping and one copy per device of what lies in it, shared by all users in this process. */
 interface OpenFile {
@@ -45,18 +42,21 @@ export const mappedFileCount = (): number => openFiles.size;
  */
 export class StoredValues {
   readonly #device: ExecutionProvider;
+  readonly #narrowAs: WeightType | undefined;
   /** By path, as of the first use: a file that is replaced later is another file. */
   readonly #files = new Map<string, OpenFile>();
   /** Keys of the copies that this user holds. */
   readonly #copies = new Map<OpenFile, Set<string>>();
 
-  constructor(device: ExecutionProvider) {
+  /** @param narrowAs type in which weights of 16 bits come to a device that lacks theirs. */
+  constructor(device: ExecutionProvider, narrowAs?: WeightType) {
     this.#device = device;
+    this.#narrowAs = narrowAs;
   }
 
   /**
-   * The tensor, or some rows of it, in the memory of the device; float32 where that is asked for or the device lacks
-   * 16-bit types. It belongs to the file.
+   * The tensor, or some rows of it, in the memory of the device; float32 where that is asked for, another type where the
+   * device lacks that of the file. It belongs to the file.
    * @throws EngineError FILE_INVALID when the file cannot be read or ends too early.
    */
   async value(tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
@@ -64,8 +64,9 @@ export class StoredValues {
     const isCopied = boundAs(tensor) !== tensor.storedAs;
     if (isCopied && this.#device === 'cpu') return this.#copy(file, tensor, rows);
     const part = rowsOf(tensor, rows);
-    const key = [this.#device, boundAs(part), part.byteOffset, ...part.shape].join();
-    const known = file.values.get(key) ?? place(file.mapping, part, this.#device);
+    const type = placedAs(part, this.#narrowAs);
+    const key = [this.#device, type, part.byteOffset, ...part.shape].join();
+    const known = file.values.get(key) ?? place(file.mapping, part, this.#device, type);
     file.values.set(key, known);
     known.catch(() => file.values.delete(key));
     return known;
@@ -174,7 +175,7 @@ function newCopy(mapping: FileMapping, tensor: MappedTensor): Float32Copy {
 async function copied(mapping: FileMapping, tensor: MappedTensor): Promise<DeviceValue> {
   const stored = explained(() => onHost(mapping, tensor));
   try {
-    return await widened(stored);
+    return await converted(stored, 'float32');
   } finally {
     stored.dispose();
     mapping.evict(tensor);
@@ -199,11 +200,12 @@ async function place(
   mapping: FileMapping,
   tensor: MappedTensor,
   device: ExecutionProvider,
+  type: ElementType,
 ): Promise<DeviceValue> {
   const stored = explained(() => onHost(mapping, tensor));
   if (device === 'cpu') return stored;
   try {
-    return await uploaded(stored, device, boundAs(tensor));
+    return await uploaded(stored, device, type);
   } finally {
     stored.dispose();
     mapping.evict(tensor);
@@ -221,24 +223,23 @@ function onHost(mapping: FileMapping, tensor: MappedTensor): DeviceValue {
 async function uploaded(
   stored: DeviceValue,
   device: ExecutionProvider,
-  type: StoredType,
+  type: ElementType,
 ): Promise<DeviceValue> {
-  const isWide = type === 'F32' || widensWeights(device);
-  if (!isWide || stored.dtype === 'float32') return uploadValue(stored, device);
-  const wide = await widened(stored);
+  if (stored.dtype === type) return uploadValue(stored, device);
+  const copy = await converted(stored, type);
   try {
-    return await uploadValue(wide, device);
+    return await uploadValue(copy, device);
   } finally {
-    wide.dispose();
+    copy.dispose();
   }
 }
 
-/** A float32 copy of a value on the host, in memory of its own. */
-async function widened(stored: DeviceValue): Promise<DeviceValue> {
-  const data = new Float32Array(stored.byteLength / bytesPerElement(stored.dtype));
-  const wide = DeviceValue.fromHost(data, 'float32', stored.shape);
-  await widen(stored, wide);
-  return wide;
+/** A copy of a value on the host in another type, in memory of its own. */
+async function converted(stored: DeviceValue, type: ElementType): Promise<DeviceValue> {
+  const data = allocateHost(type, elementCount(stored.shape));
+  const copy = DeviceValue.fromHost(data, type, stored.shape);
+  await convert(stored, copy);
+  return copy;
 }
 
 /** Weights lie one after the other: few wide ranges instead of many. */

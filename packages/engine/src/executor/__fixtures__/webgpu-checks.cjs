@@ -1,10 +1,11 @@
 /** Runs in a process of its own and prints what it saw as one JSON object. */
-const { mkdtempSync, rmSync, truncateSync, writeFileSync } = require('node:fs');
+const { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
-const { compile, float32, ops } = require('../../index.ts');
+const { compile, configureEnvironment, float32, int32, ops, tf } = require('../../index.ts');
 const { openGraph } = require('../../graph-file.ts');
 const { serialiseModel } = require('../../onnx/schema.ts');
+const { StoredValues } = require('../../weights/stored-values.ts');
 const executor = require('../index.ts');
 
 const { DeviceValue, Session, allocateOnDevice, readToHost, uploadFromHost, writeFromHost } = executor;
@@ -100,27 +101,97 @@ async function graphFromFile() {
   return results.map(({ c }) => ({ shape: c.shape, data: Array.from(c.data) }));
 }
 
-/** A weight of more bytes than SwiftShader has in a buffer (1 GiB), in a file without content. */
-async function largeWeight() {
+/** Runs `body` with a weight of `rows` rows of 1,024 numbers in a file that is a hole but for the given rows. */
+async function withWeight(rows, filled, body) {
   const folder = mkdtempSync(join(tmpdir(), 'weight-'));
   const file = join(folder, 'weights.bin');
-  const shape = [1100 * 256, 1024];
-  const byteLength = 4 * shape[0] * shape[1];
+  const shape = [rows, 1024];
+  const byteLength = 4 * rows * 1024;
   writeFileSync(file, '');
   truncateSync(file, byteLength);
-  const w = { kind: 'mapped', file, byteOffset: 0, byteLength, storedAs: 'F32', shape };
-  const project = ({ x, w }) => ({ y: ops.linear(x, w) });
+  const handle = openSync(file, 'r+');
+  for (const [row, number] of Object.entries(filled)) {
+    writeSync(handle, new Float32Array(1024).fill(number), 0, 4096, 4096 * Number(row));
+  }
+  closeSync(handle);
   try {
-    await compile(project, { x: float32(1, 1024), w }, { device: 'webgpu', name: 'head' });
-    return { code: 'none', message: '' };
-  } catch ({ code, message }) {
-    return { code, message };
+    return await body({ kind: 'mapped', file, byteOffset: 0, byteLength, storedAs: 'F32', shape });
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
+/** 130 MiB, more than every adapter takes as one tensor: what is read of its first, middle and last rows. */
+function dividedWeight() {
+  const rows = 130 * 256;
+  const middle = rows / 2;
+  const filled = { 0: 1, [middle - 1]: 2, [middle]: 3, [rows - 1]: 4 };
+  return withWeight(rows, filled, async (w) => {
+    const program = ({ x, i, w }) => {
+      const y = ops.linear(x, w);
+      return { y: tf.gather(y, i, 1), back: tf.mean(tf.matMul(y, w)), rows: tf.mean(tf.gather(w, i), 1) };
+    };
+    const specs = { x: float32(1, 1024), i: int32(4), w };
+    const compiled = await compile(program, specs, { device: 'webgpu', name: 'head' });
+    const i = Int32Array.from(Object.keys(filled), Number);
+    const found = await compiled.run({ x: new Float32Array(1024).fill(1), i });
+    return Object.fromEntries(
+      await Promise.all(Object.entries(found).map(async ([name, value]) => [name, Array.from(await value.read())])),
+    );
+  });
+}
+
+/** More bytes than SwiftShader has in a buffer (1 GiB), for an operation that takes no pieces. */
+function largeWeight() {
+  return withWeight(1100 * 256, {}, async (w) => {
+    try {
+      const sum = ({ x, w }) => ({ y: tf.sum(tf.mul(x, w)) });
+      await compile(sum, { x: float32(1, 1024), w }, { device: 'webgpu', name: 'head' });
+      return { code: 'none', message: '' };
+    } catch ({ code, message }) {
+      return { code, message };
+    }
+  });
+}
+
+/** 16 bits of bfloat16 on the device as float16, and back on the host as they lie there. */
+async function narrowWeight() {
+  const folder = mkdtempSync(join(tmpdir(), 'weight-'));
+  const file = join(folder, 'weights.bin');
+  writeFileSync(file, new Uint8Array(Uint16Array.of(0x3fc0, 0xc000, 0x3e80, 0x4100).buffer));
+  const stored = new StoredValues('webgpu', 'float16');
+  const tensor = { kind: 'mapped', file, byteOffset: 0, byteLength: 8, storedAs: 'BF16', shape: [4] };
+  const value = await stored.value(tensor);
+  const found = { device: value.device, dtype: value.dtype, bits: await read(value) };
+  await stored.dispose();
+  rmSync(folder, { recursive: true });
+  return found;
+}
+
+/** What is written for operators that the provider lacks; none of its nodes may run on the CPU. */
+async function substitutes() {
+  const program = ({ x, n }) => ({
+    sign: tf.sign(x),
+    signOfIntegers: tf.sign(n),
+    round: tf.round(x),
+    or: tf.cast(tf.logicalOr(tf.greater(x, 1), tf.less(x, 0)), 'float32'),
+    logSoftmax: tf.logSoftmax(tf.reshape(x, [2, 6])),
+  });
+  const x = Float32Array.of(-2.5, -1.5, -0.6, -0.5, -0, 0.5, 0.6, 1.5, 2.5, 3e6 + 0.5, 1e9, -1e9);
+  const n = Int32Array.of(-7, 0, 3);
+  const specs = { x: float32(12), n: int32(3) };
+  const results = {};
+  for (const device of ['cpu', 'webgpu']) {
+    const compiled = await compile(program, specs, { device });
+    const found = await compiled.run({ x, n });
+    results[device] = {};
+    for (const [name, value] of Object.entries(found)) results[device][name] = Array.from(await value.read(), (number) => number + 0);
+  }
+  return results;
+}
+
 async function main() {
+  configureEnvironment({ cpuFallback: false });
   const add = await open('Add');
   const multiply = await open('Mul');
   const seen = {
@@ -128,7 +199,10 @@ async function main() {
     freshOutputs: await freshOutputs(add),
     residentState: await residentState(add, multiply),
     graphFromFile: await graphFromFile(),
+    dividedWeight: await dividedWeight(),
     largeWeight: await largeWeight(),
+    narrowWeight: await narrowWeight(),
+    substitutes: await substitutes(),
     afterwards: await hostToHost(add),
   };
   console.log(JSON.stringify(seen));
