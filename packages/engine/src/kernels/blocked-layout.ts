@@ -21,6 +21,7 @@ export function toBlocked(graph: Graph, image: Value): Value {
   // A backward pass reads the plain values too; then both forms would be computed.
   const known = isDifferentiating() ? undefined : blockedForm(graph, graph.unshaped(image), shape);
   if (known !== undefined) return graph.reshape(known, shape);
+  if (isOneBlock(graph, channels)) return graph.reshape(image, shape);
   return graph.add(
     'ReorderInput',
     [image],
@@ -32,15 +33,20 @@ export function toBlocked(graph: Graph, image: Value): Value {
 /** @param blocked (N, C', h, w) in the layout. @param channels C, of which C' are whole blocks. @returns the image (N, h, w, C). */
 export function fromBlocked(graph: Graph, blocked: Value, channels = blocked.shape[1]!): Value {
   const [batch, , height, width] = blocked.shape as [number, number, number, number];
+  const shape = [batch, height, width, channels];
+  if (isOneBlock(graph, channels)) return graph.reshape(blocked, shape);
   const image = graph.add(
     'ReorderOutput',
     [blocked],
-    { shape: [batch, height, width, channels], dtype: 'float32' },
+    { shape, dtype: 'float32' },
     { domain: BLOCKED_DOMAIN, attributes: { channels, channels_last: 1 } },
   );
   formsOf(graph).set(image, blocked);
   return image;
 }
+
+/** [N][1][h·w][b] is (N, h, w, b): nothing has to move. */
+const isOneBlock = (graph: Graph, channels: number): boolean => channels === graph.channelBlock;
 
 function formsOf(graph: Graph): Map<Value, Value | undefined> {
   const known = forms.get(graph) ?? new Map<Value, Value | undefined>();

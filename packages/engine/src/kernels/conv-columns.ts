@@ -6,6 +6,7 @@ import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import type { tf } from '../tfjs.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
+import { concat } from './shape.js';
 
 export type ConvInfo = tf.backend_util.Conv2DInfo;
 
@@ -101,11 +102,17 @@ export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo
   const rows = info.outHeight + info.filterHeight - 1;
   const rowWise = info.strideHeight === 1 && rows <= MOST_EXTRA_ROWS * info.outHeight;
   const product = rowWise
-    ? rowWiseProduct(graph, x, dy, info, rows)
+    ? largeOrSmall(graph, info, rows)(graph, x, dy, info, rows)
     : fullProduct(graph, x, dy, info);
   const taps = info.filterHeight * info.filterWidth;
   return graph.reshape(product, [info.outChannels, taps, info.inChannels]);
 }
+
+/** Pixels of an image, those added among them, from which its planes are multiplied on their own. */
+const LARGE_IMAGE = 512;
+
+const largeOrSmall = (graph: Graph, { outWidth }: ConvInfo, rows: number) =>
+  !graph.withoutCpuOperators && rows * outWidth >= LARGE_IMAGE ? planeProduct : rowWiseProduct;
 
 /** dyᵀ · columns of x, of all taps: (out, taps · in). */
 function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
@@ -151,15 +158,8 @@ export function columnConvolution(
  * every row r of the padded input, Σ_r x[r, c + kx] · dy[r − ky, c] meets each pair of tap and output once.
  */
 function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows: number): Value {
-  const { outHeight, outWidth, filterHeight, filterWidth } = info;
-  const shiftedInput = gatherPixels(graph, asPixels(graph, x), {
-    key: `along rows ${geometry(info)}`,
-    taps: filterWidth,
-    index: () =>
-      table([rows, outWidth, filterWidth], (row, column, kx) =>
-        inputPlace(info, row, column, 0, kx),
-      ),
-  });
+  const { outHeight, outWidth, filterHeight } = info;
+  const shiftedInput = alongRows(graph, x, info, rows);
   const shiftedGradient = gatherPixels(graph, asPixels(graph, dy), {
     key: `along columns ${geometry(info)}`,
     taps: filterHeight,
@@ -171,6 +171,49 @@ function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows:
   });
   const product = matMul(graph, shiftedGradient, shiftedInput, { transposeA: true });
   return outputsFirst(graph, product, info);
+}
+
+/**
+ * The same image by image, with dy as planes: shifting a plane by whole rows is moving all of it at once, the left factor needs no
+ * transposition, and no image is read by two threads.
+ */
+function planeProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows: number): Value {
+  const { batchSize, outChannels, outHeight, outWidth, filterHeight, filterWidth, inChannels } =
+    info;
+  const planes = graph.reshape(graph.transpose(dy, [0, 3, 1, 2]), [
+    batchSize * outChannels,
+    outHeight * outWidth,
+  ]);
+  // For tap ky: ky rows of zeros, the plane, and as many rows of zeros as make it one of `rows`.
+  const between = [batchSize * outChannels, filterHeight * outWidth];
+  const zeros = graph.expand(graph.scalar(0), between);
+  const parts = Array.from({ length: 2 * filterHeight - 1 }, (_, i) =>
+    i % 2 === 0 ? planes : zeros,
+  );
+  const shifted = graph.reshape(concat(graph, parts, 1), [
+    batchSize,
+    outChannels * filterHeight,
+    rows * outWidth,
+  ]);
+  const shiftedInput = graph.reshape(alongRows(graph, x, info, rows), [
+    batchSize,
+    rows * outWidth,
+    filterWidth * inChannels,
+  ]);
+  return reduce(graph, 'ReduceSum', matMul(graph, shifted, shiftedInput), 0);
+}
+
+/** x shifted along its rows, as tap kx of every row of the padded input reads it: (N · rows · ow, kx · in). */
+function alongRows(graph: Graph, x: Value, info: ConvInfo, rows: number): Value {
+  const { outWidth, filterWidth } = info;
+  return gatherPixels(graph, asPixels(graph, x), {
+    key: `along rows ${geometry(info)}`,
+    taps: filterWidth,
+    index: () =>
+      table([rows, outWidth, filterWidth], (row, column, kx) =>
+        inputPlace(info, row, column, 0, kx),
+      ),
+  });
 }
 
 /** (ky · out, kx · in) to (out, ky · kx · in), by whole pixels: ONNX Runtime's general transpose is ten times slower. */

@@ -41,6 +41,8 @@ describe('the blocked layout', () => {
     [[2, 20, 17, 16], [8, 16, 3, 3], 1, 1],
     [[1, 21, 20, 8], [16, 8, 3, 3], 1, 1],
     [[2, 24, 22, 28], [20, 28, 3, 3], 2, 1],
+    [[2, 24, 22, 16], [8, 16, 3, 3], 1, 1],
+    [[1, 31, 29, 16], [16, 16, 5, 3], 1, 0],
   ] as const)('equals plain operators on %j, weight %j, stride %i', async (...layerCase) => {
     const [image, weight, stride, padding] = layerCase;
     const specs = specsOf(image, weight);
@@ -112,12 +114,20 @@ describe('the blocked layout', () => {
         y: ops.convolution(inner, tf.transpose(weight, [1, 0, 2, 3]), undefined, { padding: 1 }),
       };
     }) as unknown as Program;
-    const { graph } = trace(twice, specsOf([1, 20, 20, 16], [8, 16, 3, 3]), {
+    const { graph } = trace(twice, specsOf([1, 20, 20, 32], [8, 32, 3, 3]), {
       choice: alwaysBlocked(16),
     });
     const operators = graph.nodes.map(({ operator }) => operator);
     expect(operators.filter((operator) => operator === 'Conv')).toHaveLength(2);
     expect(operators.filter((operator) => operator.startsWith('Reorder'))).toHaveLength(2);
+  });
+
+  it('moves nothing where one block holds all channels', () => {
+    const { graph } = trace(layer(1, 1), specsOf([1, 20, 20, 16], [16, 16, 3, 3]), {
+      choice: alwaysBlocked(16),
+    });
+    expect(domains(graph).has(BLOCKED)).toBe(true);
+    expect(graph.nodes.some(({ operator }) => operator.startsWith('Reorder'))).toBe(false);
   });
 
   it('is not used for few pixels, where one product is faster', () => {
