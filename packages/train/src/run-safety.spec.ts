@@ -253,6 +253,15 @@ describe('resuming', () => {
     expect((await run(config, changed)).complete).toBe(true);
   });
 
+  it('in another precision is refused until it is accepted', async () => {
+    const { config, options } = await stopped();
+    const rounded = { ...config, precision: 'bfloat16' as const };
+    const error = await failure(rounded, options);
+    expect(error.message).toContain(`settings ('precision' was "float32", is "bfloat16")`);
+    const accepted = { ...options, acceptChanges: ['settings' as const] };
+    expect((await run(rounded, accepted)).complete).toBe(true);
+  });
+
   it('with an image that was replaced is refused until it is accepted', async () => {
     const { config, options } = await stopped();
     await replaceImage(join(folder, '0-a.png'));
