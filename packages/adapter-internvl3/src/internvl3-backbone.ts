@@ -17,7 +17,7 @@ import { prepareConversation } from './internvl3-prepare.js';
 import { IMAGE_TOKEN } from './internvl3-prompt.js';
 import { readSettings } from './internvl3-settings.js';
 import { encodeTiles, projectCells, VISION_NAMES } from './internvl3-vision.js';
-import { internVl3 } from './plugin.js';
+import { ADAPTER_ID } from './model-type.js';
 import { parseNativeTiling, type TilingConfig } from './tiling.js';
 
 const END_OF_TURN = '<|im_end|>';
@@ -43,7 +43,7 @@ export async function openInternVl3(
   folder: string,
   options: OpenBackboneOptions = {},
 ): Promise<BackboneV1> {
-  const settings = readSettings(internVl3.id, options);
+  const settings = readSettings(ADAPTER_ID, options);
   const model = await openModelFolder(folder, parseInternVl3Config, checkpointContent);
   const { raw, config, checkpoint } = model;
   const text = await openText(folder, config);
@@ -56,7 +56,7 @@ export async function openInternVl3(
   const { decoder, vision } = config;
   const names = VISION_NAMES[config.layout];
   return openedBackbone({
-    ...{ adapterId: internVl3.id, folder, checkpoint, text, decoder },
+    ...{ adapterId: ADAPTER_ID, folder, checkpoint, text, decoder },
     decoderNames: DECODER_NAMES,
     ...{ family: FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,

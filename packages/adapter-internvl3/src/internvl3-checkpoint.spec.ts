@@ -11,7 +11,8 @@ import { withTemporaryFolder } from '@spatialsv/core/testing';
 import { inMemoryName } from './__fixtures__/native-names.js';
 import type { CheckpointLayout } from './model-type.js';
 import { internVl3 } from './plugin.js';
-import { type InternVl3TinyOptions, writeTinyInternVl3 } from './tiny-checkpoint.js';
+import { writeTinyInternVl3 } from './tiny-checkpoint.js';
+import type { InternVl3TinyOptions } from './tiny-config.js';
 
 const LAYOUTS: readonly CheckpointLayout[] = ['original', 'native'];
 const HEAD = 'language_model.lm_head.weight';

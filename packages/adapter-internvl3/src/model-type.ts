@@ -10,3 +10,6 @@ export const MODEL_TYPES: Readonly<Record<CheckpointLayout, string>> = {
 /** The layout that a config.json names; absent for other families. */
 export const layoutOf = (config: Readonly<Record<string, unknown>>): CheckpointLayout | undefined =>
   (['original', 'native'] as const).find((layout) => config['model_type'] === MODEL_TYPES[layout]);
+
+/** What commands, configurations and results call the family. */
+export const ADAPTER_ID = 'internvl3';

@@ -5,7 +5,8 @@ import type { RgbImage } from '@spatialsv/core/spec';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
 import type { CheckpointLayout } from './model-type.js';
 import { internVl3 } from './plugin.js';
-import { type InternVl3TinyOptions, writeTinyInternVl3 } from './tiny-checkpoint.js';
+import { writeTinyInternVl3 } from './tiny-checkpoint.js';
+import type { InternVl3TinyOptions } from './tiny-config.js';
 
 const LAYOUTS: readonly CheckpointLayout[] = ['original', 'native'];
 const vision = { depth: 2, hiddenSize: 32, heads: 2, tileSize: 56 };

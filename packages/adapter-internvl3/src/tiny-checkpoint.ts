@@ -5,9 +5,7 @@ import {
   QWEN_TOKENIZER,
   QWEN_TOKENS,
   qwenGenerationConfig,
-  type TinyModelOptions,
   type TinyModelParts,
-  type TinyTowerOptions,
   tinyChatMlTemplate,
   tinyModelWeights,
   tinyText,
@@ -19,25 +17,12 @@ import { parseInternVl3Config } from './internvl3-config.js';
 import { internVl3Shapes } from './internvl3-names.js';
 import { VISION_NAMES } from './internvl3-vision.js';
 import type { CheckpointLayout } from './model-type.js';
-import { nativeConfig, nativeProcessorFiles, originalConfig } from './tiny-config.js';
-
-/** What can be chosen beside the options that all families share. */
-export interface InternVl3TinyOptions extends TinyModelOptions {
-  /** `original` by default. */
-  readonly layout?: CheckpointLayout;
-  /** Logits from the embedding table or from their own matrix, as in every published model. Default false. */
-  readonly tieHead?: boolean;
-  /** Tiles of a view at most. Default 12. */
-  readonly maxTiles?: number;
-  readonly vision?: TinyVisionOptions;
-  /** Base of the rotary positions, 1000000 (the published one) by default. */
-  readonly ropeTheta?: number;
-}
-
-export interface TinyVisionOptions extends TinyTowerOptions {
-  /** Side of a tile in pixels, a multiple of 28. Default 224, which gives 64 visual tokens. */
-  readonly tileSize?: number;
-}
+import {
+  type InternVl3TinyOptions,
+  nativeConfig,
+  nativeProcessorFiles,
+  originalConfig,
+} from './tiny-config.js';
 
 /** Tokens of InternVL, behind those of Qwen2.5, in the order of their ids. */
 const INTERN_TOKENS = '<img> </img> <IMG_CONTEXT> <quad> </quad> <ref> </ref> <box> </box>'.split(

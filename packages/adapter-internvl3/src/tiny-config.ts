@@ -4,15 +4,34 @@ import {
   IMAGENET_STATISTICS,
   type JsonObject,
   pixelStepsConfig,
+  type TinyModelOptions,
   type TinyText,
+  type TinyTowerOptions,
   tinyDecoderConfig,
   tinyDtype,
   tinyKvHeads,
   tinyTowerConfig,
 } from '@spatialsv/core/kit';
 import { CELL_SIDE } from './internvl3-config.js';
-import { MODEL_TYPES } from './model-type.js';
-import type { InternVl3TinyOptions } from './tiny-checkpoint.js';
+import { type CheckpointLayout, MODEL_TYPES } from './model-type.js';
+
+/** What can be chosen beside the options that all families share. */
+export interface InternVl3TinyOptions extends TinyModelOptions {
+  /** `original` by default. */
+  readonly layout?: CheckpointLayout;
+  /** Logits from the embedding table or from their own matrix, as in every published model. Default false. */
+  readonly tieHead?: boolean;
+  /** Tiles of a view at most. Default 12. */
+  readonly maxTiles?: number;
+  readonly vision?: TinyVisionOptions;
+  /** Base of the rotary positions, 1000000 (the published one) by default. */
+  readonly ropeTheta?: number;
+}
+
+export interface TinyVisionOptions extends TinyTowerOptions {
+  /** Side of a tile in pixels, a multiple of 28. Default 224, which gives 64 visual tokens. */
+  readonly tileSize?: number;
+}
 
 const PATCH_SIZE = 14;
 

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { copySource, openWeights, saveWeights } from '@spatialsv/core/kit';
 import type { BackboneAdapterV1, BackboneV1, RgbImage } from '@spatialsv/core/spec';
+import { llavaNextVideo } from './next-video/adapter.js';
 import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
+import { llavaNextVideoSiglip } from './next-video-siglip/adapter.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
-import { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 type Change = Record<string, unknown>;

@@ -1,8 +1,10 @@
+export { llavaNextVideo } from './next-video/adapter.js';
 export {
   type NextVideoConfig,
   parseNextVideoConfig,
 } from './next-video/config.js';
 export { nextVideoShapes } from './next-video/names.js';
+export { llavaNextVideoSiglip } from './next-video-siglip/adapter.js';
 export {
   type NextVideoSiglipConfig,
   parseNextVideoSiglipConfig,
@@ -17,7 +19,6 @@ export { oneVisionShapes } from './onevision/vision.js';
 export { llavaOneVision15 } from './onevision-15/adapter.js';
 export { parseOneVision15Config } from './onevision-15/config.js';
 export type { OneVision15TinyOptions } from './onevision-15/tiny-checkpoint.js';
-export { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 export type { FrameFit } from './shared/frames.js';
 export type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 export type { NewlinePosition } from './shared/video.js';

@@ -7,9 +7,10 @@ import type {
   ViewInputV1,
 } from '@spatialsv/core/spec';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
+import { llavaNextVideo } from './next-video/adapter.js';
 import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
+import { llavaNextVideoSiglip } from './next-video-siglip/adapter.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
-import { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 /** Width of tower and decoder, so that a projector can be the identity. */

@@ -1,10 +1,12 @@
 import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { describeBackboneAdapter } from '@spatialsv/core/testing';
+import { llavaNextVideo } from './next-video/adapter.js';
 import { writeTinyNextVideo } from './next-video/tiny-checkpoint.js';
+import { llavaNextVideoSiglip } from './next-video-siglip/adapter.js';
 import { writeTinyNextVideoSiglip } from './next-video-siglip/tiny-checkpoint.js';
 import { llavaOneVision } from './onevision/adapter.js';
 import { llavaOneVision15 } from './onevision-15/adapter.js';
-import plugin, { llavaNextVideo, llavaNextVideoSiglip } from './plugin.js';
+import plugin from './plugin.js';
 import type { NextVideoTinyOptions } from './shared/tiny-tower.js';
 
 describe('plugin', () => {

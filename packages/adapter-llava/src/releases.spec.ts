@@ -1,8 +1,8 @@
 import { openAsSaved } from '@spatialsv/core/testing';
 import onevisionReleases from './__fixtures__/onevision-releases.json' with { type: 'json' };
 import nextVideoReleases from './__fixtures__/releases.json' with { type: 'json' };
+import { llavaNextVideo } from './next-video/adapter.js';
 import { llavaOneVision } from './onevision/adapter.js';
-import { llavaNextVideo } from './plugin.js';
 import { publishedName } from './shared/native-names.js';
 
 describe.each([

@@ -1,5 +1,5 @@
 import { type BackboneAdapterV1, definePlugin } from '@spatialsv/core/spec';
-import { MODEL_TYPE } from './model-type.js';
+import { ADAPTER_ID, MODEL_TYPE } from './model-type.js';
 
 /**
  * Backbone adapter of Qwen2.5-VL (3B, 7B and any other size of the architecture). The model is loaded when a checkpoint is
@@ -8,7 +8,7 @@ import { MODEL_TYPE } from './model-type.js';
 export const qwen25Vl: BackboneAdapterV1 = {
   specificationVersion: 'v1',
   kind: 'backbone-adapter',
-  id: 'qwen2.5-vl',
+  id: ADAPTER_ID,
   accepts: (config) => config['model_type'] === MODEL_TYPE,
   open: async (folder, options) =>
     (await import('./qwen25vl-backbone.js')).openQwen25Vl(folder, options),

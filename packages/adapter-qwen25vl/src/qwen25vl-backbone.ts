@@ -1,6 +1,6 @@
 import { type CellFamily, openCellBackbone } from '@spatialsv/core/kit';
 import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
-import { qwen25Vl } from './plugin.js';
+import { ADAPTER_ID } from './model-type.js';
 import { parseQwen25VlConfig } from './qwen25vl-config.js';
 import { mropePositions } from './qwen25vl-positions.js';
 
@@ -11,7 +11,7 @@ export const PUBLISHED_TAPS: Readonly<Record<number, readonly number[]>> = {
 };
 
 const FAMILY: CellFamily = {
-  id: qwen25Vl.id,
+  id: ADAPTER_ID,
   parse: parseQwen25VlConfig,
   positionRows: 3,
   positions:

@@ -4,7 +4,7 @@ import type { BenchmarkQuestionV1 } from '@spatialsv/core/spec';
 import { AnswerLog } from './answer-log.js';
 import { type Answer, type Protocol, scoreAnswer, scoredQuestion } from './answers.js';
 import {
-  type EvaluationIdentity,
+  type EvaluationFolder,
   openEvaluationFolder,
   PREDICTIONS_FILE,
 } from './evaluation-folder.js';
@@ -25,18 +25,6 @@ export interface EvaluateOptions extends Protocol {
   readonly shard?: Shard | undefined;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
-}
-
-export interface EvaluationFolder {
-  readonly path: string;
-  /** What the answers depend on, beside the questions. */
-  readonly identity: EvaluationIdentity;
-  /**
-   * Hash of what the identity was made from: who comes with the same one again need not make it, see `finishedEvaluation`.
-   */
-  readonly origin?: string | undefined;
-  /** Forget the answers of another evaluation, instead of refusing the folder. */
-  readonly overwrite?: boolean;
 }
 
 /** A question that is asked in this run. */

@@ -11,7 +11,6 @@ import {
 } from '@spatialsv/core';
 import { z } from 'zod';
 import type { Answer, Protocol } from './answers.js';
-import type { EvaluationFolder } from './evaluate.js';
 
 /** Name of the prediction log in a run folder. */
 export const PREDICTIONS_FILE = 'predictions.jsonl';
@@ -85,6 +84,18 @@ interface Asked {
 interface Questions extends Protocol {
   readonly questions: readonly unknown[];
   readonly shard?: EvaluationRecord['shard'] | undefined;
+}
+
+export interface EvaluationFolder {
+  readonly path: string;
+  /** What the answers depend on, beside the questions. */
+  readonly identity: EvaluationIdentity;
+  /**
+   * Hash of what the identity was made from: who comes with the same one again need not make it, see `finishedEvaluation`.
+   */
+  readonly origin?: string | undefined;
+  /** Forget the answers of another evaluation, instead of refusing the folder. */
+  readonly overwrite?: boolean;
 }
 
 /**

@@ -5,11 +5,11 @@ export { type ChanceReports, chanceReports } from './chance-reports.js';
 export { type ComparedRun, type Comparison, compareRuns } from './compare.js';
 export {
   type EvaluateOptions,
-  type EvaluationFolder,
   evaluate,
 } from './evaluate.js';
 export {
   EVALUATION_FILE,
+  type EvaluationFolder,
   type EvaluationIdentity,
   type EvaluationRecord,
   PREDICTIONS_FILE,

@@ -1,5 +1,5 @@
 import { pointsFromRays } from '@spatialsv/core';
-import type { LiftPredictions } from './lift-geometry.js';
+import type { LiftPredictions } from './lift-input.js';
 
 /** How far the points of depth along the rays and those of the point head are apart, in one view. */
 export interface HeadAgreement {

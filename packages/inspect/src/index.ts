@@ -65,14 +65,8 @@ export {
   writeLift,
 } from './lift-file.js';
 export type { LiftSummary } from './lift-files.js';
-export {
-  type LiftDialogue,
-  type LiftInput,
-  type LiftOptions,
-  type LiftPredictions,
-  type LiftResult,
-  liftGeometry,
-} from './lift-geometry.js';
+export { type LiftOptions, type LiftResult, liftGeometry } from './lift-geometry.js';
+export type { LiftDialogue, LiftInput, LiftPredictions } from './lift-input.js';
 export { colorizedPng, depthRangeOf } from './lift-pictures.js';
 export { encodePly } from './ply.js';
 export {

@@ -11,7 +11,7 @@ import {
 } from '@spatialsv/core';
 import { encodeJpeg } from './images.js';
 import { type LabelMetrics, labelMetrics } from './label-metrics.js';
-import type { LiftPredictions } from './lift-geometry.js';
+import type { LiftPredictions } from './lift-input.js';
 import type { CoveredRectangle } from './point-cloud.js';
 import { camerasFromRays } from './view-cameras.js';
 import { croppedImage } from './view-figures.js';

@@ -11,7 +11,7 @@ import { encodeGlb } from './glb.js';
 import type { LabelMetrics } from './label-metrics.js';
 import { colmapFiles } from './labels/colmap-files.js';
 import { depthStep } from './labels/depth-images.js';
-import type { LiftInput } from './lift-geometry.js';
+import type { LiftInput } from './lift-input.js';
 import { encodePly } from './ply.js';
 import type { PointCloud } from './point-cloud.js';
 import { lengthUnit } from './view-figures.js';

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpatialError } from '@spatialsv/core';
-import { type LiftInput, liftGeometry } from './lift-geometry.js';
+import { liftGeometry } from './lift-geometry.js';
+import type { LiftInput } from './lift-input.js';
 import { testScene } from './test-scene.js';
 
 const scene = testScene(2);

@@ -1,14 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  type GeometryConventionsV1,
-  type GeometryLabelsV1,
-  pointsFromRays,
-  type RgbImage,
-  SpatialError,
-} from '@spatialsv/core';
+import { pointsFromRays, SpatialError } from '@spatialsv/core';
 import type { HeadAgreement } from './agreement.js';
-import type { ViewCamera } from './cameras.js';
 import { type CloudMetrics, cloudMetrics } from './cloud-metrics.js';
 import { type LabelMetrics, labelMetrics } from './label-metrics.js';
 import { liftPhotos } from './lift-file.js';
@@ -22,69 +15,14 @@ import {
   sceneFiles,
   summaryFile,
 } from './lift-files.js';
+import type { LiftDialogue, LiftInput } from './lift-input.js';
 import { agreementRows, cameraRows, cloudRows } from './lift-rows.js';
-import {
-  buildPointCloud,
-  type CoveredRectangle,
-  type PointCloud,
-  type PointCloudOptions,
-} from './point-cloud.js';
+import { buildPointCloud, type PointCloud, type PointCloudOptions } from './point-cloud.js';
 import type { PageFact, PageQuestion } from './report/format.js';
 import type { Report } from './report/report.js';
 import { writeReport } from './report/write-report.js';
 import { camerasFromRays, pointsFromCameras } from './view-cameras.js';
 import { depthRange, unitOf, viewFiles } from './view-figures.js';
-
-/** What the 3D heads of a model say about one view set. */
-export interface LiftPredictions {
-  readonly conventions: GeometryConventionsV1;
-  readonly views: number;
-  readonly height: number;
-  readonly width: number;
-  /** (V, H, W) z-depth. */
-  readonly depth: Float32Array;
-  /** (V, H, W) > 0. */
-  readonly depthConfidence?: Float32Array;
-  /** (V, H, W, 6) origin then direction. */
-  readonly rays?: Float32Array;
-  /** (V, H, W) > 0. */
-  readonly rayConfidence?: Float32Array;
-  /** (V, H, W, 3) world frame. */
-  readonly points?: Float32Array;
-  /** (V, H, W) > 0. */
-  readonly pointConfidence?: Float32Array;
-}
-
-export interface LiftInput {
-  readonly title: string;
-  readonly subtitle?: string;
-  /** Shown on top of the page, for example that the heads are untrained. */
-  readonly notice?: string;
-  readonly predictions: LiftPredictions;
-  /** One image per view. */
-  readonly images: readonly RgbImage[];
-  /** Part of each image that the maps cover; the whole image where absent. */
-  readonly covered?: readonly CoveredRectangle[];
-  /** One camera per view at the resolution of the maps; solved from the ray map where absent. */
-  readonly cameras?: readonly (ViewCamera | undefined)[];
-  /** How the cameras were found; goes into `cameras.json`. */
-  readonly camerasFrom?: string;
-  /** Labels of the same view set at the resolution and in the scale of the predictions. */
-  readonly labels?: GeometryLabelsV1;
-  /** What was asked about the views, and answered. */
-  readonly dialogue?: LiftDialogue;
-  /** Where the maps come from. */
-  readonly provenance?: readonly PageFact[];
-}
-
-/** A question about the views. */
-export interface LiftDialogue {
-  readonly question: string;
-  readonly answer?: string | undefined;
-  readonly expected?: string | undefined;
-  /** Whether the answer is right, where that is known. */
-  readonly correct?: boolean | undefined;
-}
 
 export interface LiftOptions {
   /** `rays`: depth along the ray map (default where rays exist); `points`: the point head; `cameras`: depth and cameras. */

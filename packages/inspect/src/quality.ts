@@ -3,7 +3,7 @@ import { headAgreement } from './agreement.js';
 import { cloudMetrics } from './cloud-metrics.js';
 import { labelMetrics } from './label-metrics.js';
 import type { StoredLift } from './lift-file.js';
-import type { LiftPredictions } from './lift-geometry.js';
+import type { LiftPredictions } from './lift-input.js';
 import { camerasFromRays } from './view-cameras.js';
 
 /** One number for how good a lift of a view set is. */

@@ -2,7 +2,7 @@ import type { GeometryConventionsV1, RgbImage } from '@spatialsv/core';
 import { type ColorBar, type MapPainter, mapPainter } from './color-bar.js';
 import { colorize, type ValueRange, valueRange } from './color-map.js';
 import { encodeDepthPng16, placeSideBySide } from './images.js';
-import type { LiftInput } from './lift-geometry.js';
+import type { LiftInput } from './lift-input.js';
 import type { CoveredRectangle } from './point-cloud.js';
 
 /** A file of the folder. */

@@ -1,10 +1,7 @@
 import { describeProblem, readCheckpointConfig } from '@spatialsv/core/kit';
 import { type LabelLicenceV1, SpatialError } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { DA3_VARIANTS, VITS, variantOf } from './da3-variants.js';
-
-/** Four values, shallow to deep. */
-export type Four = readonly [number, number, number, number];
+import { DA3_VARIANTS, type Four, VITS, variantOf } from './da3-variants.js';
 
 /** The vision transformer. */
 export interface BackboneConfig {

@@ -37,7 +37,7 @@ import {
   prepareViews,
 } from './da3-preprocess.js';
 import { REFERENCE_VIEWS, type ReferenceView } from './da3-reference-view.js';
-import { da3Source } from './plugin.js';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 
 /** Settings of the source `dav3`, as a user writes them. */
 export interface Da3Settings {
@@ -77,21 +77,19 @@ export async function openDa3Source({
   precision = defaultPrecision(device),
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
-  const parsed = parseSourceSettings(da3Source.id, settingsSchema, settings);
-  const model = await openDa3(requireWeights(da3Source.id, weights, CONTENT), device, precision);
+  const parsed = parseSourceSettings(SOURCE_ID, settingsSchema, settings);
+  const model = await openDa3(requireWeights(SOURCE_ID, weights, CONTENT), device, precision);
   requireFitting(parsed, model);
   return {
-    sourceId: da3Source.id,
-    provides: da3Source.provides.filter(
-      (field) => field !== 'feature' || parsed.features !== false,
-    ),
+    sourceId: SOURCE_ID,
+    provides: PROVIDES.filter((field) => field !== 'feature' || parsed.features !== false),
     provenance: provenance(parsed, precision, model, await model.hashWeights()),
     doSupervise: (request) => labelViewSet(model, parsed, request),
     dispose: () => model.dispose(),
   };
 }
 
-const misfit = (problem: string) => invalidSettings(da3Source.id, settingsSchema, problem);
+const misfit = (problem: string) => invalidSettings(SOURCE_ID, settingsSchema, problem);
 
 const seesOneImage = ({ config }: Da3Model): boolean => config.anyView === undefined;
 
@@ -115,7 +113,7 @@ const provenance = (
   { config }: Da3Model,
   weightsSha256: string,
 ): LabelProvenanceV1 => ({
-  source: da3Source.id,
+  source: SOURCE_ID,
   model: config.modelName,
   settings: { ...JSON.parse(JSON.stringify(settings)), ...settingOfPrecision(precision) },
   weightsSha256,

@@ -1,5 +1,7 @@
 import type { LabelLicenceV1 } from '@spatialsv/core/spec';
-import type { Four } from './da3-config.js';
+
+/** Four values, shallow to deep. */
+export type Four = readonly [number, number, number, number];
 
 /** Sizes of the released vision transformers by the names that config.json has for them. */
 export const VITS = {

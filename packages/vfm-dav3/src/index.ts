@@ -4,7 +4,6 @@ export {
   type CameraEncoderConfig,
   type Da3Config,
   type Da3Kind,
-  type Four,
   type HeadConfig,
   type NetworkConfig,
   parseDa3Config,
@@ -28,6 +27,6 @@ export {
 } from './da3-preprocess.js';
 export { chooseReferenceView, type ReferenceView } from './da3-reference-view.js';
 export type { Da3Settings } from './da3-source.js';
-export { DA3_VARIANTS } from './da3-variants.js';
+export { DA3_VARIANTS, type Four } from './da3-variants.js';
 export { da3Source } from './plugin.js';
 export { writeRandomWeights, writeTiny } from './tiny-weights.js';

@@ -1,4 +1,5 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 
 /**
  * The label source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
@@ -7,8 +8,8 @@ import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 export const da3Source: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
-  id: 'dav3',
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  id: SOURCE_ID,
+  provides: PROVIDES,
   open: async (options) => (await import('./da3-source.js')).openDa3Source(options),
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTiny(options),
 };

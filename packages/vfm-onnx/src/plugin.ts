@@ -1,4 +1,5 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 
 /**
  * The label source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph or its
@@ -7,8 +8,8 @@ import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 export const onnxSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
-  id: 'onnx',
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  id: SOURCE_ID,
+  provides: PROVIDES,
   open: async (options) => (await import('./source.js')).openOnnxSource(options),
 };
 

@@ -8,12 +8,12 @@ import {
   SpatialError,
   type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
 import { prepareImages } from './network-images.js';
 import { locate } from './open-files.js';
 import { makePlan, type Plan } from './plan.js';
-import { onnxSource } from './plugin.js';
 import { runGraph } from './run-graph.js';
 
 /** Opens a graph as the source of labels that `onnxSource` contributes. */
@@ -44,7 +44,7 @@ async function describeOrigin(
   manifest: Manifest,
 ): Promise<LabelProvenanceV1> {
   return {
-    source: onnxSource.id,
+    source: SOURCE_ID,
     model: manifest.model ?? path.basename(graph.path, '.onnx'),
     settings: { ...plan },
     weightsSha256: await hashFiles(graph.files),
@@ -57,10 +57,8 @@ const createLabeller = (
   plan: Plan,
   provenance: LabelProvenanceV1,
 ): LabellerV1 => ({
-  sourceId: onnxSource.id,
-  provides: onnxSource.provides.filter(
-    (field) => field !== 'feature' || plan.outputs.features !== undefined,
-  ),
+  sourceId: SOURCE_ID,
+  provides: PROVIDES.filter((field) => field !== 'feature' || plan.outputs.features !== undefined),
   provenance,
   doSupervise: (request) => labelViewSet(graph, plan, request),
   dispose: () => graph.dispose(),

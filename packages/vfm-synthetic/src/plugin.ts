@@ -1,4 +1,5 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 
 /**
  * The label source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
@@ -7,8 +8,8 @@ import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 export const syntheticSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
-  id: 'synthetic',
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  id: SOURCE_ID,
+  provides: PROVIDES,
   open: async (options) => (await import('./source.js')).openSyntheticSource(options),
 };
 

@@ -8,8 +8,8 @@ import {
   type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 import { renderLabels } from './labels.js';
-import { syntheticSource } from './plugin.js';
 import type { SceneCamera } from './scene.js';
 import { RENDERER_VERSION, readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
 
@@ -53,12 +53,10 @@ const parseSettings = (settings: unknown): SyntheticSourceOptions => {
  * The fields `ray-map` and `point-map` follow from depth and cameras by the conventions of the labels.
  */
 export const createSyntheticSource = (options: SyntheticSourceOptions = {}): LabellerV1 => ({
-  sourceId: syntheticSource.id,
-  provides: syntheticSource.provides.filter(
-    (field) => field !== 'feature' || options.featureGrid !== false,
-  ),
+  sourceId: SOURCE_ID,
+  provides: PROVIDES.filter((field) => field !== 'feature' || options.featureGrid !== false),
   provenance: {
-    source: syntheticSource.id,
+    source: SOURCE_ID,
     model: `renderer-${RENDERER_VERSION}`,
     settings: { ...options },
     licence: { name: 'Apache-2.0', commercialUse: true },

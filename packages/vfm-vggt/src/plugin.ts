@@ -1,4 +1,5 @@
 import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 
 /**
  * The label source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
@@ -7,8 +8,8 @@ import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
 export const vggtSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
-  id: 'vggt',
-  provides: ['depth', 'ray-map', 'point-map', 'camera', 'feature'],
+  id: SOURCE_ID,
+  provides: PROVIDES,
   open: async (options) => (await import('./vggt-source.js')).openVggt(options),
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTinyVggt(options),
 };

@@ -17,7 +17,7 @@ import type {
   SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { vggtSource } from './plugin.js';
+import { PROVIDES, SOURCE_ID } from './identity.js';
 import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';
 import { vggtLabels } from './vggt-labels.js';
 import { VggtModel } from './vggt-model.js';
@@ -55,27 +55,23 @@ export async function openVggt({
   precision = defaultPrecision(device),
   settings,
 }: OpenSourceOptions = {}): Promise<LabellerV1> {
-  const parsed = parseSourceSettings(vggtSource.id, settingsSchema, settings);
-  const folder = requireWeights(
-    vggtSource.id,
-    weights,
-    'model.safetensors and config.json of VGGT-1B',
-  );
+  const parsed = parseSourceSettings(SOURCE_ID, settingsSchema, settings);
+  const folder = requireWeights(SOURCE_ID, weights, 'model.safetensors and config.json of VGGT-1B');
   const opened = await openVggtWeights(folder);
   const { config } = opened;
   requireFitting(parsed, config);
   const options = { ...parsed, resolution: parsed.resolution ?? config.imageSize };
   const model = new VggtModel(opened, device, precision);
   return {
-    sourceId: vggtSource.id,
-    provides: vggtSource.provides.filter((field) => field !== 'feature' || options.features),
+    sourceId: SOURCE_ID,
+    provides: PROVIDES.filter((field) => field !== 'feature' || options.features),
     provenance: provenance(options, precision, config, await hashWeights(opened.tensors)),
     doSupervise: (request) => labelViewSet(model, options, request),
     dispose: () => model.dispose(),
   };
 }
 
-const misfit = (problem: string) => invalidSettings(vggtSource.id, settingsSchema, problem);
+const misfit = (problem: string) => invalidSettings(SOURCE_ID, settingsSchema, problem);
 
 function requireFitting({ resolution, pointHead }: ParsedSettings, config: VggtConfig): void {
   if (resolution !== undefined && resolution % config.patchSize !== 0)
@@ -90,7 +86,7 @@ const provenance = (
   config: VggtConfig,
   weightsSha256: string,
 ): LabelProvenanceV1 => ({
-  source: vggtSource.id,
+  source: SOURCE_ID,
   model: modelName(config),
   settings: { mode, resolution, features, pointHead, ...settingOfPrecision(precision) },
   weightsSha256,

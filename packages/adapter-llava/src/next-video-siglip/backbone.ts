@@ -17,7 +17,6 @@ import {
   SpatialError,
   type ViewLayoutV1,
 } from '@spatialsv/core/spec';
-import { llavaNextVideoSiglip } from '../plugin.js';
 import { NEXT_VIDEO_FAMILY } from '../shared/family.js';
 import { projectRows } from '../shared/model-names.js';
 import { cellSide, endFrame, endRows, pooledSide, poolGrid } from '../shared/pooling.js';
@@ -30,6 +29,7 @@ import {
   type VideoConfig,
 } from '../shared/video.js';
 import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
+import { ADAPTER_ID } from './model-type.js';
 import { checkpointContent, NAMES, parameterGroup } from './names.js';
 import { END_OF_TURN, encodePrompt } from './prompt.js';
 import { settingsSchema } from './settings.js';
@@ -43,8 +43,8 @@ export async function openNextVideoSiglip(
   folder: string,
   options: OpenBackboneOptions = {},
 ): Promise<BackboneV1> {
-  refusePixelBudget(llavaNextVideoSiglip.id, options, 'Frames have the size of the vision tower.');
-  const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
+  refusePixelBudget(ADAPTER_ID, options, 'Frames have the size of the vision tower.');
+  const settings = parseBackboneSettings(ADAPTER_ID, settingsSchema, options);
   const parse = (json: JsonObject, where: string) =>
     withSettings(parseNextVideoSiglipConfig(json, where), settings);
   const { raw, config, checkpoint } = await openModelFolder(folder, parse, checkpointContent);
@@ -55,7 +55,7 @@ export async function openNextVideoSiglip(
   const { decoder, vision } = config;
   const video = videoConfig(config);
   return openedBackbone({
-    ...{ adapterId: llavaNextVideoSiglip.id, folder, checkpoint, text, decoder },
+    ...{ adapterId: ADAPTER_ID, folder, checkpoint, text, decoder },
     decoderNames: NAMES.decoder,
     ...{ family: NEXT_VIDEO_FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,

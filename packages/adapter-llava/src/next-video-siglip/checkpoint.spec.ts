@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { openWeights } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
-import { llavaNextVideoSiglip } from '../plugin.js';
+import { llavaNextVideoSiglip } from './adapter.js';
 import { NAMES } from './names.js';
 import { type NextVideoSiglipTinyOptions, writeTinyNextVideoSiglip } from './tiny-checkpoint.js';
 

@@ -9,7 +9,7 @@ import {
   withTemporaryFolder,
   writeWideCheckpoint,
 } from '@spatialsv/core/testing';
-import { llavaNextVideoSiglip } from '../plugin.js';
+import { llavaNextVideoSiglip } from './adapter.js';
 import { parseNextVideoSiglipConfig } from './config.js';
 import { storedShapes, writeTinyNextVideoSiglip } from './tiny-checkpoint.js';
 

@@ -8,3 +8,6 @@ export const isNextVideoSiglip = (config: Readonly<Record<string, unknown>>): bo
     type === MODEL_TYPE || (Array.isArray(architectures) && architectures.includes(ARCHITECTURE));
   return isQwen && (typeof tower !== 'string' || tower.includes('siglip'));
 };
+
+/** What commands, configurations and results call the family. */
+export const ADAPTER_ID = 'llava-next-video-siglip';

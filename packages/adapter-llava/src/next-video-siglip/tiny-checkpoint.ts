@@ -10,12 +10,11 @@ import {
   tinyText,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
-import { llavaNextVideoSiglip } from '../plugin.js';
 import { storedShapesOf, tinyWeightsOf } from '../shared/model-names.js';
 import { fixedTowerConfig, type NextVideoTinyOptions, parseTiny } from '../shared/tiny-tower.js';
 import type { NewlinePosition } from '../shared/video.js';
 import { type NextVideoSiglipConfig, parseNextVideoSiglipConfig } from './config.js';
-import { ARCHITECTURE, MODEL_TYPE } from './model-type.js';
+import { ADAPTER_ID, ARCHITECTURE, MODEL_TYPE } from './model-type.js';
 import { NAMES } from './names.js';
 import { settingsSchema } from './settings.js';
 
@@ -42,7 +41,7 @@ export interface NextVideoSiglipTinyOptions extends NextVideoTinyOptions {
  */
 export async function writeTinyNextVideoSiglip(options: NextVideoSiglipTinyOptions): Promise<void> {
   const { maxMerges } = options;
-  const settings = parseBackboneSettings(llavaNextVideoSiglip.id, settingsSchema, options);
+  const settings = parseBackboneSettings(ADAPTER_ID, settingsSchema, options);
   const text = await tinyText(options, {
     special: QWEN2_TOKENS,
     config: QWEN_TOKENIZER,

@@ -8,7 +8,6 @@ import {
 } from '@spatialsv/core/kit';
 import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { llavaNextVideo } from '../plugin.js';
 import { NEXT_VIDEO_FAMILY } from '../shared/family.js';
 import { projectRows } from '../shared/model-names.js';
 import { NATIVE_NAMES, parameterGroup } from '../shared/native-names.js';
@@ -17,6 +16,7 @@ import { encodeFrame } from '../shared/tower-states.js';
 import { layOutVideo, type VideoConfig } from '../shared/video.js';
 import { type NextVideoConfig, parseNextVideoConfig } from './config.js';
 import { readFrameConfig } from './frame-processor.js';
+import { ADAPTER_ID } from './model-type.js';
 import { checkpointContent } from './names.js';
 import { BEGIN, END_OF_TURN, encodePrompt, IMAGE, VIDEO } from './prompt.js';
 
@@ -34,8 +34,8 @@ export async function openNextVideo(
   folder: string,
   options: OpenBackboneOptions = {},
 ): Promise<BackboneV1> {
-  refusePixelBudget(llavaNextVideo.id, options, 'Frames have the size of the vision tower.');
-  const { frame: fit } = parseBackboneSettings(llavaNextVideo.id, settingsSchema, options);
+  refusePixelBudget(ADAPTER_ID, options, 'Frames have the size of the vision tower.');
+  const { frame: fit } = parseBackboneSettings(ADAPTER_ID, settingsSchema, options);
   const model = await openModelFolder(folder, parseNextVideoConfig, checkpointContent);
   const { raw, config, checkpoint } = model;
   const { decoder, vision, pooling } = config;
@@ -47,7 +47,7 @@ export async function openNextVideo(
   const generation = await readGenerationSettings(folder, raw, text.encode(END_OF_TURN));
   const video = videoConfig(config, await readFrameConfig(folder, vision, fit));
   return openedBackbone({
-    ...{ adapterId: llavaNextVideo.id, folder, checkpoint, text, decoder },
+    ...{ adapterId: ADAPTER_ID, folder, checkpoint, text, decoder },
     decoderNames: NATIVE_NAMES.decoder,
     ...{ family: NEXT_VIDEO_FAMILY, visionBlocks: vision.tower.depth, generation },
     parameterGroup,

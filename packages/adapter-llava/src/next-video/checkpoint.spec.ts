@@ -12,7 +12,7 @@ import {
 } from '@spatialsv/core/kit';
 import type { BackboneV1 } from '@spatialsv/core/spec';
 import { expectAllclose, readGolden, withTemporaryFolder } from '@spatialsv/core/testing';
-import { llavaNextVideo } from '../plugin.js';
+import { llavaNextVideo } from './adapter.js';
 
 const GOLDEN = fileURLToPath(new URL('./__golden__/', import.meta.url));
 const SAVED = path.join(GOLDEN, 'saved-by-transformers');

@@ -9,7 +9,7 @@ import {
   withTemporaryFolder,
   writeWideCheckpoint,
 } from '@spatialsv/core/testing';
-import { llavaNextVideo } from '../plugin.js';
+import { llavaNextVideo } from './adapter.js';
 import { parseNextVideoConfig } from './config.js';
 import { renderPrompt } from './prompt.js';
 import { storedShapes, writeTinyNextVideo } from './tiny-checkpoint.js';

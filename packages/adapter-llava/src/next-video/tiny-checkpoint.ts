@@ -9,12 +9,11 @@ import {
   tinyText,
   writeCheckpointFolder,
 } from '@spatialsv/core/kit';
-import { llavaNextVideo } from '../plugin.js';
 import { storedShapesOf, tinyWeightsOf } from '../shared/model-names.js';
 import { NATIVE_NAMES } from '../shared/native-names.js';
 import { fixedTowerConfig, type NextVideoTinyOptions, parseTiny } from '../shared/tiny-tower.js';
 import { type NextVideoConfig, parseNextVideoConfig } from './config.js';
-import { MODEL_TYPE } from './model-type.js';
+import { ADAPTER_ID, MODEL_TYPE } from './model-type.js';
 import { TINY_CHAT_TEMPLATE } from './tiny-template.js';
 
 /** Side of a frame: 8 × 8 patches, 4 × 4 visual tokens. */
@@ -28,7 +27,7 @@ const IMAGE_SIZE = 112;
  */
 export async function writeTinyNextVideo(options: NextVideoTinyOptions): Promise<void> {
   const { maxMerges } = options;
-  refuseSettings(llavaNextVideo.id, options);
+  refuseSettings(ADAPTER_ID, options);
   const text = await tinyText(options, {
     kind: 'llama',
     special: ['<video>', '<image>'],

@@ -1,11 +1,11 @@
 import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
-import { MODEL_TYPE } from './model-type.js';
+import { ADAPTER_ID, MODEL_TYPE } from './model-type.js';
 
 /** Backbone adapter of LLaVA-OneVision-1.5 (4B, 8B and any other size). The model is loaded when a checkpoint is opened. */
 export const llavaOneVision15: BackboneAdapterV1 = {
   specificationVersion: 'v1',
   kind: 'backbone-adapter',
-  id: 'llava-onevision-1.5',
+  id: ADAPTER_ID,
   accepts: (config) => config['model_type'] === MODEL_TYPE,
   open: async (folder, options) => (await import('./backbone.js')).openOneVision15(folder, options),
   writeTiny: async (options) =>

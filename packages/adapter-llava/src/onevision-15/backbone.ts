@@ -1,11 +1,11 @@
 import { type CellFamily, openCellBackbone, plainPositions } from '@spatialsv/core/kit';
 import type { BackboneV1, OpenBackboneOptions } from '@spatialsv/core/spec';
-import { llavaOneVision15 } from './adapter.js';
 import { parseOneVision15Config } from './config.js';
+import { ADAPTER_ID } from './model-type.js';
 
 /** What is LLaVA-OneVision-1.5's among models with cells. */
 export const ONEVISION15: CellFamily = {
-  id: llavaOneVision15.id,
+  id: ADAPTER_ID,
   parse: parseOneVision15Config,
   positionRows: 1,
   positions: () => (inputIds) => plainPositions(inputIds.length),

@@ -18,8 +18,8 @@ import { z } from 'zod';
 import { NATIVE_NAMES, parameterGroup } from '../shared/native-names.js';
 import { cellSide, pooledSide } from '../shared/pooling.js';
 import type { VideoConfig } from '../shared/video.js';
-import { llavaOneVision } from './adapter.js';
 import { type OneVisionConfig, parseOneVisionConfig, readResolutions } from './config.js';
+import { ADAPTER_ID } from './model-type.js';
 import { prepareOneVision, VIEW_MODES } from './prepare.js';
 import { END_OF_TURN, IMAGE, VIDEO } from './prompt.js';
 import { encodeOneVision, oneVisionContent, POOLING, projectOneVision } from './vision.js';
@@ -50,8 +50,8 @@ export async function openOneVision(
 ): Promise<BackboneV1> {
   const budget =
     'Views have the size of the vision tower; the setting views says how they are shown.';
-  refusePixelBudget(llavaOneVision.id, options, budget);
-  const { views: mode } = parseBackboneSettings(llavaOneVision.id, settingsSchema, options);
+  refusePixelBudget(ADAPTER_ID, options, budget);
+  const { views: mode } = parseBackboneSettings(ADAPTER_ID, settingsSchema, options);
   const model = await openModelFolder(folder, parseOneVisionConfig, oneVisionContent);
   const { raw, config, checkpoint } = model;
   const { decoder, imageTokenId, videoTokenId } = config;
@@ -62,7 +62,7 @@ export async function openOneVision(
   const views = { ...config, pixels };
   const context = { text, mode, views, video: videoConfig(config, pixels) };
   return openedBackbone({
-    ...{ adapterId: llavaOneVision.id, folder, checkpoint, text, decoder },
+    ...{ adapterId: ADAPTER_ID, folder, checkpoint, text, decoder },
     decoderNames: NATIVE_NAMES.decoder,
     ...{ family: FAMILY, visionBlocks: config.vision.tower.depth, generation },
     parameterGroup,

@@ -1,6 +1,6 @@
 import { SpatialError } from '@spatialsv/core/spec';
 import { type Command, Option } from 'commander';
-import type { EvalOptions } from '../commands/eval.js';
+import type { EvalOptions } from '../commands/eval-options.js';
 import type { ComparisonFormat, MergeOptions } from '../commands/eval-runs.js';
 import type { CommandContext } from '../context.js';
 import {

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ProbeOptions } from '../commands/probe.js';
 import type { CommandContext } from '../context.js';
+import type { ProbeOptions } from '../probe/options.js';
 import {
   addNames,
   addViewOptions,

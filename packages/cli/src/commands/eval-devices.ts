@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Shard } from '@spatialsv/core';
 import type { CommandContext } from '../context.js';
 import { partsOf, runParts, withoutOptions } from '../device-processes.js';
-import type { EvalOptions } from './eval.js';
+import type { EvalOptions } from './eval-options.js';
 import { mergeRuns } from './eval-runs.js';
 
 /** Run folders of the parts, in that of the whole: the same devices go on where they were stopped. */

@@ -24,7 +24,7 @@ import {
 import { parseSettings } from '../settings.js';
 import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
-import type { EvalOptions } from './eval.js';
+import type { EvalOptions } from './eval-options.js';
 
 /** Options that answers depend on, beside those of sampling. @throws SpatialError USAGE for a setting that is none. */
 export function settingsOf(options: EvalOptions) {

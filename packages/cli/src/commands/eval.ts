@@ -9,7 +9,6 @@ import {
   type PreparedInputsV1,
   readSampleImages,
   readSpatialCheckpoint,
-  type Shard,
   SpatialError,
   withCleanup,
   writeFileAtomic,
@@ -29,53 +28,20 @@ import {
   RESULTS_FILE,
 } from '@spatialsv/eval';
 import { imageFiles, protocolOf } from '../benchmark.js';
-import type { TargetOptions, WeightOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { counted } from '../counted.js';
-import {
-  describeGeneration,
-  type GenerationOptions,
-  type GenerationPlan,
-  planFor,
-  planGeneration,
-} from '../generation.js';
+import { describeGeneration, type GenerationPlan, planFor, planGeneration } from '../generation.js';
 import { requireDepth } from '../lifts/heads.js';
-import { type LiftLabelOptions, openLabels } from '../lifts/labels.js';
+import { openLabels } from '../lifts/labels.js';
 import { LIFTS_FOLDER, type LiftRequest, liftQuestions } from '../lifts/lift-questions.js';
 import { describeWeights, openModel } from '../model.js';
 import { Preparation } from '../preparation.js';
 import { targetOf } from '../target.js';
 import { packageVersion } from '../version.js';
 import { isWholeOrigin, originOf, repeatFinished, settingsOf } from './eval-finished.js';
+import type { EvalOptions } from './eval-options.js';
 import { formatEvaluation } from './format-evaluation.js';
-
-export interface EvalOptions
-  extends TargetOptions,
-    WeightOptions,
-    GenerationOptions,
-    LiftLabelOptions {
-  readonly model: string;
-  readonly benchmark: string;
-  readonly data: string;
-  readonly out: string;
-  readonly devices?: readonly string[];
-  readonly seed: number;
-  readonly variant?: string;
-  readonly frames?: number;
-  readonly imageRoot?: string;
-  readonly field?: Readonly<Record<string, string>>;
-  readonly limit?: number;
-  /** Answers that are decoded together, 8 by default. */
-  readonly batch?: number;
-  readonly shard?: Shard;
-  readonly minPixels?: number;
-  readonly maxPixels?: number;
-  readonly set?: Readonly<Record<string, string>>;
-  readonly lift: boolean;
-  readonly overwrite: boolean;
-  readonly json: boolean;
-}
 
 /** Prompts that are made ready while others are answered. */
 const PREPARED_AHEAD = 4;

@@ -23,52 +23,22 @@ import {
   FeatureStore,
   ImageFiles,
   identifySets,
-  type ProbeKind,
   type ProbeRunRequest,
-  type ProbeTask,
   parseSites,
   probeSteps,
   runProbes,
   splitByScene,
 } from '@spatialsv/train';
-import type { TargetOptions } from '../command-line/options.js';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
 import { type ModelAccuracy, readAccuracies, requireSameWeights } from '../probe/accuracies.js';
 import { modelNames } from '../probe/model-names.js';
+import type { ProbeOptions } from '../probe/options.js';
 import { stateReader } from '../probe/read-states.js';
 import { type ProbedModel, type ProbeRun, reportProbes } from '../probe/report.js';
 import { parseSettings } from '../settings.js';
 import { targetOf } from '../target.js';
-
-export interface ProbeOptions extends TargetOptions {
-  readonly model: readonly string[];
-  readonly data: string;
-  readonly labels: string;
-  readonly sites: string;
-  readonly out: string;
-  readonly task: readonly ProbeTask[];
-  readonly evaluation?: readonly string[];
-  readonly format?: string;
-  readonly imageRoot?: string;
-  readonly source?: string;
-  readonly limit?: number;
-  readonly probe: ProbeKind;
-  readonly controls?: readonly Control[];
-  readonly heldOut: number;
-  readonly seeds: number;
-  readonly seed: number;
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly storedAs: 'float16' | 'float32';
-  readonly store?: string;
-  readonly minPixels?: number;
-  readonly maxPixels?: number;
-  readonly set?: Readonly<Record<string, string>>;
-  readonly json: boolean;
-}
 
 export async function probe(options: ProbeOptions, context: CommandContext): Promise<void> {
   const names = modelNames(options.model);

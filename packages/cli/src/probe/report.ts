@@ -1,11 +1,11 @@
 import type { PluginRegistry, StoredLabeller, TapSite } from '@spatialsv/core';
 import type { Control, ImageFiles, ProbeSet } from '@spatialsv/train';
-import type { ProbeOptions } from '../commands/probe.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { packageVersion } from '../version.js';
 import type { ModelAccuracy } from './accuracies.js';
 import { comparison, type ModelRow, writeFigures } from './comparison.js';
 import { controlOrders, describeOrder } from './control-order.js';
+import type { ProbeOptions } from './options.js';
 import { formatSpread, type ModelResults, summarise, taskTables } from './summary.js';
 import { writeResults } from './write-results.js';
 

@@ -31,6 +31,7 @@ export {
   layerShapes,
   type NormConfig,
   normShapes,
+  type PositionResampling,
   type Shape,
   type Shapes,
   shapesBelow,
@@ -47,7 +48,6 @@ export { activate, layerNorm, normalise } from './vision-layers.js';
 export { embedPatches, patchEmbedding } from './vision-patches.js';
 export {
   type PatchGrid,
-  type PositionResampling,
   resamplePositionEmbedding,
   rotary2d,
 } from './vision-positions.js';

@@ -1,5 +1,4 @@
 /** What distinguishes the vision transformers of all supported models: sizes and forms, and the names of their tensors. */
-import type { PositionResampling } from './vision-positions.js';
 
 /** `layer`: mean and variance, weight and bias. `rms`: root mean square, weight only. */
 export interface NormConfig {
@@ -72,6 +71,13 @@ export interface VisionRotaryConfig {
   readonly base: number;
   readonly form: 'halves' | 'head';
 }
+
+/** How a learnt position grid is brought to another size. */
+export type PositionResampling =
+  /** Antialiased bicubic, a = −0.5, to exactly the asked size. */
+  | { readonly kind: 'antialiased' }
+  /** Bicubic without antialiasing, a = −0.75, at the scale (size + offset) / grid. */
+  | { readonly kind: 'offset'; readonly offset: number };
 
 /** Names of one block's tensors inside the block: layers without `.weight` and `.bias`, scales in full. */
 export interface VisionBlockNames {

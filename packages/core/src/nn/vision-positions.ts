@@ -1,7 +1,7 @@
 /** Positions of patches: rotary in two dimensions, and learnt tables. */
 import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { inverseFrequencies, type RotaryTables } from './rope.js';
-import type { VisionRotaryConfig } from './vision-config.js';
+import type { PositionResampling, VisionRotaryConfig } from './vision-config.js';
 
 /**
  * Rotary tables in two dimensions, with the frequencies base^(−2k/(D/2)), k = 0 … D/4−1, for row and column each.
@@ -42,13 +42,6 @@ export interface PatchGrid {
   readonly h: number;
   readonly w: number;
 }
-
-/** How a learnt position grid is brought to another size. */
-export type PositionResampling =
-  /** Antialiased bicubic, a = −0.5, to exactly the asked size. */
-  | { readonly kind: 'antialiased' }
-  /** Bicubic without antialiasing, a = −0.75, at the scale (size + offset) / grid. */
-  | { readonly kind: 'offset'; readonly offset: number };
 
 /**
  * Position embedding of h × w patches from a learnt square grid.

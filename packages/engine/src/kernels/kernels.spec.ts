@@ -1,5 +1,6 @@
+import type { Table } from '../testing/compare.js';
 import { compileCase, differenceError, evaluateEagerly, worst } from '../testing/compare.js';
-import { differentiatedInputs, GROUPS, isSmooth, type Table } from '../testing/kernel-cases.js';
+import { differentiatedInputs, GROUPS, isSmooth } from '../testing/kernel-cases.js';
 
 /** One float32 rounding per operation, a few more where sums run in another order. */
 const VALUE_TOLERANCE = 2e-5;

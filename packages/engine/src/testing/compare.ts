@@ -17,6 +17,9 @@ export type Given =
 /** A program over a list of tensors. */
 export type Case = (...inputs: Tensor[]) => Tensor;
 
+/** Programs with their inputs. */
+export type Table = readonly (readonly [name: string, program: Case, inputs: readonly Given[]])[];
+
 const SEED = 1;
 let state = SEED;
 

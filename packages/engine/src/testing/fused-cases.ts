@@ -1,6 +1,6 @@
 import { ops } from '../index.js';
 import { tf } from '../tfjs.js';
-import type { Table } from './kernel-cases.js';
+import type { Table } from './compare.js';
 
 /** The engine's own operations. */
 export const FUSED: Table = [

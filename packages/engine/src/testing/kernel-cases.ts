@@ -1,8 +1,6 @@
 import { ops, tf } from '../index.js';
-import { type Case, type Given, isFilled, seeded } from './compare.js';
+import { type Case, type Given, isFilled, seeded, type Table } from './compare.js';
 import { FUSED } from './fused-cases.js';
-
-export type Table = readonly (readonly [name: string, program: Case, inputs: readonly Given[]])[];
 
 const positive = (...shape: number[]): Given => ({
   shape,

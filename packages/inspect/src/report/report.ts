@@ -1,7 +1,7 @@
 import type { GeometryLabelsV1 } from '@spatialsv/core';
 import type { ViewCamera } from '../cameras.js';
 import type { LiftPhoto } from '../lift-file.js';
-import type { LiftPredictions } from '../lift-geometry.js';
+import type { LiftPredictions } from '../lift-input.js';
 import type { PageData } from './format.js';
 
 /** What a model sees of a view set, as a report takes it. */
