@@ -16,13 +16,18 @@ const TENSORFLOW_PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node
 /** tfjs-node registers the backend `tensorflow` with the tfjs that it finds, which must be ours. */
 function openTensorFlow(): EagerDevice {
   const load = createRequire(import.meta.url);
+  // Without what it tells of its build.
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '1';
+  const selected = tf.getBackend();
   const reasons = TENSORFLOW_PACKAGES.map((name) => tryLoad(load, name));
+  // Loading one selects it for everything that this process computes.
+  if (selected) void tf.setBackend(selected);
   if (tf.findBackendFactory('tensorflow') !== null)
     return new EagerDevice('tensorflow', 'tensorflow');
   throw new EngineError({
     code: 'DEVICE_UNAVAILABLE',
     message: `Device "tensorflow" cannot start: ${reasons.join('; ')}.`,
-    hint: 'npm install @tensorflow/tfjs-node-gpu (CUDA) or @tensorflow/tfjs-node, in the version of @tensorflow/tfjs.',
+    hint: `npm install @tensorflow/tfjs-node-gpu@${tf.version.tfjs} (CUDA) or @tensorflow/tfjs-node@${tf.version.tfjs}, beside SpatialSV; their install scripts load TensorFlow and have to be allowed to run.`,
   });
 }
 

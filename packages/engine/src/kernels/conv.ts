@@ -1,5 +1,4 @@
 import type { Graph, Value } from '../graph/graph.js';
-import { symmetricPadding } from '../ops/convolution.js';
 import { tf } from '../tfjs.js';
 import {
   blockedConvolution,
@@ -177,6 +176,14 @@ interface ConvolutionAttributes {
   readonly stride: number;
   readonly padding: number;
 }
+
+/** tfjs takes the width of a filter for its height when padding is given as one number. */
+const symmetricPadding = (padding: number): tf.backend_util.ExplicitPadding => [
+  [0, 0],
+  [padding, padding],
+  [padding, padding],
+  [0, 0],
+];
 
 /** @param weight shape (out, in, kh, kw). */
 function torchInfo(

@@ -8,14 +8,6 @@ export interface ConvolutionOptions {
   readonly padding?: number;
 }
 
-/** tfjs takes the width of a filter for its height when padding is given as one number. */
-export const symmetricPadding = (padding: number): tf.backend_util.ExplicitPadding => [
-  [0, 0],
-  [padding, padding],
-  [padding, padding],
-  [0, 0],
-];
-
 /**
  * Two-dimensional convolution, with the weight as checkpoints store it.
  * @param x (N, h, w, in) float32. @param weight (out, in, kh, kw). @param bias (out), optional.
@@ -30,15 +22,10 @@ export function convolution(
   const inputs = { x, weight, ...(bias === undefined ? {} : { bias }) };
   return fused('Convolution', inputs, { stride, padding }, () => {
     const filter = tf.transpose(weight, [2, 3, 1, 0]) as tf.Tensor4D;
-    const y = tf.conv2d(
-      x as tf.Tensor4D,
-      filter,
-      stride,
-      symmetricPadding(padding),
-      'NHWC',
-      1,
-      'floor',
-    );
+    // TensorFlow's backend has no gradient where padding is given in numbers.
+    const around: [number, number] = [padding, padding];
+    const padded = padding === 0 ? x : tf.pad(x, [[0, 0], around, around, [0, 0]]);
+    const y = tf.conv2d(padded as tf.Tensor4D, filter, stride, 'valid');
     return bias === undefined ? y : tf.add(y, bias);
   });
 }
