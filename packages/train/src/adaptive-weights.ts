@@ -1,8 +1,9 @@
 import { createTensor, type DeviceTensor, float32 } from '@spatialsv/engine';
 import type { RunConfig } from './config/run-config.js';
-import { LOG_VARIANCES, TERMS } from './step/log-variances.js';
-import type { SampleLosses } from './step/sample-step.js';
-import type { Term } from './step/step-program.js';
+import { LOG_VARIANCES } from './step/log-variances.js';
+import type { SampleLosses } from './step/sample-runner.js';
+import type { Term } from './step/terms.js';
+import { TERMS } from './step/terms.js';
 
 /** What a run with adaptive weights goes on from: of every term in the order of `TERMS`. */
 export interface AdaptiveState {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openSafetensors, readSpatialCheckpoint } from '@spatialsv/core';
 import type { TrainConfigInput } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
-import type { LossTerm } from './step/step-program.js';
+import type { LossTerm } from './step/terms.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toySource } from './testing/toy-data.js';
 import { TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';

@@ -13,10 +13,12 @@ import type { Agreement } from './labels/consensus.js';
 import type { ModelState } from './model-state.js';
 import { mapValues } from './records.js';
 import { heldOutProgram } from './step/held-out-program.js';
-import { readLosses, type SampleLosses } from './step/sample-step.js';
-import { LOSS_TERMS, type LossTerm, type StepModel } from './step/step-program.js';
+import type { SampleLosses } from './step/sample-runner.js';
+import { readLosses } from './step/sample-step.js';
+import type { StepModel } from './step/step-program.js';
 import { type StepShape, stepKey } from './step/step-shape.js';
 import { sampleSpecs } from './step/step-specs.js';
+import { LOSS_TERMS, type LossTerm } from './step/terms.js';
 
 /** What samples that are not learnt say of the model. */
 export interface HeldOutMetrics {

@@ -53,10 +53,10 @@ export {
 export { type Measure, planTraining, type TrainingPlan } from './plan/training-plan.js';
 export * from './probe/index.js';
 export { type BestRecord, readBest } from './run-folder/best.js';
-export { CHANGE_KINDS, type ChangeKind } from './run-folder/changes.js';
+export { CHANGE_KINDS, type ChangeKind } from './run-folder/change.js';
 export { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
 export { readSkips, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
-export { LOSS_TERMS, type LossTerm } from './step/step-program.js';
+export { LOSS_TERMS, type LossTerm } from './step/terms.js';
 export {
   openPreparation,
   type TrainOptions,

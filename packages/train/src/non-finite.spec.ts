@@ -1,7 +1,7 @@
 import type { SampleInputs } from './data/sample-inputs.js';
 import { explainNonFiniteGradient, requireFiniteLosses } from './non-finite.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import type { SampleRunner } from './step/sample-step.js';
+import type { SampleRunner } from './step/sample-runner.js';
 
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
 const LOSSES = { text: 1, distillation: null, depth: 2, ray: null, point: null, total: 3 };

@@ -1,8 +1,8 @@
 import { SpatialError } from '@spatialsv/core';
 import type { SampleInputs } from './data/sample-inputs.js';
 import type { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import type { SampleLosses, SampleRunner } from './step/sample-step.js';
-import { LOSS_TERMS } from './step/step-program.js';
+import type { SampleLosses, SampleRunner } from './step/sample-runner.js';
+import { LOSS_TERMS } from './step/terms.js';
 
 /** @throws SpatialError NON_FINITE naming the loss term and the sample. */
 export function requireFiniteLosses(losses: SampleLosses, sampleId: string, step: number): void {

@@ -35,31 +35,21 @@ import { HeldOut } from './held-out.js';
 import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
 import { readBest } from './run-folder/best.js';
-import type { ChangeKind } from './run-folder/changes.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
-import { openRunFolder, recordRecompute } from './run-folder/run-folder.js';
+import { openRunFolder, type RunOrigin, recordRecompute } from './run-folder/run-folder.js';
 import { readSkips } from './run-folder/skipped.js';
 import { EventFile } from './run-folder/tensorboard.js';
+import type { RunModels } from './run-models.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
 import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
 import { Watch, type WatchedLook, type WatchOptions, watchedSamples } from './watch.js';
 
-export interface TrainOptions extends TrainerEvents {
-  /** The opened checkpoint of `config.model`. */
-  readonly backbone: BackboneV1;
-  /** Where geometric labels come from; not used in a run with arm `text`. */
-  readonly source?: LabellerV1 | undefined;
-  /** The second teacher of the configuration, which says what pixels of the labels count. */
-  readonly secondTeacher?: LabellerV1 | undefined;
+export interface TrainOptions extends TrainerEvents, RunModels, RunOrigin {
   /** Gives the 3D heads of an id; `resolveGeometryHead` of a registry where plugins are loaded. */
   readonly findHead?: (id: string) => GeometryHeadV1;
   /** Where data set formats are found: the registry where plugins are loaded; those of core where absent. */
   readonly formats?: DatasetFormats;
-  /** Go on from the newest checkpoint of the run folder. */
-  readonly resume?: boolean;
-  /** What may differ from what the resumed run was begun with; noted in the manifest. */
-  readonly acceptChanges?: readonly ChangeKind[];
   /** Threads that prepare samples, with the labels of stores where they have them; this one does where absent. */
   readonly preparation?:
     | { readonly threads: PreparationThreads; readonly hasLabels: boolean }
@@ -68,8 +58,6 @@ export interface TrainOptions extends TrainerEvents {
   readonly onWatch?: (look: WatchedLook) => Promise<void>;
   /** Aborting finishes the step under way, saves and returns. */
   readonly signal?: AbortSignal | undefined;
-  /** Versions to note in the manifest. */
-  readonly versions?: Readonly<Record<string, string>>;
   readonly onStart?: (run: TrainStart) => void;
 }
 

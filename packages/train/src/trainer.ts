@@ -32,8 +32,8 @@ import { appendMetrics, type StepMetrics, syncMetrics } from './run-folder/metri
 import { appendSkip, SKIPPED_FILE, type SkipRecord } from './run-folder/skipped.js';
 import type { EventFile } from './run-folder/tensorboard.js';
 import type { Recompute } from './step/open-runner.js';
-import type { SampleLosses, SampleRunner } from './step/sample-step.js';
-import { LOSS_TERMS, type LossTerm } from './step/step-program.js';
+import type { SampleLosses, SampleRunner } from './step/sample-runner.js';
+import { LOSS_TERMS, type LossTerm } from './step/terms.js';
 import type { Watch } from './watch.js';
 
 export interface TrainerParts {

@@ -1,7 +1,7 @@
 import { errorMessage, extendError, SpatialError } from '@spatialsv/core';
 import type { RunConfig } from '../config/run-config.js';
 import type { SkipRecord } from '../run-folder/skipped.js';
-import type { SampleRunner } from '../step/sample-step.js';
+import type { SampleRunner } from '../step/sample-runner.js';
 import type { SampleInputs, SampleInputsBuilder } from './sample-inputs.js';
 import { SampleOrder } from './sample-order.js';
 import { SamplesAhead } from './samples-ahead.js';

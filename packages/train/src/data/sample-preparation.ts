@@ -16,7 +16,7 @@ import {
 import type { TrainConfig } from '../config/schema.js';
 import { type Consensus, consensus } from '../labels/consensus.js';
 import { learnableLabels, type ViewLabels, viewLabels } from '../labels/label-maps.js';
-import type { TrainOptions } from '../train.js';
+import type { RunModels } from '../run-models.js';
 import { concat } from './concat.js';
 import { requestedSize } from './training-data.js';
 
@@ -85,7 +85,7 @@ export interface PreparationOptions {
 export function preparationOptions(
   config: TrainConfig,
   heads: PreparationOptions['heads'],
-  { backbone, source, secondTeacher }: Pick<TrainOptions, 'backbone' | 'source' | 'secondTeacher'>,
+  { backbone, source, secondTeacher }: RunModels,
 ): PreparationOptions {
   const { tolerance } = config.secondTeacher ?? {};
   return {

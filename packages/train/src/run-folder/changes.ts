@@ -1,26 +1,7 @@
 import { canonicalJson, SpatialError } from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
+import type { Change, ChangeKind } from './change.js';
 import type { RunManifest } from './manifest.js';
-
-/** What may have changed between two parts of one run. */
-export const CHANGE_KINDS = [
-  'settings',
-  'weights',
-  'data',
-  'labels',
-  'versions',
-  'machine',
-] as const;
-export type ChangeKind = (typeof CHANGE_KINDS)[number];
-
-/** Something that is not as it was when the run was begun. */
-export interface Change {
-  readonly kind: ChangeKind;
-  /** For example the name of a setting or of a file. */
-  readonly name: string;
-  readonly was: unknown;
-  readonly is: unknown;
-}
 
 /** Settings that may differ when a run is resumed: they do not change what is computed. */
 const CHANGEABLE: ReadonlySet<string> = new Set([

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import type { ModelDefaults } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
 import type { Recompute } from '../step/open-runner.js';
-import type { Change } from './changes.js';
+import type { Change } from './change.js';
 
 /** What a run was made from: `manifest.json`. */
 export interface RunManifest {

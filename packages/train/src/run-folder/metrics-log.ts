@@ -3,7 +3,7 @@ import { appendLine, readLines, syncFile, writeFileAtomic } from '@spatialsv/cor
 import type { GradientMetrics } from '../gradient-statistics.js';
 import type { RatesByGroup } from '../groups.js';
 import type { HeldOutMetrics, TeacherMetrics } from '../held-out.js';
-import type { LossTerm } from '../step/step-program.js';
+import type { LossTerm } from '../step/terms.js';
 
 /** One line of `metrics.jsonl`: an optimiser step. */
 export interface StepMetrics {

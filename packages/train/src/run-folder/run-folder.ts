@@ -14,9 +14,10 @@ import { stringify } from 'yaml';
 import { checkpointsFolder, listCheckpoints } from '../checkpoint/checkpoint.js';
 import type { ModelDefaults, RunConfig } from '../config/run-config.js';
 import { requestedSize, type TrainingData } from '../data/training-data.js';
+import type { RunModels } from '../run-models.js';
 import type { Recompute } from '../step/open-runner.js';
-import type { TrainOptions } from '../train.js';
-import { type Change, changedSettings, changedSources, requireAccepted } from './changes.js';
+import type { Change, ChangeKind } from './change.js';
+import { changedSettings, changedSources, requireAccepted } from './changes.js';
 import { describeData, type RunManifest, readManifest, writeManifest } from './manifest.js';
 import { truncateMetrics } from './metrics-log.js';
 import {
@@ -30,7 +31,17 @@ import {
 
 const CONFIG_FILE = 'config.yaml';
 
-type RunOptions = TrainOptions & { readonly defaults: ModelDefaults };
+/** Where a run comes from. */
+export interface RunOrigin {
+  /** Go on from the newest checkpoint of the run folder. */
+  readonly resume?: boolean;
+  /** What may differ from what the resumed run was begun with; noted in the manifest. */
+  readonly acceptChanges?: readonly ChangeKind[];
+  /** Versions to note in the manifest. */
+  readonly versions?: Readonly<Record<string, string>>;
+}
+
+type RunOptions = RunModels & RunOrigin & { readonly defaults: ModelDefaults };
 
 /** A run folder that is ready to be written to. */
 export interface OpenedRun {

@@ -12,7 +12,8 @@ import {
 } from '@spatialsv/core';
 import { z } from 'zod';
 import { mapValues } from '../records.js';
-import { type Change, changedEntries } from './changes.js';
+import type { Change } from './change.js';
+import { changedEntries } from './changes.js';
 
 const INPUTS_FILE = 'inputs.json';
 

@@ -3,14 +3,9 @@ import { differentiate, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
 import { effectiveWeight } from './log-variances.js';
 import { isPresent } from './sample-step.js';
-import {
-  LOSS_TERMS,
-  type SampleTensors,
-  type StepModel,
-  sampleLosses,
-  type Term,
-} from './step-program.js';
+import { type SampleTensors, type StepModel, sampleLosses } from './step-program.js';
 import type { StepShape } from './step-shape.js';
+import { LOSS_TERMS, type Term } from './terms.js';
 
 /** Names of trained parameters by group. */
 export type NamesByGroup = ReadonlyMap<string, readonly string[]>;

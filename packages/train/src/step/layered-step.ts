@@ -29,7 +29,8 @@ import {
 } from './layered-programs.js';
 import { LOG_VARIANCES } from './log-variances.js';
 import { type PartWeights, partWeights } from './part-weights.js';
-import { readLosses, type SampleLosses, type SampleRunner } from './sample-step.js';
+import type { SampleLosses, SampleRunner } from './sample-runner.js';
+import { readLosses } from './sample-step.js';
 import { packRequest, type StepModel } from './step-program.js';
 import { type PackShape, packKey } from './step-shape.js';
 import { packSpecs } from './step-specs.js';

@@ -1,9 +1,6 @@
-import type { Parameters } from '@spatialsv/core';
+import type { LossConfig, Parameters } from '@spatialsv/core';
 import { type Tensor, tf } from '@spatialsv/engine';
-import type { StepModel, Term } from './step-program.js';
-
-/** Terms of equation 6 in the order in which a step gives them. */
-export const TERMS = ['text', 'distillation', 'depth', 'ray', 'point'] as const;
+import { TERMS, type Term } from './terms.js';
 
 /** Name among the frozen inputs of the log-variances of the terms, (5) in the order of {@link TERMS}; absent with fixed weights. */
 export const LOG_VARIANCES = 'losses.log_variances';
@@ -13,7 +10,7 @@ export const LOG_VARIANCES = 'losses.log_variances';
  * Source: Kendall, Gal, Cipolla, arXiv:1705.07115, equation 7; the factor ½ of its regression terms is a shift of sᵢ.
  */
 export function uncertaintyTotal(
-  weights: StepModel['losses']['weights'],
+  weights: LossConfig['weights'],
   terms: Readonly<Partial<Record<Term, Tensor | undefined>>>,
   logVariances: Tensor,
 ): Tensor {
@@ -29,7 +26,7 @@ export function uncertaintyTotal(
 
 /** Weight of a term in the gradient of the total: wᵢ, or wᵢ·exp(−sᵢ) with log-variances among the parameters. Scalar. */
 export function effectiveWeight(
-  weights: StepModel['losses']['weights'],
+  weights: LossConfig['weights'],
   term: Term,
   parameters: Parameters,
 ): Tensor {

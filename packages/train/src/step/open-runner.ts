@@ -5,7 +5,8 @@ import type { SampleInputs } from '../data/sample-inputs.js';
 import { freeBytesOf } from '../device-memory.js';
 import type { ModelState } from '../model-state.js';
 import { LayeredStep } from './layered-step.js';
-import { type SampleRunner, SampleStep, stepPeakBytes } from './sample-step.js';
+import type { SampleRunner } from './sample-runner.js';
+import { SampleStep, stepPeakBytes } from './sample-step.js';
 import type { StepModel } from './step-program.js';
 
 /** What is computed a second time in the backward pass: nothing, or the inside of every decoder layer. */

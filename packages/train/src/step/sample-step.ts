@@ -10,24 +10,14 @@ import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import { mapValues } from '../records.js';
-import { LOSS_TERMS, type LossTerm, type StepModel, stepProgram } from './step-program.js';
+import type { SampleLosses, SampleRunner } from './sample-runner.js';
+import { type StepModel, stepProgram } from './step-program.js';
 import { type PackShape, packKey, type StepShape } from './step-shape.js';
 import { packSpecs } from './step-specs.js';
-
-/** Values of the terms of equation 6 for one sample; absent terms are null. */
-export type SampleLosses = Readonly<Record<LossTerm, number | null>>;
+import { LOSS_TERMS, type LossTerm } from './terms.js';
 
 /** Shapes whose programs are kept compiled: images of many sizes in one data set are usual. */
 const PROGRAMS = 64;
-
-/** Runs forward and backward passes of samples: of one, or of several that are joined into one sequence. */
-export interface SampleRunner {
-  /** Has the programs of samples compiled, for a {@link run} to come. */
-  prepare(samples: readonly SampleInputs[]): void;
-  /** Adds the gradients of the samples to the accumulators. @returns the losses of each. */
-  run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]>;
-  dispose(): Promise<void>;
-}
 
 /** Forward and backward pass of samples in one graph, one compiled program per shape of pack. */
 export class SampleStep implements SampleRunner {

@@ -17,7 +17,7 @@ import {
 } from '@spatialsv/core';
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
-import { LOG_VARIANCES, TERMS, uncertaintyTotal } from './log-variances.js';
+import { LOG_VARIANCES, uncertaintyTotal } from './log-variances.js';
 import {
   type GridGroup,
   gridGroups,
@@ -26,12 +26,7 @@ import {
   type ViewShape,
   viewsOf,
 } from './step-shape.js';
-
-/** Terms of equation 6, in the order of the program's `losses` output; the last entry is their weighted sum. */
-export const LOSS_TERMS = [...TERMS, 'total'] as const;
-export type LossTerm = (typeof LOSS_TERMS)[number];
-/** A term by itself. */
-export type Term = (typeof TERMS)[number];
+import { LOSS_TERMS, type Term } from './terms.js';
 
 /** What is trained, and on what. */
 export interface StepModel {

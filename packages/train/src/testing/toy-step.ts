@@ -6,7 +6,7 @@ import { TrainingData, type TrainingSample } from '../data/training-data.js';
 import { VisionFeatures } from '../data/vision-features.js';
 import { createModelState, type ModelState } from '../model-state.js';
 import { openRunner, type Recompute } from '../step/open-runner.js';
-import type { SampleLosses } from '../step/sample-step.js';
+import type { SampleLosses } from '../step/sample-runner.js';
 import type { StepModel } from '../step/step-program.js';
 import { openToyBackbone } from './toy-backbone.js';
 import { toyLabels, toySource } from './toy-data.js';
