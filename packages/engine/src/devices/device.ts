@@ -105,6 +105,8 @@ export interface CompileStats {
   readonly sessionMs: number;
   /** Floating-point operations of the matrix products and convolutions of one run. */
   readonly flops: number;
+  /** Bytes of results that a run holds at once, counted in the graph; without inputs, outputs and constants. */
+  readonly workingBytes: number;
 }
 
 export interface Device {

@@ -197,7 +197,7 @@ async function readMapped(tensors: readonly MappedTensor[]): Promise<HostArray[]
 
 class EagerProgram implements CompiledProgram {
   outputs: Tree<TensorSpec> = {};
-  readonly stats = { nodes: 0, traceMs: 0, sessionMs: 0, flops: 0 };
+  readonly stats = { nodes: 0, traceMs: 0, sessionMs: 0, flops: 0, workingBytes: 0 };
 
   private readonly backend: string;
   private readonly program: Program;

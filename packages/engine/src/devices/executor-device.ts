@@ -65,6 +65,7 @@ export class ExecutorBackedDevice implements Device {
     const traced = await this.asChosen(unblocked, full, specs, target);
     if (options.recomputeCheap === true) recomputeCheap(traced.graph);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
+    const workingBytes = peakBytes(traced.graph);
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     // A GPU would bring an input that no node reads to the host at every run.
@@ -74,7 +75,7 @@ export class ExecutorBackedDevice implements Device {
       provider: this.name,
       name: options.name ?? 'program',
       ...this.threadsOf(traced, options),
-      workingBytes: peakBytes(traced.graph),
+      workingBytes,
       ...(folder === undefined ? {} : { externalDataFolder: folder }),
       disabledOptimizers:
         options.recomputeCheap === true ? [...KEPT_TRANSPOSITIONS, MERGING] : KEPT_TRANSPOSITIONS,
@@ -86,6 +87,7 @@ export class ExecutorBackedDevice implements Device {
       sessionMs,
       // Zeros that fill up blocks are no work asked for.
       flops: matrixFlops(unblocked.graph),
+      workingBytes,
     };
     return ExecutorProgram.create({
       traced,

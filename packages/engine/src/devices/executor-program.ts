@@ -5,6 +5,7 @@ import { EngineError } from '../errors.js';
 import {
   type Binding,
   bytesPerElement,
+  collectGarbage,
   DeviceValue,
   type ExecutionProvider,
   kindOf,
@@ -52,6 +53,9 @@ const isDeviceTensor = (node: unknown): node is DeviceTensor =>
 
 const isRunValue = (node: unknown): node is RunValue =>
   typeof node === 'number' || ArrayBuffer.isView(node) || isDeviceTensor(node) || isMapped(node);
+
+/** Working memory of a program beside which the garbage of making it counts. */
+const LARGE_BYTES = 64 * 2 ** 20;
 
 /** What becomes of one output of a run. */
 export interface OutputPlan {
@@ -162,6 +166,7 @@ export class ExecutorProgram implements CompiledProgram {
       await this.bindInputs(given, temporary);
       await this.bindWeights(given, temporary);
       const made = await this.bindOutputs(given, targets, created);
+      if (!this.hasRun) await this.forgetMaking();
       await this.binding.run({ trimMemory: release });
       if (release) this.releaseMemory();
       // What it took to make the session is free now, and much of it stays with the C library.
@@ -262,6 +267,13 @@ export class ExecutorProgram implements CompiledProgram {
       message: `${this.name}: weight "${path}" was given as a tensor of ${this.session.provider}, which is read in pieces there: expected a tensor in a file.`,
       hint: 'Give the tensor in its file, or use another device.',
     });
+  }
+
+  /** What it took to make a program that needs much memory itself goes back to the system before it runs. */
+  private async forgetMaking(): Promise<void> {
+    if (this.session.provider !== 'cpu' || this.stats.workingBytes < LARGE_BYTES) return;
+    await collectGarbage();
+    trimHeap();
   }
 
   private releaseMemory(): void {

@@ -11,7 +11,7 @@ export type { GpuMemory } from './cuda/runtime.js';
 export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';
-export { trimHeap } from './heap.js';
+export { collectGarbage, trimHeap } from './heap.js';
 export { Lane } from './lane.js';
 export { locateLibrary } from './library.js';
 export {

@@ -1,5 +1,6 @@
 /** Our own kernels: the few compositions in which a language model spends its time outside of matrix products. */
 import type { Graph, Value } from '../graph/graph.js';
+import { bytesOf } from '../graph/peak-bytes.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like, unary } from './elementwise.js';
 import { productInPieces } from './large-weight.js';
@@ -8,6 +9,7 @@ import { chunkedProduct, isChunkedProduct } from './linear-stored.js';
 import { matMul } from './matmul.js';
 import { columnSum, reduce } from './reduce.js';
 import { defineKernel } from './registry.js';
+import { concat, slice } from './shape.js';
 
 const mul = (graph: Graph, a: Value, b: Value) => binary(graph, 'Mul', a, b);
 const add = (graph: Graph, a: Value, b: Value) => binary(graph, 'Add', a, b);
@@ -142,31 +144,52 @@ defineKernel('Rotary', ['x', 'cos', 'sin'], (graph, [x, cos, sin]) => {
 // ---------------------------------------------------------------------------------------------- cross-entropy
 
 const column = (graph: Graph, x: Value) => graph.reshape(x, [x.shape[0]!, 1]);
-const logSoftmax = (graph: Graph, logits: Value) =>
-  graph.add('LogSoftmax', [logits], like(logits), { attributes: { axis: 1 } });
+const alongRows = { attributes: { axis: 1 } };
+
+/** Most pieces that the rows of a log-softmax are taken in, and the bytes from which on a piece more is worth its nodes. */
+const PIECES = 8;
+const PIECE_BYTES = 2 ** 20;
+
+/** Rows of each piece. The last may be shorter. */
+function rowsOfPiece(x: Value): number {
+  const pieces = Math.min(PIECES, Math.max(1, Math.floor(bytesOf(x) / PIECE_BYTES)));
+  return Math.max(1, Math.ceil(x.shape[0]! / pieces));
+}
+
+/** log softmax(logits)[target] of each row, (n, 1), piece by piece: the whole would be as large as the logits. */
+function pickedLogSoftmax(graph: Graph, logits: Value, index: Value): Value {
+  const [rows, classes] = logits.shape as [number, number];
+  const step = rowsOfPiece(logits);
+  const pieces = Array.from({ length: Math.max(1, Math.ceil(rows / step)) }, (_, i) => {
+    const count = Math.min(step, rows - i * step);
+    const part = slice(graph, logits, [i * step, 0], [count, classes]);
+    const places = slice(graph, index, [i * step, 0], [count, 1]);
+    const logs = graph.add('LogSoftmax', [part], like(part), alongRows);
+    const type = { shape: [count, 1], dtype: 'float32' } as const;
+    return graph.add('GatherElements', [logs, places], type, alongRows);
+  });
+  return concat(graph, pieces, 0);
+}
 
 defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
-  const index = column(graph, targets);
-  const type = { shape: index.shape, dtype: 'float32' } as const;
-  const options = { attributes: { axis: 1 } };
-  const picked = graph.add('GatherElements', [logSoftmax(graph, logits), index], type, options);
-  return unary(
-    graph,
-    'Neg',
-    reduce(graph, 'ReduceSum', mul(graph, picked, column(graph, weights)), undefined),
-  );
+  const picked = pickedLogSoftmax(graph, logits, column(graph, targets));
+  const weighted = mul(graph, picked, column(graph, weights));
+  return unary(graph, 'Neg', reduce(graph, 'ReduceSum', weighted, undefined));
 });
 
-/** w·(softmax − one-hot), by one subtraction per row instead of a one-hot matrix. */
+/**
+ * w·(softmax − one-hot), by one subtraction per row instead of a one-hot matrix. Every operation on the matrix may write over what it
+ * reads, the first one over the logits, which a softmax could not.
+ */
 defineKernel('CrossEntropyGradient', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
   const factor = column(graph, weights);
-  const axis = { attributes: { axis: 1 } };
-  const probabilities = graph.add('Softmax', [logits], like(logits), axis);
-  const dense = mul(graph, probabilities, factor);
-  const updates = unary(graph, 'Neg', factor);
+  const largest = reduce(graph, 'ReduceMax', logits, 1, true);
+  const powers = unary(graph, 'Exp', sub(graph, logits, largest));
+  const sums = reduce(graph, 'ReduceSum', powers, 1, true);
+  const dense = mul(graph, powers, binary(graph, 'Div', factor, sums));
   const options = { attributes: { axis: 1, reduction: 'add' } };
-  const parts = [dense, column(graph, targets), updates];
+  const parts = [dense, column(graph, targets), unary(graph, 'Neg', factor)];
   return graph.add('ScatterElements', parts, like(logits), options);
 });
