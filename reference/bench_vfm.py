@@ -1,4 +1,5 @@
-"""Peer of `npm run bench -- labels`: a published geometry model in PyTorch eager mode, float32, on the CPU with all of its cores.
+"""Peer of `npm run bench -- labels` and `-- gpu`: a published geometry model in PyTorch eager mode, float32 on the CPU with all
+of its cores, on a GPU under autocast in bfloat16, as its own examples run it.
 
 usage: python bench_vfm.py '{"family":"dav3","variant":"da3-large","reference":"CLONE/src","weights":"model.safetensors",
                              "images":"views.f32","shape":[4,378,504,3],"depth":"depth.f32","device":"cpu"}'
@@ -77,7 +78,7 @@ def main():
     for _ in sys.stdin:
         reset_peak()
         started = time.perf_counter()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             depth = run(images)
             wait()
         answer({"ms": 1000 * (time.perf_counter() - started), **memory()})

@@ -46,6 +46,8 @@ export {
   gpuMemory,
   liveHandles,
   probeDevice,
+  providerNamed,
+  trimMemory,
 } from './executor/index.js';
 export { createFlatTensors, type FlatPlace, type FlatTensors } from './flat-tensors.js';
 export {

@@ -22,11 +22,12 @@ const MORE = 64;
 export async function openGpuAnswers(size: GpuSize, device: string): Promise<GpuAnswers> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-'));
   const config = gpuDecoderConfig(size);
+  const programs = new ProgramCache(64);
   const decoder = new CompiledDecoder({
     decoder: createDecoder(config, NAMES),
     sizes: { ...config, positionRows: 1 },
     weights: await writeWeights(path.join(folder, 'weights.bin'), gpuShapes(size)),
-    programs: new ProgramCache(64),
+    programs,
     device,
     precision: defaultPrecision(device),
   });
@@ -53,6 +54,7 @@ export async function openGpuAnswers(size: GpuSize, device: string): Promise<Gpu
     },
     dispose: async () => {
       cache.dispose();
+      await programs.dispose();
       await rm(folder, { recursive: true });
     },
   };

@@ -1,12 +1,15 @@
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import { defaultPrecision } from '@spatialsv/engine';
 import { openGpuAnswers } from './gpu-answers.js';
 import { type GpuSize, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
 import { openGpuStep } from './gpu-step.js';
-import { benchSubject, dav3, SMALL_SUBJECTS, VGGT } from './labels-bench.js';
-import { type BenchOptions, emit, gpuFigures, median, peakRssMb } from './measure.js';
-import { openPeer, type Peer } from './pytorch-peer.js';
+import { measureGpuTraining, VIEWS_4096, VIEWS_SMALL } from './gpu-train.js';
+import { benchSubject, dav3, SMALL_SUBJECTS, VGGT, writeSubject } from './labels-bench.js';
+import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
+import { type BenchOptions, emit, freeMemory, gpuFigures, median, peakRssMb } from './measure.js';
+import { openPeer } from './pytorch-peer.js';
+import { cachedFolder } from './random-checkpoint.js';
 
 const BENCH = 'gpu';
 const ROUNDS = 5;
@@ -18,13 +21,30 @@ type Case = (options: BenchOptions) => Promise<void>;
 
 /** Cases of `npm run bench -- gpu --device cuda [--small]`: times of the device beside PyTorch on the same one. */
 export const GPU_CASES: Readonly<Record<string, Case>> = {
+  files: writeFiles,
   'step-0.5b': (options) => benchStep('step-0.5b', sized(SIZE_05B, options), options),
   'step-3b': (options) => benchStep('step-3b', sized(SIZE_3B, options), options),
   'answers-3b': (options) => benchAnswers(sized(SIZE_3B, options), options),
-  'vggt-1b': (options) => benchLabels(options.small ? SMALL_SUBJECTS.vggt : VGGT, options),
-  'da3-large': (options) =>
-    benchLabels(options.small ? SMALL_SUBJECTS.dav3 : dav3('da3-large'), options),
+  'da3-large': (options) => benchLabels(subjects(options).dav3, options),
+  'vggt-1b': (options) => benchLabels(subjects(options).vggt, options),
+  'train-3b': benchTraining,
 };
+
+/** What the other cases read, in the user's cache: writing it takes longer than they do, and no GPU. */
+async function writeFiles(options: BenchOptions): Promise<void> {
+  const { dav3, vggt } = subjects(options);
+  await writeSubject(dav3);
+  await writeSubject(vggt);
+  await checkpointOf(options);
+}
+
+const subjects = ({ small }: BenchOptions) =>
+  small ? SMALL_SUBJECTS : { vggt: VGGT, dav3: dav3('da3-large') };
+
+const checkpointOf = ({ small }: BenchOptions): Promise<string> =>
+  small
+    ? cachedFolder('gpu-small', (folder) => qwen25Vl.writeTiny({ folder, seed: 1 }))
+    : largeCheckpoint('large-3b', LARGE_SIZES['large-3b']!);
 
 const sized = (size: GpuSize, { small }: BenchOptions): GpuSize => (small ? SIZE_SMALL : size);
 
@@ -35,14 +55,30 @@ const benchLabels = (subject: Parameters<typeof benchSubject>[0], { device }: Be
 const memoryFigures = async (device: string) =>
   (await gpuFigures(device)) ?? { peak_mb: peakRssMb() };
 
-async function openGpuPeer(
+type PeerFigures = Readonly<Record<string, number>>;
+
+/** What PyTorch measured, after us: both states do not fit one GPU. Nothing where there is no PyTorch. */
+async function peerRounds(
   what: 'step' | 'answers',
   size: GpuSize,
   { device }: BenchOptions,
-): Promise<Peer | undefined> {
-  if (!existsSync(SCRIPT)) return undefined;
-  return openPeer(SCRIPT, { what, ...size, device: device.startsWith('cuda') ? device : 'cpu' });
+): Promise<PeerFigures[]> {
+  const settings = { what, ...size, device: device.startsWith('cuda') ? device : 'cpu' };
+  const peer = await openPeer(SCRIPT, settings);
+  const rounds: PeerFigures[] = [];
+  for (let round = 0; peer !== undefined && round < ROUNDS; round += 1) {
+    const figures = (await peer.run()) as PeerFigures | undefined;
+    // It has ended, for want of memory perhaps.
+    if (figures === undefined) return [];
+    rounds.push(figures);
+  }
+  peer?.close();
+  return rounds;
 }
+
+const peerMemory = (rounds: readonly PeerFigures[]) => ({
+  pytorch_peak_mb: Math.max(...rounds.map(({ peak_mb }) => peak_mb!)),
+});
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now();
@@ -50,10 +86,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - started;
 }
 
-const ratio = (ours: number, theirs: readonly number[]): number | null =>
-  theirs.length === 0 ? null : ours / median(theirs);
-
-/** Forward and backward pass of all layers, each computed again, and AdamW; by turns with the peer. */
+/** Forward and backward pass of all layers, each computed again, and AdamW. */
 async function benchStep(name: string, size: GpuSize, options: BenchOptions): Promise<void> {
   const started = performance.now();
   const step = await openGpuStep(size, options.device);
@@ -64,31 +97,27 @@ async function benchStep(name: string, size: GpuSize, options: BenchOptions): Pr
   const memory = await memoryFigures(options.device);
   const lastLoss = await step.run();
   await step.dispose();
-  // Both states do not fit one GPU: the peer comes after.
-  const peer = await openGpuPeer('step', size, options);
-  const theirs: Readonly<Record<string, number>>[] = [];
-  for (let round = 0; peer !== undefined && round < ROUNDS; round += 1)
-    theirs.push(await peer.run());
-  peer?.close();
+  await freeMemory(options.device);
   const stepMs = median(ours);
-  emit(BENCH, name, {
+  const own = {
     device: options.device,
     precision: defaultPrecision(options.device),
     tokens: size.tokens,
     layers: size.layers,
     step_ms: stepMs,
-    step_ratio: ratio(
-      stepMs,
-      theirs.map(({ step_ms }) => step_ms!),
-    ),
     ...memory,
     first_ms: firstMs,
     first_loss: firstLoss,
     last_loss: lastLoss,
-    ...(theirs.length > 0 && {
-      pytorch_step_ms: median(theirs.map(({ step_ms }) => step_ms!)),
-      pytorch_peak_mb: Math.max(...theirs.map(({ peak_mb }) => peak_mb!)),
-    }),
+  };
+  emit(BENCH, name, own);
+  const theirs = await peerRounds('step', size, options);
+  if (theirs.length === 0) return;
+  emit(BENCH, name, {
+    ...own,
+    ...peerMemory(theirs),
+    pytorch_step_ms: median(theirs.map(({ step_ms }) => step_ms!)),
+    step_ratio: stepMs / median(theirs.map(({ step_ms }) => step_ms!)),
   });
 }
 
@@ -104,28 +133,38 @@ async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void>
   }
   const memory = await memoryFigures(options.device);
   await answers.dispose();
-  const peer = await openGpuPeer('answers', size, options);
-  const theirs: Readonly<Record<string, number>>[] = [];
-  for (let round = 0; peer !== undefined && round < ROUNDS; round += 1)
-    theirs.push(await peer.run());
-  peer?.close();
-  emit(BENCH, 'answers-3b', {
+  await freeMemory(options.device);
+  const own = {
     device: options.device,
     precision: defaultPrecision(options.device),
     prompt_tokens: size.tokens,
     prefill_ms: median(prefills),
     token_ms: median(tokens),
-    prefill_ratio: ratio(
-      median(prefills),
-      theirs.map(({ prefill_ms }) => prefill_ms!),
-    ),
-    token_ratio: ratio(
-      median(tokens),
-      theirs.map(({ token_ms }) => token_ms!),
-    ),
     ...memory,
-    ...(theirs.length > 0 && {
-      pytorch_peak_mb: Math.max(...theirs.map(({ peak_mb }) => peak_mb!)),
-    }),
+  };
+  emit(BENCH, 'answers-3b', own);
+  const theirs = await peerRounds('answers', size, options);
+  if (theirs.length === 0) return;
+  emit(BENCH, 'answers-3b', {
+    ...own,
+    ...peerMemory(theirs),
+    prefill_ratio: own.prefill_ms / median(theirs.map(({ prefill_ms }) => prefill_ms!)),
+    token_ratio: own.token_ms / median(theirs.map(({ token_ms }) => token_ms!)),
   });
+}
+
+/** The decoder, the projector and 3D heads are trained, with all losses; the encoder works in a program of its own. */
+async function benchTraining(options: BenchOptions): Promise<void> {
+  const views = options.small ? VIEWS_SMALL : VIEWS_4096;
+  const model = await checkpointOf(options);
+  const { tokens, stepMs, memory } = await measureGpuTraining(model, views, options.device);
+  emit(BENCH, 'train-3b', {
+    device: options.device,
+    precision: defaultPrecision(options.device),
+    tokens,
+    step_ms: stepMs,
+    ...(memory ?? { peak_mb: peakRssMb() }),
+  });
+  // The run would go on.
+  process.exit();
 }

@@ -16,6 +16,7 @@ import {
 } from '@spatialsv/vfm-vggt';
 import { emit, gpuFigures, median } from './measure.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
+import { cachedFolder } from './random-checkpoint.js';
 
 const BENCH = 'labels';
 const VIEWS = 4;
@@ -106,6 +107,10 @@ export const SMALL_SUBJECTS: Readonly<Record<Subject['family'], Subject>> = {
   },
 };
 
+/** Weights that stay in the user's cache. @returns their folder. */
+export const writeSubject = ({ family, variant, write }: Subject): Promise<string> =>
+  cachedFolder(`gpu-${family}-${variant}`.toLowerCase(), write);
+
 /** Cases of `npm run bench -- labels`. */
 export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'da3-small': () => benchSubject(dav3('da3-small')),
@@ -143,21 +148,22 @@ export async function benchSubject(
 ): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
-    await subject.write(folder);
+    const weights = bench === 'gpu' ? await writeSubject(subject) : folder;
+    if (weights === folder) await subject.write(folder);
     const pixels = smoothImages(subject);
     const images = path.join(folder, 'views.f32');
     writeFileSync(images, new Uint8Array(pixels.buffer));
     const peer = await openVfmPeer({
       family: subject.family,
       variant: subject.variant,
-      weights: path.join(folder, 'model.safetensors'),
+      weights: path.join(weights, 'model.safetensors'),
       images,
       shape: [VIEWS, subject.height, subject.width, 3],
       depth: path.join(folder, 'depth.f32'),
       device: device.startsWith('cuda') ? device : 'cpu',
     });
     try {
-      await measure(subject, folder, pixels, peer, { bench, device });
+      await measure(subject, weights, pixels, peer, { bench, device });
     } finally {
       await peer?.close();
     }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { arenaMemory, gpuMemory } from '@spatialsv/engine';
+import { arenaMemory, gpuMemory, providerNamed, trimMemory } from '@spatialsv/engine';
 
 /** Milliseconds of each repetition after warm-up runs. */
 export async function times(
@@ -67,6 +67,12 @@ export async function gpuFigures(device: string): Promise<GpuFigures | undefined
   const index = Number(number ?? 0);
   const { peakBytes } = await arenaMemory(index);
   return { peak_mb: peakBytes / 2 ** 20, gpu_used_mb: gpuMemory(index).usedBytes / 2 ** 20 };
+}
+
+/** Gives back what nothing of this process holds of the memory of a device. */
+export async function freeMemory(device: string): Promise<void> {
+  const provider = providerNamed(device);
+  if (provider !== undefined) await trimMemory(provider);
 }
 
 /** What a bench may be told beside the names of its cases. */
