@@ -2,7 +2,7 @@
  * Convolutions in ONNX Runtime's blocked layout (NCHWc), which for weights that are inputs of a graph it does not choose by
  * itself. Where it is the faster one is measured.
  */
-import type { Graph, Value } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import {
   BLOCKED_DOMAIN,
   fromBlocked,
@@ -50,7 +50,7 @@ function kindOf({ filterHeight, filterWidth }: ConvInfo): string {
 }
 
 /**
- * @param x (N, h, w, in). @param filter (out, taps, in). @param bias (out).
+ * @param x (N, h, w, in). @param filter (out, in, kh, kw). @param bias (out).
  * @returns (N, oh, ow, out).
  */
 export function blockedConvolution(
@@ -60,7 +60,7 @@ export function blockedConvolution(
   bias: Value | undefined,
   info: ConvInfo,
 ): Value {
-  const weights = swapInsideBlocks(graph, blockFilter(graph, filter, 'outputs'));
+  const weights = outputBlocks(graph, filter);
   return convolveBlocked(graph, x, weights, bias, {
     shape: info.outShape,
     kernel: [info.filterHeight, info.filterWidth],
@@ -72,7 +72,7 @@ export function blockedConvolution(
 
 /**
  * dL/dx at stride 1: a convolution of dy with the flipped filter, its inputs and outputs exchanged.
- * @param dy (N, oh, ow, out). @param filter (out, taps, in). @returns (N, h, w, in).
+ * @param dy (N, oh, ow, out). @param filter (out, in, kh, kw). @returns (N, h, w, in).
  */
 export function blockedInputGradient(
   graph: Graph,
@@ -81,7 +81,7 @@ export function blockedInputGradient(
   info: ConvInfo,
   padding: Padding,
 ): Value {
-  return convolveBlocked(graph, dy, blockFilter(graph, filter, 'inputs'), undefined, {
+  return convolveBlocked(graph, dy, inputBlocks(graph, filter), undefined, {
     shape: info.inShape,
     kernel: [info.filterHeight, info.filterWidth],
     strides: [1, 1],
@@ -138,49 +138,64 @@ function padded(graph: Graph, x: Value, shape: readonly number[]): Value {
   return graph.add('Pad', [x, pads, graph.scalar(0)], { shape, dtype: x.dtype });
 }
 
+/** Outputs, inputs and taps of a filter, channels in whole blocks. */
+function sizesOf(graph: Graph, { shape }: Value) {
+  const [outputs, inputs, height, width] = shape as [number, number, number, number];
+  const [allOutputs, allInputs] = [outputs, inputs].map((n) => wholeBlocks(graph, n)) as [
+    number,
+    number,
+  ];
+  return { outputs, inputs, taps: height * width, allOutputs, allInputs };
+}
+
 /**
- * Moves whole runs of b input channels of a filter (out, taps, in).
- * @param first `outputs`: [out/b][in/b][taps][b of out][b of in]; `inputs`: [in/b][out/b][taps reversed][b of out][b of in].
- * Blocks that the filter fills in part are filled up with zeros.
- * @returns (blocks, b of out, b of in).
+ * What a convolution takes: [out/b][in/b][taps][b of in][b of out]. Turned as one matrix, then moved in runs of b outputs: ONNX
+ * Runtime is many times slower with a stack of small matrices, above all on several threads.
+ * @param filter (out, in, kh, kw); blocks that it fills in part are filled up with zeros.
  */
-function blockFilter(graph: Graph, filter: Value, first: 'outputs' | 'inputs'): Value {
+function outputBlocks(graph: Graph, filter: Value): Value {
   const block = graph.channelBlock!;
-  const taps = filter.shape[1]!;
-  const [outputs, inputs] = [filter.shape[0]!, filter.shape[2]!].map((n) =>
-    wholeBlocks(graph, n),
-  ) as [number, number];
-  const whole = padded(graph, filter, [outputs, taps, inputs]);
-  const order = sharedTable(graph, `${first} first ${whole.shape.join()}`, () =>
-    blockOrder([outputs / block, taps, inputs / block], block, first),
-  );
-  const runs = graph.reshape(whole, [outputs * taps * (inputs / block), block]);
+  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, filter);
+  const turned = graph.transpose(graph.reshape(filter, [outputs, inputs * taps]), [1, 0]);
+  const shape = [allInputs, taps, allOutputs];
+  const whole = padded(graph, graph.reshape(turned, [inputs, taps, outputs]), shape);
+  const place = (output: number, input: number, tap: number, row: number) =>
+    ((input * block + row) * taps + tap) * (allOutputs / block) + output;
+  const counts = [allOutputs / block, allInputs / block, taps, block] as const;
+  return movedRuns(graph, whole, `output blocks ${shape.join()}`, () => table(counts, place));
+}
+
+/**
+ * What the convolution of an input gradient takes, inputs and outputs exchanged and the taps in reverse:
+ * [in/b][out/b][taps][b of out][b of in].
+ * @param filter as of {@link outputBlocks}.
+ */
+function inputBlocks(graph: Graph, filter: Value): Value {
+  const block = graph.channelBlock!;
+  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, filter);
+  const turned = graph.transpose(graph.reshape(filter, [outputs * inputs, taps]), [1, 0]);
+  const shape = [taps, allOutputs, allInputs];
+  const whole = padded(graph, graph.reshape(turned, [taps, outputs, inputs]), shape);
+  const place = (input: number, output: number, tap: number, row: number) =>
+    ((taps - 1 - tap) * allOutputs + output * block + row) * (allInputs / block) + input;
+  const counts = [allInputs / block, allOutputs / block, taps, block] as const;
+  return movedRuns(graph, whole, `input blocks ${shape.join()}`, () => table(counts, place));
+}
+
+/** Runs of b channels in another order. @param order as of {@link sharedTable}. */
+function movedRuns(graph: Graph, whole: Value, key: string, order: () => Int32Array): Value {
+  const block = graph.channelBlock!;
+  const runs = graph.reshape(whole, [sizeOf(whole.shape) / block, block]);
   const type = { shape: runs.shape, dtype: 'float32' as const };
-  const moved = graph.add('Gather', [runs, order], type, { attributes: { axis: 0 } });
-  return graph.reshape(moved, [(outputs * taps * inputs) / block ** 2, block, block]);
+  const inputs = [runs, sharedTable(graph, key, order)];
+  return graph.add('Gather', inputs, type, { attributes: { axis: 0 } });
 }
 
-function blockOrder(
-  [outerOutputs, taps, outerInputs]: readonly [number, number, number],
-  block: number,
-  first: 'outputs' | 'inputs',
-): Int32Array {
-  const order: number[] = [];
-  const [slow, fast] =
-    first === 'outputs' ? [outerOutputs, outerInputs] : [outerInputs, outerOutputs];
-  for (let i = 0; i < slow; i += 1) {
-    for (let j = 0; j < fast; j += 1) {
-      const [output, input] = first === 'outputs' ? [i, j] : [j, i];
-      for (let k = 0; k < taps; k += 1) {
-        const tap = first === 'outputs' ? k : taps - 1 - k;
-        for (let row = 0; row < block; row += 1) {
-          order.push(((output * block + row) * taps + tap) * outerInputs + input);
-        }
-      }
-    }
-  }
-  return Int32Array.from(order);
-}
+type Four = readonly [number, number, number, number];
 
-/** (blocks, b of out, b of in) to (blocks, b of in, b of out). */
-const swapInsideBlocks = (graph: Graph, blocks: Value): Value => graph.transpose(blocks, [0, 2, 1]);
+/** A number for each index of an array of four axes, row by row. */
+function table([a, b, c, d]: Four, place: (...index: Four) => number): Int32Array {
+  return Int32Array.from({ length: a * b * c * d }, (_, i) =>
+    place(Math.floor(i / (b * c * d)), Math.floor(i / (c * d)) % b, Math.floor(i / d) % c, i % d),
+  );
+}

@@ -94,7 +94,7 @@ function convolve(
   info: ConvInfo,
 ): Value {
   if (isSmall(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
-  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter.pixels(), bias, info);
+  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter.planes(), bias, info);
   const image = graph.transpose(x, TO_CHANNELS_FIRST);
   const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
   const type = { shape: channelsFirst(info.outShape), dtype: 'float32' as const };
@@ -110,7 +110,7 @@ function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo):
     return collectedInputGradient(graph, dy, filter.pixels(), info);
   }
   if (isBlockable(graph, info)) {
-    return blockedInputGradient(graph, dy, filter.pixels(), info, padding);
+    return blockedInputGradient(graph, dy, filter.planes(), info, padding);
   }
   const image = graph.transpose(dy, TO_CHANNELS_FIRST);
   const result = correlateFlipped(graph, image, filter.planes(), info, padding);
