@@ -8,6 +8,7 @@ import {
   cudaReport,
   type DeviceTensor,
   float32,
+  type Precision,
   type Tensor,
   tf,
 } from '@spatialsv/engine';
@@ -18,6 +19,8 @@ export interface DeviceReport {
   /** Why it does not work, and how to get it. */
   readonly reason?: string;
   readonly hint?: string;
+  /** Whether the device `webgpu`, where it works, computes in float16 too. */
+  readonly float16?: boolean;
   /** What the device `cuda` needs, and what of it was found. */
   readonly cuda?: CudaReport;
 }
@@ -51,15 +54,17 @@ export async function probeDevice(device: string): Promise<DeviceReport> {
 /** The probe itself: what was found of the device, and 2·x + 1 through a compiled program. */
 export async function runProbe(device: string): Promise<DeviceReport> {
   const report = await compute(device);
+  if (device === 'webgpu' && report.works)
+    return { ...report, float16: (await compute(device, 'float16')).works };
   return device === 'cuda' ? { ...report, cuda: cudaReport() } : report;
 }
 
-async function compute(device: string): Promise<DeviceReport> {
+async function compute(device: string, precision: Precision = 'float32'): Promise<DeviceReport> {
   try {
     const program = await compile(
       ({ x }: { x: Tensor }) => ({ y: tf.add(tf.mul(x, 2), 1) }),
       { x: float32(3) },
-      { device, name: 'probe' },
+      { device, precision, name: 'probe' },
     );
     const { y } = (await program.run({ x: Float32Array.of(1, 2, 3) })) as {
       readonly y: DeviceTensor;

@@ -16,15 +16,14 @@ const image = join(root, 'view.png');
 afterAll(() => rmSync(root, { recursive: true }));
 
 /** A command of the built program in a process of its own: a crash of the driver takes no test along. */
-async function onWebgpu(...args: string[]): Promise<string> {
+async function withWebgpu(...args: string[]): Promise<string> {
   const main = join(__dirname, '../dist/main.js');
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [main, ...args, '--device', 'webgpu'],
-    { env: { ...process.env, ...softwareVulkanEnvironment() } },
-  );
+  const env = { ...process.env, ...softwareVulkanEnvironment() };
+  const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], { env });
   return stdout;
 }
+
+const onWebgpu = (...args: string[]) => withWebgpu(...args, '--device', 'webgpu');
 
 async function labelsIn(folder: string): Promise<GeometryLabelsV1> {
   const store = await LabelStore.open(folder, { readOnly: true });
@@ -41,6 +40,11 @@ const available = hasSoftwareVulkan('Commands on WebGPU');
     const random = createRandom(1);
     const data = Uint8Array.from({ length: 3 * 56 * 56 }, () => random.integer(256));
     await writePng(image, data, { width: 56, height: 56, channels: 3 });
+  });
+
+  it('say whether it computes in float16', async () => {
+    const { devices } = JSON.parse(await withWebgpu('doctor', '--json'));
+    expect(devices.webgpu).toEqual({ device: 'webgpu', works: true, float16: false });
   });
 
   it('answer as on the CPU', async () => {

@@ -162,15 +162,20 @@ export function formatDoctor(report: DoctorReport): string {
     ],
   ];
   const reports = Object.values(report.devices);
-  const devices = reports.map(({ device, works, reason = '' }) => [
-    device,
-    works ? 'works' : `not here: ${reason.replace(ASSERTION, '')}`,
-  ]);
+  const devices = reports.map((each) => [each.device, stateOf(each)]);
   const hints = reports
     .filter(({ hint }) => hint !== undefined)
     .map(({ device, hint }) => `  ${device}: ${hint}\n`);
   const advice = hints.length === 0 ? '' : `\nTo get a device:\n${hints.join('')}`;
   return `${formatTable(facts)}\nDevices\n${indent(formatTable(devices))}${formatCuda(report.devices['cuda']?.cuda)}${advice}\nKernels (rows or pixels × channels)\n${formatKernels(report.kernels)}\nPlugins\n${indent(formatPlugins(report.plugins))}`;
+}
+
+function stateOf({ works, float16, reason = '' }: DeviceReport): string {
+  if (!works) return `not here: ${reason.replace(ASSERTION, '')}`;
+  if (float16 === undefined) return 'works';
+  return float16
+    ? 'works, in float16 too'
+    : 'works, in float32 alone: its adapter has no shader-f16';
 }
 
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ');

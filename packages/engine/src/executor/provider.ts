@@ -104,7 +104,7 @@ export const makesBesideRuns = (provider: ExecutionProvider): boolean =>
 const HINT: Record<Exclude<ProviderKind, 'cuda'>, string> = {
   cpu: 'Reinstall onnxruntime-node.',
   webgpu:
-    'A Vulkan, Metal or Direct3D 12 driver is needed; for software rendering point VK_DRIVER_FILES at a SwiftShader ICD file.',
+    'A driver for Vulkan (and its loader, on Debian libvulkan1), Metal or Direct3D 12 is needed; for software rendering point VK_DRIVER_FILES at a SwiftShader ICD file.',
 };
 
 export const unavailable = (provider: ExecutionProvider): Failure => ({
