@@ -1,3 +1,4 @@
+import { targetNamed } from './devices/executor-device.js';
 import {
   type CompiledProgram,
   type CompileOptions,
@@ -29,15 +30,15 @@ export async function compile(
 
 /**
  * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs and outputs: counted in its
- * graph, which is traced and not prepared. @throws as {@link compile} does.
+ * graph as that device and precision have it written, which is traced and not prepared. @throws as {@link compile} does.
  */
 export function programPeakBytes(
   program: Program,
   specs: SpecTree,
-  options: Pick<CompileOptions, 'recomputeCheap'> = {},
+  options: Pick<CompileOptions, 'recomputeCheap' | 'device' | 'precision'> = {},
 ): number {
   checkTfjs();
-  const { graph } = trace(program, specs);
+  const { graph } = trace(program, specs, targetNamed(options.device, options.precision));
   if (options.recomputeCheap === true) recomputeCheap(graph);
   return peakBytes(graph);
 }

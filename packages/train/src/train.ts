@@ -41,6 +41,7 @@ import { readSkips } from './run-folder/skipped.js';
 import { EventFile } from './run-folder/tensorboard.js';
 import type { RunModels } from './run-models.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
+import type { ProgramUsage } from './step/program-usage.js';
 import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
 import { Watch, type WatchedLook, type WatchOptions, watchedSamples } from './watch.js';
@@ -59,6 +60,8 @@ export interface TrainOptions extends TrainerEvents, RunModels, RunOrigin {
   /** Aborting finishes the step under way, saves and returns. */
   readonly signal?: AbortSignal | undefined;
   readonly onStart?: (run: TrainStart) => void;
+  /** What programs took, when the run has ended. */
+  readonly onUsage?: (usage: ProgramUsage) => void;
 }
 
 export interface TrainStart {
@@ -192,6 +195,7 @@ async function trainLocked(run: LockedRun) {
     const more = { heldOut, gradients, watch, events, best, skips, preparedAtOnce };
     const trainer = new Trainer({ ...parts, ...more }, options, from);
     const complete = await trainer.run(options.signal);
+    options.onUsage?.(runner.usage);
     return { complete, checkpoint: await trainer.save() };
   };
   return withCleanup(
@@ -281,7 +285,7 @@ const LOOKED_AT = 8;
 
 /** What is recomputed, decided once for a run. */
 async function decideRecompute(
-  { recompute, out, brokenSamples, packTokens, device }: RunConfig,
+  { recompute, out, brokenSamples, packTokens, device, precision }: RunConfig,
   model: StepModel,
   state: ModelState,
   {
@@ -302,7 +306,7 @@ async function decideRecompute(
     const inputs = await unlessBroken(brokenSamples === 'skip', () => builder.build(sample));
     if (inputs !== undefined) samples.push(inputs);
   }
-  const chosen = chooseRecompute(model, state, samples, { packTokens, device });
+  const chosen = chooseRecompute(model, state, samples, { packTokens, device, precision });
   await recordRecompute(out, chosen);
   return chosen;
 }

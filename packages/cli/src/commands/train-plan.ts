@@ -16,6 +16,7 @@ import {
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { openModel } from '../model.js';
+import { openSampleThreads } from '../sample-threads.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
 import { onTarget, type TrainCommandOptions } from './train.js';
 
@@ -32,14 +33,19 @@ export async function runPlan(
   if (options.measure !== undefined) {
     const [layers, recompute] = options.measure.split(',') as [string, 'none' | 'layer'];
     const { dispose, ...teachers } = await openTeachers(config, plugins);
+    // They take memory and a core, as they do in the run.
+    const threads = openSampleThreads(config, dirname(file));
     const given = {
-      backbone,
-      ...teachers,
+      ...{ backbone, ...teachers, preparation: threads.preparation },
       findHead: plugins.resolveGeometryHead,
       formats: plugins,
     };
     const request = { layers: Number(layers), recompute };
-    const measured = await withCleanup(() => measureTraining(config, given, request), dispose);
+    const measured = await withCleanup(
+      () => measureTraining(config, given, request),
+      threads.dispose,
+      dispose,
+    );
     context.out(`${JSON.stringify(measured)}\n`);
     return;
   }

@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { runForTest } from '../test-run.js';
 
@@ -57,6 +60,16 @@ describe('train', () => {
     expect(out.trim()).toBe(join(root, 'plain/checkpoints/step-3'));
     expect(existsSync(join(out.trim(), 'spatialsv/heads.safetensors'))).toBe(true);
     expect(stepsOf('plain')).toEqual([1, 2, 3]);
+  });
+
+  it('is planned with the threads that prepare its samples', async () => {
+    // Threads are there where the program is built.
+    const program = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+    const file = writeConfig('planned', 'prepareThreads: 2');
+    const args = [program, 'train', file, '--measure', '1,layer'];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    expect(JSON.parse(stdout)).toMatchObject({ layers: 1, threads: 2 });
+    expect(existsSync(join(root, 'planned'))).toBe(false);
   });
 
   it('stops at an interruption, says how to go on, and goes on', async () => {

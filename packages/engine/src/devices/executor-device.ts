@@ -1,7 +1,13 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
 import { environment } from '../executor/environment.js';
-import { DeviceValue, type ExecutionProvider, kindOf, Session } from '../executor/index.js';
+import {
+  DeviceValue,
+  type ExecutionProvider,
+  kindOf,
+  providerNamed,
+  Session,
+} from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
@@ -141,6 +147,10 @@ export const targetOf = (device: ExecutionProvider, precision: Precision): Graph
     substitutes: WEBGPU_SUBSTITUTES,
   }),
 });
+
+/** The same for a device by its name; graphs of one that runs eagerly are written for nothing in particular. */
+export const targetNamed = (device = 'cpu', precision: Precision = 'float32'): GraphTarget =>
+  targetOf(providerNamed(device) ?? 'cpu', precision);
 
 const mappedOf = (specs: SpecTree): MappedTensor[] =>
   flatten(specs, isSpec).flatMap(([, spec]) =>

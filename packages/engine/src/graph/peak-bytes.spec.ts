@@ -1,4 +1,4 @@
-import { float32, programPeakBytes, type Tensor, tf } from '../index.js';
+import { float32, type Precision, programPeakBytes, type Tensor, tf } from '../index.js';
 
 type Inputs = Readonly<Record<'x', Tensor>>;
 const KIB = 1024;
@@ -12,6 +12,20 @@ describe('programPeakBytes', () => {
       return { y };
     };
     expect(programPeakBytes(chain as never, { x: float32(16, 16) })).toBe(2 * KIB);
+  });
+
+  it('counts the graph of a precision and of a device', () => {
+    // A factor and the product in float32; on the CPU a rounded factor of float32 beside its form in 16 bits, on a GPU two
+    // factors in 16 bits beside one that was computed in float32.
+    const product = ({ x }: Inputs) => ({
+      y: tf.exp(tf.matMul(tf.exp(x) as tf.Tensor2D, x as tf.Tensor2D)),
+    });
+    const specs = { x: float32(16, 16) };
+    const bytes = (device: string, precision: Precision) =>
+      programPeakBytes(product as never, specs, { device, precision });
+    expect(bytes('cpu', 'float32')).toBe(2 * KIB);
+    expect(bytes('cpu', 'bfloat16')).toBe(3 * KIB);
+    expect(bytes('cuda', 'bfloat16')).toBe(2 * KIB);
   });
 
   it('holds a result until its last reader', () => {

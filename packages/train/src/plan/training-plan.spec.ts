@@ -24,7 +24,9 @@ const known = (layers: number): TrainingMeasurement => ({
   layers,
   secondsPerSample: 1 + 0.5 * layers,
   peakMemoryMb: 300 + 20 * layers,
-  layerMemoryMb: 10,
+  layerMemoryMb: 12,
+  programMemoryMb: 50 + 8 * layers,
+  threads: 1,
   samples: 30,
 });
 
@@ -41,11 +43,10 @@ describe('a plan', () => {
     expect(plan.peakMemoryMb).toBeCloseTo(300 + 20 * 36);
   });
 
-  it('adds what layers hold where it hides in the memory of a process that starts', () => {
-    const flat = [2, 6].map((layers) => ({ ...known(layers), peakMemoryMb: 500 }));
-    expect(peakAt(flat, 36, 'none')).toBe(500 + 10 * 30);
-    expect(peakAt([2, 6].map(known), 36, 'layer')).toBe(420 + 10 * 30);
-    expect(secondsAt(flat, 36)).toBe(19);
+  it('adds what layers take, by how much ever two processes differ', () => {
+    const from = (few: number) => [{ ...known(2), peakMemoryMb: few }, known(6)];
+    for (const few of [250, 340, 420]) expect(peakAt(from(few), 36)).toBe(420 + 20 * 30);
+    expect(secondsAt(from(250), 36)).toBe(19);
   });
 
   it('measures the whole where single layers are named, and few', async () => {
@@ -75,13 +76,34 @@ describe('a measurement', () => {
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
     const request = { layers: 1, recompute: 'layer' as const };
     const measured = await measureTraining(config, { backbone, source: toySource }, request);
-    expect(measured).toMatchObject({ layers: 1, samples: 6 });
+    expect(measured).toMatchObject({ layers: 1, samples: 6, threads: 0 });
     expect(measured.secondsPerSample).toBeGreaterThan(0);
     expect(measured.peakMemoryMb).toBeGreaterThan(50);
     const after = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
     expect(after).toEqual(before);
     expect(readdirSync(folder)).not.toContain('measured');
   });
+
+  it.each(['none', 'layer'] as const)(
+    'counts what programs take for a layer: recompute %s',
+    async (recompute) => {
+      const config = toyConfig(folder, 'counted', { arm: 'text', source: 'none' });
+      const backbone = await openToyBackbone(config.model);
+      const taken = async (layers: number) => {
+        const { programMemoryMb } = await measureTraining(
+          config,
+          { backbone },
+          { layers, recompute },
+        );
+        return 2 ** 20 * programMemoryMb;
+      };
+      const layer = (await taken(2)) - (await taken(1));
+      // The longest sample has 32 tokens; a layer keeps its input, and in one graph more.
+      const input = 4 * 32 * backbone.config.hiddenSize;
+      if (recompute === 'layer') expect(layer).toBe(input);
+      else expect(layer).toBeGreaterThan(2 * input);
+    },
+  );
 
   it('keeps every weight that is not of a layer which is cut', async () => {
     const backbone = await openToyBackbone(join(folder, 'model'));

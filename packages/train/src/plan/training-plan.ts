@@ -55,7 +55,7 @@ async function planFor(
   for (const count of measuredLayers(config, layers))
     measured.push(await measure({ layers: count, recompute }));
   return {
-    peakMemoryMb: peakAt(measured, layers, recompute),
+    peakMemoryMb: peakAt(measured, layers),
     secondsPerStep: config.batchSize * secondsAt(measured, layers),
     steps: countSteps(config.schedule, measured[0]!.samples, config.batchSize),
     recompute,
@@ -80,18 +80,12 @@ export function secondsAt(measured: readonly TrainingMeasurement[], layers: numb
 }
 
 /**
- * Peak memory, MiB. A further layer adds what it holds; in one graph its intermediate results as well, which two measurements
- * show unless they hide in the memory that a process takes to start.
+ * Peak memory, MiB. A further layer adds what it holds and what programs take for it. Both are counted: two processes differ by more than
+ * a small layer, as their libraries and collectors start.
  */
-export function peakAt(
-  measured: readonly TrainingMeasurement[],
-  layers: number,
-  recompute: Recompute,
-): number {
-  const { more, slope } = lineOf(measured, ({ peakMemoryMb }) => peakMemoryMb);
-  const held = more.layerMemoryMb;
-  const added = recompute === 'layer' ? held : Math.max(held, slope);
-  return more.peakMemoryMb + added * (layers - more.layers);
+export function peakAt(measured: readonly TrainingMeasurement[], layers: number): number {
+  const { more, slope } = lineOf(measured, ({ programMemoryMb }) => programMemoryMb);
+  return more.peakMemoryMb + (more.layerMemoryMb + slope) * (layers - more.layers);
 }
 
 function lineOf(

@@ -29,6 +29,7 @@ import {
 } from './layered-programs.js';
 import { LOG_VARIANCES } from './log-variances.js';
 import { type PartWeights, partWeights } from './part-weights.js';
+import { type ProgramUsage, UsageMeter } from './program-usage.js';
 import type { SampleLosses, SampleRunner } from './sample-runner.js';
 import { readLosses } from './sample-step.js';
 import { packRequest, type StepModel } from './step-program.js';
@@ -57,6 +58,7 @@ export class LayeredStep implements SampleRunner {
   readonly #target: ProgramTarget;
   readonly #programs = new ProgramCache(PROGRAMS);
   readonly #parts: StepParts;
+  readonly #meter = new UsageMeter();
 
   constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
@@ -86,12 +88,20 @@ export class LayeredStep implements SampleRunner {
       kept.push(await this.#embedded(context, pack));
       for (let layer = 0; layer < depth; layer++)
         kept.push(await this.#applied(context, layer, kept[layer]!, shared));
+      // Its inputs, and one gradient of them.
+      this.#meter.hold(
+        (kept.length + 1) * 4 * shape.tokens * this.#model.backbone.config.hiddenSize,
+      );
       const { losses, dx } = await this.#lossesOf(context, kept, pack);
       await this.#goBack(context, { kept, shared, dx, pack });
       return await readLosses(losses, this.#model, shape.samples);
     } finally {
       for (const tensor of [...Object.values(shared), ...kept]) tensor.dispose();
     }
+  }
+
+  get usage(): ProgramUsage {
+    return this.#meter.usage;
   }
 
   dispose(): Promise<void> {
@@ -177,7 +187,10 @@ export class LayeredStep implements SampleRunner {
   }
 
   #use({ key, make }: ProgramSource, inputs: Tree<RunValue>): Promise<Outputs> {
-    const work = async (program: CompiledProgram) => (await program.run(inputs)) as Outputs;
+    const work = async (program: CompiledProgram) => {
+      this.#meter.note(key, program.stats);
+      return (await program.run(inputs)) as Outputs;
+    };
     return this.#programs.use(key, make, work);
   }
 

@@ -36,17 +36,17 @@ export function chooseRecompute(
   {
     packTokens = 0,
     device = 'cpu',
+    precision,
     freeBytes = freeBytesOf(device),
   }: {
     readonly packTokens?: number | undefined;
-    readonly device?: string;
     readonly freeBytes?: number;
-  } = {},
+  } & Partial<ProgramTarget> = {},
 ): Recompute {
   const largest = samples.toSorted((a, b) => b.shape.tokens - a.shape.tokens)[0];
   if (largest === undefined) return 'none';
   // As many as may come together.
   const joined = Array(Math.max(1, Math.floor(packTokens / largest.tokens))).fill(largest);
-  const bytes = stepPeakBytes(model, state, packShape(joined));
+  const bytes = stepPeakBytes(model, state, packShape(joined), { device, precision });
   return bytes <= SHARE * freeBytes ? 'none' : 'layer';
 }

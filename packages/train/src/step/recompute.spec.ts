@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../config/schema.js';
+import { packShape } from '../data/join-samples.js';
 import { readManifest } from '../run-folder/manifest.js';
 import { openToyBackbone } from '../testing/toy-backbone.js';
 import { toySource } from '../testing/toy-data.js';
@@ -14,6 +15,7 @@ import {
 } from '../testing/toy-step.js';
 import { train } from '../train.js';
 import { chooseRecompute, type Recompute } from './open-runner.js';
+import { stepPeakBytes } from './sample-step.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -82,6 +84,22 @@ describe('recompute: auto', () => {
     const { model, state, samples, dispose } = await setUp({}, [0, 1, 1, 2], true);
     expect(chooseRecompute(model, state, samples, { freeBytes: 1e12 })).toBe('none');
     expect(chooseRecompute(model, state, samples, { freeBytes: 1e5 })).toBe('layer');
+    await dispose();
+  });
+
+  it('counts the graph that the precision of the run makes', async () => {
+    const { model, state, samples, dispose } = await setUp({}, [0, 1, 1, 2], true);
+    const shape = packShape([samples[1]]);
+    const target = { device: 'cpu', precision: 'bfloat16' } as const;
+    const [exact, rounded] = [{ device: 'cpu' }, target].map((each) =>
+      stepPeakBytes(model, state, shape, each),
+    ) as [number, number];
+    // Room for 60 % of the one, not of the other.
+    const freeBytes = (exact + rounded) / 2 / 0.6;
+    const chosen = [{}, target].map((each) =>
+      chooseRecompute(model, state, samples, { ...each, freeBytes }),
+    );
+    expect(chosen).toEqual(rounded > exact ? ['none', 'layer'] : ['layer', 'none']);
     await dispose();
   });
 

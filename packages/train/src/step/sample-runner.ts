@@ -1,4 +1,5 @@
 import type { SampleInputs } from '../data/sample-inputs.js';
+import type { ProgramUsage } from './program-usage.js';
 import type { LossTerm } from './terms.js';
 
 /** Values of the terms of equation 6 for one sample; absent terms are null. */
@@ -10,5 +11,7 @@ export interface SampleRunner {
   prepare(samples: readonly SampleInputs[]): void;
   /** Adds the gradients of the samples to the accumulators. @returns the losses of each. */
   run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]>;
+  /** What its programs took so far. */
+  readonly usage: ProgramUsage;
   dispose(): Promise<void>;
 }

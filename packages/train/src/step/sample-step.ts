@@ -10,6 +10,7 @@ import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import { mapValues } from '../records.js';
+import { type ProgramUsage, UsageMeter } from './program-usage.js';
 import type { SampleLosses, SampleRunner } from './sample-runner.js';
 import { type StepModel, stepProgram } from './step-program.js';
 import { type PackShape, packKey, type StepShape } from './step-shape.js';
@@ -25,6 +26,7 @@ export class SampleStep implements SampleRunner {
   readonly #state: ModelState;
   readonly #target: ProgramTarget;
   readonly #programs = new ProgramCache(PROGRAMS);
+  readonly #meter = new UsageMeter();
 
   constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
@@ -49,9 +51,16 @@ export class SampleStep implements SampleRunner {
     const outputs = await this.#programs.use(
       packKey(shape),
       () => this.#compile(shape),
-      async (program) => (await program.run(inputs)) as { losses: DeviceTensor },
+      async (program) => {
+        this.#meter.note(packKey(shape), program.stats);
+        return (await program.run(inputs)) as { losses: DeviceTensor };
+      },
     );
     return readLosses(outputs.losses, this.#model, shape.samples);
+  }
+
+  get usage(): ProgramUsage {
+    return this.#meter.usage;
   }
 
   dispose(): Promise<void> {
@@ -70,8 +79,14 @@ export class SampleStep implements SampleRunner {
 }
 
 /** Bytes that the graph of {@link SampleStep} for a shape allocates, beside parameters and what belongs to them. */
-export const stepPeakBytes = (model: StepModel, state: ModelState, shape: PackShape): number =>
+export const stepPeakBytes = (
+  model: StepModel,
+  state: ModelState,
+  shape: PackShape,
+  target: ProgramTarget,
+): number =>
   programPeakBytes(stepProgram(model, shape), stepSpecs(model, state, shape), {
+    ...target,
     recomputeCheap: true,
   });
 
