@@ -2,7 +2,7 @@ import type { Clocks } from './clocks.js';
 
 /** Runs of each way, one way after the other, so that all meet the same moments of the machine. */
 export interface TurnTimes {
-  /** Fastest run of each way, ms: of the turns that nothing disturbed, and of all where every one was disturbed. */
+  /** Fastest run of each way, ms. */
   readonly ms: Readonly<Record<string, number>>;
   /** Turns in which no run was disturbed. */
   readonly turns: number;
@@ -36,8 +36,8 @@ export async function timeInTurns(
     for (const [way, run] of ways) turn.push({ way, ...(await timed(run, clocks)) });
     turns.push(turn);
   } while (turns.length < MOST_TURNS && clocks.now() < end);
-  const quiet = turns.filter((turn) => !turn.some(({ isDisturbed }) => isDisturbed));
-  return { ms: fastestRuns(quiet.length > 0 ? quiet : turns), turns: quiet.length };
+  const undisturbed = turns.filter((turn) => !turn.some(({ isDisturbed }) => isDisturbed));
+  return { ms: fastestRuns(turns), turns: undisturbed.length };
 }
 
 /**

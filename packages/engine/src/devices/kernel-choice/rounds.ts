@@ -10,7 +10,7 @@ export interface MeasuredKernel {
   readonly ms: Readonly<Record<string, number>>;
   /** Ways that give what the reference gives. */
   readonly equal: readonly string[];
-  /** Turns that no other process disturbed, of all processes; where there were any, `ms` holds them alone. */
+  /** Turns that no other process disturbed, of all processes. */
   readonly turns: number;
   /** Processes that have measured this size. */
   readonly rounds: number;
@@ -18,6 +18,8 @@ export interface MeasuredKernel {
   readonly since: number;
   /** How long the last of them took, ms. */
   readonly tookMs: number;
+  /** The choice before it grew old, which holds until there is a new one. */
+  readonly earlier?: string;
 }
 
 /** Undisturbed turns after which a choice stands, and where two ways take nearly the same time. */
@@ -45,12 +47,13 @@ export function isSettled({ ms, turns }: Pick<MeasuredKernel, 'ms' | 'turns'>): 
   return turns >= (second < CLOSE * first ? ENOUGH_WHERE_CLOSE : ENOUGH_TURNS);
 }
 
-/** A measurement that has grown old begins anew; its choice stays until there are undisturbed turns again. */
+/** A measurement that has grown old begins anew. */
 export function aged(kernel: MeasuredKernel, date: number): MeasuredKernel {
   const limit = isSettled(kernel) ? STANDS_FOR : DISTURBED_STANDS_FOR;
   // A date in the future is one of a clock that was set back since.
   const isOld = Math.abs(date - kernel.since) > limit;
-  return isOld ? { ...kernel, turns: 0, rounds: 0, since: date } : kernel;
+  const anew = { ms: {}, turns: 0, rounds: 0, since: date, earlier: kernel.chosen };
+  return isOld ? { ...kernel, ...anew } : kernel;
 }
 
 /** Whether another process is to measure it. */
@@ -63,19 +66,22 @@ export function together(
   now: MeasuredKernel,
   reference: string,
 ): MeasuredKernel {
+  const { earlier, ...kept } = known;
   const equal = known.equal.filter((way) => now.equal.includes(way));
   const turns = known.turns + now.turns;
-  const ms = Object.fromEntries(equal.map((way) => [way, fastestOf(way, known, now)]));
-  const chosen = fastest(equal, ms, reference, isSettled({ ms, turns }));
-  const rounds = known.rounds + now.rounds;
-  return { ...known, chosen, ms, equal, turns, rounds, tookMs: now.tookMs };
-}
-
-/** Undisturbed turns outweigh all others. */
-function fastestOf(way: string, known: MeasuredKernel, now: MeasuredKernel): number {
-  if (known.turns === 0 && now.turns > 0) return now.ms[way]!;
-  if (known.turns > 0 && now.turns === 0) return known.ms[way]!;
-  return Math.min(known.ms[way]!, now.ms[way]!);
+  const ms = Object.fromEntries(
+    equal.map((way) => [way, Math.min(known.ms[way] ?? Number.POSITIVE_INFINITY, now.ms[way]!)]),
+  );
+  const settled = isSettled({ ms, turns });
+  const holds = !settled && earlier !== undefined && equal.includes(earlier);
+  return {
+    ...kept,
+    ...(holds && { earlier }),
+    chosen: holds ? earlier : fastest(equal, ms, reference, settled),
+    ...{ ms, equal, turns },
+    rounds: known.rounds + now.rounds,
+    tookMs: now.tookMs,
+  };
 }
 
 /** The fastest of ways that are equal to the reference, which stays where none is clearly faster. */
