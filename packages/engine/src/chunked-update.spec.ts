@@ -80,7 +80,12 @@ describe('ChunkedUpdate', () => {
       calls += 1;
       return calls === 2 ? Promise.reject(new Error('no memory')) : original(model, settings);
     });
-    await expect(ChunkedUpdate.create(momentum, options)).rejects.toThrow('no memory');
+    // Sessions of a program that was used before would be there.
+    const other: ElementwiseProgram = ({ value, speed, push }, { rate }) => ({
+      value: tf.add(value!, tf.mul(rate!, push!)),
+      speed: tf.neg(speed!),
+    });
+    await expect(ChunkedUpdate.create(other, options)).rejects.toThrow('no memory');
     create.mockRestore();
     expect(liveHandles()).toBe(before);
   });

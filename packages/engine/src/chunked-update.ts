@@ -1,7 +1,7 @@
 import { allOrNone, Disposables } from './disposables.js';
 import { EngineError } from './errors.js';
 import { environment } from './executor/environment.js';
-import { type Binding, DeviceValue, Session } from './executor/index.js';
+import { type Binding, DeviceValue, type SessionLease, sessionPool } from './executor/index.js';
 import { readBytes, writeBytes } from './graph/byte-storage.js';
 import { inPlaceRule } from './graph/in-place.js';
 import { encodeModel } from './onnx/encode.js';
@@ -52,14 +52,14 @@ export const CHUNKED_UPDATE_MULTIPLE = CHUNK;
 export class ChunkedUpdate {
   private readonly options: ChunkedUpdateOptions;
   /** One session for each thread that the machine has for us, on which it stays; for many chunks and for one. */
-  private readonly long: readonly Session[];
-  private readonly short: readonly Session[];
+  private readonly long: readonly SessionLease[];
+  private readonly short: readonly SessionLease[];
   private readonly scalars: ReadonlyMap<string, Float32Array>;
   private readonly bound = new Set<BoundUpdate>();
 
   private constructor(
     options: ChunkedUpdateOptions,
-    sessions: { readonly long: readonly Session[]; readonly short: readonly Session[] },
+    sessions: { readonly long: readonly SessionLease[]; readonly short: readonly SessionLease[] },
   ) {
     this.options = options;
     this.long = sessions.long;
@@ -114,7 +114,7 @@ export class ChunkedUpdate {
     for (let start = 0, turn = 0; start < length; turn += 1) {
       const chunks = start + RUN <= length ? CHUNKS_PER_RUN : 1;
       const worker = turn % workers;
-      const session = (chunks === 1 ? this.short : this.long)[worker]!;
+      const { session } = (chunks === 1 ? this.short : this.long)[worker]!;
       turns[worker]!.push(this.bindRun(session, arrays, { start, chunks }, owned));
       start += chunks * CHUNK;
     }
@@ -135,7 +135,7 @@ export class ChunkedUpdate {
   }
 
   private bindRun(
-    session: Session,
+    session: SessionLease['session'],
     arrays: Readonly<Record<string, UpdatedArray>>,
     { start, chunks }: { readonly start: number; readonly chunks: number },
     owned: Disposables,
@@ -210,8 +210,8 @@ function assertGiven(name: string, scalars: Readonly<Record<string, number>>): v
   });
 }
 
-const openWorker = (model: Uint8Array): Promise<Session> =>
-  Session.create(model, { provider: 'cpu', name: 'update', threads: 1 });
+const openWorker = (model: Uint8Array): Promise<SessionLease> =>
+  sessionPool.lend(model, { provider: 'cpu', name: 'update', threads: 1 });
 
 async function runInTurn(bindings: readonly Binding[]): Promise<void> {
   for (const binding of bindings) await binding.run();

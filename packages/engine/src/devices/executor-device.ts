@@ -6,7 +6,7 @@ import {
   type ExecutionProvider,
   kindOf,
   providerNamed,
-  Session,
+  sessionPool,
 } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
@@ -77,7 +77,7 @@ export class ExecutorBackedDevice implements Device {
     // A GPU would bring an input that no node reads to the host at every run.
     const read = readInputs(traced.graph);
     const model = encodeModel(traced.graph, folder, (input) => read.has(input));
-    const session = await Session.create(model, {
+    const lease = await sessionPool.lend(model, {
       provider: this.name,
       name: options.name ?? 'program',
       ...this.threadsOf(traced, options),
@@ -98,7 +98,7 @@ export class ExecutorBackedDevice implements Device {
     return ExecutorProgram.create({
       traced,
       plans,
-      session,
+      lease,
       options: { ...options, prepareWeights: prepares },
       stats,
       plain: () => trace(full, specs, portableTarget(this.name)).graph,

@@ -10,6 +10,7 @@ import {
   type ExecutionProvider,
   kindOf,
   type Session,
+  type SessionLease,
   trimHeap,
   trimMemory,
 } from '../executor/index.js';
@@ -70,7 +71,7 @@ interface ProgramParts {
   readonly traced: Traced;
   readonly plans: readonly OutputPlan[];
   /** Belongs to the program from here on. */
-  readonly session: Session;
+  readonly lease: SessionLease;
   readonly options: CompileOptions;
   readonly stats: CompileStats;
   /** The graph without layouts of this machine, for other machines to read. */
@@ -96,18 +97,19 @@ export class ExecutorProgram implements CompiledProgram {
   /** Inputs of the graph that are weights. */
   private readonly weightValues: readonly WeightValue[];
   private readonly narrowWeightsAs: WeightType | undefined;
-  private readonly session: Session;
+  private readonly lease: SessionLease;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
 
-  private constructor({ traced, plans, session, options, stats, plain }: ProgramParts) {
+  private constructor({ traced, plans, lease, options, stats, plain }: ProgramParts) {
+    const { session } = lease;
     this.plain = plain;
     this.inputs = traced.inputs;
     this.weights = traced.weights;
     this.weightValues = weightsOf(traced.graph).filter(
       ({ name }) => session.find('input', name) !== undefined || options.prepareWeights === true,
     );
-    this.session = session;
+    this.lease = lease;
     this.options = options;
     this.stats = stats;
     this.binding = session.createBinding();
@@ -126,10 +128,14 @@ export class ExecutorProgram implements CompiledProgram {
       await program.bindMapped();
       return program;
     } catch (error) {
-      if (program === undefined) parts.session.dispose();
+      if (program === undefined) parts.lease.dispose();
       await program?.dispose();
       throw error;
     }
+  }
+
+  private get session(): Session {
+    return this.lease.session;
   }
 
   private isState(name: string): boolean {
@@ -403,7 +409,7 @@ export class ExecutorProgram implements CompiledProgram {
   /** Runs that were asked for before end first. */
   dispose(): Promise<void> {
     this.end ??= this.queue.then(() => {
-      this.session.dispose();
+      this.lease.dispose();
       return this.stored.dispose();
     });
     return this.end;

@@ -2,9 +2,15 @@ import { EngineError } from '../errors.js';
 import type { Pointer } from './api.js';
 
 let live = 0;
+let idle = 0;
 
-/** Native objects of this process that are not disposed yet. */
-export const liveHandles = (): number => live;
+/** Native objects of this process that somebody uses: neither disposed nor kept for the next user. */
+export const liveHandles = (): number => live - idle;
+
+/** Counts objects that are kept without a user. */
+export function countIdle(change: 1 | -1): void {
+  idle += change;
+}
 
 /** Owner of one native object: gives its address until it is disposed, and releases it exactly once. */
 export class Handle {

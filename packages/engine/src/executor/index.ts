@@ -27,6 +27,7 @@ export {
   type SessionOptions,
   type ValueInfo,
 } from './session.js';
+export { type SessionLease, sessionPool } from './session-pool.js';
 export {
   type ArenaMemory,
   allocateOnDevice,

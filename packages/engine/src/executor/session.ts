@@ -146,9 +146,13 @@ export class Session {
     return runOptionsOf(this.provider, { trims: isPlannedNext || trims, waits });
   }
 
+  disposeBindings(): void {
+    for (const binding of this.#bindings) binding.dispose();
+  }
+
   /** Releases the session and its bindings; runs that were asked for before end first. */
   dispose(): void {
-    for (const binding of this.#bindings) binding.dispose();
+    this.disposeBindings();
     this.#handle.dispose();
     forgetAtExit(this);
   }

@@ -1,4 +1,4 @@
-import { DeviceValue, Session } from '../../executor/index.js';
+import { DeviceValue, sessionPool } from '../../executor/index.js';
 import type { ElementType } from '../../graph/graph.js';
 import { type Graph, sizeOf } from '../../graph/graph.js';
 import { encodeModel } from '../../onnx/encode.js';
@@ -13,12 +13,12 @@ export interface PreparedGraph {
 
 /** @throws EngineError where this build of ONNX Runtime refuses the graph. */
 export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
-  const session = await Session.create(encodeModel(graph), {
+  const lease = await sessionPool.lend(encodeModel(graph), {
     provider: 'cpu',
     name: 'kernel trial',
     ...(graph.singleThreaded && { threads: 1 }),
   });
-  const binding = session.createBinding();
+  const binding = lease.session.createBinding();
   for (const { name, shape, dtype } of graph.inputs) {
     binding.bindInput(name, DeviceValue.fromHost(numbers(shape, dtype), dtype, shape));
   }
@@ -27,7 +27,7 @@ export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
     binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
     return result;
   });
-  return { run: () => binding.run(), results, dispose: () => session.dispose() };
+  return { run: () => binding.run(), results, dispose: () => lease.dispose() };
 }
 
 /** Numbers of both signs; a prime count of them, so that no block meets the same ones as the next. */
