@@ -25,9 +25,22 @@ function command(name, ...args) {
   return { ...NOTHING, failed: status === 0 ? 0 : 1 };
 }
 
+/**
+ * Of V8, handed on to the workers of Jest. Each file of tests runs in a context of its own, whose functions would be optimised anew
+ * after a few calls, and every worker would collect garbage on threads that take cores from the others: without both a file of
+ * training tests takes three quarters of the processor time.
+ */
+const V8_OPTIONS = [
+  '--single-threaded-gc',
+  '--max-semi-space-size=64',
+  '--interrupt-budget=400000',
+];
+
 /** Jest over all packages; its counts come from its own report. */
 function unitTests() {
-  const ended = command('jest', '--json', `--outputFile=${jestReport}`);
+  const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
+  const options = ['--json', `--outputFile=${jestReport}`];
+  const ended = command(process.execPath, ...V8_OPTIONS, jest, ...options);
   if (!existsSync(jestReport)) return ended;
   const report = JSON.parse(readFileSync(jestReport, 'utf8'));
   const unloaded = report.numRuntimeErrorTestSuites;
