@@ -19,6 +19,7 @@ import type { TrainingSample } from './data/training-data.js';
 import type { ModelState } from './model-state.js';
 import { mapValues } from './records.js';
 import { withoutDropout } from './step/held-out-program.js';
+import { predictMaps } from './step/predict-maps.js';
 import {
   embedSample,
   gatherGrid,
@@ -162,7 +163,7 @@ function watchProgram(model: StepModel, shape: StepShape) {
         const taps = sites.map((site) => gatherGrid(hidden[site]!, group, sample));
         return [
           group.name,
-          { ...model.heads.doPredict(parameters, taps, size) } as Record<string, Tensor>,
+          { ...predictMaps(model.heads, parameters, taps, size) } as Record<string, Tensor>,
         ];
       }),
     );

@@ -63,8 +63,8 @@ const isConstant = (value: Value | undefined): boolean => value?.constant !== un
  */
 export const EXCEPTIONS: readonly Exception[] = [
   {
-    what: 'what a program computes inside of `ops.inFloat32`: cameras of VGGT and Depth Anything 3',
-    why: 'poses come out of few products, and their errors move every point of a view; the originals do the same',
+    what: 'what a program computes inside of `ops.inFloat32`, backward too: cameras of VGGT and Depth Anything 3, the 3D heads of a training',
+    why: 'poses come out of few products, and their errors move every point of a view; normals are differences of neighbouring pixels; the originals do the same',
     holds: ({ isExact }) => isExact === true,
   },
   {

@@ -156,6 +156,20 @@ describe('a graph in 16 bits for a GPU', () => {
     expect(new Set(narrowed).size).toBe(narrowed.length);
   });
 
+  it('keeps a part in float32 that asks for it, backward too, and no more', () => {
+    const program = ({ x, w, v }: Record<string, Tensor>) =>
+      tf.grads((a: Tensor, b: Tensor, c: Tensor) => {
+        const inner = ops.inFloat32(() => ops.linear(ops.linear(a, b), b));
+        return tf.sum(tf.square(ops.linear(inner, c)));
+      })([x!, w!, v!]);
+    const graph = graphOf(program, { x: float32(3, 4), w: float32(4, 4), v: float32(4, 4) });
+    const products = graph.nodes.filter(({ operator }) => operator in PRODUCTS);
+    const dtypes = products.map(({ outputs }) => outputs[0]!.dtype);
+    // Two linear layers with two gradients each inside; one outside.
+    expect(dtypes.filter((dtype) => dtype === 'float32')).toHaveLength(6);
+    expect(dtypes.filter((dtype) => dtype === 'bfloat16')).toHaveLength(3);
+  });
+
   it('computes every product of a step in 16 bits but for the means of norms, and nothing else', () => {
     const graph = graphOf(tinyStep, tinySpecs);
     const products = graph.nodes.filter(({ operator }) => operator in PRODUCTS);

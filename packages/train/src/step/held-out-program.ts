@@ -1,5 +1,6 @@
 import { type DecodedSequence, decodeSequence, type Parameters } from '@spatialsv/core';
 import { type Tensor, tf } from '@spatialsv/engine';
+import { predictMaps } from './predict-maps.js';
 import {
   decodedLosses,
   decodeRequest,
@@ -83,7 +84,7 @@ function depthErrors(
     const { depth: label, mask } = sample.labels![group.name]!;
     const taps = tapSites(model).map((site) => gatherGrid(hidden[site]!, group, sample));
     const size = model.heads.outputSize(group);
-    const { depth } = model.heads.doPredict(parameters, taps, size, ['depth']);
+    const { depth } = predictMaps(model.heads, parameters, taps, size, ['depth']);
     const squares = tf.mul(tf.square(tf.sub(depth!, label)), mask);
     return tf.div(tf.sum(squares, [1, 2]), tf.maximum(tf.sum(mask, [1, 2]), 1)) as Tensor;
   });

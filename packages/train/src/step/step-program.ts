@@ -18,6 +18,7 @@ import {
 import { differentiate, ops, type Tensor, tf } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
 import { LOG_VARIANCES, uncertaintyTotal } from './log-variances.js';
+import { predictMaps } from './predict-maps.js';
 import {
   type GridGroup,
   gridGroups,
@@ -320,7 +321,7 @@ function spatialLosses(
     const { share, ...targets } = sample.labels![group.name]!;
     const taps = tapSites(model).map((site) => gatherGrid(hidden[site]!, group, sample));
     const size = model.heads.outputSize(group);
-    const prediction = model.heads.doPredict(parameters, taps, size, tasks);
+    const prediction = predictMaps(model.heads, parameters, taps, size, tasks);
     const losses = geometryLosses(model.losses, prediction, {
       ...targets,
       pointMask: targets.mask,
