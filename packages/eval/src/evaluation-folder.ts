@@ -109,26 +109,14 @@ export async function openEvaluationFolder(
   asked: readonly Asked[],
 ): Promise<ReadonlyMap<number, Answer>> {
   await recoverFolders(path);
-  if (overwrite)
-    for (const name of [RESULTS_FILE, PREDICTIONS_FILE])
-      await rm(join(path, name), { force: true });
+  if (overwrite) await forgetAnswers(path);
   const known = await readAnswers(path);
-  const now = {
-    ...identity,
-    settings: { ...identity.settings, benchmark: benchmark.id, variant, shard },
-  };
+  const settings = { benchmark: benchmark.id, variant, shard };
   if (known.size > 0) {
-    const was = await readRecord(path);
-    const before = was && {
-      ...was,
-      settings: {
-        ...was.settings,
-        benchmark: was.benchmark,
-        variant: was.variant,
-        shard: was.shard,
-      },
-    };
-    requireSameIdentity(path, before, now);
+    requireSameIdentity(path, await identityBefore(path), {
+      ...identity,
+      settings: { ...identity.settings, ...settings },
+    });
     requireSameQuestions(path, known, asked);
   }
   const data = {
@@ -136,11 +124,7 @@ export async function openEvaluationFolder(
     sha256: sha256(asked.map(({ key }) => key).join('\n')),
   };
   const record = {
-    version: 1,
-    benchmark: benchmark.id,
-    variant,
-    ...identity,
-    data,
+    ...{ version: 1, benchmark: benchmark.id, variant, ...identity, data },
     ...(shard && { shard }),
     ...(origin !== undefined && { origin }),
   };
@@ -149,6 +133,18 @@ export async function openEvaluationFolder(
   const lines = [...known.values()].map((answer) => `${JSON.stringify(answer)}\n`);
   await writeFileAtomic(join(path, PREDICTIONS_FILE), lines.join(''));
   return known;
+}
+
+async function forgetAnswers(path: string): Promise<void> {
+  for (const name of [RESULTS_FILE, PREDICTIONS_FILE]) await rm(join(path, name), { force: true });
+}
+
+/** What the answers of a folder depend on, benchmark and shard included. */
+async function identityBefore(path: string): Promise<EvaluationIdentity | undefined> {
+  const record = await readRecord(path);
+  if (record === undefined) return undefined;
+  const { benchmark, variant, shard } = record;
+  return { ...record, settings: { ...record.settings, benchmark, variant, shard } };
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -15,6 +15,7 @@ import {
 } from '@spatialsv/core';
 import type { BenchmarkQuestionV1, BenchmarkV1 } from '@spatialsv/core/spec';
 import {
+  type Answer,
   askingOrder,
   BackboneRunner,
   type EvaluationIdentity,
@@ -57,86 +58,159 @@ export interface Evaluated {
   readonly results: EvaluationResults;
 }
 
+/** What an evaluation asks, and with what. */
+interface Evaluation {
+  readonly options: EvalOptions;
+  readonly protocol: Protocol;
+  readonly questions: readonly BenchmarkQuestionV1[];
+  /** Rows that cannot be asked. */
+  readonly leftOut: number;
+  readonly sizes: ImageSizes;
+  readonly backbone: BackboneV1;
+  readonly generation: GenerationPlan;
+  readonly identity: EvaluationIdentity;
+  readonly origin: string | undefined;
+  readonly lifting: Lifting | undefined;
+}
+
 /** Asks what has not been asked, counts, and writes the results beside the answers. */
 export async function evaluateModel(
   options: EvalOptions,
   context: CommandContext,
 ): Promise<Evaluated> {
-  const { progress, signal, err } = context;
-  progress.start('Reading');
+  context.progress.start('Reading');
   const plugins = await composePlugins(context.folder);
   const protocol = protocolOf(plugins, options.benchmark, options.variant);
   const origin = await originOf(options, plugins);
   const repeated = origin && (await repeat(protocol, origin, options, context));
   if (repeated) return { protocol, results: repeated };
+  const evaluation = await openEvaluation(options, protocol, origin, plugins, context);
+  return { protocol, results: await askModel(evaluation, context) };
+}
+
+/** Opens the model and reads the questions: what is wrong with them is said before anything is asked. */
+async function openEvaluation(
+  options: EvalOptions,
+  protocol: Protocol,
+  origin: string | undefined,
+  plugins: PluginRegistry,
+  { err, signal }: CommandContext,
+): Promise<Evaluation> {
   const backbone = await openModel(options.model, plugins, options, err);
   const lifting = await openLifting(options, plugins);
-  const { questions, leftOut } = await readQuestions(protocol, options, err);
-  const sizes = await readImageHeaders(questions, backbone, options.data, signal);
-  const settings = backbone.config.generation;
-  const generation = planGeneration(settings, withLimit(options, questions), 1);
+  const read = await readQuestions(protocol, options, err);
+  const sizes = await readImageHeaders(read.questions, backbone, options.data, signal);
+  const limits = withLimit(options, read.questions);
+  const generation = planGeneration(backbone.config.generation, limits, 1);
   const identity = await identify(backbone, options, generation);
-  const { batch = 8 } = options;
-  const runner = new BackboneRunner(backbone, {
+  const known = isWholeOrigin(backbone) ? origin : undefined;
+  return {
+    ...{ options, protocol, ...read, sizes, backbone },
+    ...{ generation, identity, origin: known, lifting },
+  };
+}
+
+async function askModel(
+  evaluation: Evaluation,
+  context: CommandContext,
+): Promise<EvaluationResults> {
+  const { options, backbone, generation, lifting } = evaluation;
+  const runner = openRunner(evaluation);
+  const preparation = openPreparation(evaluation, context.folder);
+  const plan = describeGeneration(generation, backbone.config.generation);
+  context.err(`${describeWeights(runner.weights)}\n${plan}\n`);
+  const answers = await withCleanup(
+    async () => {
+      const found = await askQuestions(evaluation, runner, preparation, context);
+      if (lifting !== undefined)
+        await liftAsked({ ...evaluation, lifting }, found, runner, context);
+      return found;
+    },
+    () => runner.dispose(),
+    () => preparation.dispose(),
+    () => lifting?.labeller?.dispose(),
+  );
+  context.progress.done(counted(answers.length, 'question'));
+  const results = evaluationResults(evaluation.protocol, answers, options.seed);
+  return keepResults(evaluation, results, runner.weights, context);
+}
+
+const atOnce = ({ batch = 8 }: EvalOptions): number => batch;
+
+const openRunner = ({ backbone, options }: Evaluation): BackboneRunner =>
+  new BackboneRunner(backbone, {
     ...targetOf(options),
     weights: options.weightPolicy,
-    answers: batch,
+    answers: atOnce(options),
   });
-  const { minPixels, maxPixels, set } = options;
-  const preparation = new Preparation(backbone, {
-    folder: context.folder,
-    model: options.model,
+
+function openPreparation({ backbone, options }: Evaluation, folder: string): Preparation {
+  const { model, minPixels, maxPixels, set } = options;
+  return new Preparation(backbone, {
+    folder,
+    model,
     options: {
       ...(minPixels !== undefined && { minPixels }),
       ...(maxPixels !== undefined && { maxPixels }),
       ...(set !== undefined && { set }),
     },
   });
-  err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
+}
+
+/** The questions of this run: every n-th with `--shard`. */
+function ownQuestions({ questions, options }: Evaluation): readonly BenchmarkQuestionV1[] {
   const { count = 1, index = 1 } = options.shard ?? {};
-  progress.start('Answering', Math.ceil((questions.length - index + 1) / count));
-  const work = async () => {
-    if (options.overwrite)
-      await rm(join(options.out, LIFTS_FOLDER), { recursive: true, force: true });
-    const found = await evaluate({
-      ...protocol,
-      questions,
-      atOnce: batch + PREPARED_AHEAD,
-      order: askingOrder(questions, sizes),
-      answer: async (question) => {
-        const inputs = await preparation.prepare(question);
-        return answer(runner, inputs, limited(question, options, generation), signal);
-      },
-      folder: {
-        path: options.out,
-        identity,
-        origin: isWholeOrigin(backbone) ? origin : undefined,
-        overwrite: options.overwrite,
-      },
-      shard: options.shard,
-      signal,
-      onProgress: (done) => progress.update(done),
-    });
-    if (lifting !== undefined) {
-      progress.done(`${found.length} answers`);
-      const mine = questions.filter((_, i) => i % count === index - 1);
-      await liftQuestions({ ...lifting, questions: mine, runner, run: options.out }, context);
-    }
-    return found;
-  };
-  const answers = await withCleanup(
-    work,
-    () => runner.dispose(),
-    () => preparation.dispose(),
-    () => lifting?.labeller?.dispose(),
-  );
-  const results = evaluationResults(protocol, answers, options.seed);
-  progress.done(counted(answers.length, 'question'));
-  const answersHash = await hashAnswers(options.out);
-  const written = { ...results, leftOut, identity, weights: runner.weights, answersHash };
-  await writeResults(options.out, written);
+  return questions.filter((_, i) => i % count === index - 1);
+}
+
+async function askQuestions(
+  evaluation: Evaluation,
+  runner: BackboneRunner,
+  preparation: Preparation,
+  { progress, signal }: CommandContext,
+): Promise<readonly Answer[]> {
+  const { options, protocol, questions, sizes, generation, identity, origin } = evaluation;
+  const { out: path, overwrite, shard } = options;
+  progress.start('Answering', ownQuestions(evaluation).length);
+  if (overwrite) await rm(join(path, LIFTS_FOLDER), { recursive: true, force: true });
+  return evaluate({
+    ...{ ...protocol, questions, shard, signal },
+    atOnce: atOnce(options) + PREPARED_AHEAD,
+    order: askingOrder(questions, sizes),
+    answer: async (question) => {
+      const inputs = await preparation.prepare(question);
+      return answer(runner, inputs, limited(question, options, generation), signal);
+    },
+    folder: { path, identity, origin, overwrite },
+    onProgress: (done) => progress.update(done),
+  });
+}
+
+/** Lifts the views of the questions that were asked. */
+async function liftAsked(
+  evaluation: Evaluation & { readonly lifting: Lifting },
+  answers: readonly Answer[],
+  runner: BackboneRunner,
+  context: CommandContext,
+): Promise<void> {
+  context.progress.done(counted(answers.length, 'answer'));
+  const questions = ownQuestions(evaluation);
+  const run = evaluation.options.out;
+  await liftQuestions({ ...evaluation.lifting, questions, runner, run }, context);
+}
+
+/** Writes the results beside the answers. */
+async function keepResults(
+  { options: { out }, protocol, questions, leftOut, identity }: Evaluation,
+  results: EvaluationResults,
+  weights: BackboneRunner['weights'],
+  { err }: CommandContext,
+): Promise<EvaluationResults> {
+  const answersHash = await hashAnswers(out);
+  const written = { ...results, leftOut, identity, weights, answersHash };
+  await writeResults(out, written);
   for (const remark of remarksOf(protocol, questions)) err(`${remark}\n`);
-  return { protocol, results: written };
+  return written;
 }
 
 const writeResults = (folder: string, results: EvaluationResults): Promise<void> =>
@@ -165,11 +239,13 @@ async function repeat(
   return results;
 }
 
+type Lifting = Pick<LiftRequest, 'heads' | 'labeller'>;
+
 /** Heads and labels of `--lift`: what is missing is said before anything is asked. */
 async function openLifting(
   options: EvalOptions,
   plugins: PluginRegistry,
-): Promise<Pick<LiftRequest, 'heads' | 'labeller'> | undefined> {
+): Promise<Lifting | undefined> {
   const { model, lift, labels, source } = options;
   if (!lift) {
     if (labels === undefined && source === undefined) return undefined;
