@@ -9,7 +9,7 @@ import {
   readSpatialCheckpoint,
   type SpatialSettings,
 } from '@spatialsv/core';
-import { createTensor, type DeviceTensor, float32, int32, type SpecTree } from '@spatialsv/engine';
+import { createTensor, type DeviceTensor, float32, type SpecTree } from '@spatialsv/engine';
 import { AdaptiveWeights } from './adaptive-weights.js';
 import { mappedReader } from './checkpoint/mapped-values.js';
 import type { RunConfig } from './config/run-config.js';
@@ -70,62 +70,87 @@ export async function createModelState(
   heads: RunHeads,
   labels: GeometryLabelsV1 | undefined,
 ): Promise<ModelState> {
-  const isTrained = trainedFilter(config);
-  const trained = pick(backbone.weights, (name) => isTrained(name, backbone.parameterGroup(name)));
-  const parameters: Record<string, TrainableParameter> = {};
-  const read = mappedReader();
-  for (const [name, tensor] of Object.entries(trained)) {
-    const group = backbone.parameterGroup(name) as TrainedGroup;
-    parameters[name] = { data: (target) => read(tensor, target), group, shape: tensor.shape };
-  }
+  const stored = backboneParameters(config, backbone);
   const { spatial, values } = await spatialParameters(config, backbone, heads, labels);
-  const frozenHeads: ParameterValues = {};
-  for (const [name, value] of Object.entries(values)) {
-    if (labels !== undefined && isTrained(name, 'spatial'))
-      parameters[name] = { ...value, group: 'spatial' };
-    else frozenHeads[name] = value;
-  }
+  const split = splitHeads(config, values, labels !== undefined);
   const layers = loraLayers(config, backbone);
-  Object.assign(parameters, loraParameters(layers, config));
-  const scales = loraConstants(layers, config);
+  const parameters = { ...stored, ...split.trained, ...loraParameters(layers, config) };
   requireModesFit(config, [...Object.keys(backbone.weights), ...Object.keys(values)]);
   requirePatternsFit(config, trainableNames(config, backbone, labels && values));
-  const { betas, epsilon, weightDecay, stateBits } = config.optimizer;
-  const settings = { betas, epsilon, weightDecay, stateBits };
-  const decays = decayFilter(config, parameters);
-  const constants: ParameterValues = { ...frozenHeads, ...scales };
   const dropout = new DropoutSeeds(layers, config);
   const adaptive = new AdaptiveWeights(config);
+  const constants = { ...split.frozen, ...loraConstants(layers, config) };
+  return {
+    ...(await openOptimizer(config, parameters)),
+    spatial,
+    frozenHeads: split.frozen,
+    ...frozenInputs(config, backbone, constants, { ...dropout.tensors, ...adaptive.tensors }),
+    loraLayers: layers,
+    dropout,
+    adaptive,
+  };
+}
+
+type TrainableParameters = Readonly<Record<string, TrainableParameter>>;
+
+/** Weights of the checkpoint that are trained, read when they are needed. */
+function backboneParameters(config: RunConfig, backbone: BackboneV1): TrainableParameters {
+  const isTrained = trainedFilter(config);
+  const trained = pick(backbone.weights, (name) => isTrained(name, backbone.parameterGroup(name)));
+  const read = mappedReader();
+  return mapValues(trained, (tensor, name) => ({
+    data: (target: Float32Array) => read(tensor, target),
+    group: backbone.parameterGroup(name) as TrainedGroup,
+    shape: tensor.shape,
+  }));
+}
+
+/** Parameters of the heads, trained and frozen. Without labels none is trained. */
+function splitHeads(config: RunConfig, values: ParameterValues, hasLabels: boolean) {
+  const isTrained = trainedFilter(config);
+  const entries = Object.entries(values);
+  const trains = ([name]: readonly [string, unknown]) => hasLabels && isTrained(name, 'spatial');
+  const trained = Object.fromEntries(entries.filter(trains));
+  return {
+    trained: mapValues(trained, (value) => ({ ...value, group: 'spatial' as const })),
+    frozen: Object.fromEntries(entries.filter((entry) => !trains(entry))),
+  };
+}
+
+/** The optimiser, and averages of its parameters where they are kept. */
+async function openOptimizer(config: RunConfig, parameters: TrainableParameters) {
+  const { ema, device } = config;
+  const { betas, epsilon, weightDecay, stateBits } = config.optimizer;
+  const decays = decayFilter(config, parameters);
   const optimizer = await AdamwOptimizer.create(
     mapValues(parameters, (parameter, name) => ({ ...parameter, decays: decays(name) })),
-    settings,
-    config.device,
+    { betas, epsilon, weightDecay, stateBits },
+    device,
   );
-  const average =
-    config.ema &&
-    (await WeightAverage.create(optimizer.parameters, config.ema.decay, config.device));
+  const average = ema && (await WeightAverage.create(optimizer.parameters, ema.decay, device));
+  const published = average !== undefined && ema?.use ? average.tensors : optimizer.parameters;
+  return { optimizer, average, published };
+}
+
+/** What a step reads beside its parameters: mapped weights, constants, and tensors that others keep. */
+function frozenInputs(
+  config: RunConfig,
+  backbone: BackboneV1,
+  constants: ParameterValues,
+  kept: Readonly<Record<string, DeviceTensor>>,
+): Pick<ModelState, 'frozenSpecs' | 'frozenTensors'> {
   return {
-    optimizer,
-    average,
-    published: average !== undefined && config.ema?.use ? average.tensors : optimizer.parameters,
-    spatial,
-    frozenHeads,
     frozenSpecs: {
       ...frozenWeights(config, backbone),
       ...mapValues(constants, ({ shape }) => float32(...shape)),
-      ...mapValues(dropout.tensors, () => int32()),
-      ...mapValues(adaptive.tensors, ({ shape }) => float32(...shape)),
+      ...mapValues(kept, ({ shape, dtype }) => ({ shape, dtype })),
     },
     frozenTensors: {
       ...mapValues(constants, ({ data, shape }) =>
         createTensor(float32(...shape), data.slice(), config.device),
       ),
-      ...dropout.tensors,
-      ...adaptive.tensors,
+      ...kept,
     },
-    loraLayers: layers,
-    dropout,
-    adaptive,
   };
 }
 

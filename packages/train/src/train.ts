@@ -36,12 +36,18 @@ import { createModelState, type ModelState, type RunHeads } from './model-state.
 import { countSteps } from './optimizer/schedule.js';
 import { readBest } from './run-folder/best.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
-import { openRunFolder, type RunOrigin, recordRecompute } from './run-folder/run-folder.js';
+import {
+  type OpenedRun,
+  openRunFolder,
+  type RunOrigin,
+  recordRecompute,
+} from './run-folder/run-folder.js';
 import { readSkips } from './run-folder/skipped.js';
 import { EventFile } from './run-folder/tensorboard.js';
 import type { RunModels } from './run-models.js';
 import { chooseRecompute, openRunner, type Recompute } from './step/open-runner.js';
 import type { ProgramUsage } from './step/program-usage.js';
+import type { SampleRunner } from './step/sample-runner.js';
 import type { StepModel } from './step/step-program.js';
 import { Trainer, type TrainerEvents } from './trainer.js';
 import { Watch, type WatchedLook, type WatchOptions, watchedSamples } from './watch.js';
@@ -93,13 +99,9 @@ export async function train(written: TrainConfig, given: TrainOptions): Promise<
     written.arm === 'text' ? { ...given, source: undefined, secondTeacher: undefined } : given;
   const { source, backbone } = options;
   const config = completeConfig(written, backbone.config);
-  requireLabeller(config, source);
-  requireSecond(config, options.secondTeacher);
-  requirePacking(config, backbone);
+  requireModels(config, options);
   const heads = await openHeads(config, options);
   const defaults = modelDefaults(written, backbone.config, heads.taps);
-  for (const teacher of [source, options.secondTeacher])
-    if (config.commercialUse && teacher !== undefined) requireCommercialUse(teacher);
   const data = await TrainingData.read(config, options.formats);
   let heldOut: TrainingData | undefined;
   const work = async () => {
@@ -154,61 +156,105 @@ interface LockedRun {
   readonly lock: FolderLock;
 }
 
-async function trainLocked(run: LockedRun) {
-  const { config, defaults, options, data, heads, lock } = run;
-  const { backbone, source } = options;
+/** What a run computes with. */
+interface OpenedRunParts {
+  readonly state: ModelState;
+  readonly features: VisionFeatures;
+  readonly builder: SampleInputsBuilder;
+  readonly runner: SampleRunner;
+  readonly recompute: Recompute;
+  readonly heldOut: HeldOut | undefined;
+  readonly gradients: GradientStatistics | undefined;
+  readonly watch: Watch | undefined;
+}
+
+async function trainLocked(run: LockedRun): Promise<TrainResult> {
+  const { config, defaults, options, data } = run;
   const opened = await openRunFolder(config, { ...options, defaults }, data);
-  const { resumeFrom, modelHash } = opened;
-  const labels = source && (await firstLabels(config, source, data));
-  const state = await createModelState(config, backbone, heads, labels);
-  const { device, precision, losses, featureCache: folder } = config;
-  const target = { device, precision };
-  if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
-  const features = new VisionFeatures(backbone, { ...target, modelHash, folder });
-  const builder = openBuilder(config, heads, options, features);
-  const taps = state.spatial?.taps ?? [];
-  const model = { backbone, heads: heads.model, losses, taps };
-  const samples = { builder, data, decided: opened.recompute };
-  const recompute = await decideRecompute(config, model, state, samples);
-  const runner = openRunner(model, state, { ...target, recompute });
-  const skipsBroken = config.brokenSamples === 'skip';
-  const heldOut =
-    run.heldOut &&
-    new HeldOut({ ...target, model, state, builder, data: run.heldOut, skipsBroken });
-  const gradients =
-    config.gradientStatisticsEvery === undefined
-      ? undefined
-      : new GradientStatistics(model, state, target);
-  const watch = await openWatch(run, { ...target, model, state, builder, skipsBroken });
-  const work = async (): Promise<TrainResult> => {
-    const from = await restore(config, state, resumeFrom);
-    const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
-    const start = { samples: data.count, steps, done: from.step, defaults };
-    options.onStart?.({ ...start, parameters: countParameters(state) });
-    const parts = { config, backbone, state, data, builder, runner, recompute, steps, lock };
-    const events = config.tensorboard
-      ? await EventFile.create(config.out, from.step + 1)
-      : undefined;
-    const best = await readBest(config.out);
-    const skips = await readSkips(config.out);
-    const preparedAtOnce = options.preparation?.threads.size;
-    const more = { heldOut, gradients, watch, events, best, skips, preparedAtOnce };
-    const trainer = new Trainer({ ...parts, ...more }, options, from);
-    const complete = await trainer.run(options.signal);
-    options.onUsage?.(runner.usage);
-    return { complete, checkpoint: await trainer.save() };
-  };
+  const parts = await openParts(run, opened);
+  const { state } = parts;
   return withCleanup(
-    work,
-    () => features.dispose(),
-    () => runner.dispose(),
-    () => heldOut?.dispose(),
-    () => gradients?.dispose(),
-    () => watch?.dispose(),
+    () => trainFrom(opened.resumeFrom, run, parts),
+    () => parts.features.dispose(),
+    () => parts.runner.dispose(),
+    () => parts.heldOut?.dispose(),
+    () => parts.gradients?.dispose(),
+    () => parts.watch?.dispose(),
     () => state.average?.dispose(),
     () => state.optimizer.dispose(),
     () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
   );
+}
+
+async function openParts(
+  run: LockedRun,
+  { modelHash, recompute: decided }: OpenedRun,
+): Promise<OpenedRunParts> {
+  const { config, options, data, heads } = run;
+  const { backbone, source } = options;
+  const labels = source && (await firstLabels(config, source, data));
+  const state = await createModelState(config, backbone, heads, labels);
+  const features = await openFeatures(config, backbone, modelHash);
+  const builder = openBuilder(config, heads, options, features);
+  const taps = state.spatial?.taps ?? [];
+  const model = { backbone, heads: heads.model, losses: config.losses, taps };
+  const recompute = await decideRecompute(config, model, state, { builder, data, decided });
+  const runner = openRunner(model, state, { ...targetOf(config), recompute });
+  const observers = await openObservers(run, { ...targetOf(config), model, state, builder });
+  return { state, features, builder, runner, recompute, ...observers };
+}
+
+const targetOf = ({ device, precision }: RunConfig) => ({ device, precision });
+
+async function openFeatures(config: RunConfig, backbone: BackboneV1, modelHash: string) {
+  const { featureCache: folder } = config;
+  if (folder !== undefined) await removeTemporaries(folder, DAY_MS);
+  return new VisionFeatures(backbone, { ...targetOf(config), modelHash, folder });
+}
+
+type ObservedParts = Omit<WatchOptions, 'samples' | 'onWatch' | 'skipsBroken'>;
+
+/** What looks at a run while it goes on. */
+async function openObservers(run: LockedRun, parts: ObservedParts) {
+  const { config, heldOut: data } = run;
+  const skipsBroken = config.brokenSamples === 'skip';
+  return {
+    heldOut: data && new HeldOut({ ...parts, data, skipsBroken }),
+    gradients:
+      config.gradientStatisticsEvery === undefined
+        ? undefined
+        : new GradientStatistics(parts.model, parts.state, targetOf(config)),
+    watch: await openWatch(run, { ...parts, skipsBroken }),
+  };
+}
+
+/** @param resumeFrom step of the checkpoint to go on from. */
+async function trainFrom(
+  resumeFrom: number | undefined,
+  { config, defaults, options, data, lock }: LockedRun,
+  parts: OpenedRunParts,
+): Promise<TrainResult> {
+  const { state } = parts;
+  const from = await restore(config, state, resumeFrom);
+  const steps = countSteps(config.schedule, epochLength(data.sets), config.batchSize);
+  const start = { samples: data.count, steps, done: from.step, defaults };
+  options.onStart?.({ ...start, parameters: countParameters(state) });
+  const given = { config, backbone: options.backbone, data, lock, steps };
+  const records = await openRecords(config, from.step + 1);
+  const preparedAtOnce = options.preparation?.threads.size;
+  const trainer = new Trainer({ ...parts, ...given, ...records, preparedAtOnce }, options, from);
+  const complete = await trainer.run(options.signal);
+  options.onUsage?.(parts.runner.usage);
+  return { complete, checkpoint: await trainer.save() };
+}
+
+/** What a run folder says of the steps before, and where those from the first to come on are noted. */
+async function openRecords({ tensorboard, out }: RunConfig, firstStep: number) {
+  return {
+    events: tensorboard ? await EventFile.create(out, firstStep) : undefined,
+    best: await readBest(out),
+    skips: await readSkips(out),
+  };
 }
 
 /** What is watched: held-out samples where there are any. @returns undefined where nobody looks. */
@@ -220,6 +266,15 @@ async function openWatch(
   if (config.watch === undefined || onWatch === undefined) return undefined;
   const samples = await watchedSamples(heldOut ?? data, config.watch.samples);
   return new Watch({ ...parts, samples, onWatch });
+}
+
+/** The models that were opened are those that the configuration needs, and may be used so. */
+function requireModels(config: RunConfig, { backbone, source, secondTeacher }: TrainOptions): void {
+  requireLabeller(config, source);
+  requireSecond(config, secondTeacher);
+  requirePacking(config, backbone);
+  for (const teacher of [source, secondTeacher])
+    if (config.commercialUse && teacher !== undefined) requireCommercialUse(teacher);
 }
 
 function requireLabeller({ arm }: TrainConfig, source: LabellerV1 | undefined): void {

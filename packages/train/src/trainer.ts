@@ -90,6 +90,19 @@ interface Batch {
   readonly waited: number;
 }
 
+/** A step that was taken, and what was looked at beside it. */
+interface TakenStep {
+  readonly batch: readonly BatchEntry[];
+  /** Seconds for which the step had to wait for samples. */
+  readonly waited: number;
+  readonly norm: number;
+  readonly rates: RatesByGroup;
+  readonly termWeights: StepMetrics['termWeights'];
+  readonly seconds: number;
+  readonly heldOut: HeldOutMetrics | undefined;
+  readonly gradients: GradientMetrics | undefined;
+}
+
 /** The training loop: batches by accumulation, AdamW with schedule and clipping, metrics and checkpoints. */
 export class Trainer {
   readonly #parts: TrainerParts;
@@ -217,27 +230,34 @@ export class Trainer {
   }
 
   async #takeStep(): Promise<void> {
-    const { config, state, steps } = this.#parts;
+    const { state } = this.#parts;
     const started = performance.now();
     const { entries: batch, waited } = await this.#accumulate();
     const gradients = await this.#lookAtGradients(batch);
     // What was skipped is not counted: the others weigh as much as in a smaller batch.
     const norm = (await state.optimizer.gradientNorm()) / batch.length;
     if (!Number.isFinite(norm)) throw await this.#explain(batch);
-    const { warmupRatio, type } = config.schedule;
-    const factor = rateFactor(this.#step, { steps, warmupRatio, type });
-    const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
-    const scale = clipCoefficient(norm, config.optimizer.gradientClip) / batch.length;
     const termWeights = state.adaptive.current;
-    await state.optimizer.step(this.#step + 1, rates, scale);
-    await state.average?.update(this.#step + 1);
-    await state.adaptive.step(this.#step + 1, batch.length, factor);
-    this.#step += 1;
-    this.#position += config.batchSize;
+    const rates = await this.#update(norm, batch.length);
     const seconds = (performance.now() - started) / 1000;
     const heldOut = await this.#measure();
     await this.#report({ batch, waited, norm, rates, termWeights, seconds, heldOut, gradients });
     if (heldOut !== undefined) await this.#keepBest(heldOut);
+  }
+
+  /** Changes parameters, averages and weights of terms, with the summed gradients of so many samples. @returns the rates. */
+  async #update(norm: number, samples: number): Promise<RatesByGroup> {
+    const { config, state, steps } = this.#parts;
+    const { warmupRatio, type } = config.schedule;
+    const factor = rateFactor(this.#step, { steps, warmupRatio, type });
+    const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
+    const scale = clipCoefficient(norm, config.optimizer.gradientClip) / samples;
+    await state.optimizer.step(this.#step + 1, rates, scale);
+    await state.average?.update(this.#step + 1);
+    await state.adaptive.step(this.#step + 1, samples, factor);
+    this.#step += 1;
+    this.#position += config.batchSize;
+    return rates;
   }
 
   /** Gradients of each term of the first sample, before the step is taken, at the first step and every so many. */
@@ -321,38 +341,34 @@ export class Trainer {
     return explainNonFiniteGradient(batch, runner, state.optimizer, this.#step + 1);
   }
 
-  async #report(step: {
-    readonly batch: readonly BatchEntry[];
-    readonly waited: number;
-    readonly norm: number;
-    readonly rates: RatesByGroup;
-    readonly termWeights: StepMetrics['termWeights'];
-    readonly seconds: number;
-    readonly heldOut: HeldOutMetrics | undefined;
-    readonly gradients: GradientMetrics | undefined;
-  }): Promise<void> {
-    const { config, data, events } = this.#parts;
-    const teachers = teacherMetrics(step.batch.map(({ inputs }) => inputs.agreement));
-    const skipped = config.batchSize - step.batch.length;
-    const tokens = step.batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
-    const metrics: StepMetrics = {
-      step: this.#step,
-      epoch: this.#position / epochLength(data.sets),
-      losses: meanLosses(step.batch),
-      ...(step.termWeights && { termWeights: step.termWeights }),
-      learningRates: step.rates,
-      gradientNorm: step.norm,
-      samplesPerSecond: step.batch.length / step.seconds,
-      tokensPerSecond: tokens / step.seconds,
-      waitedSeconds: step.waited,
-      ...(skipped > 0 && { skipped }),
-      ...(teachers && { teachers }),
-      ...(step.gradients && { gradients: step.gradients }),
-      ...(step.heldOut && { heldOut: step.heldOut }),
-    };
+  async #report(taken: TakenStep): Promise<void> {
+    const { config, events } = this.#parts;
+    const metrics = this.#metricsOf(taken);
     await appendMetrics(config.out, metrics);
     await events?.write(metrics);
     this.#events.onStep?.(metrics);
+  }
+
+  #metricsOf({ batch, waited, seconds, ...taken }: TakenStep): StepMetrics {
+    const { config, data } = this.#parts;
+    const teachers = teacherMetrics(batch.map(({ inputs }) => inputs.agreement));
+    const skipped = config.batchSize - batch.length;
+    const tokens = batch.reduce((sum, { inputs }) => sum + inputs.tokens, 0);
+    return {
+      step: this.#step,
+      epoch: this.#position / epochLength(data.sets),
+      losses: meanLosses(batch),
+      ...(taken.termWeights && { termWeights: taken.termWeights }),
+      learningRates: taken.rates,
+      gradientNorm: taken.norm,
+      samplesPerSecond: batch.length / seconds,
+      tokensPerSecond: tokens / seconds,
+      waitedSeconds: waited,
+      ...(skipped > 0 && { skipped }),
+      ...(teachers && { teachers }),
+      ...(taken.gradients && { gradients: taken.gradients }),
+      ...(taken.heldOut && { heldOut: taken.heldOut }),
+    };
   }
 }
 
