@@ -1,11 +1,16 @@
 import { compiled } from './compiled.mjs';
 
+const { processClocks } = await compiled('engine', 'devices/kernel-choice/clocks.js');
 const { chooseKernels } = await compiled('engine', 'devices/kernel-choice/index.js');
 const { findBlock, measureSize } = await compiled('engine', 'devices/kernel-choice/measure.js');
 const { kernelTrials } = await compiled('engine', 'devices/kernel-choice/trials.js');
 const { BLOCK_SIZES } = await compiled('engine', 'graph/choice.js');
 const { compileCase, evaluateEagerly, worst } = await compiled('engine', 'testing/compare.js');
 const { differentiatedInputs, GROUPS } = await compiled('engine', 'testing/kernel-cases.js');
+
+const SIZE = { rows: 289, channels: 32 };
+/** What is equal does not depend on how often it runs. */
+const MEASURING = { clocks: processClocks(1), end: 0 };
 
 /** Every block size was tried, at most one is right, and its graphs equal the plain ones in every kind. */
 export async function checkBlocks(comparisons) {
@@ -18,7 +23,7 @@ export async function checkBlocks(comparisons) {
   const trials = kernelTrials().filter(({ candidates }) => candidates.includes('blocked'));
   for (const trial of trials) {
     for (const block of BLOCK_SIZES) {
-      const { equal: ways } = await measureSize(trial, { rows: 289, channels: 32 }, block);
+      const { equal: ways } = await measureSize(trial, SIZE, block, MEASURING);
       const isRight = block === equal[0];
       if (isRight)
         comparisons.holds(ways.includes('blocked'), `${trial.kind} in blocks of ${block}`);
