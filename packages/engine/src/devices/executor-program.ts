@@ -26,7 +26,6 @@ import {
   type WeightType,
 } from '../graph/graph.js';
 import { inPlaceRule } from '../graph/in-place.js';
-import type { ElementType } from '../onnx/element-type.js';
 import { encodeModel } from '../onnx/encode.js';
 import {
   isMapped,
@@ -197,8 +196,7 @@ export class ExecutorProgram implements CompiledProgram {
       if (value === undefined) throw this.missing(name, spec);
       const isRead = this.session.find('input', name) !== undefined;
       if (isDeviceTensor(value)) {
-        const tensor = fitting(name, spec, value);
-        const resident = await tensor.resident(this.session.provider);
+        const resident = await this.resident(name, fitting(name, spec, value));
         if (isRead) this.binding.bindInput(name, resident);
         continue;
       }
@@ -245,8 +243,23 @@ export class ExecutorProgram implements CompiledProgram {
     } catch (error) {
       const { provider } = this.session;
       if (provider === 'cpu' || (error as EngineError).code === 'FILE_INVALID') throw error;
-      const placed = { type: placedAs(tensor, this.narrowWeightsAs), device: provider };
-      throw refusedWeight(`${this.name}: weight "${name}"`, rowsOf(tensor, rows), placed, error);
+      const { shape } = rowsOf(tensor, rows);
+      const bytes = sizeOf(shape) * bytesPerElement(placedAs(tensor, this.narrowWeightsAs));
+      const what = `${this.name}: weight "${name}", ${tensor.storedAs} (${shape.join(', ')})`;
+      throw refused(what, bytes, provider, error);
+    }
+  }
+
+  /** A tensor in the memory of the device. @throws as {@link placed}. */
+  private async resident(name: string, tensor: ExecutorTensor): Promise<DeviceValue> {
+    const { provider } = this.session;
+    try {
+      return await tensor.resident(provider);
+    } catch (error) {
+      if (provider === 'cpu' || (error as EngineError).code === 'DISPOSED') throw error;
+      const { dtype, shape } = tensor;
+      const what = `${this.name}: "${name}", ${dtype} (${shape.join(', ')})`;
+      throw refused(what, sizeOf(shape) * bytesPerElement(dtype), provider, error);
     }
   }
 
@@ -502,16 +515,15 @@ function assertWeightFits(path: string, spec: WeightSpec, value: RunValue | unde
   });
 }
 
-function refusedWeight(
+function refused(
   what: string,
-  { storedAs, shape }: MappedTensor,
-  { type, device }: { readonly type: ElementType; readonly device: ExecutionProvider },
+  bytes: number,
+  device: ExecutionProvider,
   cause: unknown,
 ): EngineError {
-  const bytes = sizeOf(shape) * bytesPerElement(type);
   return new EngineError({
     code: 'RUN_FAILED',
-    message: `${what}, ${storedAs} (${shape.join(', ')}), takes ${(bytes / 2 ** 20).toFixed(0)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,
+    message: `${what}, takes ${(bytes / 2 ** 20).toFixed(0)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,
     hint: 'An adapter of WebGPU takes no buffer above its maxBufferSize, often 1 or 2 GiB, and a GPU no more than is free: use another device, or a smaller model.',
     cause,
   });

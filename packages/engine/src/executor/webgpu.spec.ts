@@ -61,11 +61,13 @@ const available = hasSoftwareVulkan('The executor on WebGPU');
     expect(seen.substitutes!.webgpu).toEqual(seen.substitutes!.cpu);
   });
 
-  it('refuses a weight that no buffer takes by its name where it takes no pieces, and goes on', () => {
-    expect(seen.largeWeight).toEqual({
-      code: 'RUN_FAILED',
-      message: expect.stringMatching(
-        /^head: weight "w", F32 \(281600, 1024\), takes 1100 MiB on webgpu/,
+  it('refuses what no buffer takes by its name, and goes on', () => {
+    expect(seen.largeTensors).toEqual({
+      weight: expect.stringMatching(
+        /^RUN_FAILED: head: weight "w", F32 \(281600, 1024\), takes 1100 MiB on webgpu/,
+      ),
+      tensor: expect.stringMatching(
+        /^RUN_FAILED: head: "w", float32 \(281600, 1024\), takes 1100 MiB on webgpu/,
       ),
     });
     expect(seen.afterwards).toEqual(seen.hostToHost);

@@ -2,7 +2,7 @@
 const { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
-const { compile, configureEnvironment, float32, int32, ops, tf } = require('../../index.ts');
+const { compile, configureEnvironment, createTensor, float32, int32, ops, tf } = require('../../index.ts');
 const { openGraph } = require('../../graph-file.ts');
 const { serialiseModel } = require('../../onnx/schema.ts');
 const { StoredValues } = require('../../weights/stored-values.ts');
@@ -141,17 +141,28 @@ function dividedWeight() {
   });
 }
 
-/** More bytes than SwiftShader has in a buffer (1 GiB), for an operation that takes no pieces. */
-function largeWeight() {
+/** More bytes than SwiftShader has in a buffer (1 GiB), for an operation that takes no pieces, and as a tensor. */
+function largeTensors() {
   return withWeight(1100 * 256, {}, async (w) => {
-    try {
-      const sum = ({ x, w }) => ({ y: tf.sum(tf.mul(x, w)) });
-      await compile(sum, { x: float32(1, 1024), w }, { device: 'webgpu', name: 'head' });
-      return { code: 'none', message: '' };
-    } catch ({ code, message }) {
-      return { code, message };
-    }
+    const sum = ({ w }) => ({ y: tf.sum(w) });
+    const options = { device: 'webgpu', name: 'head' };
+    const weight = await refusal(() => compile(sum, { w }, options));
+    const spec = float32(...w.shape);
+    const program = await compile(sum, { w: spec }, options);
+    const trained = createTensor(spec, undefined, 'webgpu');
+    const tensor = await refusal(() => program.run({ w: trained }));
+    trained.dispose();
+    return { weight, tensor };
   });
+}
+
+async function refusal(work) {
+  try {
+    await work();
+    return 'none';
+  } catch ({ code, message }) {
+    return `${code}: ${message}`;
+  }
 }
 
 /** 16 bits of bfloat16 on the device as float16, and back on the host as they lie there. */
@@ -200,7 +211,7 @@ async function main() {
     residentState: await residentState(add, multiply),
     graphFromFile: await graphFromFile(),
     dividedWeight: await dividedWeight(),
-    largeWeight: await largeWeight(),
+    largeTensors: await largeTensors(),
     narrowWeight: await narrowWeight(),
     substitutes: await substitutes(),
     afterwards: await hostToHost(add),
