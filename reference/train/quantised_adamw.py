@@ -29,24 +29,31 @@ def blocks(x):
     return torch.nn.functional.pad(x.reshape(-1), (0, -x.numel() % BLOCK)).reshape(-1, BLOCK)
 
 
+def root4(x):
+    return x.sqrt().sqrt()
+
+
 def encode(x, signed):
     x = blocks(x)
     largest = x.abs().amax(1, keepdim=True)
     # Blocks without a larger value are stored as zeros.
-    largest = largest * (largest > SMALLEST)
-    root = torch.where(largest > 0, x.abs() / largest.clamp_min(SMALLEST), 0).sqrt().sqrt()
+    kept = (largest > SMALLEST).float()
+    per_root = kept / root4(largest.clamp_min(f32(SMALLEST)))
     if signed:
-        return (root * 127).round() * x.sign() + 128, largest
-    return torch.maximum((root * 255).round(), x.sign()), largest
+        steps = (root4(x.abs()) * x.sign()) * (per_root * 127)
+        return (steps + 128.5).floor(), largest * kept
+    steps = root4(x) * (per_root * 255)
+    return torch.maximum(steps + 0.5, (steps > 0).float()).floor(), largest * kept
 
 
 def decode(codes, largest, signed, shape):
+    root = root4(largest)
     if signed:
-        r = (codes - 128) * f32(1 / 127)
-        values = (r * r.abs()) * (r * r) * largest
+        r = (codes - 128) * (root * f32(1 / 127))
+        values = (r * r.abs()) * (r * r)
     else:
-        r = codes * f32(1 / 255)
-        values = (r * r) * (r * r) * largest
+        r = codes * (root * f32(1 / 255))
+        values = (r * r) * (r * r)
     return values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
 
 

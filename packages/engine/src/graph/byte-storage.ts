@@ -19,7 +19,7 @@ export function readBytes(graph: Graph, name: string): void {
   graph.nodes.unshift(castNode(bytes, wide));
 }
 
-/** Makes a float32 output, which holds whole numbers of 0 to 255, one of bytes. */
+/** Makes a float32 output, which holds numbers of 0 to below 256, one of bytes: their whole parts. */
 export function writeBytes(graph: Graph, name: string): void {
   const index = graph.outputs.findIndex((output) => output.name === name);
   const wide = graph.outputs[index]!.value;

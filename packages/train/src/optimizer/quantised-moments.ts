@@ -13,10 +13,10 @@ const ZERO = 128;
  * divide exactly nor fast; beside ε, values of 1e-28 and their roots change no update.
  */
 const SMALLEST = Math.fround(1e-28);
-/** Times it, the smallest share that counts is above 1. */
-const LARGE = 2 ** 100;
+/** Times it, whatever is larger than a subnormal number is above 1. */
+const LARGE = 2 ** 126;
 
-/** Moments of some blocks as codes, whole numbers of 0 to 255, (N), and the largest magnitude of each block, (N / 256). */
+/** Moments of some blocks as codes, numbers of 0 to below 256, of which the whole part counts, (N), and the largest magnitude of each block, (N / 256). */
 export interface Codes {
   readonly codes: Tensor;
   readonly scales: Tensor;
@@ -25,68 +25,68 @@ export interface Codes {
 /*
  * Block-wise quantisation with levels that lie as fourth powers: x ≈ S·sign(q)·(|q|/n)⁴ with S the largest magnitude of a block. The
  * levels are dense near 0 as those of dynamic 8-bit types, over more than eight decades, and follow from two square roots instead of
- * a table.
+ * a table. Scales are taken into the fourth powers and roots as their roots, one number for each block, and a code is the whole part that is
+ * left when ½ is added: operations on every value are what the update takes.
  * Source of block-wise 8-bit moments: Dettmers and others, arXiv:2110.02861; the levels are our own.
  */
 
 /** First moments (N) of {@link Codes}. */
 export function decodeSigned({ codes, scales }: Codes): Tensor {
-  const r = tf.mul(tf.sub(codes, ZERO), 1 / SIGNED_STEPS);
-  return timesScale(tf.mul(tf.mul(r, tf.abs(r)), tf.square(r)), scales);
+  const steps = tf.sub(codes, ZERO);
+  const r = timesOfBlock(steps, tf.mul(fourthRoot(scales), 1 / SIGNED_STEPS));
+  return tf.mul(tf.mul(r, tf.abs(r)), tf.square(r));
 }
 
-/** First moments (N) to {@link Codes}: q = round(127·|x/S|^¼)·sign(x). */
+/** First moments (N) to {@link Codes}: q = round(127·|x/S|^¼)·sign(x). The codes have a fraction, which goes. */
 export function encodeSigned(values: Tensor): Codes {
-  const { shares, scales } = sharesOf(values);
-  const steps = tf.mul(fourthRoot(tf.abs(shares)), SIGNED_STEPS);
-  const q = tf.mul(tf.round(steps), signOf(shares, -1));
-  return { codes: tf.add(q, ZERO), scales };
+  const magnitudes = tf.abs(values);
+  const { perRoot, scales } = scalesOf(magnitudes);
+  const roots = tf.mul(fourthRoot(magnitudes), signOf(values, -1));
+  const steps = timesOfBlock(roots, tf.mul(perRoot, SIGNED_STEPS));
+  return { codes: tf.add(steps, ZERO + 0.5), scales };
 }
 
 /** Second moments (N) of {@link Codes}. */
 export function decodeUnsigned({ codes, scales }: Codes): Tensor {
-  return timesScale(tf.square(tf.square(tf.mul(codes, 1 / UNSIGNED_STEPS))), scales);
+  const r = timesOfBlock(codes, tf.mul(fourthRoot(scales), 1 / UNSIGNED_STEPS));
+  return tf.square(tf.square(r));
 }
 
 /**
  * Second moments (N) to {@link Codes}: q = round(255·(x/S)^¼), but never 0 for a value above 0, by whose root a first moment is
- * divided.
+ * divided. The codes have a fraction, which goes.
  */
 export function encodeUnsigned(values: Tensor): Codes {
-  const { shares, scales } = sharesOf(values);
-  const steps = tf.round(tf.mul(fourthRoot(shares), UNSIGNED_STEPS));
-  return { codes: tf.maximum(steps, signOf(shares, 0)), scales };
+  const { perRoot, scales } = scalesOf(values);
+  const steps = timesOfBlock(fourthRoot(values), tf.mul(perRoot, UNSIGNED_STEPS));
+  return { codes: tf.maximum(tf.add(steps, 0.5), signOf(steps, 0)), scales };
 }
 
 const fourthRoot = (values: Tensor): Tensor => tf.sqrt(tf.sqrt(values));
 
 /**
- * Sign of shares, of those above 1e-30. The operation for it takes as long as five others.
+ * Sign of values. The operation for it takes as long as five others.
  * @param smallest of the signs.
  */
-const signOf = (shares: Tensor, smallest: -1 | 0): Tensor =>
-  tf.clipByValue(tf.mul(shares, LARGE), smallest, 1);
+const signOf = (values: Tensor, smallest: -1 | 0): Tensor =>
+  tf.clipByValue(tf.mul(values, LARGE), smallest, 1);
 
-/** x/S, and S of every block, 0 for blocks that are stored as zeros. */
-function sharesOf(values: Tensor): { readonly shares: Tensor; readonly scales: Tensor } {
-  const size = values.shape[0]!;
-  const blocks = tf.reshape(values, [size / BLOCK, BLOCK]);
-  const largest = tf.max(tf.abs(blocks), 1, true);
+/** S of every block of magnitudes, and S^-¼; both 0 for blocks that are stored as zeros. */
+function scalesOf(magnitudes: Tensor): { readonly perRoot: Tensor; readonly scales: Tensor } {
+  const blocks = tf.reshape(magnitudes, [magnitudes.shape[0]! / BLOCK, BLOCK]);
+  const largest = tf.max(blocks, 1);
   // 1 or 0, in operations on a number for each block.
   const isKept = tf.ceil(tf.clipByValue(tf.sub(largest, SMALLEST), 0, 1));
-  const factors = tf.div(isKept, tf.maximum(largest, SMALLEST));
   // An elementwise operation may be written over the scale that it replaces; a maximum may not.
-  const scales = tf.mul(
-    tf.reshape(largest, [size / BLOCK]),
-    tf.reshape(isKept, [size / BLOCK]),
-  ) as Tensor;
-  return { shares: tf.reshape(tf.mul(blocks, factors), [size]), scales };
+  const scales = tf.mul(largest, isKept) as Tensor;
+  return { perRoot: tf.div(isKept, fourthRoot(tf.maximum(largest, SMALLEST))), scales };
 }
 
-function timesScale(values: Tensor, scales: Tensor): Tensor {
+/** Every value times the number of its block. */
+function timesOfBlock(values: Tensor, numbers: Tensor): Tensor {
   const size = values.shape[0]!;
   const blocks = tf.reshape(values, [size / BLOCK, BLOCK]);
-  return tf.reshape(tf.mul(blocks, tf.reshape(scales, [size / BLOCK, 1])), [size]);
+  return tf.reshape(tf.mul(blocks, tf.reshape(numbers, [size / BLOCK, 1])), [size]);
 }
 
 /** What is stored of a moment: a byte for each value, a number for each block. */
