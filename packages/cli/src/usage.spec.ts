@@ -12,6 +12,11 @@ describe('wrong usage', () => {
     [['tiny', '--out', 'x'], /required option '--family <id>' not specified/, /--help/],
     [['tiny', '--family', 'a', '--out', 'b', '--layers', 'many'], /whole number/, /--help/],
     [['taps', '--layers', '1;2'], /layer numbers separated by commas/, /--help/],
+    [
+      ['train', 'c.yaml', '--accept-changes', 'data'],
+      /--accept-changes is of a run that goes on, found no --resume/,
+      /Add --resume/,
+    ],
     [['ask', '--precision', 'half'], /Allowed choices are float32, bfloat16, float16/, /--help/],
     [['doctor', 'extra'], /too many arguments/, /--help/],
     [['tiny', '--family', 'qwen2.5vl', '--out', 'x'], /qwen2\.5-vl/, /Did you mean "qwen2\.5-vl"/],

@@ -63,6 +63,7 @@ export async function runTraining(
   { resume, json, acceptChanges, ...target }: TrainCommandOptions,
   context: CommandContext,
 ): Promise<void> {
+  if (acceptChanges !== undefined && !resume) throw nothingResumed();
   const started = performance.now();
   context.progress.start('Reading');
   const config = onTarget(await loadTrainConfig(file), target);
@@ -81,6 +82,13 @@ export async function runTraining(
   );
   context.signal.throwIfAborted();
 }
+
+const nothingResumed = (): SpatialError =>
+  new SpatialError({
+    code: 'USAGE',
+    message: 'train: --accept-changes is of a run that goes on, found no --resume',
+    hint: 'Add --resume, or leave --accept-changes out.',
+  });
 
 interface ConfiguredOptions {
   readonly resume: boolean;

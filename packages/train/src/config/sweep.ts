@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path';
-import { readText, readYaml, resolvePath, SpatialError } from '@spatialsv/core';
+import { readText, readYaml, resolvePath } from '@spatialsv/core';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { explainIssues, keysBelow } from './explain-issues.js';
 import { parseTrainConfig } from './load-config.js';
 import type { TrainConfig } from './schema.js';
 
@@ -9,14 +10,23 @@ const MAX_SWEEP_BYTES = 1 << 22;
 
 const keys = z.record(z.string(), z.unknown());
 
+/** Arms are names of folders. */
+const ARM_NAME = "expected a name of letters, digits, '_', '.' and '-'";
+
 const sweepSchema = z.strictObject({
   /** Training configuration that the arms are variations of: a file, or its keys. */
   base: z.union([z.string().min(1), keys]),
   /** Keys of a training configuration by name of the arm. */
   arms: z
-    .record(z.string().regex(/^\w[\w.-]*$/), keys)
+    .record(z.string().regex(/^\w[\w.-]*$/, ARM_NAME), keys)
     .refine((arms) => Object.keys(arms).length > 0, { message: 'expected at least one arm' }),
-  seeds: z.array(z.int().min(0)).min(1).default([0]),
+  seeds: z
+    .array(z.int().min(0))
+    .min(1)
+    .refine((seeds) => new Set(seeds).size === seeds.length, {
+      message: 'expected different numbers',
+    })
+    .default([0]),
   /** Folder of all runs. */
   out: z.string().min(1),
 });
@@ -50,20 +60,20 @@ export async function loadSweep(file: string): Promise<Sweep> {
       const run = { seed, out: join(target, arm, `seed-${seed}`) };
       const text = stringify({ ...mergeKeys(common, changes), ...run });
       // Paths of an arm are relative to the file of the base, as its own are.
-      return { arm, seed, config: parseTrainConfig(text, join(dirname(baseFile), `arm '${arm}'`)) };
+      return { arm, seed, config: parseTrainConfig(text, baseFile, `${file}: arm '${arm}'`) };
     }),
   );
   return { out: target, runs };
 }
 
 function parseSweep(text: string, file: string): z.output<typeof sweepSchema> {
-  const result = sweepSchema.safeParse(readYaml(text, file).value ?? {});
+  const yaml = readYaml(text, file);
+  const result = sweepSchema.safeParse(yaml.value ?? {});
   if (result.success) return result.data;
-  throw new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: `${file}: ${z.prettifyError(result.error)}`,
+  throw explainIssues(result.error, {
+    ...{ file, yaml },
+    keysAt: (path) => keysBelow(sweepSchema, path),
     hint: 'A sweep has base (a training configuration), arms (keys by name), seeds and out: docs/training.md, Sweeps.',
-    cause: result.error,
   });
 }
 
