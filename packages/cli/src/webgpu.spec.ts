@@ -15,15 +15,15 @@ const root = mkdtempSync(join(tmpdir(), 'webgpu-commands-'));
 const image = join(root, 'view.png');
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** A command of the built program in a process of its own: a crash of the driver takes no test along. */
-async function withWebgpu(...args: string[]): Promise<string> {
-  const main = join(__dirname, '../dist/main.js');
+/** A script of the built program in a process of its own: a crash of the driver takes no test along. */
+async function withWebgpu(script: string, ...args: string[]): Promise<string> {
+  const file = join(__dirname, '../dist', script);
   const env = { ...process.env, ...softwareVulkanEnvironment() };
-  const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], { env });
+  const { stdout } = await promisify(execFile)(process.execPath, [file, ...args], { env });
   return stdout;
 }
 
-const onWebgpu = (...args: string[]) => withWebgpu(...args, '--device', 'webgpu');
+const onWebgpu = (...args: string[]) => withWebgpu('main.js', ...args, '--device', 'webgpu');
 
 async function labelsIn(folder: string): Promise<GeometryLabelsV1> {
   const store = await LabelStore.open(folder, { readOnly: true });
@@ -42,9 +42,9 @@ const available = hasSoftwareVulkan('Commands on WebGPU');
     await writePng(image, data, { width: 56, height: 56, channels: 3 });
   });
 
-  it('say whether it computes in float16', async () => {
-    const { devices } = JSON.parse(await withWebgpu('doctor', '--json'));
-    expect(devices.webgpu).toEqual({ device: 'webgpu', works: true, float16: false });
+  it('are told by the doctor’s probe whether it computes in float16', async () => {
+    const report = JSON.parse(await withWebgpu('device-probe-main.js', 'webgpu'));
+    expect(report).toEqual({ device: 'webgpu', works: true, float16: false });
   });
 
   it('answer as on the CPU', async () => {

@@ -61,6 +61,15 @@ const available = hasSoftwareVulkan('The executor on WebGPU');
     expect(seen.substitutes!.webgpu).toEqual(seen.substitutes!.cpu);
   });
 
+  it('leaves no operation and no gradient to the CPU but those that no step of a program needs', () => {
+    expect(seen.withoutKernels).toEqual([
+      'isNaN',
+      'pad of booleans',
+      ...['argMax', 'argMin', 'argMax of one'],
+      ...['floorDiv', 'floorDiv and mod of large integers, by 0 and by -1'],
+    ]);
+  });
+
   it('refuses what no buffer takes by its name, and goes on', () => {
     expect(seen.largeTensors).toEqual({
       weight: expect.stringMatching(

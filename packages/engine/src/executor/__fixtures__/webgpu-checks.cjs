@@ -5,6 +5,8 @@ const { join } = require('node:path');
 const { compile, configureEnvironment, createTensor, float32, int32, ops, tf } = require('../../index.ts');
 const { openGraph } = require('../../graph-file.ts');
 const { serialiseModel } = require('../../onnx/schema.ts');
+const { compileCase } = require('../../testing/compare.ts');
+const { differentiatedInputs, GROUPS } = require('../../testing/kernel-cases.ts');
 const { StoredValues } = require('../../weights/stored-values.ts');
 const executor = require('../index.ts');
 
@@ -201,6 +203,22 @@ async function substitutes() {
   return results;
 }
 
+/** Names of cases of which the provider would run something on the CPU. Sessions alone: no shader is compiled. */
+async function withoutKernels() {
+  const names = [];
+  for (const row of GROUPS.flatMap(([, table]) => table)) {
+    const [name, program, given] = row;
+    try {
+      const compiled = await compileCase(program, given, differentiatedInputs(row), { device: 'webgpu' });
+      await compiled.dispose();
+    } catch (error) {
+      if (!error.message.includes('fallback to CPU EP')) throw error;
+      names.push(name);
+    }
+  }
+  return names;
+}
+
 async function main() {
   configureEnvironment({ cpuFallback: false });
   const add = await open('Add');
@@ -214,6 +232,7 @@ async function main() {
     largeTensors: await largeTensors(),
     narrowWeight: await narrowWeight(),
     substitutes: await substitutes(),
+    withoutKernels: await withoutKernels(),
     afterwards: await hostToHost(add),
   };
   console.log(JSON.stringify(seen));
