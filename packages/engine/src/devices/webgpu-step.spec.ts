@@ -21,7 +21,7 @@ function runBoth(): { cpu: Trained; webgpu: Trained } {
     ],
     {
       encoding: 'utf8',
-      timeout: 300_000,
+      timeout: 600_000,
       maxBuffer: 1 << 26,
       env: { ...process.env, ...softwareVulkanEnvironment() },
     },

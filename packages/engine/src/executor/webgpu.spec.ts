@@ -9,7 +9,7 @@ function runChecks(environment: NodeJS.ProcessEnv) {
   return spawnSync(
     process.execPath,
     ['-r', join(fixtures, 'register.cjs'), join(fixtures, 'webgpu-checks.cjs')],
-    { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 300_000 },
+    { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 600_000 },
   );
 }
 
