@@ -40,7 +40,23 @@ type PassSettings = Pick<RunConfig, 'train' | 'packTokens'> & { readonly recompu
 function knob(samples: number, { recompute, train, packTokens }: PassSettings): string {
   if (samples > 1) return `Lower packTokens, which is ${packTokens}.`;
   if (recompute === 'none') return 'Set recompute: layer.';
-  if (train.llm === 'full')
-    return 'Set train: { llm: lora }, which keeps no moments of its weights.';
+  if (train.llm === 'full') return LOW_RANK;
   return 'Lower imageBudget.maxPixels, or leave out samples of so many views.';
+}
+
+const LOW_RANK = 'Set train: { llm: lora }, which keeps no moments of its weights.';
+
+/** What making room for the trained parameters failed of: where memory was short, an error that names the setting to change. */
+export function explainNoRoom(
+  error: unknown,
+  { train, optimizer }: Pick<RunConfig, 'train' | 'optimizer'>,
+): unknown {
+  if (!NO_MEMORY.test(errorMessage(error))) return error;
+  const fewer = optimizer.stateBits === 32 ? 'Set optimizer.stateBits: 8.' : 'Lower lora.rank.';
+  return new SpatialError({
+    code: 'OUT_OF_MEMORY',
+    message: `no memory for the trained parameters, their gradients and moments: ${errorMessage(error)}`,
+    hint: `${train.llm === 'full' ? LOW_RANK : fewer} spatialsv train --plan tells what a configuration needs.`,
+    cause: error,
+  });
 }

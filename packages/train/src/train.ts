@@ -34,6 +34,7 @@ import { GradientStatistics } from './gradient-statistics.js';
 import { HeldOut } from './held-out.js';
 import { createModelState, type ModelState, type RunHeads } from './model-state.js';
 import { countSteps } from './optimizer/schedule.js';
+import { explainNoRoom } from './out-of-memory.js';
 import { readBest } from './run-folder/best.js';
 import { truncateMetrics } from './run-folder/metrics-log.js';
 import {
@@ -193,7 +194,9 @@ async function openParts(
   const { config, options, data, heads } = run;
   const { backbone, source } = options;
   const labels = source && (await firstLabels(config, source, data));
-  const state = await createModelState(config, backbone, heads, labels);
+  const state = await createModelState(config, backbone, heads, labels).catch((error: unknown) => {
+    throw explainNoRoom(error, config);
+  });
   const features = await openFeatures(config, backbone, modelHash);
   const builder = openBuilder(config, heads, options, features);
   const taps = state.spatial?.taps ?? [];

@@ -19,7 +19,7 @@ export interface TrainingMeasurement {
   readonly secondsPerSample: number;
   /** Peak resident memory of the process; with a GPU, what it took of the memory there. */
   readonly peakMemoryMb: number;
-  /** What a further layer holds: its parameters, gradients and moments, and the pages of its file. */
+  /** What a further layer holds: its parameters, gradients and moments; of what is frozen, the pages of its file. */
   readonly layerMemoryMb: number;
   /** What programs took, counted in their graphs: results that are held at once, and on the CPU what describes their nodes. */
   readonly programMemoryMb: number;
@@ -35,8 +35,11 @@ export interface MeasureRequest {
   readonly recompute: Recompute;
 }
 
-/** Steps of a measurement, of so many samples at most: the first ones compile programs. */
-const STEPS = 5;
+/**
+ * Steps of a measurement, of so many samples at most. As long as lengths are new, programs are compiled beside them; the fastest step is one
+ * that waited for none. Always as many, so that two measurements take the same samples and make the same programs.
+ */
+const STEPS = 10;
 const LARGEST_BATCH = 4;
 const MIB = 2 ** 20;
 /** What a further node of a program takes in ONNX Runtime and in JavaScript: programs of 276 nodes took 2.0 MiB, of 1426 nodes 7.6. */
@@ -112,6 +115,8 @@ function layerBytes(
     const rank = config.lora.rank;
     const updated = shape.length === 2 ? rank * (shape[0]! + shape[1]!) : 0;
     const trained = mode === 'full' ? values : mode === 'lora' ? updated : 0;
-    return sum + byteLength + trainedBytes(config) * trained;
+    // What is trained whole was read out of its file, whose pages are not kept.
+    const pages = mode === 'full' ? 0 : byteLength;
+    return sum + pages + trainedBytes(config) * trained;
   }, 0);
 }

@@ -85,23 +85,24 @@ describe('a measurement', () => {
   });
 
   it.each(['none', 'layer'] as const)(
-    'counts what programs take for a layer: recompute %s',
+    'counts what a layer holds, and what programs take for it: recompute %s',
     async (recompute) => {
       const config = toyConfig(folder, 'counted', { arm: 'text', source: 'none' });
       const backbone = await openToyBackbone(config.model);
-      const taken = async (layers: number) => {
-        const { programMemoryMb } = await measureTraining(
-          config,
-          { backbone },
-          { layers, recompute },
-        );
-        return 2 ** 20 * programMemoryMb;
-      };
-      const layer = (await taken(2)) - (await taken(1));
+      const measure = (layers: number) =>
+        measureTraining(config, { backbone }, { layers, recompute });
+      const [few, more] = [await measure(1), await measure(2)];
+      const taken = 2 ** 20 * (more.programMemoryMb - few.programMemoryMb);
       // The longest sample has 32 tokens; a layer keeps its input, and in one graph more.
       const input = 4 * 32 * backbone.config.hiddenSize;
-      if (recompute === 'layer') expect(layer).toBe(input);
-      else expect(layer).toBeGreaterThan(2 * input);
+      if (recompute === 'layer') expect(taken).toBe(input);
+      else expect(taken).toBeGreaterThan(2 * input);
+      const shapes = Object.values(backbone.decoder.layers[1]!.names).map(
+        (name) => backbone.weights[name]!.shape,
+      );
+      const values = shapes.flatMap((shape) => shape.reduce((product, size) => product * size, 1));
+      // Themselves, gradients and two moments; they are read out of their file.
+      expect(2 ** 20 * more.layerMemoryMb).toBe(16 * values.reduce((sum, size) => sum + size, 0));
     },
   );
 
