@@ -11,6 +11,7 @@ import { type TinyConfig, type TinyNetwork, tinyConfigFile } from './testing/tin
 import { writeRandomWeights, writeTiny } from './tiny-weights.js';
 
 const photographs = path.resolve(__dirname, '../../../../shared/data/real-views');
+if (!existsSync(photographs)) console.warn(`skipped, missing: ${photographs}`);
 
 const SHAPE = {
   channels: 32,

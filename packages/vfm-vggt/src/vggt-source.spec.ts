@@ -9,6 +9,7 @@ import plugin, { vggtSource } from './plugin.js';
 import { writeTinyVggt } from './tiny-weights.js';
 
 const photographs = path.resolve(__dirname, '../../../../shared/data/real-views');
+if (!existsSync(photographs)) console.warn(`skipped, missing: ${photographs}`);
 
 let root: string;
 let weights: string;
@@ -155,7 +156,9 @@ describe('the source vggt', () => {
   const onPhotographs = existsSync(photographs) ? it : it.skip;
   onPhotographs('labels photographs (skipped without ../shared/data)', () =>
     withLabeller({ resolution: 112 }, async (labeller) => {
-      for (const scene of await readdir(photographs)) {
+      const scenes = await readdir(photographs);
+      expect(scenes).not.toEqual([]);
+      for (const scene of scenes) {
         const folder = path.join(photographs, scene);
         const names = (await readdir(folder)).filter((name) => name.endsWith('.jpg')).sort();
         const views = names.slice(0, 3).map((name) => path.join(folder, name));

@@ -6,6 +6,7 @@ import { decodeImage, encodePng, readImage, readImageHeader, writePng } from './
 
 const folder = path.join(__dirname, '__golden__/pillow');
 const photographs = path.resolve(__dirname, '../../../../../shared/data/real-views');
+if (!existsSync(photographs)) console.warn(`skipped, missing: ${photographs}`);
 
 const invalid = (text: string) =>
   expect.objectContaining({ code: 'IMAGE_INVALID', message: expect.stringContaining(text) });
@@ -184,7 +185,9 @@ describe('readImage', () => {
 
   const onPhotographs = existsSync(photographs) ? it : it.skip;
   onPhotographs('reads photographs (skipped without ../shared/data)', async () => {
-    for (const scene of await readdir(photographs)) {
+    const scenes = await readdir(photographs);
+    expect(scenes).not.toEqual([]);
+    for (const scene of scenes) {
       const names = (await readdir(path.join(photographs, scene))).filter((n) =>
         n.endsWith('.jpg'),
       );
