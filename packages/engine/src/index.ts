@@ -47,6 +47,7 @@ export {
   liveHandles,
   probeDevice,
   providerNamed,
+  saysNoMemory,
   trimMemory,
 } from './executor/index.js';
 export { createFlatTensors, type FlatPlace, type FlatTensors } from './flat-tensors.js';

@@ -1,11 +1,8 @@
 import { errorMessage, SpatialError } from '@spatialsv/core';
+import { saysNoMemory } from '@spatialsv/engine';
 import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs } from './data/sample-inputs.js';
 import type { Recompute } from './step/open-runner.js';
-
-/** What ONNX Runtime, the C++ library and JavaScript say when they get no memory. */
-const NO_MEMORY =
-  /failed to allocate memory|bad_alloc|array buffer allocation failed|out of memory/i;
 
 /**
  * What a forward and backward pass failed of: where memory was short, an error that names its samples, their size, and the setting
@@ -20,7 +17,7 @@ export function explainOutOfMemory(
   step: number,
   settings: PassSettings,
 ): unknown {
-  if (!NO_MEMORY.test(errorMessage(error))) return error;
+  if (!saysNoMemory(errorMessage(error))) return error;
   const ids = samples.map(({ id }) => `'${id}'`).join(', ');
   const sum = (of: (inputs: (typeof samples)[number]['inputs']) => number) =>
     samples.reduce((total, { inputs }) => total + of(inputs), 0);

@@ -9,12 +9,15 @@ export function formatCuda(report: CudaReport | undefined): string {
   const rows = [
     ['provider', provider ?? `none of ONNX Runtime ${version}`],
     ...refused.map((each) => ['', `not used: ${each.version} in ${each.folder}`]),
-    ...libraries.map(({ name, file }) => [name, file ?? 'in none of the folders']),
+    ...libraries.map(({ name, file, others }) => [name, file ?? notFound(others)]),
     ...(missing === undefined ? [] : [['missing', missing]]),
     ...(runtime === undefined ? [] : runtimeRows(runtime)),
   ];
   return `\nCUDA\n${formatTable(rows).replace(/^(?=.)/gm, '  ')}`;
 }
+
+const notFound = (others: readonly string[] = []): string =>
+  `in none of the folders${others.length === 0 ? '' : `; not used: ${others.join(', ')}`}`;
 
 function runtimeRows(runtime: NonNullable<CudaReport['runtime']>): string[][] {
   const { driverVersion, runtimeVersion, gpus, problem } = runtime;

@@ -1,5 +1,9 @@
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { dryRun, hasPretendCuda } from '../testing/pretend-cuda/dry-run.cjs';
+import { pretendCudaFolders } from '../testing/pretend-cuda/folder.cjs';
 
 interface Counts {
   readonly launch: number;
@@ -42,6 +46,9 @@ interface Seen {
   readonly numbered: Failure;
 }
 
+const { version: VERSION } = createRequire(__filename)('onnxruntime-node/package.json') as {
+  version: string;
+};
 const SCRIPT = path.join(__dirname, '__fixtures__/cuda-dry-run.cjs');
 
 (hasPretendCuda() ? describe : describe.skip)('the device "cuda" on pretend GPUs', () => {
@@ -146,6 +153,31 @@ const SCRIPT = path.join(__dirname, '__fixtures__/cuda-dry-run.cjs');
     expect(seen.third).toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
       message: expect.stringContaining('this machine has 2 GPUs'),
+    });
+  });
+
+  it('says of a driver that is too old what it is for', () => {
+    // One thread: the process used to crash at its end.
+    const environment = { PRETEND_CUDA_DRIVER: '12040', SPATIALSV_THREADS: '1' };
+    expect(dryRun(SCRIPT, { args: ['failure'], environment })).toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining(
+        'the driver is for CUDA 12.4, the libraries are of CUDA 13.0',
+      ),
+    });
+  });
+
+  it('says that cuDNN is missing before an operation needs it', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'without-cudnn-'));
+    const { libraries, packages } = pretendCudaFolders(VERSION);
+    for (const name of readdirSync(libraries).filter((each) => !each.startsWith('libcudnn')))
+      symlinkSync(path.join(libraries, name), path.join(folder, name));
+    const environment = { SPATIALSV_CUDA: `${folder}:${packages}` };
+    const found = dryRun(SCRIPT, { args: ['failure'], environment });
+    rmSync(folder, { recursive: true });
+    expect(found).toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('libcudnn.so.9'),
     });
   });
 

@@ -523,8 +523,11 @@ function refused(
 ): EngineError {
   return new EngineError({
     code: 'RUN_FAILED',
-    message: `${what}, takes ${(bytes / 2 ** 20).toFixed(0)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,
-    hint: 'An adapter of WebGPU takes no buffer above its maxBufferSize, often 1 or 2 GiB, and a GPU no more than is free: use another device, or a smaller model.',
+    message: `${what}, takes ${Math.ceil(bytes / 2 ** 20)} MiB on ${device}, which did not take them: ${(cause as Error).message}`,
+    hint:
+      kindOf(device) === 'webgpu'
+        ? 'An adapter of WebGPU takes no buffer above its maxBufferSize, often 1 or 2 GiB, and a GPU no more than is free: use another device, or a smaller model.'
+        : (cause as EngineError).hint,
     cause,
   });
 }

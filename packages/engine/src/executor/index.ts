@@ -28,6 +28,7 @@ export {
   type ValueInfo,
 } from './session.js';
 export { type SessionLease, sessionPool } from './session-pool.js';
+export { saysNoMemory } from './status.js';
 export {
   type ArenaMemory,
   allocateOnDevice,

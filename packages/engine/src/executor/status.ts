@@ -60,9 +60,18 @@ function toError(status: Pointer, failure: Failure): EngineError {
   return new EngineError({
     code: failure.code,
     message: `${failure.doing}: ${message}`,
-    hint: failure.hint,
+    hint: saysNoMemory(message) ? NO_MEMORY_HINT : failure.hint,
   });
 }
+
+/** What ONNX Runtime, CUDA, the C++ library and JavaScript say when they get no memory. */
+const NO_MEMORY =
+  /failed to allocate memory|available memory of \d+ is smaller|bad_alloc|array buffer allocation failed|out of memory/i;
+const NO_MEMORY_HINT =
+  'The device has too little free memory: use a smaller model, fewer or smaller images, or another device. On an NVIDIA GPU `nvidia-smi` shows who takes its memory, and SPATIALSV_GPU_MEMORY limits what this process takes.';
+
+/** Whether a failure is one of memory, of whatever device. */
+export const saysNoMemory = (message: string): boolean => NO_MEMORY.test(message);
 
 /** One pointer-sized cell that a native function writes its result to. */
 export const outCell = (): BigUint64Array => new BigUint64Array(1);

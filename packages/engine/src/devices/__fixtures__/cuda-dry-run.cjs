@@ -195,9 +195,10 @@ async function failure(work) {
   }
 }
 
-/** @param part `step` for one training step alone. */
+/** @param part `step` for one training step alone, `failure` for what it fails of. */
 async function main(part) {
   if (part === 'step') return print({ step: await trainSteps('cuda', 1) });
+  if (part === 'failure') return print(await failure(() => trainSteps('cuda', 1)));
   const folder = mkdtempSync(join(tmpdir(), 'cuda-'));
   const seen = {
     report,

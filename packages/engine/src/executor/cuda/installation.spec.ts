@@ -124,6 +124,15 @@ describe('the search for CUDA', () => {
     expect(installHint(found)).toContain('onnxruntime-gpu[cuda,cudnn]==99.0.0');
   });
 
+  it('names files of other major versions, which do not serve', () => {
+    const prefix = pythonEnvironment('twelve', '1.30.0', ['libcumade.so.12', 'libcumade.so']);
+    const capi = join(prefix, 'lib/python3.12/site-packages/onnxruntime/capi');
+    writeFileSync(join(capi, PROVIDER_FILE), libraryNeeding('libcumade.so.13'));
+    const { libraries } = findCuda(own, '1.30.0', { ...nothing, SPATIALSV_CUDA: prefix });
+    const file = join(prefix, 'lib/python3.12/site-packages/nvidia/cu13/lib/libcumade.so.12');
+    expect(libraries).toContainEqual({ name: 'libcumade.so.13', file: null, others: [file] });
+  });
+
   it('links the library of ONNX Runtime beside the provider, as often as it is asked', () => {
     const prefix = pythonEnvironment('linked', '1.30.0', []);
     const provider = join(prefix, 'lib/python3.12/site-packages/onnxruntime/capi');

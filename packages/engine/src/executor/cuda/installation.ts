@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { neededLibraries } from './needed-libraries.js';
 import { CUDA_VARIABLE, searchFolders, wheelVersion } from './search-folders.js';
@@ -17,6 +17,8 @@ export interface FoundLibrary {
   readonly name: string;
   /** Null where it is in none of the folders; the system's loader may still know it. */
   readonly file: string | null;
+  /** Files of other major versions, where this one was not found: they do not serve. */
+  readonly others?: readonly string[];
 }
 
 /** What is there of what the device `cuda` needs. */
@@ -68,12 +70,27 @@ function librariesOf(provider: string, folders: readonly string[]): FoundLibrary
   };
   return [...needed, CUDNN]
     .toSorted((a, b) => rank(a) - rank(b))
-    .map((name) => ({ name, file: locate(name, folders) }));
+    .map((name) => ({ name, ...locate(name, folders) }));
 }
 
-function locate(name: string, folders: readonly string[]): string | null {
+function locate(name: string, folders: readonly string[]): Omit<FoundLibrary, 'name'> {
   const folder = folders.find((each) => existsSync(join(each, name)));
-  return folder === undefined ? null : join(folder, name);
+  if (folder !== undefined) return { file: join(folder, name) };
+  const others = folders.flatMap((each) => otherVersions(name, each));
+  return { file: null, ...(others.length > 0 && { others }) };
+}
+
+/** Files of a folder that are a library in another major version. */
+function otherVersions(name: string, folder: string): string[] {
+  const [stem] = name.split('.so.') as [string];
+  const isOther = (file: string) => file.startsWith(`${stem}.so.`) && /\.so\.\d+$/.test(file);
+  try {
+    return readdirSync(folder)
+      .filter(isOther)
+      .map((file) => join(folder, file));
+  } catch {
+    return [];
+  }
 }
 
 /** cuDNN's wheel brings cuBLAS along. */

@@ -22,13 +22,30 @@ export interface CudaReport extends CudaInstallation {
   readonly runtime?: CudaRuntime;
 }
 
+let libraries: CudaReport | undefined;
 let loaded: CudaReport | undefined;
 let runtimeLibrary: LibraryHandle | undefined;
 
 /** Loads what there is of CUDA and says what is missing. Opens no GPU. */
 export function cudaReport(): CudaReport {
-  loaded ??= loadCuda(cudaInstallation());
+  loaded ??= withProvider(cudaLibraries());
   return loaded;
+}
+
+/**
+ * As {@link cudaReport}, without the provider: a process that has loaded it and made no session can crash when it exits, where ONNX
+ * Runtime has one thread.
+ */
+function cudaLibraries(): CudaReport {
+  libraries ??= loadLibraries(cudaInstallation());
+  return libraries;
+}
+
+function withProvider(report: CudaReport): CudaReport {
+  const { provider, missing, runtime } = report;
+  const usable = provider !== null && missing === undefined && runtime?.problem === undefined;
+  const problem = usable ? missingLibrary() : undefined;
+  return problem === undefined ? report : { ...report, missing: problem };
 }
 
 const failureAt = (doing: string): Failure => ({
@@ -42,7 +59,7 @@ const failureAt = (doing: string): Failure => ({
  * @throws EngineError DEVICE_UNAVAILABLE with what is missing.
  */
 export function requireGpu(index: number): void {
-  const { provider, refused, version, missing, runtime } = cudaReport();
+  const { provider, refused, version, missing, runtime } = cudaLibraries();
   const name = index === 0 ? 'cuda' : `cuda:${index}`;
   if (provider === null) {
     const others = refused.map((each) => `${each.version} in ${each.folder}`).join(', ');
@@ -50,14 +67,16 @@ export function requireGpu(index: number): void {
     throw unavailable(name, `expected the CUDA provider of ONNX Runtime ${version}, ${instead}`);
   }
   if (missing !== undefined) throw unavailable(name, missing);
-  if (runtime?.problem !== undefined) throw unavailable(name, runtime.problem);
+  if (runtime?.problem !== undefined) throw unavailable(name, driverProblem(runtime), DRIVER_HINT);
   const gpus = runtime?.gpus ?? [];
-  if (gpus[index] === undefined) throw unavailable(name, `this machine has ${gpus.length} GPUs`);
-  if (gpus[index].supported) return;
-  throw unavailable(
-    name,
-    `${gpus[index].name} has compute capability ${gpus[index].capability}, for which the provider has no code`,
-  );
+  if (gpus[index] === undefined) throw unavailable(name, ...unknownGpu(gpus.length));
+  const { supported, capability, name: model } = gpus[index];
+  if (!supported) {
+    const why = `${model} has compute capability ${capability}, for which the provider has no code`;
+    throw unavailable(name, why);
+  }
+  const unloaded = cudaReport().missing;
+  if (unloaded !== undefined) throw unavailable(name, unloaded);
 }
 
 /** What is taken of the memory of a GPU now. @throws EngineError DEVICE_UNAVAILABLE. */
@@ -66,37 +85,62 @@ export function gpuMemory(index = 0): GpuMemory {
   return memoryOfGpu(runtimeLibrary!, index);
 }
 
-const unavailable = (device: string, reason: string): EngineError =>
+const unavailable = (
+  device: string,
+  reason: string,
+  hint = installHint(cudaInstallation()),
+): EngineError =>
   new EngineError({
     code: 'DEVICE_UNAVAILABLE',
     message: `opening device "${device}": ${reason}`,
-    hint: installHint(cudaInstallation()),
+    hint,
   });
 
-function loadCuda(installation: CudaInstallation): CudaReport {
+const DRIVER_HINT =
+  'Install an NVIDIA driver for CUDA 13 (580 or newer), in a container on its host; `nvidia-smi` shows the one that is there.';
+
+const driverProblem = ({ problem, driverVersion, runtimeVersion }: CudaRuntime): string =>
+  driverVersion === '0.0'
+    ? `${problem}; no driver was found, CUDA ${runtimeVersion} needs one`
+    : `${problem}; the driver is for CUDA ${driverVersion}, the libraries are of CUDA ${runtimeVersion}`;
+
+/** Reason and hint. */
+function unknownGpu(count: number): [string, string] {
+  const names = Array.from({ length: count }, (_, i) => (i === 0 ? 'cuda' : `cuda:${i}`));
+  return count === 0
+    ? ['this machine has no GPU that CUDA sees', DRIVER_HINT]
+    : [
+        `this machine has ${count === 1 ? 'one GPU' : `${count} GPUs`}, numbered from 0`,
+        `Use ${names.slice(0, 4).join(' or ')}; CUDA_VISIBLE_DEVICES may hide others.`,
+      ];
+}
+
+function loadLibraries(installation: CudaInstallation): CudaReport {
   if (installation.provider === null) return installation;
-  const libraries = new Map<string, LibraryHandle>();
+  const opened = new Map<string, LibraryHandle>();
+  const problems: string[] = [];
   for (const { name, file } of installation.libraries) {
-    const library = tryOpen(file ?? name);
-    if (library !== undefined) libraries.set(name, library);
+    try {
+      opened.set(name, keepForeign(file ?? name));
+    } catch (error) {
+      problems.push(loaderText(name, error as Error));
+    }
   }
-  const runtime = [...libraries].find(([name]) => name.startsWith('libcudart'))?.[1];
+  const runtime = [...opened].find(([name]) => name.startsWith('libcudart'))?.[1];
   runtimeLibrary = runtime;
-  const missing = missingLibrary();
+  const [missing] = problems;
   return {
     ...installation,
     ...(runtime !== undefined && { runtime: describeRuntime(runtime) }),
+    // The provider starts without cuDNN, and would fail at the first convolution or softmax.
     ...(missing !== undefined && { missing }),
   };
 }
 
-/** One that is missing is named by {@link missingLibrary}. */
-function tryOpen(file: string): LibraryHandle | undefined {
-  try {
-    return keepForeign(file);
-  } catch {
-    return undefined;
-  }
+/** What the loader says, with the name of the library that it does not always give. */
+function loaderText(name: string, { message }: Error): string {
+  const text = message.replace(/^Failed to load shared library: /, '');
+  return text.includes(name) ? text : `${name}: ${text}`;
 }
 
 /** ONNX Runtime's own words for what the loader did not find. */

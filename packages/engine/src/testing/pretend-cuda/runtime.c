@@ -108,12 +108,17 @@ EXPORT cudaError_t cudaSetDevice(int device) {
   current = device;
   return cudaSuccess;
 }
+/* PRETEND_CUDA_DRIVER: the version of CUDA that the driver is for, 12040 for 12.4. */
+static int driver_version(void) {
+  const char *setting = getenv("PRETEND_CUDA_DRIVER");
+  return setting == NULL ? 13000 : atoi(setting);
+}
 EXPORT cudaError_t cudaGetDeviceCount(int *count) {
   *count = GPUS;
-  return cudaSuccess;
+  return driver_version() < 13000 ? cudaErrorInsufficientDriver : cudaSuccess;
 }
 EXPORT cudaError_t cudaDriverGetVersion(int *version) {
-  *version = 13000;
+  *version = driver_version();
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaRuntimeGetVersion(int *version) {
