@@ -48,7 +48,7 @@ export function explainNoRoom(
   error: unknown,
   { train, optimizer }: Pick<RunConfig, 'train' | 'optimizer'>,
 ): unknown {
-  if (!NO_MEMORY.test(errorMessage(error))) return error;
+  if (!saysNoMemory(errorMessage(error))) return error;
   const fewer = optimizer.stateBits === 32 ? 'Set optimizer.stateBits: 8.' : 'Lower lora.rank.';
   return new SpatialError({
     code: 'OUT_OF_MEMORY',
