@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { FileMapping } from './file-mapping.js';
@@ -29,6 +29,20 @@ describe('a mapped file', () => {
     expect(Array.from(copy as Uint8Array)).toEqual([9, 10, 11, 12, 13, 14, 15, 16]);
     const halves = mapping.bytes({ byteOffset: 10, byteLength: 2 }, 2);
     expect(typeof halves).toBe(typeof inPlace);
+  });
+
+  it('is read where the system maps no such file', () => {
+    // Files of the kernel have a size, and cannot be mapped.
+    const file = '/sys/devices/system/cpu/online';
+    if (!existsSync(file)) {
+      console.warn('Skipped: only Linux has files that cannot be mapped.');
+      return;
+    }
+    const read = new FileMapping(file);
+    const first = read.bytes({ byteOffset: 0, byteLength: 1 }, 1);
+    expect(first).toEqual(new Uint8Array(readFileSync(file).subarray(0, 1)));
+    read.evict({ byteOffset: 0, byteLength: 1 });
+    read.close();
   });
 
   it('says where it ends, and when it is closed', () => {

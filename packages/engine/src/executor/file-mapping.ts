@@ -56,7 +56,7 @@ export class FileMapping {
   #address: Pointer | undefined;
   #closed = false;
 
-  /** @throws EngineError FILE_INVALID when the file cannot be opened or mapped. */
+  /** @throws EngineError FILE_INVALID when the file cannot be opened. */
   constructor(file: string) {
     this.file = file;
     this.#descriptor = open(file);
@@ -73,9 +73,8 @@ export class FileMapping {
       this.#descriptor,
       0,
     );
-    if (address !== MAP_FAILED) return address;
-    closeSync(this.#descriptor);
-    throw invalid(`${this.file}: ${this.size} bytes cannot be mapped into memory`);
+    // A limit of addresses, or a file system without mappings: its parts are read instead.
+    return address === MAP_FAILED ? undefined : address;
   }
 
   /**
