@@ -11,6 +11,7 @@ export {
   readDataset,
   streamDataset,
 } from './data/dataset.js';
+export { type Explained, explainIssues, type IssuePath, keysBelow } from './explain-issues.js';
 export { type FileKind, fileKind, readFileKind, UNKNOWN_KIND } from './file-kind.js';
 export {
   collectFinding,

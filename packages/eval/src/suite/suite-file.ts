@@ -1,6 +1,14 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { nearestName, readText, readYaml, resolvePath, SpatialError } from '@spatialsv/core';
+import {
+  explainIssues,
+  keysBelow,
+  nearestName,
+  readText,
+  readYaml,
+  resolvePath,
+  SpatialError,
+} from '@spatialsv/core';
 import { PRECISIONS } from '@spatialsv/engine';
 import { z } from 'zod';
 
@@ -11,19 +19,22 @@ const name = z.string().regex(/^[\w+][\w .+()-]*$/, {
   message: 'expected letters, digits, spaces, and . + - ( )',
 });
 
-const modelSchema = z.union([
-  z
-    .string()
-    .min(1)
-    .transform((model) => ({ model })),
-  z.strictObject({
-    model: z.string().min(1),
-    minPixels: z.int().min(1).exactOptional(),
-    maxPixels: z.int().min(1).exactOptional(),
-    /** Settings of the family by key. */
-    set: z.record(z.string(), z.coerce.string()).exactOptional(),
-  }),
-]);
+const modelSchema = z.union(
+  [
+    z
+      .string()
+      .min(1)
+      .transform((model) => ({ model })),
+    z.strictObject({
+      model: z.string().min(1),
+      minPixels: z.int().min(1).exactOptional(),
+      maxPixels: z.int().min(1).exactOptional(),
+      /** Settings of the family by key. */
+      set: z.record(z.string(), z.coerce.string()).exactOptional(),
+    }),
+  ],
+  { error: 'expected a folder, or `model` with its settings' },
+);
 
 const benchmarkSchema = z.strictObject({
   data: z.string().min(1),
@@ -127,13 +138,13 @@ export async function loadSuite(file: string): Promise<Suite> {
 }
 
 function parse(text: string, file: string): SuiteContent {
-  const result = suiteSchema.safeParse(readYaml(text, file).value ?? {});
+  const yaml = readYaml(text, file);
+  const result = suiteSchema.safeParse(yaml.value ?? {});
   if (result.success) return result.data;
-  throw new SpatialError({
-    code: 'CONFIG_INVALID',
-    message: `${file}: ${z.prettifyError(result.error)}`,
+  throw explainIssues(result.error, {
+    ...{ file, yaml },
+    keysAt: (path) => keysBelow(suiteSchema, path),
     hint: 'A suite has models (folders by name), benchmarks (data by id), out, and tables where wanted: docs/evaluation.md, Suites.',
-    cause: result.error,
   });
 }
 

@@ -1,7 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { headsConfigSchema, readText, readYaml, resolvePath, SpatialError } from '@spatialsv/core';
-import { explainIssues, keysBelow, type Path } from './explain-issues.js';
+import {
+  explainIssues,
+  headsConfigSchema,
+  type IssuePath,
+  keysBelow,
+  readText,
+  readYaml,
+  resolvePath,
+  SpatialError,
+} from '@spatialsv/core';
 import { type TrainConfig, trainConfigSchema } from './schema.js';
 
 const MAX_CONFIG_BYTES = 1 << 22;
@@ -85,7 +93,7 @@ function resolveSource<Source extends { weights?: string | undefined; store?: st
 }
 
 /** Keys that the schema knows at a path. */
-function knownKeys(path: Path): readonly string[] {
+function knownKeys(path: IssuePath): readonly string[] {
   if (path[0] === 'heads') return ['type', ...keysBelow(headsConfigSchema, path.slice(1))];
   return keysBelow(trainConfigSchema, path);
 }

@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path';
-import { readText, readYaml, resolvePath } from '@spatialsv/core';
+import { explainIssues, keysBelow, readText, readYaml, resolvePath } from '@spatialsv/core';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { explainIssues, keysBelow } from './explain-issues.js';
 import { parseTrainConfig } from './load-config.js';
 import type { TrainConfig } from './schema.js';
 

@@ -1,9 +1,13 @@
-import { nearestName, SpatialError, type YamlText } from '@spatialsv/core';
+/** What is wrong with a file of a user's, by its schema: line, key, expected, found. */
 import { type Document, isMap, isNode, isScalar } from 'yaml';
 import { z } from 'zod';
+import { SpatialError } from './errors.js';
+import { nearestName } from './nearest-name.js';
+import type { YamlText } from './yaml.js';
 
 type Issue = z.core.$ZodIssue;
-export type Path = readonly PropertyKey[];
+/** Keys and indices from the top of a file to a value. */
+export type IssuePath = readonly PropertyKey[];
 
 /** Where the text of a file is explained from. */
 export interface Explained {
@@ -11,7 +15,7 @@ export interface Explained {
   readonly file: string;
   readonly yaml: YamlText;
   /** Keys that are known at a path. */
-  readonly keysAt: (path: Path) => readonly string[];
+  readonly keysAt: (path: IssuePath) => readonly string[];
   readonly hint: string;
   /** The text was put together: its lines are nobody's. */
   readonly isMade?: boolean;
@@ -41,7 +45,7 @@ function explain(issue: Issue, { yaml: { document }, keysAt }: Explained): strin
   return `'${name}': ${issue.message}, found ${JSON.stringify(isNode(found) ? found.toJSON() : found)}`;
 }
 
-function unknownKeys(keys: readonly string[], path: Path, known: readonly string[]): string {
+function unknownKeys(keys: readonly string[], path: IssuePath, known: readonly string[]): string {
   const told = keys.map((key) => {
     const near = nearestName(known, key);
     const full = dotted([...path, key]);
@@ -52,19 +56,21 @@ function unknownKeys(keys: readonly string[], path: Path, known: readonly string
   return told.join('; ');
 }
 
-const dotted = (path: Path): string => path.map(String).join('.') || 'the file';
+const dotted = (path: IssuePath): string => path.map(String).join('.') || 'the file';
 
 /** Keys that a schema knows at a path. */
-export function keysBelow(from: z.core.$ZodType, path: Path): readonly string[] {
+export function keysBelow(from: z.core.$ZodType, path: IssuePath): readonly string[] {
   let schema = from;
   for (const step of path) schema = child(unwrap(schema), step);
   const inner = unwrap(schema);
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  const forms = inner instanceof z.ZodUnion ? inner.options : [inner];
+  return forms.flatMap((form) => (form instanceof z.ZodObject ? Object.keys(form.shape) : []));
 }
 
 function child(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType {
   if (schema instanceof z.ZodObject) return schema.shape[step as string];
   if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodRecord) return schema.valueType;
   return schema;
 }
 
@@ -79,7 +85,7 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   return wrapped ? unwrap(schema.unwrap()) : schema;
 }
 
-function lineOf(yaml: YamlText, path: Path): number | undefined {
+function lineOf(yaml: YamlText, path: IssuePath): number | undefined {
   for (let length = path.length; length > 0; length--) {
     const offset = keyOffset(yaml.document, path.slice(0, length));
     if (offset !== undefined) return yaml.lineOf(offset);
@@ -88,7 +94,7 @@ function lineOf(yaml: YamlText, path: Path): number | undefined {
 }
 
 /** Where the last key of `path` (or the item, in a list) starts. */
-function keyOffset(document: Document, path: Path): number | undefined {
+function keyOffset(document: Document, path: IssuePath): number | undefined {
   const parent = document.getIn(path.slice(0, -1), true);
   const last = path.at(-1);
   const container = path.length === 1 ? document.contents : parent;
