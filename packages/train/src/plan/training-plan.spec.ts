@@ -38,9 +38,22 @@ describe('a plan', () => {
       asked.push(request);
       return known(request.layers);
     });
-    expect(asked.map(({ layers }) => layers)).toEqual([2, 6]);
+    expect(asked.map(({ layers }) => layers)).toEqual([2, 9]);
     expect(plan).toMatchObject({ recompute: 'none', steps: 15, secondsPerStep: 4 * 19 });
     expect(plan.peakMemoryMb).toBeCloseTo(300 + 20 * 36);
+  });
+
+  it.each([
+    [5, 4],
+    [12, 6],
+    [16, 8],
+    [28, 8],
+    [36, 9],
+  ])('measures a decoder of %i layers with 2 and with %i of them', async (layers, more) => {
+    const { measured } = await planTraining(toyConfig(folder, 'run'), layers, async (r) =>
+      known(r.layers),
+    );
+    expect(measured.map((each) => each.layers)).toEqual([2, more]);
   });
 
   it('adds what layers take, by how much ever two processes differ', () => {
