@@ -111,7 +111,7 @@ describe('eval of a suite', () => {
     ['modells: {}', /modells/],
     [SUITE.replace('First: first', 'First: nowhere'), /models\.First: expected .*nowhere/],
     [SUITE.replace('data: data/rows.jsonl }', 'data: gone }'), /benchmarks\.rooms\.data: .*gone/],
-    [SUITE.replace('First:', '"../up":'), /Invalid key in record(.|\n)*\.\.\/up/],
+    [SUITE.replace('First:', '"../up":'), /suite\.yaml:2: 'models\.\.\.\/up': expected letters/],
     [
       `${SUITE}tables: [{ title: x, benchmarks: [romms] }]`,
       /table 'x': .*romms(.|\n)*Did you mean rooms/,
