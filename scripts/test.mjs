@@ -36,11 +36,14 @@ const V8_OPTIONS = [
   '--interrupt-budget=400000',
 ];
 
+/** Node ends at an option that its V8 does not have; versions differ in them. */
+const isKnown = (option) => spawnSync(process.execPath, [option, '-e', '0']).status === 0;
+
 /** Jest over all packages; its counts come from its own report. */
 function unitTests() {
   const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
   const options = ['--json', `--outputFile=${jestReport}`];
-  const ended = command(process.execPath, ...V8_OPTIONS, jest, ...options);
+  const ended = command(process.execPath, ...V8_OPTIONS.filter(isKnown), jest, ...options);
   if (!existsSync(jestReport)) return ended;
   const report = JSON.parse(readFileSync(jestReport, 'utf8'));
   const unloaded = report.numRuntimeErrorTestSuites;

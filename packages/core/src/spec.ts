@@ -325,7 +325,9 @@ export interface BackboneAdapterV1 extends ContributionBaseV1<'backbone-adapter'
 
 // ---------------------------------------------------------------------------------------------- geometry
 
-export type GeometryFieldV1 = 'depth' | 'ray-map' | 'point-map' | 'camera' | 'feature';
+/** What labels may hold. */
+export const GEOMETRY_FIELDS = ['depth', 'ray-map', 'point-map', 'camera', 'feature'] as const;
+export type GeometryFieldV1 = (typeof GEOMETRY_FIELDS)[number];
 
 /** Travels with every geometric value; a mismatch is an error, never a silent conversion. */
 export interface GeometryConventionsV1 {

@@ -9,6 +9,7 @@ import {
   settingOfPrecision,
 } from '@spatialsv/core/kit';
 import {
+  GEOMETRY_FIELDS,
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
@@ -37,7 +38,7 @@ import {
   prepareViews,
 } from './da3-preprocess.js';
 import { REFERENCE_VIEWS, type ReferenceView } from './da3-reference-view.js';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { SOURCE_ID } from './identity.js';
 
 /** Settings of the source `dav3`, as a user writes them. */
 export interface Da3Settings {
@@ -82,7 +83,7 @@ export async function openDa3Source({
   requireFitting(parsed, model);
   return {
     sourceId: SOURCE_ID,
-    provides: PROVIDES.filter((field) => field !== 'feature' || parsed.features !== false),
+    provides: GEOMETRY_FIELDS.filter((field) => field !== 'feature' || parsed.features !== false),
     provenance: provenance(parsed, precision, model, await model.hashWeights()),
     doSupervise: (request) => labelViewSet(model, parsed, request),
     dispose: () => model.dispose(),

@@ -1,5 +1,5 @@
-import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
@@ -9,7 +9,7 @@ export const da3Source: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
   id: SOURCE_ID,
-  provides: PROVIDES,
+  provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./da3-source.js')).openDa3Source(options),
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTiny(options),
 };

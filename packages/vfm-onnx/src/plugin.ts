@@ -1,5 +1,5 @@
-import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `onnx`: any network that was exported to ONNX and gives depth. `weights` is a folder, a graph or its
@@ -9,7 +9,7 @@ export const onnxSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
   id: SOURCE_ID,
-  provides: PROVIDES,
+  provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./source.js')).openOnnxSource(options),
 };
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type GraphFile, hashFiles, openGraph, readImage } from '@spatialsv/core/kit';
 import {
+  GEOMETRY_FIELDS,
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
@@ -8,7 +9,7 @@ import {
   SpatialError,
   type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { SOURCE_ID } from './identity.js';
 import { makeLabels } from './labels.js';
 import { type Manifest, mergeManifests, parseManifest } from './manifest.js';
 import { prepareImages } from './network-images.js';
@@ -58,7 +59,9 @@ const createLabeller = (
   provenance: LabelProvenanceV1,
 ): LabellerV1 => ({
   sourceId: SOURCE_ID,
-  provides: PROVIDES.filter((field) => field !== 'feature' || plan.outputs.features !== undefined),
+  provides: GEOMETRY_FIELDS.filter(
+    (field) => field !== 'feature' || plan.outputs.features !== undefined,
+  ),
   provenance,
   doSupervise: (request) => labelViewSet(graph, plan, request),
   dispose: () => graph.dispose(),

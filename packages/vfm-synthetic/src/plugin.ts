@@ -1,5 +1,5 @@
-import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
@@ -9,7 +9,7 @@ export const syntheticSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
   id: SOURCE_ID,
-  provides: PROVIDES,
+  provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./source.js')).openSyntheticSource(options),
 };
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { describeProblem } from '@spatialsv/core/kit';
 import {
+  GEOMETRY_FIELDS,
   type GeometryLabelsV1,
   type LabellerV1,
   type OpenSourceOptions,
@@ -8,7 +9,7 @@ import {
   type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { SOURCE_ID } from './identity.js';
 import { renderLabels } from './labels.js';
 import type { SceneCamera } from './scene.js';
 import { RENDERER_VERSION, readSceneFile, SCENE_FILE, type SceneFile } from './scene-file.js';
@@ -54,7 +55,7 @@ const parseSettings = (settings: unknown): SyntheticSourceOptions => {
  */
 export const createSyntheticSource = (options: SyntheticSourceOptions = {}): LabellerV1 => ({
   sourceId: SOURCE_ID,
-  provides: PROVIDES.filter((field) => field !== 'feature' || options.featureGrid !== false),
+  provides: GEOMETRY_FIELDS.filter((field) => field !== 'feature' || options.featureGrid !== false),
   provenance: {
     source: SOURCE_ID,
     model: `renderer-${RENDERER_VERSION}`,

@@ -1,13 +1,2 @@
-import type { GeometryFieldV1 } from '@spatialsv/core/spec';
-
 /** What commands, configurations and label stores call the source. */
 export const SOURCE_ID = 'vggt';
-
-/** What its labels hold where the settings leave nothing out. */
-export const PROVIDES: readonly GeometryFieldV1[] = [
-  'depth',
-  'ray-map',
-  'point-map',
-  'camera',
-  'feature',
-];

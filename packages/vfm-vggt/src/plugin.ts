@@ -1,5 +1,5 @@
-import { definePlugin, type SupervisionSourceV1 } from '@spatialsv/core/spec';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
@@ -9,7 +9,7 @@ export const vggtSource: SupervisionSourceV1 = {
   specificationVersion: 'v1',
   kind: 'supervision-source',
   id: SOURCE_ID,
-  provides: PROVIDES,
+  provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./vggt-source.js')).openVggt(options),
   writeTiny: async (options) => (await import('./tiny-weights.js')).writeTinyVggt(options),
 };

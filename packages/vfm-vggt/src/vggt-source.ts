@@ -9,15 +9,16 @@ import {
   requireWeights,
   settingOfPrecision,
 } from '@spatialsv/core/kit';
-import type {
-  GeometryLabelsV1,
-  LabellerV1,
-  LabelProvenanceV1,
-  OpenSourceOptions,
-  SupervisionRequestV1,
+import {
+  GEOMETRY_FIELDS,
+  type GeometryLabelsV1,
+  type LabellerV1,
+  type LabelProvenanceV1,
+  type OpenSourceOptions,
+  type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
-import { PROVIDES, SOURCE_ID } from './identity.js';
+import { SOURCE_ID } from './identity.js';
 import { RELEASED_VGGT, type VggtConfig } from './vggt-config.js';
 import { vggtLabels } from './vggt-labels.js';
 import { VggtModel } from './vggt-model.js';
@@ -64,7 +65,7 @@ export async function openVggt({
   const model = new VggtModel(opened, device, precision);
   return {
     sourceId: SOURCE_ID,
-    provides: PROVIDES.filter((field) => field !== 'feature' || options.features),
+    provides: GEOMETRY_FIELDS.filter((field) => field !== 'feature' || options.features),
     provenance: provenance(options, precision, config, await hashWeights(opened.tensors)),
     doSupervise: (request) => labelViewSet(model, options, request),
     dispose: () => model.dispose(),

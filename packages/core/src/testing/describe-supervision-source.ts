@@ -3,11 +3,12 @@ import path from 'node:path';
 import { SpatialError } from '../errors.js';
 import { checkLabels, labelMaps, projectPoints } from '../geometry/index.js';
 import { cameraOfView, cameraStack } from '../geometry/rays.js';
-import type {
-  GeometryLabelsV1,
-  LabellerV1,
-  OpenSourceOptions,
-  SupervisionSourceV1,
+import {
+  GEOMETRY_FIELDS,
+  type GeometryLabelsV1,
+  type LabellerV1,
+  type OpenSourceOptions,
+  type SupervisionSourceV1,
 } from '../spec.js';
 import { expectAllclose } from './allclose.js';
 import { globalRunner, once, type TestRunner } from './test-runner.js';
@@ -32,8 +33,6 @@ export interface SupervisionConformance {
   readonly precisionTolerance?: number;
 }
 
-const FIELDS = ['depth', 'ray-map', 'point-map', 'camera', 'feature'];
-
 const CONVENTIONS: Readonly<Record<string, readonly string[]>> = {
   axes: ['opencv'],
   extrinsics: ['world-to-camera'],
@@ -48,7 +47,8 @@ const checkContribution = ({ source }: SupervisionConformance): void => {
   assert.equal(source.kind, 'supervision-source');
   assert.match(source.id, /^[a-z0-9][a-z0-9.-]*$/);
   assert.ok(source.provides.length > 0, 'provides lists no field');
-  for (const field of source.provides) assert.ok(FIELDS.includes(field), `unknown field ${field}`);
+  for (const field of source.provides)
+    assert.ok(GEOMETRY_FIELDS.includes(field), `unknown field ${field}`);
 };
 
 const checkProvenance = (source: SupervisionSourceV1, labeller: LabellerV1): void => {
