@@ -1,4 +1,5 @@
 export {
+  type BuiltInPlugin,
   type LoadedPlugin,
   loadPlugins,
   type PluginSearch,
@@ -6,7 +7,7 @@ export {
   type RejectedPlugin,
 } from './load-plugins.js';
 export { type ContributionKind, PLUGIN_API_VERSION } from './manifest.js';
-export { createRegistry, type PluginRegistry } from './registry.js';
+export { createRegistry, type KnownPlugin, type PluginRegistry } from './registry.js';
 export {
   BACKBONE_ADAPTER,
   BENCHMARK,

@@ -28,11 +28,20 @@ const TOKENS: Readonly<Record<ContributionKind, InjectionToken<ContributionV1>>>
   benchmark: BENCHMARK as InjectionToken<ContributionV1>,
 };
 
+/** A plugin package that exists, whether or not it is installed. */
+export interface KnownPlugin {
+  readonly name: string;
+  /** Ids of its contributions, and the `model_type` of every checkpoint that its adapters open. */
+  readonly gives: readonly string[];
+}
+
 /** The contributions of one run. Runs do not share state: each has its own child container. */
 export interface PluginRegistry {
   /** For further registrations of the composition root. */
   readonly container: DependencyContainer;
   readonly plugins: PluginSet;
+  /** Known plugins that are neither loaded nor rejected. */
+  readonly notInstalled: readonly KnownPlugin[];
   /** Ids of a kind, sorted. */
   ids(kind: ContributionKind): readonly string[];
   /**
@@ -58,21 +67,42 @@ const describeRejected = ({ rejected }: PluginSet): string =>
     ? ''
     : ` Rejected: ${rejected.map(({ error }) => error.message).join('; ')}.`;
 
+/** @param phrase what was looked for, as it reads in a sentence. */
 const unknown = (
-  wanted: string,
+  phrase: string,
   kind: ContributionKind,
   known: readonly string[],
   plugins: PluginSet,
-  nearest?: string,
+  hint: string,
 ): SpatialError => {
   const list = known.length > 0 ? known.join(', ') : 'none';
   return new SpatialError({
     code: 'PLUGIN_UNKNOWN',
-    message: `no ${kind} ${wanted}. Known: ${list}.${describeRejected(plugins)}`,
-    hint: nearest
-      ? `Did you mean "${nearest}"?`
-      : 'Install a plugin that provides it and list it in the dependencies of your package.json.',
+    message: `no ${kind} ${phrase}. Known: ${list}.${describeRejected(plugins)}`,
+    hint,
   });
+};
+
+/** @param name an id or `model_type`. @returns how to install what gives it, when that is known. */
+const installHint = (name: string, notInstalled: readonly KnownPlugin[]): string | undefined => {
+  const provider = notInstalled.find(({ gives }) => gives.includes(name));
+  return provider && `npm install ${provider.name}`;
+};
+
+const INSTALL_ANY =
+  'Install a plugin that provides it and list it in the dependencies of your package.json.';
+
+/** What to do about an id that nothing installed has: the nearest that is there, or can be installed. */
+const hintForId = (
+  id: string,
+  known: readonly string[],
+  notInstalled: readonly KnownPlugin[],
+): string => {
+  const nearest = nearestName([...known, ...notInstalled.flatMap(({ gives }) => gives)], id);
+  if (nearest === undefined) return INSTALL_ANY;
+  const install = installHint(nearest, notInstalled);
+  const question = nearest === id ? undefined : `Did you mean "${nearest}"?`;
+  return [question, install].filter((part) => part !== undefined).join(' ');
 };
 
 /** An adapter that fails on a configuration is none for it, and does not hide the others. */
@@ -97,11 +127,18 @@ const ambiguous = (modelType: string, adapters: readonly BackboneAdapterV1[]): S
 /**
  * Registers loaded plugins in a child container of their own, by factory.
  * @param plugins what {@link loadPlugins} gave.
+ * @param known packages whose name helps where what they give is missing.
  */
-export const createRegistry = (plugins: PluginSet): PluginRegistry => {
+export const createRegistry = (
+  plugins: PluginSet,
+  known: readonly KnownPlugin[] = [],
+): PluginRegistry => {
   const child = container.createChildContainer();
   for (const contribution of plugins.loaded.flatMap(({ contributions }) => contributions))
     child.register(TOKENS[contribution.kind], { useFactory: () => contribution });
+
+  const found = new Set([...plugins.loaded, ...plugins.rejected].map(({ name }) => name));
+  const notInstalled = known.filter(({ name }) => !found.has(name));
 
   const all = <Kind extends ContributionV1>(kind: ContributionKind): readonly Kind[] =>
     (child.isRegistered(TOKENS[kind]) ? child.resolveAll(TOKENS[kind]) : []) as unknown as Kind[];
@@ -110,9 +147,10 @@ export const createRegistry = (plugins: PluginSet): PluginRegistry => {
       .map(({ id }) => id)
       .sort();
   const byId = <Kind extends ContributionV1>(kind: ContributionKind, id: string): Kind => {
-    const found = all<Kind>(kind).find((contribution) => contribution.id === id);
-    if (found) return found;
-    throw unknown(`"${id}"`, kind, ids(kind), plugins, nearestName(ids(kind), id));
+    const match = all<Kind>(kind).find((contribution) => contribution.id === id);
+    if (match) return match;
+    const hint = hintForId(id, ids(kind), notInstalled);
+    throw unknown(`"${id}"`, kind, ids(kind), plugins, hint);
   };
   const byConfig = (config: Readonly<Record<string, unknown>>): BackboneAdapterV1 => {
     const kind = 'backbone-adapter';
@@ -120,11 +158,13 @@ export const createRegistry = (plugins: PluginSet): PluginRegistry => {
     const modelType = `model_type ${JSON.stringify(config['model_type'] ?? null)}`;
     if (accepting.length > 1) throw ambiguous(modelType, accepting);
     if (accepting[0]) return accepting[0];
-    throw unknown(`accepts a checkpoint with ${modelType}`, kind, ids(kind), plugins);
+    const hint = installHint(String(config['model_type']), notInstalled) ?? INSTALL_ANY;
+    throw unknown(`accepts a checkpoint with ${modelType}`, kind, ids(kind), plugins, hint);
   };
   return {
     container: child,
     plugins,
+    notInstalled,
     ids,
     resolveBackboneAdapter: (configOrId) =>
       typeof configOrId === 'string' ? byId('backbone-adapter', configOrId) : byConfig(configOrId),
