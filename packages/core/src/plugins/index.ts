@@ -7,7 +7,7 @@ export {
   type RejectedPlugin,
 } from './load-plugins.js';
 export { type ContributionKind, PLUGIN_API_VERSION } from './manifest.js';
-export { createRegistry, type KnownPlugin, type PluginRegistry } from './registry.js';
+export { createRegistry, type PluginRegistry } from './registry.js';
 export {
   BACKBONE_ADAPTER,
   BENCHMARK,
@@ -15,3 +15,4 @@ export {
   GEOMETRY_HEAD,
   SUPERVISION_SOURCE,
 } from './tokens.js';
+export type { KnownPlugin } from './unknown-plugin.js';
