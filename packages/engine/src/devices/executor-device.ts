@@ -2,9 +2,11 @@ import path from 'node:path';
 import { EngineError } from '../errors.js';
 import { environment } from '../executor/environment.js';
 import {
+  allocateOnDevice,
   DeviceValue,
   type ExecutionProvider,
   kindOf,
+  makeRoomToStay,
   providerNamed,
   sessionPool,
 } from '../executor/index.js';
@@ -25,7 +27,7 @@ import type {
 } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
-import type { CompiledProgram, CompileOptions, Device } from './device.js';
+import type { CompiledProgram, CompileOptions, Device, DeviceTensor } from './device.js';
 import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
@@ -53,6 +55,21 @@ export class ExecutorBackedDevice implements Device {
         : hostArray('tensor', spec, data);
     const value = DeviceValue.fromHost(array, spec.dtype, spec.shape);
     return new ExecutorTensor(spec, value, { staysInMemory: data !== undefined });
+  }
+
+  async allocateTensor(spec: TensorSpec): Promise<ExecutorTensor> {
+    if (this.name === 'cpu') return this.createTensor(spec);
+    return new ExecutorTensor(spec, await allocateOnDevice(this.name, spec.dtype, spec.shape));
+  }
+
+  async placeTensors(tensors: readonly DeviceTensor[]): Promise<void> {
+    if (this.name === 'cpu') return;
+    for (const tensor of tensors) {
+      if (!(tensor instanceof ExecutorTensor)) continue;
+      // What the last one was brought with is in the way of the next one.
+      await makeRoomToStay(this.name);
+      await tensor.resident(this.name);
+    }
   }
 
   async compile(

@@ -9,10 +9,10 @@ import {
   DeviceValue,
   type ExecutionProvider,
   kindOf,
+  makeRoomToStay,
   type Session,
   type SessionLease,
   trimHeap,
-  trimMemory,
 } from '../executor/index.js';
 import {
   boundAs,
@@ -166,8 +166,7 @@ export class ExecutorProgram implements CompiledProgram {
       this.assertKnown(given);
       this.assertApart(given, targets);
       // What programs of other shapes needed stands in the way of what this one will.
-      if (!this.hasRun && kindOf(this.session.provider) === 'cuda')
-        await trimMemory(this.session.provider);
+      if (!this.hasRun) await makeRoomToStay(this.session.provider);
       await this.bindInputs(given, temporary);
       await this.bindWeights(given, temporary);
       const made = await this.bindOutputs(given, targets, created);
@@ -239,6 +238,7 @@ export class ExecutorProgram implements CompiledProgram {
   /** A weight in the memory of the device. @throws what the device says, with the name and the size of the weight. */
   private async placed(name: string, tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
     try {
+      if (!this.stored.has(tensor, rows)) await makeRoomToStay(this.session.provider);
       return await this.stored.value(tensor, rows);
     } catch (error) {
       const { provider } = this.session;
