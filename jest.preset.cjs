@@ -33,6 +33,7 @@ module.exports = {
     '^.+\\.ts$': swc('typescript'),
     [`/node_modules/(?:${ES_MODULES})/.+\\.m?js$`]: swc('ecmascript'),
   },
+  runtime: require.resolve('./scripts/jest/shared-scripts-runtime.cjs'),
   transformIgnorePatterns: [`/node_modules/(?!(?:${ES_MODULES})/)`],
   moduleNameMapper: {
     '^(\\.{1,2}/.*)\\.js$': '$1',

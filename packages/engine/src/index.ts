@@ -10,13 +10,7 @@ export {
   type ElementwiseProgram,
   type UpdatedArray,
 } from './chunked-update.js';
-export {
-  allocateTensor,
-  compile,
-  createTensor,
-  placeTensors,
-  programPeakBytes,
-} from './compile.js';
+export { compile, createTensor, programPeakBytes } from './compile.js';
 export {
   type CompiledProgram,
   type CompileOptions,

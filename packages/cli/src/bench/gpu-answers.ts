@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDecoder } from '@spatialsv/core';
 import { CompiledDecoder, padSequence } from '@spatialsv/core/kit';
-import { type MappedTensor, ProgramCache } from '@spatialsv/engine';
-import type { Target } from '../target.js';
+import { defaultPrecision, type MappedTensor, ProgramCache } from '@spatialsv/engine';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
 /** A prompt and the tokens after it. */
@@ -20,7 +19,7 @@ export interface GpuAnswers {
 const MORE = 64;
 
 /** A decoder with bfloat16 weights in a file, as a checkpoint has them. */
-export async function openGpuAnswers(size: GpuSize, target: Target): Promise<GpuAnswers> {
+export async function openGpuAnswers(size: GpuSize, device: string): Promise<GpuAnswers> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-'));
   const config = gpuDecoderConfig(size);
   const programs = new ProgramCache(64);
@@ -29,7 +28,8 @@ export async function openGpuAnswers(size: GpuSize, target: Target): Promise<Gpu
     sizes: { ...config, positionRows: 1 },
     weights: await writeWeights(path.join(folder, 'weights.bin'), gpuShapes(size)),
     programs,
-    ...target,
+    device,
+    precision: defaultPrecision(device),
   });
   const { tokens } = size;
   const inputIds = Int32Array.from({ length: tokens }, (_, i) => (i * 7919) % size.vocabularySize);

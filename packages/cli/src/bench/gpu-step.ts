@@ -5,6 +5,7 @@ import {
   compile,
   createTensor,
   type DeviceTensor,
+  defaultPrecision,
   differentiate,
   float32,
   int32,
@@ -16,7 +17,6 @@ import {
   tf,
 } from '@spatialsv/engine';
 import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
-import type { Target } from '../target.js';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
@@ -33,12 +33,11 @@ type Named = Readonly<Record<string, Tensor>>;
 type Outputs = Readonly<Record<string, DeviceTensor>>;
 
 /** Compiles the programs of a step and makes its state on the device. */
-export async function openGpuStep(size: GpuSize, target: Target): Promise<GpuStep> {
-  const { device } = target;
+export async function openGpuStep(size: GpuSize, device: string): Promise<GpuStep> {
   const decoder = createDecoder(gpuDecoderConfig(size), NAMES);
   const shapes = gpuShapes(size);
   const optimizer = await AdamwOptimizer.create(initialParameters(shapes), ADAMW, device);
-  const programs = await compilePrograms(decoder, size, target);
+  const programs = await compilePrograms(decoder, size, device);
   const tensor = (values: Int32Array, ...shape: number[]) =>
     createTensor(int32(...shape), values, device);
   const { tokens, vocabularySize } = size;
@@ -93,7 +92,7 @@ export async function openGpuStep(size: GpuSize, target: Target): Promise<GpuSte
 
 type Decoder = ReturnType<typeof createDecoder>;
 
-async function compilePrograms(decoder: Decoder, size: GpuSize, target: Target) {
+async function compilePrograms(decoder: Decoder, size: GpuSize, device: string) {
   const shapes = gpuShapes(size);
   const specsOf = (names: Readonly<Record<string, string>>): SpecTree =>
     Object.fromEntries(
@@ -103,6 +102,7 @@ async function compilePrograms(decoder: Decoder, size: GpuSize, target: Target) 
   const rows = float32(tokens, hiddenSize);
   const ids = int32(tokens);
   const positions = int32(1, tokens);
+  const target = { device, precision: defaultPrecision(device) };
   const block = decoder.layers[0]!;
   const [below, inner] = [specsOf(byName(decoder.names.embed)), specsOf(block.names)];
   const above = specsOf(byName([...decoder.names.finalNorm, ...decoder.names.logits]));

@@ -5,8 +5,7 @@ import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import { withCleanup } from '@spatialsv/core';
 import { type StepMetrics, train, trainConfigSchema } from '@spatialsv/train';
 import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
-import type { Target } from '../target.js';
-import { memoryFigures } from './measure.js';
+import { type GpuFigures, gpuFigures } from './measure.js';
 
 /** Images of one sample. */
 export interface GpuViews {
@@ -22,7 +21,7 @@ export const VIEWS_SMALL: GpuViews = { views: 2, width: 56, height: 56 };
 export interface GpuTraining {
   readonly tokens: number;
   readonly stepMs: number;
-  readonly memory: Awaited<ReturnType<typeof memoryFigures>>;
+  readonly memory: GpuFigures | undefined;
 }
 
 /** The first steps compile, encode the images and label them. */
@@ -36,11 +35,11 @@ const STEPS = 5;
 export async function measureGpuTraining(
   model: string,
   size: GpuViews,
-  target: Target,
+  device: string,
 ): Promise<GpuTraining> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-train-'));
   return withCleanup(
-    () => trainIn(folder, model, size, target),
+    () => trainIn(folder, model, size, device),
     () => rm(folder, { recursive: true }),
   );
 }
@@ -49,14 +48,14 @@ async function trainIn(
   folder: string,
   model: string,
   size: GpuViews,
-  target: Target,
+  device: string,
 ): Promise<GpuTraining> {
   const dataset = { scenes: 1, seed: 1, questionsPerScene: 1, preface: false, ...size };
   await writeDataset({ folder: path.join(folder, 'data'), split: 'tinybench', ...dataset });
   const data = { path: path.join(folder, 'data/raw/MindCube_tinybench.jsonl'), format: 'mindcube' };
   const maxPixels = size.width * size.height;
   const config = trainConfigSchema.parse({
-    ...{ model, out: path.join(folder, 'run'), data: [data], source: 'synthetic', ...target },
+    ...{ model, out: path.join(folder, 'run'), data: [data], source: 'synthetic', device },
     ...{ batchSize: 1, checkpointEvery: 0, schedule: { steps: 1e6, warmupRatio: 0 } },
     ...{ recompute: 'layer', imageBudget: { maxPixels } },
   });
@@ -74,6 +73,6 @@ async function trainIn(
   return {
     tokens: Math.round(fastest.tokensPerSecond / fastest.samplesPerSecond),
     stepMs: 1000 / fastest.samplesPerSecond,
-    memory: await memoryFigures(target.device),
+    memory: await gpuFigures(device),
   };
 }

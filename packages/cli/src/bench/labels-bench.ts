@@ -14,9 +14,7 @@ import {
   writeTinyVggt,
   writeRandomWeights as writeVggt,
 } from '@spatialsv/vfm-vggt';
-import { type Target, targetOf } from '../target.js';
-import { emit, median, memoryFigures } from './measure.js';
-import { torchDevice } from './pytorch-peer.js';
+import { emit, gpuFigures, median } from './measure.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
 import { cachedFolder } from './random-checkpoint.js';
 
@@ -32,7 +30,7 @@ interface Subject {
   readonly height: number;
   readonly width: number;
   write(folder: string): Promise<void>;
-  open(folder: string, target: Target): Promise<OpenSubject>;
+  open(folder: string, device: string): Promise<OpenSubject>;
 }
 
 interface OpenSubject {
@@ -51,15 +49,15 @@ export const VGGT: Subject = {
   height: 392,
   width: 518,
   write: (folder) => writeVggt(folder, RELEASED_VGGT, 1),
-  open: (folder, target) => openVggt(folder, target, VGGT),
+  open: (folder, device) => openVggt(folder, device, VGGT),
 };
 
 async function openVggt(
   folder: string,
-  { device, precision }: Target,
+  device: string,
   { height, width }: Pick<Subject, 'height' | 'width'>,
 ): Promise<OpenSubject> {
-  const model = await VggtModel.open(folder, device, precision);
+  const model = await VggtModel.open(folder, device);
   const size = { views: VIEWS, height, width };
   return {
     run: async (pixels, what) => {
@@ -76,15 +74,15 @@ export const dav3 = (variant: string): Subject => ({
   height: 378,
   width: 504,
   write: (folder) => writeDav3(folder, variantConfig(variant), 1),
-  open: (folder, target) => openDav3(folder, target, { height: 378, width: 504 }),
+  open: (folder, device) => openDav3(folder, device, { height: 378, width: 504 }),
 });
 
 async function openDav3(
   folder: string,
-  { device, precision }: Target,
+  device: string,
   { height, width }: Pick<Subject, 'height' | 'width'>,
 ): Promise<OpenSubject> {
-  const model = await openDa3(folder, device, precision);
+  const model = await openDa3(folder, device);
   return {
     run: async (pixels, what) => {
       const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
@@ -100,12 +98,12 @@ export const SMALL_SUBJECTS: Readonly<Record<Subject['family'], Subject>> = {
   vggt: {
     ...{ family: 'vggt', variant: 'small', height: 56, width: 56 },
     write: (folder) => writeTinyVggt({ folder, seed: 1 }),
-    open: (folder, target) => openVggt(folder, target, { height: 56, width: 56 }),
+    open: (folder, device) => openVggt(folder, device, { height: 56, width: 56 }),
   },
   dav3: {
     ...{ family: 'dav3', variant: 'small', height: 56, width: 56 },
     write: (folder) => writeTinyDav3({ folder, seed: 1 }),
-    open: (folder, target) => openDav3(folder, target, { height: 56, width: 56 }),
+    open: (folder, device) => openDav3(folder, device, { height: 56, width: 56 }),
   },
 };
 
@@ -122,12 +120,11 @@ export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'vggt-1b': () => benchSubject(VGGT),
 };
 
-/** What is measured, and where. */
-interface Where extends Target {
+/** What is measured, and on which device. */
+interface Where {
   readonly bench: string;
+  readonly device: string;
 }
-
-const ON_CPU: Where = { bench: BENCH, ...targetOf({ device: 'cpu' }) };
 
 const MEAN = [0.485, 0.456, 0.406];
 const DEVIATION = [0.229, 0.224, 0.225];
@@ -145,8 +142,10 @@ function normalisedViews(pixels: Float32Array): Float32Array[] {
  * Time per view, peak memory and agreement of depth beside the official model in PyTorch, by turns in the same minute.
  * Both processes hold the same weight file.
  */
-export async function benchSubject(subject: Subject, where: Where = ON_CPU): Promise<void> {
-  const { bench, device, precision } = where;
+export async function benchSubject(
+  subject: Subject,
+  { bench, device }: Where = { bench: BENCH, device: 'cpu' },
+): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     const weights = bench === 'gpu' ? await writeSubject(subject) : folder;
@@ -154,26 +153,20 @@ export async function benchSubject(subject: Subject, where: Where = ON_CPU): Pro
     const pixels = smoothImages(subject);
     const images = path.join(folder, 'views.f32');
     writeFileSync(images, new Uint8Array(pixels.buffer));
-    const [opened] = await Promise.allSettled([
-      openVfmPeer({
-        family: subject.family,
-        variant: subject.variant,
-        weights,
-        images,
-        shape: [VIEWS, subject.height, subject.width, 3],
-        depth: path.join(folder, 'depth.f32'),
-        device: torchDevice(device),
-        precision,
-      }),
-    ]);
-    const peer = opened.status === 'fulfilled' ? opened.value : undefined;
+    const peer = await openVfmPeer({
+      family: subject.family,
+      variant: subject.variant,
+      weights: path.join(weights, 'model.safetensors'),
+      images,
+      shape: [VIEWS, subject.height, subject.width, 3],
+      depth: path.join(folder, 'depth.f32'),
+      device: device.startsWith('cuda') ? device : 'cpu',
+    });
     try {
-      await measure(subject, weights, pixels, peer, where);
+      await measure(subject, weights, pixels, peer, { bench, device });
     } finally {
       await peer?.close();
     }
-    // After what we measured, which remains.
-    if (opened.status === 'rejected') throw opened.reason;
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -184,9 +177,9 @@ async function measure(
   folder: string,
   pixels: Float32Array,
   peer: VfmPeer | undefined,
-  { bench, ...target }: Where,
+  { bench, device }: Where,
 ): Promise<void> {
-  const model = await subject.open(folder, target);
+  const model = await subject.open(folder, device);
   const first = await watched(() => model.run(pixels, 'everything'));
   await model.run(pixels, 'labels');
   const ours: Watched[] = [];
@@ -198,13 +191,13 @@ async function measure(
     labels.push(await watched(() => model.run(pixels, 'labels')));
     if (peer !== undefined) theirs.push(await peer.run());
   }
-  const memory = await memoryFigures(target.device);
+  const gpu = await gpuFigures(device);
   await model.dispose();
   const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
   const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
   const peak = Math.max(...ours.map(({ peakRssMb }) => peakRssMb));
   emit(bench, `${subject.family}-${subject.variant}`, {
-    ...target,
+    device,
     views: VIEWS,
     height: subject.height,
     width: subject.width,
@@ -212,10 +205,10 @@ async function measure(
     first_ms_per_view: first.ms / VIEWS,
     label_ms_per_view: perLabel,
     peak_rss_mb: peak,
-    ...(bench === 'gpu' && memory),
+    ...gpu,
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
     ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
-    ...(bench === 'gpu' && peer !== undefined && onDevice(theirs, { perLabel, ...memory })),
+    ...(bench === 'gpu' && peer !== undefined && { label_ratio: labelRatio(theirs, perLabel) }),
     ...(peer !== undefined && { depth_error: largestError(ours.at(-1)!.depth, peer.depth()) }),
   });
 }
@@ -226,15 +219,8 @@ interface Ours {
   readonly peak: number;
 }
 
-/** What `npm run bench -- gpu` calls these figures in all of its cases. */
-function onDevice(theirs: readonly PeerRun[], ours: { perLabel: number; peak_mb: number }) {
-  const peak = Math.max(...theirs.map(({ peak_mb }) => peak_mb));
-  return {
-    label_ratio: ours.perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS),
-    pytorch_peak_mb: peak,
-    peak_ratio: ours.peak_mb / peak,
-  };
-}
+const labelRatio = (theirs: readonly PeerRun[], perLabel: number): number =>
+  perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS);
 
 function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Ours) {
   const pytorch = median(theirs.map(({ ms }) => ms)) / VIEWS;

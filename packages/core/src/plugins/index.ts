@@ -1,5 +1,4 @@
 export {
-  type BuiltInPlugin,
   type LoadedPlugin,
   loadPlugins,
   type PluginSearch,
@@ -15,4 +14,3 @@ export {
   GEOMETRY_HEAD,
   SUPERVISION_SOURCE,
 } from './tokens.js';
-export type { KnownPlugin } from './unknown-plugin.js';

@@ -34,7 +34,6 @@ export {
   allocateOnDevice,
   arenaMemory,
   convert,
-  makeRoomToStay,
   probeDevice,
   readToHost,
   trimMemory,

@@ -4,7 +4,6 @@ import {
   compile,
   type DeviceTensor,
   float32,
-  placeTensors,
   type Tensor,
   type TensorSpec,
 } from '@spatialsv/engine';
@@ -67,10 +66,7 @@ export class AdamwOptimizer implements OptimizerTensors {
       const specs = mapValues(members, ({ shape }) => float32(...shape));
       const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
       for (const [name, { data }] of Object.entries(members)) {
-        const tensor = update.tensors.parameters[name]!;
-        await writeFirst(tensor, data);
-        // With a GPU no two of them are on the host at once.
-        await placeTensors([tensor], device);
+        await writeFirst(update.tensors.parameters[name]!, data);
       }
       updates.push({ ...kind, update });
     }
