@@ -1,14 +1,16 @@
-"""Peer of `npm run bench -- gpu`: a decoder in PyTorch, bfloat16 with scaled dot-product attention.
+"""Peer of `npm run bench -- gpu`: a decoder in PyTorch with scaled dot-product attention.
 
-usage: python bench_gpu.py '{"what":"step","device":"cuda","hiddenSize":2048,"intermediateSize":11008,"heads":16,"kvHeads":2,
-                             "headDim":128,"layers":36,"vocabularySize":151936,"tokens":4096}'
+usage: python bench_gpu.py '{"what":"step","device":"cuda","precision":"bfloat16","hiddenSize":2048,"intermediateSize":11008,
+                             "heads":16,"kvHeads":2,"headDim":128,"layers":36,"vocabularySize":151936,"tokens":4096}'
 
-`step` trains everything: float32 parameters under autocast, every layer recomputed in the backward pass, fused AdamW. `answers` runs
-a prompt and single tokens after it, with bfloat16 weights and a cache. Prints a line when it is ready, then for each line on
-standard input what one round took, in milliseconds and MiB.
+`step` trains everything: float32 parameters, under autocast where the precision is of 16 bits, every layer recomputed in the backward
+pass, AdamW (fused on a GPU). `answers` runs a prompt and single tokens after it, with weights and a cache of the precision. Prints a
+line when it is ready, then for each line on standard input what one round took, in milliseconds, and the peak of memory in MiB.
 """
 
 import json
+import os
+import resource
 import statistics
 import sys
 import time
@@ -19,6 +21,24 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 DECODED = 16
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def peak_mb(device):
+    """The most that tensors took at once on a GPU, since its counter was reset; on the CPU, of all resident memory of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def follow_tf32():
+    """TensorFloat-32 in float32 where SPATIALSV_TF32 has it for us; by default PyTorch has it in convolutions and not in products."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = os.environ.get("SPATIALSV_TF32") == "1"
+
+
+def narrowed(device, precision):
+    """Autocast of products to a precision of 16 bits; nothing in float32."""
+    return torch.autocast(device.type, TYPES[precision] if precision != "float32" else torch.bfloat16, enabled=precision != "float32")
 
 
 def rotate(x, cos, sin):
@@ -100,6 +120,7 @@ def main():
         wait()
         return 1000 * (time.perf_counter() - started)
 
+    follow_tf32()
     torch.manual_seed(0)
     tokens = size["tokens"]
     with device:
@@ -111,7 +132,7 @@ def main():
 
         def step():
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device.type, torch.bfloat16):
+            with narrowed(device, size["precision"]):
                 loss = F.cross_entropy(model(ids, recompute=True).float(), targets)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -119,9 +140,9 @@ def main():
 
         work = lambda: {"step_ms": milliseconds(step)}
     else:
-        model = model.to(torch.bfloat16)
+        model = model.to(TYPES[size["precision"]])
         shape = (size["kvHeads"], tokens + 64, size["headDim"])
-        caches = [[torch.zeros(shape, dtype=torch.bfloat16, device=device) for _ in range(2)] for _ in model.blocks]
+        caches = [[torch.zeros(shape, dtype=model.norm.weight.dtype, device=device) for _ in range(2)] for _ in model.blocks]
 
         @torch.inference_mode()
         def answers():
@@ -131,11 +152,10 @@ def main():
 
         work = answers
     work()
-    print(json.dumps({"torch": torch.__version__}), flush=True)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(json.dumps({"torch": torch.__version__, "parameters": parameters}), flush=True)
     for _ in sys.stdin:
-        figures = work()
-        peak = torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else 0
-        print(json.dumps({**figures, "peak_mb": peak}), flush=True)
+        print(json.dumps({**work(), "peak_mb": peak_mb(device)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,48 +1,74 @@
-"""Peer of `npm run bench -- labels` and `-- gpu`: a published geometry model in PyTorch eager mode, float32 on the CPU with all
-of its cores, on a GPU under autocast in bfloat16, as its own examples run it.
+"""Peer of `npm run bench -- labels` and `-- gpu`: a published geometry model in PyTorch eager mode, with all cores on the CPU, or on a
+GPU; in 16 bits under autocast, as its own examples run it.
 
-usage: python bench_vfm.py '{"family":"dav3","variant":"da3-large","reference":"CLONE/src","weights":"model.safetensors",
-                             "images":"views.f32","shape":[4,378,504,3],"depth":"depth.f32","device":"cpu"}'
+usage: python bench_vfm.py '{"family":"dav3","variant":"da3-large","reference":"CLONE","weights":"FOLDER","images":"views.f32",
+                             "shape":[4,378,504,3],"depth":"depth.f32","device":"cpu","precision":"float32"}'
 
-`reference` is a clone of the model's own repository, from which the official code is imported; `images` is raw float32 in (0, 1).
-Loads once, prints one JSON line, then runs the network once for every line on stdin and prints milliseconds and memory (MiB) of
-that run. The depth of the last run is written to `depth`.
+`reference` is a clone of the model's own repository, from which the official code is imported; `weights` holds model.safetensors and
+config.json; `images` is raw float32 in (0, 1). The variant `small` is the tiny model of the same structure. Loads once, prints one JSON
+line, then runs the network once for every line on stdin and prints milliseconds and memory (MiB) of that run. The depth of the last run
+is written to `depth`.
 """
 
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from bench_gpu import follow_tf32, narrowed, peak_mb
+
+REFERENCE = Path(__file__).resolve().parent
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
 
 def load_vggt(settings):
+    sys.path += [settings["reference"], str(REFERENCE / "vggt")]
     from vggt.models.vggt import VGGT
 
-    model = VGGT(enable_track=False).eval()
-    missing, unexpected = model.load_state_dict(load_file(settings["weights"], settings["device"]), strict=False, assign=True)
+    if settings["variant"] == "small":
+        from reference_model import Vggt
+
+        model = Vggt(json.loads((Path(settings["weights"]) / "config.json").read_text())).eval()
+        model.track_head = None
+    else:
+        model = VGGT(enable_track=False).eval()
+    missing, unexpected = model.load_state_dict(tensors_of(settings), strict=False, assign=True)
     assert not missing and all(name.startswith("track_head.") for name in unexpected), (missing, unexpected)
-    return lambda images: model(images.permute(0, 3, 1, 2)[None])["depth"].reshape(images.shape[:3])
+    # Buffers that its constructor makes with torch.FloatTensor are on the CPU.
+    model.to(settings["device"])
+    # The forward pass is the official one in either case.
+    return lambda images: VGGT.forward(model, images.permute(0, 3, 1, 2)[None])["depth"].reshape(images.shape[:3])
 
 
 def load_dav3(settings):
-    from depth_anything_3.cfg import create_object, load_config
-    from depth_anything_3.registry import MODEL_REGISTRY
+    sys.path += [settings["reference"], str(Path(settings["reference"]) / "src"), str(REFERENCE / "dav3")]
+    if settings["variant"] == "small":
+        from tiny_models import DUAL, network
 
-    model = create_object(load_config(MODEL_REGISTRY[settings["variant"]])).eval()
-    weights = {name.removeprefix("model."): value for name, value in load_file(settings["weights"], settings["device"]).items()}
+        model = network(DUAL).eval()
+    else:
+        from depth_anything_3.cfg import create_object, load_config
+        from depth_anything_3.registry import MODEL_REGISTRY
+
+        model = create_object(load_config(MODEL_REGISTRY[settings["variant"]])).eval()
+    weights = {name.removeprefix("model."): value for name, value in tensors_of(settings).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
     # The ray levels share one LayerNorm, which a safetensors file holds once; the dead levels keep their own copy.
     assert not unexpected and all(".output_conv2_aux." in name or name.startswith("gs_") for name in missing), (
         missing,
         unexpected,
     )
-    return lambda images: model(((images - MEAN.to(images.device)) / STD.to(images.device)).permute(0, 3, 1, 2)[None])["depth"].reshape(images.shape[:3])
+    mean, std = (values.to(settings["device"]) for values in (MEAN, STD))
+    return lambda images: model(((images - mean) / std).permute(0, 3, 1, 2)[None])["depth"].reshape(images.shape[:3])
+
+
+def tensors_of(settings):
+    return load_file(Path(settings["weights"]) / "model.safetensors", settings["device"])
 
 
 def memory():
@@ -52,37 +78,42 @@ def memory():
     return {name: int(status[key].split()[0]) / 1024 for name, key in [("peak_rss_mb", "VmHWM"), ("anonymous_mb", "RssAnon")]}
 
 
-def reset_peak():
+def reset_peak(device):
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
-
-
-# The official code may log to stdout, which is ours to answer on.
-ANSWERS, sys.stdout = sys.stdout, sys.stderr
-
-
-def answer(values):
-    print(json.dumps(values), file=ANSWERS, flush=True)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def main():
     settings = json.loads(sys.argv[1])
-    sys.path.insert(0, settings["reference"])
+    # The official code may log to stdout, which is ours to answer on.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    device = torch.device(settings["device"])
+    follow_tf32()
+
+    def answer(values):
+        print(json.dumps(values), file=answers, flush=True)
+
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
     started = time.perf_counter()
-    with torch.device(settings["device"]):
+    with device:
         run = {"vggt": load_vggt, "dav3": load_dav3}[settings["family"]](settings)
-    device = torch.device(settings.get("device", "cpu"))
-    wait = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
     images = torch.from_numpy(np.fromfile(settings["images"], np.float32).reshape(settings["shape"])).to(device)
+    wait()
     answer({"load_s": time.perf_counter() - started, "torch": torch.__version__, "threads": torch.get_num_threads()})
     for _ in sys.stdin:
-        reset_peak()
+        reset_peak(device)
         started = time.perf_counter()
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.inference_mode(), narrowed(device, settings["precision"]):
             depth = run(images)
             wait()
-        answer({"ms": 1000 * (time.perf_counter() - started), **memory()})
-        depth.cpu().numpy().astype(np.float32).tofile(settings["depth"])
+        answer({"ms": 1000 * (time.perf_counter() - started), **memory(), "peak_mb": peak_mb(device)})
+        depth.float().cpu().numpy().tofile(settings["depth"])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,20 @@
 /**
  * Checks the packages as a user gets them: each is packed, its content checked, unpacked beside the others, and every
- * entry imported by plain Node (which resolves more strictly than Jest). The lock file is checked too. Needs a build.
+ * entry imported by plain Node (which resolves more strictly than Jest); then the command line is tried without the plugins that
+ * it does not need. The lock file is checked too. Needs a build.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findLockFaults } from './complete-lock.mjs';
@@ -59,14 +70,13 @@ function checkContent(manifest, files) {
 
 /** Runs Node in the folder of the unpacked packages; @throws with its output when it does not end with 0. */
 function node(...args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
-    cwd: home,
-    encoding: 'utf8',
-    timeout: 300_000,
-  });
+  const { status, stdout, stderr } = spawnNode(home, args);
   if (status !== 0) throw new Error(`exit code ${status}\n${stdout}${stderr}`);
   return stdout;
 }
+
+const spawnNode = (cwd, args) =>
+  spawnSync(process.execPath, args, { cwd, encoding: 'utf8', timeout: 300_000 });
 
 function importEntry(name) {
   const program = `const entry = await import(${JSON.stringify(name)});
@@ -87,6 +97,46 @@ function checkLock() {
   const faults = findLockFaults();
   if (faults.length > 0)
     throw new Error(`${faults.join('\n')}\nRun node scripts/complete-lock.mjs.`);
+}
+
+const isPlugin = (name) => /^@spatialsv\/(adapter|vfm)-/.test(name);
+
+/** A folder in which the command line is installed with one adapter, beside the dependencies of other people. */
+function installSparsely(adapter) {
+  const project = mkdtempSync(join(tmpdir(), 'spatialsv-sparse-'));
+  const modules = join(project, 'node_modules');
+  mkdirSync(join(modules, '@spatialsv'), { recursive: true });
+  for (const name of readdirSync(join(root, 'node_modules')))
+    if (!name.startsWith('.') && !/^@?spatialsv$/.test(name))
+      symlinkSync(join(root, 'node_modules', name), join(modules, name));
+  const unpacked = join(home, 'node_modules');
+  const own = readdirSync(join(unpacked, '@spatialsv')).map((name) => `@spatialsv/${name}`);
+  for (const name of ['spatialsv', ...own.filter((name) => !isPlugin(name) || name === adapter)])
+    cpSync(join(unpacked, name), join(modules, name), { recursive: true });
+  return project;
+}
+
+/** With one adapter the others are named with the command that brings them, and nothing else fails. */
+function checkSparse() {
+  const project = installSparsely('@spatialsv/adapter-qwen25vl');
+  try {
+    const main = join(project, 'node_modules', 'spatialsv', 'bin', 'spatialsv.js');
+    const { stdout } = spawnNode(project, [main, 'plugins', '--json']);
+    const { contributions, notInstalled } = JSON.parse(stdout);
+    const families = contributions.filter(({ kind }) => kind === 'backbone-adapter');
+    if (families.map(({ id }) => id).join() !== 'qwen2.5-vl' || notInstalled.length !== 6)
+      throw new Error(`expected Qwen2.5-VL alone, found\n${stdout}`);
+    for (const [args, hint] of [
+      [['tiny', '--family', 'internvl3', '--out', 'tiny'], '@spatialsv/adapter-internvl3'],
+      [['demo', '--out', 'demo'], '@spatialsv/vfm-synthetic'],
+    ]) {
+      const { status, stderr } = spawnNode(project, [main, ...args]);
+      if (status === 0 || !stderr.includes(`hint: npm install ${hint}\n`))
+        throw new Error(`expected a hint to install ${hint}, found\n${stderr}`);
+    }
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
 }
 
 /** Names in change notes that no package has stop a release. */
@@ -143,6 +193,7 @@ export function runSmoke() {
     ['package-lock.json: complete on every platform', checkLock],
     ['.changeset: names packages that there are', () => checkChangesets(names)],
     ...checks,
+    ['spatialsv: runs with one adapter, and names those that are missing', checkSparse],
   ].map(passes);
   rmSync(home, { recursive: true, force: true });
   const passed = results.filter(Boolean).length;

@@ -1,45 +1,79 @@
+import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import internVl3 from '@spatialsv/adapter-internvl3/plugin';
-import llava from '@spatialsv/adapter-llava/plugin';
-import qwen25Vl from '@spatialsv/adapter-qwen25vl/plugin';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import {
   BUILT_IN_PLUGIN_NAME,
+  type BuiltInPlugin,
   builtInPlugin,
   createRegistry,
+  type KnownPlugin,
   loadPlugins,
   type PluginRegistry,
 } from '@spatialsv/core/host';
 import type { PluginV1 } from '@spatialsv/core/spec';
 import benchmarks from '@spatialsv/eval/plugin';
-import dav3 from '@spatialsv/vfm-dav3/plugin';
-import onnx from '@spatialsv/vfm-onnx/plugin';
-import synthetic from '@spatialsv/vfm-synthetic/plugin';
-import vggt from '@spatialsv/vfm-vggt/plugin';
 
-type NamedPlugin = { readonly name: string; readonly plugin: PluginV1 };
+const require = createRequire(import.meta.url);
 
-/** Plugin packages that come with `spatialsv`. Importing them is cheap: models are loaded when they are opened. */
-const FIRST_PARTY: readonly NamedPlugin[] = [
-  { name: '@spatialsv/adapter-internvl3', plugin: internVl3 },
-  { name: '@spatialsv/adapter-llava', plugin: llava },
-  { name: '@spatialsv/adapter-qwen25vl', plugin: qwen25Vl },
-  { name: '@spatialsv/vfm-dav3', plugin: dav3 },
-  { name: '@spatialsv/vfm-onnx', plugin: onnx },
-  { name: '@spatialsv/vfm-synthetic', plugin: synthetic },
-  { name: '@spatialsv/vfm-vggt', plugin: vggt },
+/** A plugin package of the project, which the user installs or does not. */
+export interface FirstParty extends KnownPlugin {
+  /** Cheap: models are loaded when they are opened. */
+  load(): Promise<{ readonly default: PluginV1 }>;
+}
+
+/** The project's own plugins. */
+export const FIRST_PARTY: readonly FirstParty[] = [
+  {
+    name: '@spatialsv/adapter-internvl3',
+    gives: ['internvl3', 'internvl_chat', 'internvl'],
+    load: () => import('@spatialsv/adapter-internvl3/plugin'),
+  },
+  {
+    name: '@spatialsv/adapter-llava',
+    gives: [
+      ...['llava-next-video', 'llava_next_video', 'llava-next-video-siglip', 'llava_qwen'],
+      ...['llava-onevision', 'llava_onevision', 'llava-onevision-1.5', 'llavaonevision1_5'],
+    ],
+    load: () => import('@spatialsv/adapter-llava/plugin'),
+  },
+  {
+    name: '@spatialsv/adapter-qwen25vl',
+    gives: ['qwen2.5-vl', 'qwen2_5_vl'],
+    load: () => import('@spatialsv/adapter-qwen25vl/plugin'),
+  },
+  {
+    name: '@spatialsv/vfm-dav3',
+    gives: ['dav3'],
+    load: () => import('@spatialsv/vfm-dav3/plugin'),
+  },
+  {
+    name: '@spatialsv/vfm-onnx',
+    gives: ['onnx'],
+    load: () => import('@spatialsv/vfm-onnx/plugin'),
+  },
+  {
+    name: '@spatialsv/vfm-synthetic',
+    gives: ['synthetic'],
+    load: () => import('@spatialsv/vfm-synthetic/plugin'),
+  },
+  {
+    name: '@spatialsv/vfm-vggt',
+    gives: ['vggt'],
+    load: () => import('@spatialsv/vfm-vggt/plugin'),
+  },
 ];
 
 /** Contributions of packages that are no plugins, so that they are not found among the user's dependencies. */
-const BUILT_IN: readonly NamedPlugin[] = [
+const BUILT_IN: readonly BuiltInPlugin[] = [
   { name: BUILT_IN_PLUGIN_NAME, plugin: builtInPlugin },
   { name: '@spatialsv/eval', plugin: benchmarks },
 ];
 
 /**
- * The composition root: first-party plugins, and those of the user, in a container of this run. The user's are the ones
- * that a configuration names, or else the direct dependencies of the package.json in the working folder. A first-party
- * plugin that the user installed in another version is taken from there.
+ * The composition root: first-party plugins that are installed beside this package, and those of the user, in a container
+ * of this run. The user's are the ones that a configuration names, or else the direct dependencies of the package.json in
+ * the working folder; another copy of a first-party plugin among them takes the place of the one beside this package.
  * @param folder working folder, or the folder of the configuration.
  * @param named package names or paths from a configuration.
  */
@@ -47,26 +81,32 @@ export async function composePlugins(
   folder: string,
   named?: readonly string[],
 ): Promise<PluginRegistry> {
-  const dependencies = await userDependencies(folder);
-  const own = new Set(named ?? dependencies);
-  const builtIn = [...FIRST_PARTY.filter(({ name }) => !own.has(name)), ...BUILT_IN];
-  if (named !== undefined) {
-    return createRegistry(await loadPlugins({ builtIn, plugins: named, from: folder }));
-  }
-  const projects = dependencies === undefined ? [] : [folder];
-  return createRegistry(await loadPlugins({ builtIn, projects }));
+  const beside = await Promise.all(FIRST_PARTY.map(loadBeside));
+  const builtIn = [...beside.flat(), ...BUILT_IN];
+  const search =
+    named === undefined
+      ? { projects: (await isProject(folder)) ? [folder] : [] }
+      : { plugins: named, from: folder };
+  return createRegistry(await loadPlugins({ builtIn, ...search }), FIRST_PARTY);
 }
 
-/** Names in the package.json of the working folder; undefined without one that can be read. */
-async function userDependencies(folder: string): Promise<readonly string[] | undefined> {
+/** @returns a first-party plugin in a list, which is empty where it is not installed. */
+async function loadBeside({ name, load }: FirstParty): Promise<readonly BuiltInPlugin[]> {
+  const folder = folderBeside(name);
+  return folder === undefined ? [] : [{ name, folder, plugin: (await load()).default }];
+}
+
+/** Real path of a package that Node finds from here. */
+function folderBeside(name: string): string | undefined {
   try {
-    const text = await readFile(join(folder, 'package.json'), 'utf8');
-    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<
-      string,
-      object | undefined
-    >;
-    return Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
+    return realpathSync(dirname(require.resolve(`${name}/package.json`)));
   } catch {
     return undefined;
   }
 }
+
+/** Whether a folder has a package.json that can be read. */
+const isProject = (folder: string): Promise<boolean> =>
+  readFile(join(folder, 'package.json'), 'utf8')
+    .then((text) => JSON.parse(text) instanceof Object)
+    .catch(() => false);

@@ -6,7 +6,7 @@ import {
   hasPretendCuda,
   spawnOnPretendCuda,
 } from '../../engine/src/testing/pretend-cuda/dry-run.cjs';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'cuda-commands-'));
 const images = ['a', 'b'].map((name) => join(root, `${name}.png`));

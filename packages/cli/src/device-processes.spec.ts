@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { partsOf } from './device-processes.js';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 const MAIN = join(__dirname, '../dist/main.js');
 const root = mkdtempSync(join(tmpdir(), 'devices-'));

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { loadSweep, loadTrainConfig } from '@spatialsv/train';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import { parse, stringify } from 'yaml';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-examples-'));

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { checkHint } from './check-hint.js';
 import { explainFailure } from './exit.js';
 import { createProgram } from './run.js';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 // Spaces, commas and letters of all kinds belong to the names of folders.
 const root = mkdtempSync(join(tmpdir(), 'my räume, 部屋 '));

@@ -2,7 +2,7 @@ import { SpatialError } from '@spatialsv/core';
 import { EXIT, explainFailure } from './exit.js';
 import { type InterruptSource, watchInterrupts } from './interrupt.js';
 import { createProgram } from './run.js';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 describe('wrong usage', () => {
   it.each([

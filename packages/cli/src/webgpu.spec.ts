@@ -9,7 +9,7 @@ import {
   hasSoftwareVulkan,
   softwareVulkanEnvironment,
 } from '../../engine/src/testing/software-vulkan.cjs';
-import { runForTest } from './test-run.js';
+import { runForTest } from './testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'webgpu-commands-'));
 const image = join(root, 'view.png');

@@ -29,10 +29,12 @@ export { expandHome, resolvePath } from './paths.js';
 export {
   BACKBONE_ADAPTER,
   BENCHMARK,
+  type BuiltInPlugin,
   type ContributionKind,
   createRegistry,
   DATASET_FORMAT,
   GEOMETRY_HEAD,
+  type KnownPlugin,
   type LoadedPlugin,
   loadPlugins,
   PLUGIN_API_VERSION,

@@ -51,3 +51,20 @@ export function programPeakBytes(
 export function createTensor(spec: TensorSpec, data?: HostArray, device = 'cpu'): DeviceTensor {
   return openDevice(device).createTensor(spec, data);
 }
+
+/**
+ * Memory of a device for a result of runs, as a tensor whose values are not set. What is to lie there side by side is asked for before the
+ * first run, which leaves its working memory in pieces.
+ */
+export async function allocateTensor(spec: TensorSpec, device = 'cpu'): Promise<DeviceTensor> {
+  const opened = openDevice(device);
+  return (await opened.allocateTensor?.(spec)) ?? opened.createTensor(spec);
+}
+
+/**
+ * Brings tensors that stay for long into the memory of their device now, where they would go at their first use: there, between two
+ * runs, each would lie in a piece of working memory and hold on to all of it.
+ */
+export async function placeTensors(tensors: Iterable<DeviceTensor>, device: string): Promise<void> {
+  await openDevice(device).placeTensors?.([...tensors]);
+}

@@ -10,7 +10,13 @@ export {
   type ElementwiseProgram,
   type UpdatedArray,
 } from './chunked-update.js';
-export { compile, createTensor, programPeakBytes } from './compile.js';
+export {
+  allocateTensor,
+  compile,
+  createTensor,
+  placeTensors,
+  programPeakBytes,
+} from './compile.js';
 export {
   type CompiledProgram,
   type CompileOptions,

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeSafetensors } from '@spatialsv/core';
 import { liftFacts, liftPhotos, readLift, writeLift } from './lift-file.js';
-import { testLabels } from './test-labels.js';
 import { testScene } from './test-scene.js';
+import { testLabels } from './testing/test-labels.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-lift-'));
 afterAll(() => rmSync(folder, { recursive: true }));

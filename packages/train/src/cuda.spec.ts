@@ -14,6 +14,57 @@ interface StepCounts {
   readonly live: number;
 }
 
+interface TakenBytes {
+  readonly sizes: Readonly<Record<'hiddenSize' | 'headDim' | 'intermediateSize', number>>;
+  readonly rank: number;
+  readonly depths: readonly [number, number];
+  /** By run, by depth: after each step. */
+  readonly seen: Readonly<Record<string, readonly (readonly number[])[]>>;
+}
+
+/** As the arena of a GPU gives it out. */
+const allocated = (bytes: number): number => 256 * Math.ceil(bytes / 256);
+
+/** Shapes of the weights of a layer of the toy: products, biases, norms. */
+function layerShapes({ hiddenSize: c, headDim, intermediateSize: m }: TakenBytes['sizes']) {
+  const matrices = [
+    ...[
+      [c, c],
+      [headDim, c],
+      [headDim, c],
+      [c, c],
+    ],
+    ...[
+      [m, c],
+      [m, c],
+      [c, m],
+    ],
+  ] as const;
+  return { matrices, vectors: [c, headDim, headDim, c, c] };
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+/** What a layer of the decoder takes in a training of everything: each value, its gradient and its two moments. */
+function trainedBytes({ sizes }: TakenBytes): number {
+  const { matrices, vectors } = layerShapes(sizes);
+  return (
+    4 * sum([...matrices.map(([out, into]) => out * into), ...vectors].map((n) => allocated(4 * n)))
+  );
+}
+
+/** What it takes with low-rank updates: weights in the 16 bits in which they are stored, updates with all that belongs to them, and their scales. */
+function updatedBytes({ sizes, rank }: TakenBytes): number {
+  const { matrices, vectors } = layerShapes(sizes);
+  const frozen = [...matrices.map(([out, into]) => out * into), ...vectors];
+  const updates = matrices.flatMap(([out, into]) => [rank * into, out * rank]);
+  return (
+    sum(frozen.map((n) => allocated(2 * n))) +
+    4 * sum(updates.map((n) => allocated(4 * n))) +
+    matrices.length * allocated(4)
+  );
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'cuda-train-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -44,4 +95,25 @@ const trainSteps = (recompute: 'none' | 'layer', steps: number): StepCounts[] =>
       }
     },
   );
+
+  it('holds each value once, with its gradient and moments, and what is frozen as it is stored', () => {
+    const bytes = mkdtempSync(join(folder, 'bytes-'));
+    const taken: TakenBytes = dryRun(join(__dirname, '__fixtures__/cuda-bytes.cjs'), {
+      args: [bytes],
+    });
+    const [few, many] = taken.depths;
+    const expected = { full: trainedBytes, whole: trainedBytes, lora: updatedBytes };
+    for (const [run, bytesOf] of Object.entries(expected)) {
+      const [shallow, deep] = taken.seen[run]!;
+      expect(shallow).toHaveLength(3);
+      for (const [step, before] of shallow!.entries()) {
+        const layer = (deep![step]! - before) / (many - few);
+        // Beside it single numbers alone, of 256 bytes each: a copy of the weights in 16 bits would be 148 KB.
+        expect({ run, step, more: Math.floor((layer - bytesOf(taken)) / 2048) }).toEqual({
+          ...{ run, step },
+          more: 0,
+        });
+      }
+    }
+  });
 });

@@ -2,6 +2,7 @@ import { errorMessage, SpatialError } from '@spatialsv/core';
 import { saysNoMemory } from '@spatialsv/engine';
 import type { RunConfig } from './config/run-config.js';
 import type { SampleInputs } from './data/sample-inputs.js';
+import { gpuOf } from './device-memory.js';
 import type { Recompute } from './step/open-runner.js';
 
 /**
@@ -46,10 +47,13 @@ const LOW_RANK = 'Set train: { llm: lora }, which keeps no moments of its weight
 /** What making room for the trained parameters failed of: where memory was short, an error that names the setting to change. */
 export function explainNoRoom(
   error: unknown,
-  { train, optimizer }: Pick<RunConfig, 'train' | 'optimizer'>,
+  { train, optimizer, device }: Pick<RunConfig, 'train' | 'optimizer' | 'device'>,
 ): unknown {
   if (!saysNoMemory(errorMessage(error))) return error;
-  const fewer = optimizer.stateBits === 32 ? 'Set optimizer.stateBits: 8.' : 'Lower lora.rank.';
+  const fewer =
+    optimizer.stateBits === 32 && gpuOf(device) === undefined
+      ? 'Set optimizer.stateBits: 8.'
+      : 'Lower lora.rank.';
   return new SpatialError({
     code: 'OUT_OF_MEMORY',
     message: `no memory for the trained parameters, their gradients and moments: ${errorMessage(error)}`,

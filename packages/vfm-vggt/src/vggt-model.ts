@@ -86,8 +86,8 @@ export class VggtModel {
   }
 
   /** @param location folder or file, as of {@link openVggtWeights}, whose errors it throws. */
-  static async open(location: string, device?: string): Promise<VggtModel> {
-    return new VggtModel(await openVggtWeights(location), device);
+  static async open(location: string, device?: string, precision?: Precision): Promise<VggtModel> {
+    return new VggtModel(await openVggtWeights(location), device, precision);
   }
 
   get config(): VggtConfig {

@@ -127,7 +127,7 @@ async function benchStep(size: StepSize): Promise<void> {
     pytorch_matmul_gflops: peer?.matmulGflops ?? null,
     time_ratio: measured.peer === undefined ? null : stepMs / measured.peer,
   });
-  peer?.close();
+  await peer?.close();
   await step.program.dispose();
   await step.optimizer.dispose();
   await product.program.dispose();

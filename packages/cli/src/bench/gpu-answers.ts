@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDecoder } from '@spatialsv/core';
 import { CompiledDecoder, padSequence } from '@spatialsv/core/kit';
-import { defaultPrecision, type MappedTensor, ProgramCache } from '@spatialsv/engine';
+import { type MappedTensor, ProgramCache } from '@spatialsv/engine';
+import type { Target } from '../target.js';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
 /** A prompt and the tokens after it. */
@@ -19,7 +20,7 @@ export interface GpuAnswers {
 const MORE = 64;
 
 /** A decoder with bfloat16 weights in a file, as a checkpoint has them. */
-export async function openGpuAnswers(size: GpuSize, device: string): Promise<GpuAnswers> {
+export async function openGpuAnswers(size: GpuSize, target: Target): Promise<GpuAnswers> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-'));
   const config = gpuDecoderConfig(size);
   const programs = new ProgramCache(64);
@@ -28,8 +29,7 @@ export async function openGpuAnswers(size: GpuSize, device: string): Promise<Gpu
     sizes: { ...config, positionRows: 1 },
     weights: await writeWeights(path.join(folder, 'weights.bin'), gpuShapes(size)),
     programs,
-    device,
-    precision: defaultPrecision(device),
+    ...target,
   });
   const { tokens } = size;
   const inputIds = Int32Array.from({ length: tokens }, (_, i) => (i * 7919) % size.vocabularySize);

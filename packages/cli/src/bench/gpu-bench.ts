@@ -1,14 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
-import { defaultPrecision } from '@spatialsv/engine';
+import { type Target, targetOf } from '../target.js';
 import { openGpuAnswers } from './gpu-answers.js';
-import { type GpuSize, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
+import { type GpuSize, parameterCount, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
 import { openGpuStep } from './gpu-step.js';
 import { measureGpuTraining, VIEWS_4096, VIEWS_SMALL } from './gpu-train.js';
 import { benchSubject, dav3, SMALL_SUBJECTS, VGGT, writeSubject } from './labels-bench.js';
 import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
-import { type BenchOptions, emit, freeMemory, gpuFigures, median, peakRssMb } from './measure.js';
-import { openPeer } from './pytorch-peer.js';
+import { type BenchOptions, emit, freeMemory, median, memoryFigures } from './measure.js';
+import { openPeer, type PeerFigures, torchDevice } from './pytorch-peer.js';
 import { cachedFolder } from './random-checkpoint.js';
 
 const BENCH = 'gpu';
@@ -48,37 +48,35 @@ const checkpointOf = ({ small }: BenchOptions): Promise<string> =>
 
 const sized = (size: GpuSize, { small }: BenchOptions): GpuSize => (small ? SIZE_SMALL : size);
 
-const benchLabels = (subject: Parameters<typeof benchSubject>[0], { device }: BenchOptions) =>
-  benchSubject(subject, { bench: BENCH, device });
-
-/** Of the GPU; on another device the peak of this process. */
-const memoryFigures = async (device: string) =>
-  (await gpuFigures(device)) ?? { peak_mb: peakRssMb() };
-
-type PeerFigures = Readonly<Record<string, number>>;
+const benchLabels = (subject: Parameters<typeof benchSubject>[0], options: BenchOptions) =>
+  benchSubject(subject, { bench: BENCH, ...targetOf(options) });
 
 /** What PyTorch measured, after us: both states do not fit one GPU. Nothing where there is no PyTorch. */
 async function peerRounds(
   what: 'step' | 'answers',
   size: GpuSize,
-  { device }: BenchOptions,
+  { device, precision }: Target,
 ): Promise<PeerFigures[]> {
-  const settings = { what, ...size, device: device.startsWith('cuda') ? device : 'cpu' };
-  const peer = await openPeer(SCRIPT, settings);
+  const on = { device: torchDevice(device), precision };
+  const peer = await openPeer(SCRIPT, { what, ...size, ...on });
+  if (peer === undefined) return [];
+  const [ours, theirs] = [parameterCount(size), peer.ready['parameters']];
+  if (ours !== theirs)
+    throw new Error(`the PyTorch peer has another network: ${theirs} parameters, expected ${ours}`);
   const rounds: PeerFigures[] = [];
-  for (let round = 0; peer !== undefined && round < ROUNDS; round += 1) {
-    const figures = (await peer.run()) as PeerFigures | undefined;
-    // It has ended, for want of memory perhaps.
-    if (figures === undefined) return [];
-    rounds.push(figures);
-  }
-  peer?.close();
+  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await peer.run());
+  await peer.close();
   return rounds;
 }
 
-const peerMemory = (rounds: readonly PeerFigures[]) => ({
-  pytorch_peak_mb: Math.max(...rounds.map(({ peak_mb }) => peak_mb!)),
-});
+const medianOf = (rounds: readonly PeerFigures[], key: string): number =>
+  median(rounds.map((figures) => figures[key]!));
+
+/** The most memory that PyTorch took at once, and how much of it we take. */
+function besideMemory(rounds: readonly PeerFigures[], peakMb: number) {
+  const theirs = Math.max(...rounds.map(({ peak_mb }) => peak_mb!));
+  return { pytorch_peak_mb: theirs, peak_ratio: peakMb / theirs };
+}
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now();
@@ -88,20 +86,20 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 
 /** Forward and backward pass of all layers, each computed again, and AdamW. */
 async function benchStep(name: string, size: GpuSize, options: BenchOptions): Promise<void> {
+  const target = targetOf(options);
   const started = performance.now();
-  const step = await openGpuStep(size, options.device);
+  const step = await openGpuStep(size, target);
   const firstLoss = await step.run();
   const firstMs = performance.now() - started;
   const ours: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) ours.push(await timed(step.run));
-  const memory = await memoryFigures(options.device);
+  const memory = await memoryFigures(target.device);
   const lastLoss = await step.run();
   await step.dispose();
-  await freeMemory(options.device);
+  await freeMemory(target.device);
   const stepMs = median(ours);
   const own = {
-    device: options.device,
-    precision: defaultPrecision(options.device),
+    ...target,
     tokens: size.tokens,
     layers: size.layers,
     step_ms: stepMs,
@@ -111,19 +109,20 @@ async function benchStep(name: string, size: GpuSize, options: BenchOptions): Pr
     last_loss: lastLoss,
   };
   emit(BENCH, name, own);
-  const theirs = await peerRounds('step', size, options);
+  const theirs = await peerRounds('step', size, target);
   if (theirs.length === 0) return;
   emit(BENCH, name, {
     ...own,
-    ...peerMemory(theirs),
-    pytorch_step_ms: median(theirs.map(({ step_ms }) => step_ms!)),
-    step_ratio: stepMs / median(theirs.map(({ step_ms }) => step_ms!)),
+    ...besideMemory(theirs, own.peak_mb),
+    pytorch_step_ms: medianOf(theirs, 'step_ms'),
+    step_ratio: stepMs / medianOf(theirs, 'step_ms'),
   });
 }
 
 /** A prompt and single tokens after it, with bfloat16 weights. */
 async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void> {
-  const answers = await openGpuAnswers(size, options.device);
+  const target = targetOf(options);
+  const answers = await openGpuAnswers(size, target);
   await answers.prefill();
   for (let i = 0; i < 2; i += 1) await answers.step();
   const [prefills, tokens]: [number[], number[]] = [[], []];
@@ -131,40 +130,36 @@ async function benchAnswers(size: GpuSize, options: BenchOptions): Promise<void>
     prefills.push(await timed(answers.prefill));
     for (let i = 0; i < DECODED; i += 1) tokens.push(await timed(answers.step));
   }
-  const memory = await memoryFigures(options.device);
+  const memory = await memoryFigures(target.device);
   await answers.dispose();
-  await freeMemory(options.device);
+  await freeMemory(target.device);
   const own = {
-    device: options.device,
-    precision: defaultPrecision(options.device),
+    ...target,
     prompt_tokens: size.tokens,
     prefill_ms: median(prefills),
     token_ms: median(tokens),
     ...memory,
   };
   emit(BENCH, 'answers-3b', own);
-  const theirs = await peerRounds('answers', size, options);
+  const theirs = await peerRounds('answers', size, target);
   if (theirs.length === 0) return;
   emit(BENCH, 'answers-3b', {
     ...own,
-    ...peerMemory(theirs),
-    prefill_ratio: own.prefill_ms / median(theirs.map(({ prefill_ms }) => prefill_ms!)),
-    token_ratio: own.token_ms / median(theirs.map(({ token_ms }) => token_ms!)),
+    ...besideMemory(theirs, own.peak_mb),
+    pytorch_prefill_ms: medianOf(theirs, 'prefill_ms'),
+    pytorch_token_ms: medianOf(theirs, 'token_ms'),
+    prefill_ratio: own.prefill_ms / medianOf(theirs, 'prefill_ms'),
+    token_ratio: own.token_ms / medianOf(theirs, 'token_ms'),
   });
 }
 
 /** The decoder, the projector and 3D heads are trained, with all losses; the encoder works in a program of its own. */
 async function benchTraining(options: BenchOptions): Promise<void> {
   const views = options.small ? VIEWS_SMALL : VIEWS_4096;
+  const target = targetOf(options);
   const model = await checkpointOf(options);
-  const { tokens, stepMs, memory } = await measureGpuTraining(model, views, options.device);
-  emit(BENCH, 'train-3b', {
-    device: options.device,
-    precision: defaultPrecision(options.device),
-    tokens,
-    step_ms: stepMs,
-    ...(memory ?? { peak_mb: peakRssMb() }),
-  });
+  const { tokens, stepMs, memory } = await measureGpuTraining(model, views, target);
+  emit(BENCH, 'train-3b', { ...target, tokens, step_ms: stepMs, ...memory });
   // The run would go on.
   process.exit();
 }

@@ -60,6 +60,12 @@ export const gpuDecoderConfig = (size: GpuSize): DecoderConfig => ({
 export const gpuShapes = (size: GpuSize): Record<string, readonly number[]> =>
   decoderShapes(gpuDecoderConfig(size), NAMES);
 
+/** Values of all tensors. */
+export const parameterCount = (size: GpuSize): number =>
+  Object.values(gpuShapes(size))
+    .map((shape) => shape.reduce((product, n) => product * n, 1))
+    .reduce((sum, count) => sum + count, 0);
+
 const POOL = 2 ** 24;
 let pool: Float32Array | undefined;
 

@@ -5,7 +5,6 @@ import {
   compile,
   createTensor,
   type DeviceTensor,
-  defaultPrecision,
   differentiate,
   float32,
   int32,
@@ -17,6 +16,7 @@ import {
   tf,
 } from '@spatialsv/engine';
 import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
+import type { Target } from '../target.js';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
 const ADAMW = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 } as const;
@@ -33,11 +33,12 @@ type Named = Readonly<Record<string, Tensor>>;
 type Outputs = Readonly<Record<string, DeviceTensor>>;
 
 /** Compiles the programs of a step and makes its state on the device. */
-export async function openGpuStep(size: GpuSize, device: string): Promise<GpuStep> {
+export async function openGpuStep(size: GpuSize, target: Target): Promise<GpuStep> {
+  const { device } = target;
   const decoder = createDecoder(gpuDecoderConfig(size), NAMES);
   const shapes = gpuShapes(size);
   const optimizer = await AdamwOptimizer.create(initialParameters(shapes), ADAMW, device);
-  const programs = await compilePrograms(decoder, size, device);
+  const programs = await compilePrograms(decoder, size, target);
   const tensor = (values: Int32Array, ...shape: number[]) =>
     createTensor(int32(...shape), values, device);
   const { tokens, vocabularySize } = size;
@@ -92,7 +93,7 @@ export async function openGpuStep(size: GpuSize, device: string): Promise<GpuSte
 
 type Decoder = ReturnType<typeof createDecoder>;
 
-async function compilePrograms(decoder: Decoder, size: GpuSize, device: string) {
+async function compilePrograms(decoder: Decoder, size: GpuSize, target: Target) {
   const shapes = gpuShapes(size);
   const specsOf = (names: Readonly<Record<string, string>>): SpecTree =>
     Object.fromEntries(
@@ -102,7 +103,6 @@ async function compilePrograms(decoder: Decoder, size: GpuSize, device: string) 
   const rows = float32(tokens, hiddenSize);
   const ids = int32(tokens);
   const positions = int32(1, tokens);
-  const target = { device, precision: defaultPrecision(device) };
   const block = decoder.layers[0]!;
   const [below, inner] = [specsOf(byName(decoder.names.embed)), specsOf(block.names)];
   const above = specsOf(byName([...decoder.names.finalNorm, ...decoder.names.logits]));

@@ -5,7 +5,8 @@ import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
 import { withCleanup } from '@spatialsv/core';
 import { type StepMetrics, train, trainConfigSchema } from '@spatialsv/train';
 import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
-import { type GpuFigures, gpuFigures } from './measure.js';
+import type { Target } from '../target.js';
+import { memoryFigures } from './measure.js';
 
 /** Images of one sample. */
 export interface GpuViews {
@@ -21,7 +22,7 @@ export const VIEWS_SMALL: GpuViews = { views: 2, width: 56, height: 56 };
 export interface GpuTraining {
   readonly tokens: number;
   readonly stepMs: number;
-  readonly memory: GpuFigures | undefined;
+  readonly memory: Awaited<ReturnType<typeof memoryFigures>>;
 }
 
 /** The first steps compile, encode the images and label them. */
@@ -35,11 +36,11 @@ const STEPS = 5;
 export async function measureGpuTraining(
   model: string,
   size: GpuViews,
-  device: string,
+  target: Target,
 ): Promise<GpuTraining> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-train-'));
   return withCleanup(
-    () => trainIn(folder, model, size, device),
+    () => trainIn(folder, model, size, target),
     () => rm(folder, { recursive: true }),
   );
 }
@@ -48,14 +49,14 @@ async function trainIn(
   folder: string,
   model: string,
   size: GpuViews,
-  device: string,
+  target: Target,
 ): Promise<GpuTraining> {
   const dataset = { scenes: 1, seed: 1, questionsPerScene: 1, preface: false, ...size };
   await writeDataset({ folder: path.join(folder, 'data'), split: 'tinybench', ...dataset });
   const data = { path: path.join(folder, 'data/raw/MindCube_tinybench.jsonl'), format: 'mindcube' };
   const maxPixels = size.width * size.height;
   const config = trainConfigSchema.parse({
-    ...{ model, out: path.join(folder, 'run'), data: [data], source: 'synthetic', device },
+    ...{ model, out: path.join(folder, 'run'), data: [data], source: 'synthetic', ...target },
     ...{ batchSize: 1, checkpointEvery: 0, schedule: { steps: 1e6, warmupRatio: 0 } },
     ...{ recompute: 'layer', imageBudget: { maxPixels } },
   });
@@ -73,6 +74,6 @@ async function trainIn(
   return {
     tokens: Math.round(fastest.tokensPerSecond / fastest.samplesPerSecond),
     stepMs: 1000 / fastest.samplesPerSecond,
-    memory: await gpuFigures(device),
+    memory: await memoryFigures(target.device),
   };
 }

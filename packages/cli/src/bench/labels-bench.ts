@@ -14,7 +14,9 @@ import {
   writeTinyVggt,
   writeRandomWeights as writeVggt,
 } from '@spatialsv/vfm-vggt';
-import { emit, gpuFigures, median } from './measure.js';
+import { type Target, targetOf } from '../target.js';
+import { emit, median, memoryFigures } from './measure.js';
+import { torchDevice } from './pytorch-peer.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
 import { cachedFolder } from './random-checkpoint.js';
 
@@ -30,7 +32,7 @@ interface Subject {
   readonly height: number;
   readonly width: number;
   write(folder: string): Promise<void>;
-  open(folder: string, device: string): Promise<OpenSubject>;
+  open(folder: string, target: Target): Promise<OpenSubject>;
 }
 
 interface OpenSubject {
@@ -49,15 +51,15 @@ export const VGGT: Subject = {
   height: 392,
   width: 518,
   write: (folder) => writeVggt(folder, RELEASED_VGGT, 1),
-  open: (folder, device) => openVggt(folder, device, VGGT),
+  open: (folder, target) => openVggt(folder, target, VGGT),
 };
 
 async function openVggt(
   folder: string,
-  device: string,
+  { device, precision }: Target,
   { height, width }: Pick<Subject, 'height' | 'width'>,
 ): Promise<OpenSubject> {
-  const model = await VggtModel.open(folder, device);
+  const model = await VggtModel.open(folder, device, precision);
   const size = { views: VIEWS, height, width };
   return {
     run: async (pixels, what) => {
@@ -74,15 +76,15 @@ export const dav3 = (variant: string): Subject => ({
   height: 378,
   width: 504,
   write: (folder) => writeDav3(folder, variantConfig(variant), 1),
-  open: (folder, device) => openDav3(folder, device, { height: 378, width: 504 }),
+  open: (folder, target) => openDav3(folder, target, { height: 378, width: 504 }),
 });
 
 async function openDav3(
   folder: string,
-  device: string,
+  { device, precision }: Target,
   { height, width }: Pick<Subject, 'height' | 'width'>,
 ): Promise<OpenSubject> {
-  const model = await openDa3(folder, device);
+  const model = await openDa3(folder, device, precision);
   return {
     run: async (pixels, what) => {
       const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
@@ -98,12 +100,12 @@ export const SMALL_SUBJECTS: Readonly<Record<Subject['family'], Subject>> = {
   vggt: {
     ...{ family: 'vggt', variant: 'small', height: 56, width: 56 },
     write: (folder) => writeTinyVggt({ folder, seed: 1 }),
-    open: (folder, device) => openVggt(folder, device, { height: 56, width: 56 }),
+    open: (folder, target) => openVggt(folder, target, { height: 56, width: 56 }),
   },
   dav3: {
     ...{ family: 'dav3', variant: 'small', height: 56, width: 56 },
     write: (folder) => writeTinyDav3({ folder, seed: 1 }),
-    open: (folder, device) => openDav3(folder, device, { height: 56, width: 56 }),
+    open: (folder, target) => openDav3(folder, target, { height: 56, width: 56 }),
   },
 };
 
@@ -120,11 +122,12 @@ export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
   'vggt-1b': () => benchSubject(VGGT),
 };
 
-/** What is measured, and on which device. */
-interface Where {
+/** What is measured, and where. */
+interface Where extends Target {
   readonly bench: string;
-  readonly device: string;
 }
+
+const ON_CPU: Where = { bench: BENCH, ...targetOf({ device: 'cpu' }) };
 
 const MEAN = [0.485, 0.456, 0.406];
 const DEVIATION = [0.229, 0.224, 0.225];
@@ -142,10 +145,8 @@ function normalisedViews(pixels: Float32Array): Float32Array[] {
  * Time per view, peak memory and agreement of depth beside the official model in PyTorch, by turns in the same minute.
  * Both processes hold the same weight file.
  */
-export async function benchSubject(
-  subject: Subject,
-  { bench, device }: Where = { bench: BENCH, device: 'cpu' },
-): Promise<void> {
+export async function benchSubject(subject: Subject, where: Where = ON_CPU): Promise<void> {
+  const { bench, device, precision } = where;
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     const weights = bench === 'gpu' ? await writeSubject(subject) : folder;
@@ -153,20 +154,26 @@ export async function benchSubject(
     const pixels = smoothImages(subject);
     const images = path.join(folder, 'views.f32');
     writeFileSync(images, new Uint8Array(pixels.buffer));
-    const peer = await openVfmPeer({
-      family: subject.family,
-      variant: subject.variant,
-      weights: path.join(weights, 'model.safetensors'),
-      images,
-      shape: [VIEWS, subject.height, subject.width, 3],
-      depth: path.join(folder, 'depth.f32'),
-      device: device.startsWith('cuda') ? device : 'cpu',
-    });
+    const [opened] = await Promise.allSettled([
+      openVfmPeer({
+        family: subject.family,
+        variant: subject.variant,
+        weights,
+        images,
+        shape: [VIEWS, subject.height, subject.width, 3],
+        depth: path.join(folder, 'depth.f32'),
+        device: torchDevice(device),
+        precision,
+      }),
+    ]);
+    const peer = opened.status === 'fulfilled' ? opened.value : undefined;
     try {
-      await measure(subject, weights, pixels, peer, { bench, device });
+      await measure(subject, weights, pixels, peer, where);
     } finally {
       await peer?.close();
     }
+    // After what we measured, which remains.
+    if (opened.status === 'rejected') throw opened.reason;
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -177,9 +184,9 @@ async function measure(
   folder: string,
   pixels: Float32Array,
   peer: VfmPeer | undefined,
-  { bench, device }: Where,
+  { bench, ...target }: Where,
 ): Promise<void> {
-  const model = await subject.open(folder, device);
+  const model = await subject.open(folder, target);
   const first = await watched(() => model.run(pixels, 'everything'));
   await model.run(pixels, 'labels');
   const ours: Watched[] = [];
@@ -191,13 +198,13 @@ async function measure(
     labels.push(await watched(() => model.run(pixels, 'labels')));
     if (peer !== undefined) theirs.push(await peer.run());
   }
-  const gpu = await gpuFigures(device);
+  const memory = await memoryFigures(target.device);
   await model.dispose();
   const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
   const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
   const peak = Math.max(...ours.map(({ peakRssMb }) => peakRssMb));
   emit(bench, `${subject.family}-${subject.variant}`, {
-    device,
+    ...target,
     views: VIEWS,
     height: subject.height,
     width: subject.width,
@@ -205,10 +212,10 @@ async function measure(
     first_ms_per_view: first.ms / VIEWS,
     label_ms_per_view: perLabel,
     peak_rss_mb: peak,
-    ...gpu,
+    ...(bench === 'gpu' && memory),
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
     ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
-    ...(bench === 'gpu' && peer !== undefined && { label_ratio: labelRatio(theirs, perLabel) }),
+    ...(bench === 'gpu' && peer !== undefined && onDevice(theirs, { perLabel, ...memory })),
     ...(peer !== undefined && { depth_error: largestError(ours.at(-1)!.depth, peer.depth()) }),
   });
 }
@@ -219,8 +226,15 @@ interface Ours {
   readonly peak: number;
 }
 
-const labelRatio = (theirs: readonly PeerRun[], perLabel: number): number =>
-  perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS);
+/** What `npm run bench -- gpu` calls these figures in all of its cases. */
+function onDevice(theirs: readonly PeerRun[], ours: { perLabel: number; peak_mb: number }) {
+  const peak = Math.max(...theirs.map(({ peak_mb }) => peak_mb));
+  return {
+    label_ratio: ours.perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS),
+    pytorch_peak_mb: peak,
+    peak_ratio: ours.peak_mb / peak,
+  };
+}
 
 function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Ours) {
   const pytorch = median(theirs.map(({ ms }) => ms)) / VIEWS;

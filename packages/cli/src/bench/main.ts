@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { nearestName } from '@spatialsv/core';
+import { PRECISIONS, type Precision } from '@spatialsv/engine';
 import { BACKBONE_CASES } from './backbones-bench.js';
 import { DATA_CASES } from './data-bench.js';
 import { ENGINE_CASES } from './engine-bench.js';
@@ -31,7 +32,7 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
   train: TRAIN_CASES,
 };
 
-const USAGE = `usage: npm run bench -- BENCH [CASE …]   (gpu: --device NAME --small)\n${Object.entries(
+const USAGE = `usage: npm run bench -- BENCH [CASE …]   (gpu: --device NAME --precision NAME --small)\n${Object.entries(
   BENCHES,
 )
   .map(([name, cases]) => `  ${name}: ${Object.keys(cases).join(', ')}`)
@@ -40,10 +41,15 @@ const USAGE = `usage: npm run bench -- BENCH [CASE …]   (gpu: --device NAME --
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
-    options: { device: { type: 'string' }, small: { type: 'boolean' } },
+    options: {
+      device: { type: 'string' },
+      precision: { type: 'string' },
+      small: { type: 'boolean' },
+    },
     allowPositionals: true,
   });
   const { device = 'cpu', small = false } = values;
+  const precision = precisionNamed(values.precision);
   const [bench, ...wanted] = positionals;
   const cases = bench === undefined ? undefined : BENCHES[bench];
   const unknown = cases === undefined ? bench : wanted.find((name) => !(name in cases));
@@ -56,11 +62,18 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   const names = wanted.length > 0 ? wanted : Object.keys(cases);
-  const flags = args.filter((arg) => !positionals.includes(arg) || arg === values.device);
+  const flags = args.filter((arg) => !positionals.includes(arg));
   if (names.length > 1)
     return names.reduce((code, name) => code || runAlone([bench!, name, ...flags]), 0);
-  await cases[names[0]!]!({ device, small });
+  await cases[names[0]!]!({ device, small, ...(precision && { precision }) });
   return 0;
+}
+
+function precisionNamed(name: string | undefined): Precision | undefined {
+  const found = PRECISIONS.find((precision) => precision === name);
+  if (name !== undefined && found === undefined)
+    throw new Error(`--precision: expected one of ${PRECISIONS.join(', ')}, found ${name}`);
+  return found;
 }
 
 /** A process of its own for every case: peak memory is a figure of the process. */

@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { arenaMemory, gpuMemory, providerNamed, trimMemory } from '@spatialsv/engine';
+import {
+  arenaMemory,
+  gpuMemory,
+  type Precision,
+  providerNamed,
+  trimMemory,
+} from '@spatialsv/engine';
 
 /** Milliseconds of each repetition after warm-up runs. */
 export async function times(
@@ -69,6 +75,12 @@ export async function gpuFigures(device: string): Promise<GpuFigures | undefined
   return { peak_mb: peakBytes / 2 ** 20, gpu_used_mb: gpuMemory(index).usedBytes / 2 ** 20 };
 }
 
+/** Of an NVIDIA GPU; on another device the peak of this process. */
+export const memoryFigures = async (
+  device: string,
+): Promise<GpuFigures | Pick<GpuFigures, 'peak_mb'>> =>
+  (await gpuFigures(device)) ?? { peak_mb: peakRssMb() };
+
 /** Gives back what nothing of this process holds of the memory of a device. */
 export async function freeMemory(device: string): Promise<void> {
   const provider = providerNamed(device);
@@ -81,6 +93,8 @@ export interface BenchOptions {
   readonly device: string;
   /** `--small`: small sizes, to see that everything runs. */
   readonly small: boolean;
+  /** `--precision`; without it that of the device. */
+  readonly precision?: Precision;
 }
 
 /** Numbers of one measured case; names carry their units. */

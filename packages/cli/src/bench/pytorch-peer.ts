@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { python } from './python.js';
+import { python, pythonHas } from './python.js';
 
 /** `reference/bench_step.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_step.py', import.meta.url));
@@ -14,38 +15,81 @@ export interface PytorchStep {
   readonly matmulGflops: number;
   /** Runs one step. @returns its milliseconds. */
   run(): Promise<number>;
-  close(): void;
+  close(): Promise<void>;
 }
+
+export type PeerFigures = Readonly<Record<string, number>>;
 
 /** A Python process that works only while it is asked to. */
 export interface Peer {
   /** What it said when it was ready. */
-  readonly ready: Readonly<Record<string, number>>;
-  /** Has it work once. @returns what it measured. */
-  run(): Promise<Readonly<Record<string, number>>>;
-  close(): void;
+  readonly ready: PeerFigures;
+  /** Has it work once. @returns what it measured. @throws Error with what it said where it ended instead. */
+  run(): Promise<PeerFigures>;
+  /** Ends it, and waits until it has ended. */
+  close(): Promise<void>;
 }
 
-/** @returns undefined when there is no Python, no script, or not what the script needs. */
+/**
+ * Starts a peer and waits until it is ready.
+ * @param settings its only argument, as JSON.
+ * @returns undefined, with a line on stderr, where there is no script or no Python with torch.
+ * @throws Error with the last lines of what the peer said where it ended before it was ready.
+ */
 export async function openPeer(script: string, settings: object): Promise<Peer | undefined> {
-  if (!existsSync(script)) return undefined;
-  const child = spawn(python(), [path.normalize(script), JSON.stringify(settings)], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const answers = answersOf(child);
-  const ready = await answers.next();
-  if (ready.done === true) return undefined;
+  if (!existsSync(script)) return noPeer(`${script} is not there`);
+  if (!pythonHas(['torch']))
+    return noPeer(`${python()} has no torch; SPATIALSV_PYTHON names another Python`);
+  const child = spawn(python(), [path.normalize(script), JSON.stringify(settings)]);
+  const ended = once(child, 'close');
+  const said = lastWords(child);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done !== true) return JSON.parse(value) as PeerFigures;
+    const [code, signal] = await ended;
+    throw new Error(`the PyTorch peer ended (${signal ?? `exit code ${code}`}): ${said()}`);
+  };
+  // Where it has ended, its output says so.
+  child.stdin.on('error', () => undefined);
   return {
-    ready: ready.value,
-    run: async () => {
+    ready: await answer(),
+    run: () => {
       child.stdin.write('\n');
-      return (await answers.next()).value;
+      return answer();
     },
-    close: () => child.stdin.end(),
+    close: async () => {
+      child.stdin.end();
+      await ended;
+    },
   };
 }
 
-/** @returns undefined when there is no Python, no torch or no script. */
+/** Where PyTorch runs beside one of our devices. */
+export const torchDevice = (device: string): string => (device.startsWith('cuda') ? device : 'cpu');
+
+/** Says why nothing is measured beside PyTorch. */
+export function noPeer(reason: string): undefined {
+  process.stderr.write(`no peer: ${reason}\n`);
+  return undefined;
+}
+
+const KEPT = 2000;
+
+/** The end of what a process says on stderr, where official code also logs. */
+function lastWords(child: ChildProcess): () => string {
+  let words = '';
+  child.stderr!.setEncoding('utf8').on('data', (piece: string) => {
+    words = (words + piece).slice(-KEPT);
+  });
+  return () => {
+    const lines = words.trimEnd().split('\n');
+    const error = lines.findLastIndex((line) => /^[\w.]*Error\b/.test(line));
+    return lines.slice(error === -1 ? -3 : error).join('\n');
+  };
+}
+
+/** @returns undefined when there is no Python, no torch or no script. @throws as {@link openPeer}. */
 export async function openPytorchStep(size: object): Promise<PytorchStep | undefined> {
   const peer = await openPeer(SCRIPT, size);
   if (peer === undefined) return undefined;
@@ -54,14 +98,4 @@ export async function openPytorchStep(size: object): Promise<PytorchStep | undef
     run: async () => (await peer.run())['step_ms']!,
     close: peer.close,
   };
-}
-
-/** One JSON object a line; ends with the process, also where it cannot be started. */
-async function* answersOf(child: ChildProcess): AsyncGenerator<Record<string, number>> {
-  const started = new Promise<boolean>((resolve) => {
-    child.once('spawn', () => resolve(true));
-    child.once('error', () => resolve(false));
-  });
-  if (!(await started)) return;
-  for await (const line of createInterface({ input: child.stdout! })) yield JSON.parse(line);
 }

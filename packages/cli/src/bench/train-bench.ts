@@ -23,7 +23,7 @@ import {
   qwenOfSize,
 } from './large-checkpoint.js';
 import { emit, median, peakRssMb } from './measure.js';
-import { openPeer } from './pytorch-peer.js';
+import { noPeer, openPeer } from './pytorch-peer.js';
 
 const BENCH = 'train';
 /** `reference/bench_train.py` of the repository; absent in an installed package. */
@@ -111,7 +111,7 @@ async function benchDecoder(size: StepSize, rounds: number): Promise<void> {
   }
   const peak = await peer?.run();
   report(size.name, { tokens: size.tokens, ours, peakMb: peakRssMb() }, theirs, peak?.['peak_mb']);
-  peer?.close();
+  await peer?.close();
   await step.program.dispose();
   await step.optimizer.dispose();
 }
@@ -181,20 +181,26 @@ async function runTraining(
   }
 }
 
-/** Steps of the peer, after two to warm up. */
-async function runPeer(settings: object, rounds: number) {
+interface PeerSteps {
+  readonly theirs: readonly number[];
+  readonly peak?: number | undefined;
+}
+
+/** Steps of the peer, after two to warm up. Where it fails, for want of memory perhaps, what we measured remains. */
+const runPeer = (settings: object, rounds: number): Promise<PeerSteps> =>
+  stepsOfPeer(settings, rounds).catch((error: Error) => noPeer(error.message) ?? { theirs: [] });
+
+async function stepsOfPeer(settings: object, rounds: number): Promise<PeerSteps> {
   const peer = await openPeer(PEER, settings);
-  if (peer === undefined) return { theirs: [], peak: undefined };
+  if (peer === undefined) return { theirs: [] };
   const theirs: number[] = [];
   let peak: number | undefined;
   for (let round = -2; round < rounds; round++) {
-    const answer = (await peer.run()) as Readonly<Record<string, number>> | undefined;
-    // A process that has ended answers nothing.
-    if (answer === undefined) return { theirs: [], peak: undefined };
+    const answer = await peer.run();
     if (round >= 0) theirs.push(answer['step_ms']!);
     peak = answer['peak_mb'];
   }
-  peer.close();
+  await peer.close();
   return { theirs, peak };
 }
 

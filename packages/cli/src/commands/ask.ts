@@ -17,15 +17,28 @@ export interface AskOptions extends ModelOptions, WeightOptions, GenerationOptio
 
 export async function ask(options: AskOptions, context: CommandContext): Promise<void> {
   const { progress, signal, out } = context;
-  const { question, system, json } = options;
   progress.start('Reading');
-  const backbone = await openModel(
-    options.model,
-    await composePlugins(context.folder),
-    options,
-    context.err,
-  );
-  const settings = backbone.config.generation;
+  const { inputs, runner, generation, settings } = await prepare(options, context);
+  const tokens = inputs.inputIds.length;
+  const show = showAnswer(options.json, generation.maxNewTokens, context);
+  const startedMs = performance.now();
+  progress.start(`Reading ${counted(options.images.length, 'image')}, ${tokens} tokens`);
+  const result = await runner.generate(inputs, { ...generation, signal, ...show.listener });
+  const summary = summarise(result, tokens, startedMs, show.firstMs());
+  await runner.dispose();
+  if (options.json) {
+    progress.done();
+    const how = { weights: runner.weights, generation: { ...generation, settings } };
+    out(`${JSON.stringify({ ...summary, ...how })}\n`);
+  } else out('\n');
+  signal.throwIfAborted();
+}
+
+/** The model and the question, and how it is to answer; said on stderr. */
+async function prepare(options: AskOptions, { folder, err }: CommandContext) {
+  const { question, system } = options;
+  const backbone = await openModel(options.model, await composePlugins(folder), options, err);
+  const { generation: settings } = backbone.config;
   const generation = planGeneration(settings, options, options.usualLength);
   const images = await readImages(options.images, backbone);
   const inputs = await backbone.prepare({
@@ -37,42 +50,31 @@ export async function ask(options: AskOptions, context: CommandContext): Promise
     ...targetOf(options),
     weights: options.weightPolicy,
   });
-  context.err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
+  err(`${describeWeights(runner.weights)}\n${describeGeneration(generation, settings)}\n`);
   await runner.load();
-  const startedMs = performance.now();
-  const label = `Reading ${counted(images.length, 'image')}, ${inputs.inputIds.length} tokens`;
-  progress.start(label);
+  return { inputs, runner, generation, settings };
+}
+
+/** Prints an answer as it is made, or counts its tokens where a program reads it, and notes when the first one came. */
+function showAnswer(json: boolean, maxNewTokens: number, { progress, out }: CommandContext) {
   let firstMs: number | undefined;
-  const result = await runner.generate(inputs, {
-    ...generation,
-    signal,
-    onToken(count) {
-      if (firstMs === undefined) {
-        firstMs = performance.now();
-        if (json) progress.start('Answering', generation.maxNewTokens);
-        else progress.done();
-      }
-      if (json) progress.update(count);
-    },
-    onText: (text) => {
-      if (!json) out(printable(text));
-    },
-  });
-  await runner.dispose();
-  if (json) progress.done();
-  out(
-    json
-      ? `${JSON.stringify({ ...summarise(result, inputs.inputIds.length, startedMs, firstMs), weights: runner.weights, generation: { ...generation, settings } })}\n`
-      : '\n',
-  );
-  signal.throwIfAborted();
+  const onFirst = () => (json ? progress.start('Answering', maxNewTokens) : progress.done());
+  const onToken = (count: number) => {
+    if (firstMs === undefined) onFirst();
+    firstMs ??= performance.now();
+    if (json) progress.update(count);
+  };
+  const onText = (text: string) => {
+    if (!json) out(printable(text));
+  };
+  return { listener: { onToken, onText }, firstMs: () => firstMs ?? performance.now() };
 }
 
 function summarise(
   { text, ids, stoppedBy }: GenerateResult,
   promptTokens: number,
   startedMs: number,
-  firstMs = performance.now(),
+  firstMs: number,
 ) {
   const seconds = (ms: number) => Number((ms / 1000).toFixed(3));
   return {

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { findingMessage } from '@spatialsv/core/host';
 import type { CheckReport } from '../check/report.js';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 import { writeTroubledFolder } from './__fixtures__/troubled-folder.js';
 import { writeTroubledModels } from './__fixtures__/troubled-models.js';
 import { writeTroubledProject } from './__fixtures__/troubled-project.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findingMessage } from '@spatialsv/core/host';
 import type { CheckReport } from '../check/report.js';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 import { type TroubledModels, writeTroubledModels } from './__fixtures__/troubled-models.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-check-models-'));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Finding, findingMessage } from '@spatialsv/core/host';
 import type { CheckReport } from '../check/report.js';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 import { type TroubledFolder, writeTroubledFolder } from './__fixtures__/troubled-folder.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-check-'));

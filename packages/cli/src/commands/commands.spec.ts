@@ -18,7 +18,7 @@ import {
   writeSafetensors,
 } from '@spatialsv/core';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 import type { DoctorReport } from './doctor.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-cli-'));

@@ -3,8 +3,7 @@ import { LOCK_FILE, listIfThere, lockFolder, SpatialError, withCleanup } from '@
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { formatResults } from '../demo/results.js';
-import { runDemo } from '../demo/run-demo.js';
-import { DEMO } from '../demo/settings.js';
+import { DEMO, DEMO_FAMILY, DEMO_SOURCE } from '../demo/settings.js';
 
 export interface DemoOptions {
   readonly out: string;
@@ -15,6 +14,10 @@ export async function demo({ out, json }: DemoOptions, context: CommandContext):
   const folder = resolve(context.folder, out);
   await requireOwnFolder(folder);
   const plugins = await composePlugins(context.folder);
+  plugins.resolveBackboneAdapter(DEMO_FAMILY);
+  plugins.resolveSupervisionSource(DEMO_SOURCE);
+  // What renders the rooms is a plugin, which is there now.
+  const { runDemo } = await import('../demo/run-demo.js');
   const lock = await lockFolder(folder, 'demo');
   const results = await withCleanup(
     () => runDemo(DEMO, folder, context, plugins),

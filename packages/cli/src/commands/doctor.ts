@@ -54,7 +54,7 @@ const HIDDEN_DEVICES = new Set(['tfjs-cpu']);
 
 async function examine(context: CommandContext): Promise<DoctorReport> {
   const names = deviceNames().filter((name) => !HIDDEN_DEVICES.has(name));
-  const [devices, { plugins }] = await Promise.all([
+  const [devices, plugins] = await Promise.all([
     Promise.all(names.map(probeDevice)),
     composePlugins(context.folder),
   ]);

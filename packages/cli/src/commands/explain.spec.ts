@@ -16,7 +16,7 @@ import { writeLift } from '@spatialsv/inspect';
 import sharp from 'sharp';
 import { HEAD_CONVENTIONS } from '../lifts/heads.js';
 import { liftFile } from '../lifts/lift-questions.js';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-explain-'));
 afterAll(() => rmSync(root, { recursive: true }));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '@spatialsv/core';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 /** Photographs that are not part of the repository. */
 const PHOTOS = fileURLToPath(

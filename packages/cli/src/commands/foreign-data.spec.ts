@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-foreign-data-'));
 const model = join(root, 'model');

@@ -13,7 +13,7 @@ import {
 } from '@spatialsv/core';
 import { expectAllclose } from '@spatialsv/core/testing';
 import { createSyntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
-import { type Outcome, runForTest } from '../test-run.js';
+import { type Outcome, runForTest } from '../testing/test-run.js';
 
 // Processes are started, and may have to share the machine with other tests.
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-label-'));

@@ -25,7 +25,7 @@ import {
 import { learnableLabels } from '@spatialsv/train';
 import { createSyntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
 import sharp from 'sharp';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 // The validator ships no types.
 const validator: {

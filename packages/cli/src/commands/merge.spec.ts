@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { float32Source, openSafetensors, writeSafetensors } from '@spatialsv/core';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-merge-'));
 const model = join(root, 'model');

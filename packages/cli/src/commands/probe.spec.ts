@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
 import type { CommandContext } from '../context.js';
-import { type Outcome, runForTest } from '../test-run.js';
+import { type Outcome, runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-probe-'));
 const model = join(root, 'model');

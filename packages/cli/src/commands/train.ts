@@ -10,6 +10,7 @@ import {
   SKIPPED_FILE,
   type StepMetrics,
   type TrainConfig,
+  type TrainOptions,
   type TrainResult,
   train,
 } from '@spatialsv/train';
@@ -17,7 +18,7 @@ import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { counted } from '../counted.js';
 import { openModel } from '../model.js';
-import { formatSeconds, type ProgressReporter } from '../progress.js';
+import { formatSeconds } from '../progress.js';
 import { openSampleThreads } from '../sample-threads.js';
 import { backboneOptions, openTeachers } from '../train-parts.js';
 import { packageVersion } from '../version.js';
@@ -106,14 +107,12 @@ export async function trainConfigured(
   { resume, acceptChanges, folder }: ConfiguredOptions,
   context: CommandContext,
 ): Promise<{ readonly result: TrainResult; readonly last: StepMetrics | undefined }> {
-  const { progress, signal } = context;
   const plugins = await composePlugins(folder, config.plugins);
   const backbone = await openModel(config.model, plugins, backboneOptions(config), context.err);
   const { source, secondTeacher, dispose } = await openTeachers(config, plugins);
   const threads = openSampleThreads(config, folder);
   const watcher = new RunWatcher(config.out, backbone, source);
-  let last: StepMetrics | undefined;
-  let skipped = 0;
+  const report = reportRun(context, backbone.adapterId);
   const work = () =>
     train(config, {
       ...{ backbone, source, secondTeacher, preparation: threads.preparation },
@@ -121,31 +120,44 @@ export async function trainConfigured(
       formats: plugins,
       resume,
       ...(acceptChanges !== undefined && { acceptChanges }),
-      signal,
+      signal: context.signal,
       versions: { spatialsv: packageVersion() },
-      onStart: ({ steps, done, samples, parameters, defaults }) => {
-        context.err(
-          `${counted(samples, 'sample')}, ${parameters} trained parameters, steps ${done + 1} to ${steps}\n`,
-        );
-        context.err(`${describeDefaults(defaults, backbone.adapterId)}\n`);
-        progress.start('Training', steps);
-        progress.update(done);
-      },
-      onSkip: ({ sample, message }) => {
-        skipped += 1;
-        context.err(`left out: sample '${sample}': ${message}\n`);
-      },
       onWatch: (look) => watcher.keep(look),
-      onStep: (metrics) => {
-        last = metrics;
-        progress.update(metrics.step, describeStep(metrics));
-      },
+      ...report.listener,
     });
   const result = await withCleanup(work, threads.dispose, dispose);
-  finish(progress, result, last);
-  if (skipped > 0)
-    context.err(`${counted(skipped, 'sample')} left out: ${join(config.out, SKIPPED_FILE)}\n`);
-  return { result, last };
+  report.finish(result, config.out);
+  return { result, last: report.last() };
+}
+
+/** Says what a run does, and keeps its last metrics. */
+function reportRun({ progress, err }: CommandContext, family: string) {
+  let last: StepMetrics | undefined;
+  let skipped = 0;
+  const listener: Pick<TrainOptions, 'onStart' | 'onSkip' | 'onStep'> = {
+    onStart: ({ steps, done, samples, parameters, defaults }) => {
+      const about = `${counted(samples, 'sample')}, ${parameters} trained parameters`;
+      err(`${about}, steps ${done + 1} to ${steps}\n${describeDefaults(defaults, family)}\n`);
+      progress.start('Training', steps);
+      progress.update(done);
+    },
+    onSkip: ({ sample, message }) => {
+      skipped += 1;
+      err(`left out: sample '${sample}': ${message}\n`);
+    },
+    onStep: (metrics) => {
+      last = metrics;
+      progress.update(metrics.step, describeStep(metrics));
+    },
+  };
+  const finish = ({ complete }: TrainResult, out: string) => {
+    const state = complete ? 'Trained' : 'Stopped';
+    progress.done(
+      last === undefined ? state : `${state}: step ${last.step}, ${describeStep(last)}`,
+    );
+    if (skipped > 0) err(`${counted(skipped, 'sample')} left out: ${join(out, SKIPPED_FILE)}\n`);
+  };
+  return { listener, finish, last: () => last };
 }
 
 /** Taps and learning rates in a line, each with where it comes from. */
@@ -169,15 +181,4 @@ function describeStep({ losses, samplesPerSecond }: StepMetrics): string {
     value === null ? [] : [`${term} ${value.toFixed(3)}`],
   );
   return `loss ${total?.toFixed(3)} (${parts.join(' ')}) ${samplesPerSecond.toFixed(1)} samples/s`;
-}
-
-function finish(
-  progress: ProgressReporter,
-  { complete }: { readonly complete: boolean },
-  last: StepMetrics | undefined,
-): void {
-  const state = complete ? 'Trained' : 'Stopped';
-  progress.done(
-    last === undefined ? `${state}` : `${state}: step ${last.step}, ${describeStep(last)}`,
-  );
 }

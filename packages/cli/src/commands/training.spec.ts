@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-training-'));
 const model = join(root, 'model');

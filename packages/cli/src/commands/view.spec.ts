@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readQuestions } from '@spatialsv/eval';
 import { liftFacts, readLift } from '@spatialsv/inspect';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-view-'));
 const model = join(root, 'model');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { composePlugins } from '../composition.js';
 import { silentProgress } from '../progress.js';
-import { runForTest } from '../test-run.js';
+import { runForTest } from '../testing/test-run.js';
 import { formatResults } from './results.js';
 import { runDemo } from './run-demo.js';
 import { DEMO, type DemoSettings } from './settings.js';

@@ -27,9 +27,8 @@ import {
 import { askQuestions, MAX_NEW_TOKENS } from './questions.js';
 import { type DemoResults, type Measured, summarise } from './results.js';
 import { type RoomSet, renderRooms } from './rooms.js';
-import type { DemoSettings } from './settings.js';
+import { DEMO_FAMILY, DEMO_SOURCE, type DemoSettings } from './settings.js';
 
-const FAMILY = 'qwen2.5-vl';
 /** What the chat template adds to every question. */
 const CHAT_TEXTS = ['system\nYou are a helpful assistant.', 'user\n', 'assistant\n'];
 /** Held-out view sets whose depth is measured, and training view sets of the constant predictor. */
@@ -62,7 +61,7 @@ export async function runDemo(
   context: CommandContext,
   plugins: PluginRegistry,
 ): Promise<DemoResults> {
-  const labeller = await plugins.resolveSupervisionSource('synthetic').open();
+  const labeller = await plugins.resolveSupervisionSource(DEMO_SOURCE).open();
   const demo: Demo = { settings, out, context, plugins, labeller, seconds: {} };
   const started = performance.now();
   await clear(out);
@@ -135,7 +134,7 @@ async function writeModel({ settings, plugins }: Demo, config: TrainConfig, { sa
     seed: settings.seed,
     corpus: [...CHAT_TEXTS, ...new Set(spoken)],
   };
-  await plugins.resolveBackboneAdapter(FAMILY).writeTiny(options);
+  await plugins.resolveBackboneAdapter(DEMO_FAMILY).writeTiny(options);
 }
 
 const openSized = ({ settings, plugins }: Demo, folder: string) =>

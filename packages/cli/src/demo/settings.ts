@@ -2,6 +2,10 @@ import type { Qwen25VlTinyOptions } from '@spatialsv/adapter-qwen25vl';
 import type { TrainConfigInput } from '@spatialsv/train';
 import type { DatasetOptions } from '@spatialsv/vfm-synthetic';
 
+/** Backbone family and label source of the demo, by id. */
+export const DEMO_FAMILY = 'qwen2.5-vl';
+export const DEMO_SOURCE = 'synthetic';
+
 /** Everything that decides how long the demo takes and what it reaches. */
 export interface DemoSettings {
   readonly seed: number;
@@ -53,7 +57,7 @@ export const DEMO: DemoSettings = {
     projectorGain: 1,
   },
   training: {
-    source: { name: 'synthetic', every: 4, height: 56, width: 56 },
+    source: { name: DEMO_SOURCE, every: 4, height: 56, width: 56 },
     heads: { preset: 'tiny', outputScale: 8 },
     losses: {
       // Text has few target tokens, the maps thousands of pixels: at equal weights the maps drown the text.

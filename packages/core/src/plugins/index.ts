@@ -1,4 +1,5 @@
 export {
+  type BuiltInPlugin,
   type LoadedPlugin,
   loadPlugins,
   type PluginSearch,
@@ -14,3 +15,4 @@ export {
   GEOMETRY_HEAD,
   SUPERVISION_SOURCE,
 } from './tokens.js';
+export type { KnownPlugin } from './unknown-plugin.js';

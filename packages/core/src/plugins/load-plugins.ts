@@ -30,9 +30,17 @@ export interface PluginSet {
   readonly rejected: readonly RejectedPlugin[];
 }
 
+/** A plugin that its host has imported already. */
+export interface BuiltInPlugin {
+  readonly name: string;
+  readonly plugin: PluginV1;
+  /** Real path of its package. Found there by a search it is not tried and imported a second time. */
+  readonly folder?: string;
+}
+
 export interface PluginSearch {
-  /** Plugins as values, loaded first. */
-  readonly builtIn?: readonly { readonly name: string; readonly plugin: PluginV1 }[];
+  /** Plugins as values, loaded first, except where the search finds another copy of the same name. */
+  readonly builtIn?: readonly BuiltInPlugin[];
   /** Folders with a package.json whose direct dependencies are searched. Not read when `plugins` is given. */
   readonly projects?: readonly string[];
   /** Package names or paths to load instead of searching, resolved from `from`. */
@@ -137,16 +145,31 @@ class Collector {
   }
 }
 
+const addBuiltIn = async (collector: Collector, { name, plugin }: BuiltInPlugin): Promise<void> =>
+  collector.add(name, async () => ({
+    name,
+    contributions: checkPlugin(plugin, name, CONTRIBUTION_KINDS),
+  }));
+
 const addCandidates = async (
   collector: Collector,
   candidates: readonly PluginCandidate[],
 ): Promise<void> => {
-  const folders = await Promise.all(candidates.map(({ folder }) => realpath(folder)));
-  const distinct = candidates.filter((_, i) => folders.indexOf(folders[i]!) === i);
   // Side by side: each is tried in a process of its own.
-  const loads = distinct.map((candidate) => loadPlugin(candidate));
+  const loads = candidates.map((candidate) => loadPlugin(candidate));
   await Promise.allSettled(loads);
-  for (const [i, { name }] of distinct.entries()) await collector.add(name, () => loads[i]!);
+  for (const [i, { name }] of candidates.entries()) await collector.add(name, () => loads[i]!);
+};
+
+/** Candidates with real paths, each folder once. */
+const distinct = async (
+  candidates: readonly PluginCandidate[],
+): Promise<readonly PluginCandidate[]> => {
+  const real = await Promise.all(
+    candidates.map(async ({ name, folder }) => ({ name, folder: await realpath(folder) })),
+  );
+  const folders = real.map(({ folder }) => folder);
+  return real.filter(({ folder }, i) => folders.indexOf(folder) === i);
 };
 
 const locateAll = async (
@@ -170,14 +193,14 @@ const locateAll = async (
  */
 export const loadPlugins = async (search: PluginSearch): Promise<PluginSet> => {
   const collector = new Collector();
-  for (const { name, plugin } of search.builtIn ?? [])
-    await collector.add(name, async () => ({
-      name,
-      contributions: checkPlugin(plugin, name, CONTRIBUTION_KINDS),
-    }));
-  const candidates = search.plugins
+  const builtIn = search.builtIn ?? [];
+  const imported = new Set(builtIn.map(({ folder }) => folder));
+  const found = search.plugins
     ? await locateAll(collector, search.plugins, search.from ?? process.cwd())
     : (await Promise.all((search.projects ?? []).map(findPlugins))).flat();
+  const candidates = (await distinct(found)).filter(({ folder }) => !imported.has(folder));
+  const replaced = new Set(candidates.map(({ name }) => name));
+  for (const plugin of builtIn) if (!replaced.has(plugin.name)) await addBuiltIn(collector, plugin);
   await addCandidates(collector, candidates);
   return { loaded: collector.loaded, rejected: collector.rejected };
 };

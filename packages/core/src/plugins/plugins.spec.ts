@@ -373,6 +373,22 @@ describe('createRegistry', () => {
     });
   });
 
+  it('says what to install for what a known plugin would give', async () => {
+    const known = [
+      { name: '@x/c', gives: ['c', 'llm_c'] },
+      { name: builtIn[0]!.name, gives: ['a'] },
+    ];
+    const registry = createRegistry(await loadPlugins({ builtIn }), known);
+    expect(registry.notInstalled).toEqual([known[0]]);
+    const saying = (hint: string) => expect.objectContaining({ code: 'PLUGIN_UNKNOWN', hint });
+    const install = saying('npm install @x/c');
+    expect(() => registry.resolveBackboneAdapter({ model_type: 'llm_c' })).toThrow(install);
+    expect(() => registry.resolveBackboneAdapter('c')).toThrow(install);
+    expect(() => registry.resolveBackboneAdapter('llm-c')).toThrow(
+      saying('Did you mean "llm_c"? npm install @x/c'),
+    );
+  });
+
   it('goes on where an adapter fails on a configuration', async () => {
     const failing = {
       ...adapter('f', ''),

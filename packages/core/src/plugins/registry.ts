@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { container, type DependencyContainer, type InjectionToken } from 'tsyringe';
 import { SpatialError } from '../errors.js';
-import { nearestName } from '../nearest-name.js';
 import type {
   BackboneAdapterV1,
   BenchmarkV1,
@@ -19,6 +18,7 @@ import {
   GEOMETRY_HEAD,
   SUPERVISION_SOURCE,
 } from './tokens.js';
+import { type KnownPlugin, type Offer, unknownId, unknownModelType } from './unknown-plugin.js';
 
 const TOKENS: Readonly<Record<ContributionKind, InjectionToken<ContributionV1>>> = {
   'backbone-adapter': BACKBONE_ADAPTER as InjectionToken<ContributionV1>,
@@ -33,6 +33,8 @@ export interface PluginRegistry {
   /** For further registrations of the composition root. */
   readonly container: DependencyContainer;
   readonly plugins: PluginSet;
+  /** Known plugins that are neither loaded nor rejected. */
+  readonly notInstalled: readonly KnownPlugin[];
   /** Ids of a kind, sorted. */
   ids(kind: ContributionKind): readonly string[];
   /**
@@ -53,28 +55,6 @@ export interface PluginRegistry {
   resolveBenchmark(id: string): BenchmarkV1;
 }
 
-const describeRejected = ({ rejected }: PluginSet): string =>
-  rejected.length === 0
-    ? ''
-    : ` Rejected: ${rejected.map(({ error }) => error.message).join('; ')}.`;
-
-const unknown = (
-  wanted: string,
-  kind: ContributionKind,
-  known: readonly string[],
-  plugins: PluginSet,
-  nearest?: string,
-): SpatialError => {
-  const list = known.length > 0 ? known.join(', ') : 'none';
-  return new SpatialError({
-    code: 'PLUGIN_UNKNOWN',
-    message: `no ${kind} ${wanted}. Known: ${list}.${describeRejected(plugins)}`,
-    hint: nearest
-      ? `Did you mean "${nearest}"?`
-      : 'Install a plugin that provides it and list it in the dependencies of your package.json.',
-  });
-};
-
 /** An adapter that fails on a configuration is none for it, and does not hide the others. */
 const accepts = (
   adapter: BackboneAdapterV1,
@@ -87,51 +67,84 @@ const accepts = (
   }
 };
 
-const ambiguous = (modelType: string, adapters: readonly BackboneAdapterV1[]): SpatialError =>
+const ambiguous = (modelType: unknown, adapters: readonly BackboneAdapterV1[]): SpatialError =>
   new SpatialError({
     code: 'PLUGIN_INVALID',
-    message: `several backbone adapters accept ${modelType}: ${adapters.map(({ id }) => id).join(', ')}`,
+    message: `several backbone adapters accept model_type ${JSON.stringify(modelType ?? null)}: ${adapters.map(({ id }) => id).join(', ')}`,
     hint: 'Name the adapter in the configuration, or remove one of the plugins.',
   });
+
+/** What is registered in a container, and what to say of the rest. */
+interface Stock extends Omit<Offer, 'kind' | 'known'> {
+  readonly container: DependencyContainer;
+}
+
+const allOf = <Kind extends ContributionV1>(
+  { container: from }: Stock,
+  kind: ContributionKind,
+): readonly Kind[] =>
+  (from.isRegistered(TOKENS[kind]) ? from.resolveAll(TOKENS[kind]) : []) as unknown as Kind[];
+
+const idsOf = (stock: Stock, kind: ContributionKind): readonly string[] =>
+  allOf(stock, kind)
+    .map(({ id }) => id)
+    .sort();
+
+const offerOf = (stock: Stock, kind: ContributionKind): Offer => ({
+  ...{ kind, known: idsOf(stock, kind) },
+  ...{ plugins: stock.plugins, notInstalled: stock.notInstalled },
+});
+
+const findById = <Kind extends ContributionV1>(
+  stock: Stock,
+  kind: ContributionKind,
+  id: string,
+): Kind => {
+  const found = allOf<Kind>(stock, kind).find((contribution) => contribution.id === id);
+  if (found) return found;
+  throw unknownId(id, offerOf(stock, kind));
+};
+
+const findAdapter = (
+  stock: Stock,
+  config: Readonly<Record<string, unknown>>,
+): BackboneAdapterV1 => {
+  const kind = 'backbone-adapter';
+  const accepting = allOf<BackboneAdapterV1>(stock, kind).filter((adapter) =>
+    accepts(adapter, config),
+  );
+  const modelType = config['model_type'];
+  if (accepting.length > 1) throw ambiguous(modelType, accepting);
+  if (accepting[0]) return accepting[0];
+  throw unknownModelType(modelType, offerOf(stock, kind));
+};
 
 /**
  * Registers loaded plugins in a child container of their own, by factory.
  * @param plugins what {@link loadPlugins} gave.
+ * @param known packages whose name helps where what they give is missing.
  */
-export const createRegistry = (plugins: PluginSet): PluginRegistry => {
+export const createRegistry = (
+  plugins: PluginSet,
+  known: readonly KnownPlugin[] = [],
+): PluginRegistry => {
   const child = container.createChildContainer();
   for (const contribution of plugins.loaded.flatMap(({ contributions }) => contributions))
     child.register(TOKENS[contribution.kind], { useFactory: () => contribution });
-
-  const all = <Kind extends ContributionV1>(kind: ContributionKind): readonly Kind[] =>
-    (child.isRegistered(TOKENS[kind]) ? child.resolveAll(TOKENS[kind]) : []) as unknown as Kind[];
-  const ids = (kind: ContributionKind): readonly string[] =>
-    all(kind)
-      .map(({ id }) => id)
-      .sort();
-  const byId = <Kind extends ContributionV1>(kind: ContributionKind, id: string): Kind => {
-    const found = all<Kind>(kind).find((contribution) => contribution.id === id);
-    if (found) return found;
-    throw unknown(`"${id}"`, kind, ids(kind), plugins, nearestName(ids(kind), id));
-  };
-  const byConfig = (config: Readonly<Record<string, unknown>>): BackboneAdapterV1 => {
-    const kind = 'backbone-adapter';
-    const accepting = all<BackboneAdapterV1>(kind).filter((adapter) => accepts(adapter, config));
-    const modelType = `model_type ${JSON.stringify(config['model_type'] ?? null)}`;
-    if (accepting.length > 1) throw ambiguous(modelType, accepting);
-    if (accepting[0]) return accepting[0];
-    throw unknown(`accepts a checkpoint with ${modelType}`, kind, ids(kind), plugins);
-  };
+  const found = new Set([...plugins.loaded, ...plugins.rejected].map(({ name }) => name));
+  const notInstalled = known.filter(({ name }) => !found.has(name));
+  const stock: Stock = { container: child, plugins, notInstalled };
   return {
-    container: child,
-    plugins,
-    ids,
+    ...stock,
+    ids: (kind) => idsOf(stock, kind),
     resolveBackboneAdapter: (configOrId) =>
-      typeof configOrId === 'string' ? byId('backbone-adapter', configOrId) : byConfig(configOrId),
-    resolveGeometryHead: (id) => byId('geometry-head', id),
-    resolveSupervisionSource: (id) => byId('supervision-source', id),
-    resolveDatasetFormat: (id) => byId('dataset-format', id),
-    datasetFormats: () => all('dataset-format'),
-    resolveBenchmark: (id) => byId('benchmark', id),
+      typeof configOrId === 'string'
+        ? findById(stock, 'backbone-adapter', configOrId)
+        : findAdapter(stock, configOrId),
+    resolveGeometryHead: (id) => findById(stock, 'geometry-head', id),
+    resolveSupervisionSource: (id) => findById(stock, 'supervision-source', id),
+    resolveDatasetFormat: (id) => findById(stock, 'dataset-format', id),
+    datasetFormats: () => allOf(stock, 'dataset-format'),
+    resolveBenchmark: (id) => findById(stock, 'benchmark', id),
   };
 };

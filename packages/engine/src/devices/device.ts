@@ -112,6 +112,10 @@ export interface CompileStats {
 export interface Device {
   readonly name: string;
   createTensor(spec: TensorSpec, data?: HostArray): DeviceTensor;
+  /** Memory for a result of a run; without it a tensor of zeros serves. */
+  allocateTensor?(spec: TensorSpec): Promise<DeviceTensor>;
+  /** Moves tensors into memory of their own; without it they lie there from the start. */
+  placeTensors?(tensors: readonly DeviceTensor[]): Promise<void>;
   compile(program: Program, specs: SpecTree, options: CompileOptions): Promise<CompiledProgram>;
 }
 

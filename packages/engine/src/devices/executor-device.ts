@@ -1,18 +1,21 @@
 import path from 'node:path';
 import { EngineError } from '../errors.js';
-import { environment } from '../executor/environment.js';
 import {
+  allocateOnDevice,
   DeviceValue,
   type ExecutionProvider,
   kindOf,
+  makeRoomToStay,
   providerNamed,
+  type SessionOptions,
   sessionPool,
 } from '../executor/index.js';
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
-import { type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
+import { type Graph, type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
 import { peakBytes } from '../graph/peak-bytes.js';
 import { recomputeCheap } from '../graph/recompute.js';
+import { stagesOf } from '../graph/stages.js';
 import { WEBGPU_SUBSTITUTES } from '../kernels/webgpu-substitutes.js';
 import { encodeModel } from '../onnx/encode.js';
 import type {
@@ -25,13 +28,15 @@ import type {
 } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
-import type { CompiledProgram, CompileOptions, Device } from './device.js';
+import type { CompiledProgram, CompileOptions, Device, DeviceTensor } from './device.js';
 import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
 import { kernelChoice } from './kernel-choice/index.js';
 import { assertPrecision } from './precision-support.js';
+import { lendStages, type ProgramLease } from './staged-session.js';
+import { piecesAtOnce, threadsOf } from './threads.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
@@ -55,6 +60,21 @@ export class ExecutorBackedDevice implements Device {
     return new ExecutorTensor(spec, value, { staysInMemory: data !== undefined });
   }
 
+  async allocateTensor(spec: TensorSpec): Promise<ExecutorTensor> {
+    if (this.name === 'cpu') return this.createTensor(spec);
+    return new ExecutorTensor(spec, await allocateOnDevice(this.name, spec.dtype, spec.shape));
+  }
+
+  async placeTensors(tensors: readonly DeviceTensor[]): Promise<void> {
+    if (this.name === 'cpu') return;
+    for (const tensor of tensors) {
+      if (!(tensor instanceof ExecutorTensor)) continue;
+      // What the last one was brought with is in the way of the next one.
+      await makeRoomToStay(this.name);
+      await tensor.resident(this.name);
+    }
+  }
+
   async compile(
     program: Program,
     specs: SpecTree,
@@ -74,18 +94,16 @@ export class ExecutorBackedDevice implements Device {
     const workingBytes = peakBytes(traced.graph);
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
-    // A GPU would bring an input that no node reads to the host at every run.
-    const read = readInputs(traced.graph);
-    const model = encodeModel(traced.graph, folder, (input) => read.has(input));
-    const lease = await sessionPool.lend(model, {
-      provider: this.name,
+    const settings = {
       name: options.name ?? 'program',
-      ...this.threadsOf(traced, options),
       workingBytes,
-      ...(folder === undefined ? {} : { externalDataFolder: folder }),
       disabledOptimizers:
         options.recomputeCheap === true ? [...KEPT_TRANSPOSITIONS, MERGING] : KEPT_TRANSPOSITIONS,
-    });
+    };
+    const lease =
+      traced.graph.threading === 'in-pieces' && folder === undefined
+        ? await lendStages(stagesOf(traced.graph, piecesAtOnce()), settings)
+        : await this.lendWhole(traced.graph, settings, options, folder);
     const sessionMs = performance.now() - started - traceMs;
     const stats = {
       nodes: traced.graph.nodes.length,
@@ -105,11 +123,21 @@ export class ExecutorBackedDevice implements Device {
     });
   }
 
-  private threadsOf({ graph }: Traced, { rests, singleThread }: CompileOptions) {
-    if (graph.singleThreaded || singleThread) return { threads: 1 };
-    return rests === true && this.name === 'cpu'
-      ? { threads: environment().threads, restsBetweenRuns: true }
-      : {};
+  private lendWhole(
+    graph: Graph,
+    settings: Pick<SessionOptions, 'name' | 'workingBytes' | 'disabledOptimizers'>,
+    options: CompileOptions,
+    folder: string | undefined,
+  ): Promise<ProgramLease> {
+    // A GPU would bring an input that no node reads to the host at every run.
+    const read = readInputs(graph);
+    const model = encodeModel(graph, folder, (input) => read.has(input));
+    return sessionPool.lend(model, {
+      ...settings,
+      provider: this.name,
+      ...threadsOf(graph, { ...options, rests: options.rests === true && this.name === 'cpu' }),
+      ...(folder === undefined ? {} : { externalDataFolder: folder }),
+    });
   }
 
   /** The program with each operation written as this processor runs it fastest. */

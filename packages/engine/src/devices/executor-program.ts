@@ -3,16 +3,13 @@ import path from 'node:path';
 import { Disposables } from '../disposables.js';
 import { EngineError } from '../errors.js';
 import {
-  type Binding,
   bytesPerElement,
   collectGarbage,
   DeviceValue,
   type ExecutionProvider,
   kindOf,
-  type Session,
-  type SessionLease,
+  makeRoomToStay,
   trimHeap,
-  trimMemory,
 } from '../executor/index.js';
 import {
   boundAs,
@@ -47,6 +44,7 @@ import type {
 } from './device.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { hostArray, mismatch, newHostArray } from './host.js';
+import type { ProgramBinding, ProgramLease, ProgramSession } from './staged-session.js';
 
 const isDeviceTensor = (node: unknown): node is DeviceTensor =>
   typeof (node as DeviceTensor | undefined)?.read === 'function';
@@ -70,7 +68,7 @@ interface ProgramParts {
   readonly traced: Traced;
   readonly plans: readonly OutputPlan[];
   /** Belongs to the program from here on. */
-  readonly lease: SessionLease;
+  readonly lease: ProgramLease;
   readonly options: CompileOptions;
   readonly stats: CompileStats;
   /** The graph without layouts of this machine, for other machines to read. */
@@ -80,7 +78,7 @@ interface ProgramParts {
 /** A traced program in a session of ONNX Runtime, with one binding that its runs share. */
 export class ExecutorProgram implements CompiledProgram {
   readonly outputs: Tree<TensorSpec>;
-  private readonly binding: Binding;
+  private readonly binding: ProgramBinding;
   private readonly plans: readonly OutputPlan[];
   /** Files of mapped weights. */
   private readonly stored: StoredValues;
@@ -96,7 +94,7 @@ export class ExecutorProgram implements CompiledProgram {
   /** Inputs of the graph that are weights. */
   private readonly weightValues: readonly WeightValue[];
   private readonly narrowWeightsAs: WeightType | undefined;
-  private readonly lease: SessionLease;
+  private readonly lease: ProgramLease;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
 
@@ -133,7 +131,7 @@ export class ExecutorProgram implements CompiledProgram {
     }
   }
 
-  private get session(): Session {
+  private get session(): ProgramSession {
     return this.lease.session;
   }
 
@@ -166,8 +164,7 @@ export class ExecutorProgram implements CompiledProgram {
       this.assertKnown(given);
       this.assertApart(given, targets);
       // What programs of other shapes needed stands in the way of what this one will.
-      if (!this.hasRun && kindOf(this.session.provider) === 'cuda')
-        await trimMemory(this.session.provider);
+      if (!this.hasRun) await makeRoomToStay(this.session.provider);
       await this.bindInputs(given, temporary);
       await this.bindWeights(given, temporary);
       const made = await this.bindOutputs(given, targets, created);
@@ -239,6 +236,7 @@ export class ExecutorProgram implements CompiledProgram {
   /** A weight in the memory of the device. @throws what the device says, with the name and the size of the weight. */
   private async placed(name: string, tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {
     try {
+      if (!this.stored.has(tensor, rows)) await makeRoomToStay(this.session.provider);
       return await this.stored.value(tensor, rows);
     } catch (error) {
       const { provider } = this.session;
@@ -319,7 +317,7 @@ export class ExecutorProgram implements CompiledProgram {
       const target = targets.get(plan.path);
       if (target === undefined && provider !== 'cpu') {
         // A GPU allocates its own at the run.
-        this.binding.bindOutputToDevice(name);
+        this.binding.bindOutputToDevice!(name);
         continue;
       }
       const tensor = fitting(plan.path, plan.spec, target ?? created.add(newTensor(plan.spec)));
@@ -330,7 +328,7 @@ export class ExecutorProgram implements CompiledProgram {
   }
 
   private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {
-    const results = this.session.provider === 'cpu' ? [] : this.binding.outputs();
+    const results = this.session.provider === 'cpu' ? [] : this.binding.outputs!();
     return this.plans.flatMap((plan, index): [string, DeviceTensor][] => {
       if (plan.state) return [];
       const tensor = made.get(plan.path) ?? new ExecutorTensor(plan.spec, results[index]!);

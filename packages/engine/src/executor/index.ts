@@ -34,6 +34,7 @@ export {
   allocateOnDevice,
   arenaMemory,
   convert,
+  makeRoomToStay,
   probeDevice,
   readToHost,
   trimMemory,

@@ -28,5 +28,8 @@ export class Slots {
   }
 }
 
+/** Native runs that are at work at once at most. */
+export const RUNS_AT_ONCE = Math.max(1, POOL_THREADS - KEPT_FREE);
+
 /** Slots of the runs that share the threads of ONNX Runtime: more of them at once would only wait for each other. */
-export const runSlots = new Slots(Math.max(1, POOL_THREADS - KEPT_FREE));
+export const runSlots = new Slots(RUNS_AT_ONCE);

@@ -10,7 +10,7 @@ import { api, type Pointer } from './api.js';
 import type { Binding } from './binding.js';
 import { environment } from './environment.js';
 import { Lane } from './lane.js';
-import { type ExecutionProvider, laneOf, memoryOf, unavailable } from './provider.js';
+import { type ExecutionProvider, kindOf, laneOf, memoryOf, unavailable } from './provider.js';
 import { Session } from './session.js';
 import { call, create } from './status.js';
 import { DeviceValue } from './value.js';
@@ -149,6 +149,14 @@ export async function trimMemory(device: ExecutionProvider = 'cpu'): Promise<voi
   known.catch(() => trimmers.delete(device));
   const [source, target] = await known;
   await through(await transferOf(device, 'float32'), source, target, true);
+}
+
+/**
+ * Gives free working memory of an NVIDIA GPU back, so that what comes next takes memory of its own: a value that stays in a piece of a
+ * larger region would hold on to all of it.
+ */
+export async function makeRoomToStay(device: ExecutionProvider): Promise<void> {
+  if (kindOf(device) === 'cuda') await trimMemory(device);
 }
 
 const oneNumber = async (device: ExecutionProvider): Promise<DeviceValue> =>

@@ -26,6 +26,8 @@ export const PLAIN = 'plain';
 export const BLOCKED = 'blocked';
 /** On one thread alone: what one core has made, another one does not read. */
 export const SINGLE_THREADED = 'single-threaded';
+/** In pieces that run at the same time, each on a thread of its own. */
+export const IN_PIECES = 'in-pieces';
 
 /** Block sizes of ONNX Runtime's builds: AVX-512 and Arm, AVX2 and older, and the smallest that it allows. */
 export const BLOCK_SIZES: readonly number[] = [16, 8, 4];

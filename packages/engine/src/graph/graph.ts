@@ -133,8 +133,10 @@ export class Graph {
   readonly alternatives: Alternative[] = [];
   /** The operation whose nodes are being added. */
   private operation: string | undefined;
-  /** Whether the graph is to run on one thread. */
-  singleThreaded = false;
+  /** How the graph is to use threads: together in each node, one alone, or each in pieces of its own. */
+  threading: 'shared' | 'single' | 'in-pieces' = 'shared';
+  /** Results of nodes that may run at the same time, each on a thread of its own, where the graph runs in pieces. */
+  readonly dealt = new Set<Value>();
   private isExact = false;
 
   constructor(target: GraphTarget = {}) {

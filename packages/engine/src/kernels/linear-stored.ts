@@ -1,4 +1,4 @@
-import { type KernelSize, SINGLE_THREADED } from '../graph/choice.js';
+import { IN_PIECES, type KernelSize, SINGLE_THREADED } from '../graph/choice.js';
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary } from './elementwise.js';
@@ -37,7 +37,9 @@ export function chunkedProduct(
   const parts = chunksOf(outputs, inputs).map(([first, count]) => {
     const rows = graph.weightRows(weight, first, count)!;
     const type = { shape: [x.shape[0]!, count], dtype: 'float32' } as const;
-    return graph.add('Gemm', [x, rows], type, { attributes: { transA: 0, transB: 1 } });
+    const part = graph.add('Gemm', [x, rows], type, { attributes: { transA: 0, transB: 1 } });
+    graph.dealt.add(part);
+    return part;
   });
   const product = concat(graph, parts, 1);
   return bias === undefined ? product : binary(graph, 'Add', product, bias);
@@ -48,17 +50,22 @@ export const STORED_PRODUCT = 'stored-product';
 
 /**
  * ONNX Runtime casts on one thread and multiplies on all. Where cores hand values to each other slowly, reading half of a
- * chunk from the core that made it takes longer than its product.
+ * chunk from the core that made it takes longer than its product: then one thread does both, or each thread with chunks of its own.
  */
 function chooseThreads(graph: Graph, size: KernelSize): void {
   const { choice } = graph;
   if (choice === undefined) graph.alternatives.push({ kind: STORED_PRODUCT, size });
-  else if (choice.of(STORED_PRODUCT, size) === SINGLE_THREADED) graph.singleThreaded = true;
+  else graph.threading = THREADING[choice.of(STORED_PRODUCT, size) ?? ''] ?? graph.threading;
 }
 
-/** First row and number of rows of each chunk; of equal size but for the last. */
+const THREADING: Readonly<Record<string, Graph['threading']>> = {
+  [SINGLE_THREADED]: 'single',
+  [IN_PIECES]: 'in-pieces',
+};
+
+/** First row and number of rows of each chunk; of equal size but for the last, and an even number for pairs of threads. */
 function chunksOf(outputs: number, inputs: number): [first: number, count: number][] {
-  const chunks = Math.ceil((outputs * inputs) / CHUNK_ELEMENTS);
+  const chunks = 2 * Math.ceil((outputs * inputs) / (2 * CHUNK_ELEMENTS));
   const size = Math.ceil(outputs / chunks / ROW_MULTIPLE) * ROW_MULTIPLE;
   const firsts = Array.from({ length: Math.ceil(outputs / size) }, (_, i) => i * size);
   return firsts.map((first) => [first, Math.min(size, outputs - first)]);

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type Attribute, type Graph, type Node, rowsOf, type Value } from '../graph/graph.js';
+import { preparedNodes } from '../graph/prepared.js';
 import type { MappedTensor } from '../specs.js';
 import { onnxCode } from './element-type.js';
 import { serialiseModel } from './schema.js';
@@ -20,7 +21,7 @@ const EXTERNAL = 1;
  * @param takes inputs to declare; all of them where absent.
  */
 export function encodeModel(
-  graph: Graph,
+  graph: Pick<Graph, 'nodes' | 'inputs' | 'outputs'>,
   externalFolder?: string,
   takes: (input: Value) => boolean = () => true,
 ): Uint8Array {
@@ -49,7 +50,7 @@ export function encodeModel(
   });
 }
 
-function opsetOf({ nodes }: Graph): number {
+function opsetOf({ nodes }: Pick<Graph, 'nodes'>): number {
   const isLater = ({ operator, domain, inputs }: Node) =>
     operator === 'Conv' && domain === '' && inputs[0]!.dtype === 'bfloat16';
   return nodes.some(isLater) ? OPSET_OF_BFLOAT16_CONVOLUTIONS : OPSET;
@@ -60,18 +61,7 @@ function opsetOf({ nodes }: Graph): number {
  * file first: like this a weight is cast or rearranged right before its use, not all of them before the first product.
  */
 function weightsFirst(nodes: readonly Node[]): readonly Node[] {
-  const prepared = new Set<Value>();
-  const isPrepared = (value: Value | undefined) =>
-    value === undefined ||
-    value.constant !== undefined ||
-    value.weight !== undefined ||
-    prepared.has(value);
-  const early = new Set<Node>();
-  for (const node of nodes) {
-    if (!node.inputs.every(isPrepared)) continue;
-    early.add(node);
-    for (const output of node.outputs) prepared.add(output);
-  }
+  const early = preparedNodes(nodes);
   return [...early, ...nodes.filter((node) => !early.has(node))];
 }
 

@@ -63,13 +63,23 @@ export class StoredValues {
     const file = this.#open(tensor.file);
     const isCopied = boundAs(tensor) !== tensor.storedAs;
     if (isCopied && this.#device === 'cpu') return this.#copy(file, tensor, rows);
-    const part = rowsOf(tensor, rows);
-    const type = placedAs(part, this.#narrowAs);
-    const key = [this.#device, type, part.byteOffset, ...part.shape].join();
+    const { part, type, key } = this.#placeOf(tensor, rows);
     const known = file.values.get(key) ?? place(file.mapping, part, this.#device, type);
     file.values.set(key, known);
     known.catch(() => file.values.delete(key));
     return known;
+  }
+
+  /** Whether {@link value} finds it on the device. */
+  has(tensor: MappedTensor, rows?: Rows): boolean {
+    const file = this.#files.get(tensor.file);
+    return file?.values.has(this.#placeOf(tensor, rows).key) ?? false;
+  }
+
+  #placeOf(tensor: MappedTensor, rows?: Rows) {
+    const part = rowsOf(tensor, rows);
+    const type = placedAs(part, this.#narrowAs);
+    return { part, type, key: [this.#device, type, part.byteOffset, ...part.shape].join() };
   }
 
   async #copy(file: OpenFile, tensor: MappedTensor, rows?: Rows): Promise<DeviceValue> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { SpatialError, writePng } from '@spatialsv/core';
 import type { ConversationV1, PromptPartV1 } from '@spatialsv/core/spec';
-import { layOut } from '../runner/test-backbone.js';
+import { layOut } from '../testing/test-backbone.js';
 import { servePreparation } from './serve-preparation.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-preparation-'));

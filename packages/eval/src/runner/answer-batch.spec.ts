@@ -8,9 +8,9 @@ import {
   SAMPLING_DEFAULTS,
 } from '@spatialsv/core';
 import { liveHandles, ProgramCache } from '@spatialsv/engine';
+import { inThreeRows, layOut, makeTestBackbone } from '../testing/test-backbone.js';
 import type { GenerateOptions } from './answer.js';
 import { BackboneRunner } from './backbone-runner.js';
-import { inThreeRows, layOut, makeTestBackbone } from './test-backbone.js';
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-batch-'));
 const newFolder = () => mkdtempSync(join(root, 'model-'));

@@ -12,8 +12,8 @@ import {
   type PreparedInputsV1,
 } from '@spatialsv/core';
 import { createTensor, liveHandles, type Tensor, tf } from '@spatialsv/engine';
+import { END, layOut, makeTestBackbone } from '../testing/test-backbone.js';
 import { BackboneRunner, gridRows } from './backbone-runner.js';
-import { END, layOut, makeTestBackbone } from './test-backbone.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-runner-'));
 let backbone: BackboneV1;

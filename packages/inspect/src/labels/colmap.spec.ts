@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { labelMaps, quaternionToMatrix, SpatialError } from '@spatialsv/core';
 import sharp from 'sharp';
-import { testLabels } from '../test-labels.js';
+import { testLabels } from '../testing/test-labels.js';
 import { colmapText } from './colmap-text.js';
 import { exportLabels } from './export-labels.js';
 import type { LabelSet } from './label-set.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WebIO } from '@gltf-transform/core';
 import { labelMaps, openSafetensors } from '@spatialsv/core';
 import sharp from 'sharp';
-import { testLabels } from '../test-labels.js';
+import { testLabels } from '../testing/test-labels.js';
 import { depthStep } from './depth-images.js';
 import { exportLabels, LABEL_FORMATS } from './export-labels.js';
 import type { LabelSet } from './label-set.js';

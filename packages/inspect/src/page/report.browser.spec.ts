@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import type { Report } from '../report/report.js';
-import { HOSTILE, testReport } from '../report/test-report.js';
 import { writeReport } from '../report/write-report.js';
+import { HOSTILE, testReport } from '../testing/test-report.js';
 import { colorsOf, describeInBrowser, drawn, openBrowser, openPage } from './test-browser.js';
 
 describeInBrowser('a report in a browser', () => {

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HOSTILE, testReport } from '../testing/test-report.js';
 import type { Report } from './report.js';
 import { type ReportServer, serveReport } from './serve-report.js';
-import { HOSTILE, testReport } from './test-report.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-serve-'));
 let report: Report;

@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { testReport } from '../testing/test-report.js';
 import { packScene } from './pack-scene.js';
 import type { Report } from './report.js';
-import { testReport } from './test-report.js';
 import { writeReport } from './write-report.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'spatialsv-report-'));

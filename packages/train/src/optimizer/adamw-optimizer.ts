@@ -4,6 +4,7 @@ import {
   compile,
   type DeviceTensor,
   float32,
+  placeTensors,
   type Tensor,
   type TensorSpec,
 } from '@spatialsv/engine';
@@ -66,7 +67,10 @@ export class AdamwOptimizer implements OptimizerTensors {
       const specs = mapValues(members, ({ shape }) => float32(...shape));
       const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
       for (const [name, { data }] of Object.entries(members)) {
-        await writeFirst(update.tensors.parameters[name]!, data);
+        const tensor = update.tensors.parameters[name]!;
+        await writeFirst(tensor, data);
+        // With a GPU no two of them are on the host at once.
+        await placeTensors([tensor], device);
       }
       updates.push({ ...kind, update });
     }

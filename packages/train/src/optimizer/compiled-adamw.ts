@@ -4,6 +4,7 @@ import {
   createTensor,
   type DeviceTensor,
   float32,
+  placeTensors,
   type Tensor,
   type TensorSpec,
   tf,
@@ -53,6 +54,8 @@ export class CompiledAdamw implements GroupUpdate {
       second: zeros(),
       accumulators: zeros(),
     };
+    for (const kind of ['first', 'second', 'accumulators'] as const)
+      await placeTensors(Object.values(tensors[kind]), device);
     const updates = new Map<string, CompiledProgram>();
     for (const spec of Object.values(specs)) {
       const key = keyOf(spec);

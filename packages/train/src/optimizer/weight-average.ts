@@ -3,6 +3,7 @@ import {
   compile,
   createTensor,
   float32,
+  placeTensors,
   type Tensor,
   tf,
 } from '@spatialsv/engine';
@@ -55,6 +56,7 @@ export class WeightAverage {
       { device, state: ['averages'], name: 'weight-average' },
     );
     const tensors = mapValues(specs, (spec) => createTensor(spec, undefined, device));
+    await placeTensors(Object.values(tensors), device);
     const average = new WeightAverage(tensors, parameters, decay, compiled);
     // Before the first step the average is what there is.
     await average.update(1);

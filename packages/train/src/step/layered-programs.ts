@@ -54,7 +54,8 @@ export interface LayeredContext extends ProgramTarget {
   readonly pack: Readonly<Record<string, SpecTree>>;
 }
 
-const rowsOf = ({ shape, model }: LayeredContext) =>
+/** Of what goes from layer to layer, (T, C). */
+export const rowsOf = ({ shape, model }: LayeredContext) =>
   float32(shape.tokens, model.backbone.config.hiddenSize);
 
 /** What a block reads beside its weights and its input. */

@@ -1,5 +1,6 @@
 import { neededLayers } from '@spatialsv/core';
 import {
+  allocateTensor,
   type CompiledProgram,
   createTensor,
   type DeviceTensor,
@@ -25,6 +26,7 @@ import {
   LOSS_INPUTS,
   pick,
   readLayers,
+  rowsOf,
   stateName,
 } from './layered-programs.js';
 import { LOG_VARIANCES } from './log-variances.js';
@@ -85,9 +87,10 @@ export class LayeredStep implements SampleRunner {
     const shared = this.#blockInputs(context, pack);
     const kept: DeviceTensor[] = [];
     try {
-      kept.push(await this.#embedded(context, pack));
-      for (let layer = 0; layer < depth; layer++)
-        kept.push(await this.#applied(context, layer, kept[layer]!, shared));
+      for (let layer = 0; layer <= depth; layer++)
+        kept.push(await allocateTensor(rowsOf(context), this.#target.device));
+      await this.#embedded(context, pack, kept[0]!);
+      for (let layer = 0; layer < depth; layer++) await this.#applied(context, layer, kept, shared);
       // Its inputs, and one gradient of them.
       this.#meter.hold(
         (kept.length + 1) * 4 * shape.tokens * this.#model.backbone.config.hiddenSize,
@@ -129,17 +132,22 @@ export class LayeredStep implements SampleRunner {
     return Object.fromEntries(tensors);
   }
 
-  async #embedded(context: LayeredContext, given: PackValues) {
+  async #embedded(context: LayeredContext, given: PackValues, x: DeviceTensor): Promise<void> {
     const { embed } = this.#parts;
     const pack = pick(given, EMBED_INPUTS);
-    const { x } = await this.#use(this.#embed(context, embed), { ...embed.values, pack });
-    return x as DeviceTensor;
+    await this.#use(this.#embed(context, embed), { ...embed.values, pack }, { x });
   }
 
-  async #applied(context: LayeredContext, layer: number, x: DeviceTensor, shared: Outputs) {
+  /** Applies a layer to its input, and keeps the input of the next one. */
+  async #applied(
+    context: LayeredContext,
+    layer: number,
+    kept: readonly DeviceTensor[],
+    shared: Outputs,
+  ): Promise<void> {
     const { values } = this.#parts.layers[layer]!.weights;
-    const { y } = await this.#use(this.#forward(context, layer), { ...values, x, ...shared });
-    return y as DeviceTensor;
+    const inputs = { ...values, x: kept[layer]!, ...shared };
+    await this.#use(this.#forward(context, layer), inputs, { y: kept[layer + 1]! });
   }
 
   async #lossesOf(context: LayeredContext, kept: readonly DeviceTensor[], given: PackValues) {
@@ -186,10 +194,10 @@ export class LayeredStep implements SampleRunner {
     }
   }
 
-  #use({ key, make }: ProgramSource, inputs: Tree<RunValue>): Promise<Outputs> {
+  #use({ key, make }: ProgramSource, inputs: Tree<RunValue>, into?: Outputs): Promise<Outputs> {
     const work = async (program: CompiledProgram) => {
       this.#meter.note(key, program.stats);
-      return (await program.run(inputs)) as Outputs;
+      return (await program.run(inputs, into)) as Outputs;
     };
     return this.#programs.use(key, make, work);
   }

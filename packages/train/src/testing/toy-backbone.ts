@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BackboneV1,
@@ -38,34 +39,49 @@ const PROJECTOR = 'visual.merger.weight';
 const GRID = 2;
 const PATCH_VALUES = 3;
 const VISION_CHANNELS = 6;
-const SHAPES: Readonly<Record<string, readonly number[]>> = {
+const shapesOf = (config: DecoderConfig): Readonly<Record<string, readonly number[]>> => ({
   [VISION]: [VISION_CHANNELS, PATCH_VALUES],
-  [PROJECTOR]: [CONFIG.hiddenSize, VISION_CHANNELS],
-  ...decoderShapes(CONFIG, NAMES),
-};
+  [PROJECTOR]: [config.hiddenSize, VISION_CHANNELS],
+  ...decoderShapes(config, NAMES),
+});
+
+/** Sizes of a decoder that are not those of the smallest one. */
+export type ToySizes = Partial<
+  Pick<DecoderConfig, 'hiddenSize' | 'layers' | 'headDim' | 'intermediateSize'>
+>;
 
 const IMAGE_TOKEN = 1;
 const END_TOKEN = 2;
 
-/** Writes a random toy checkpoint. */
-export async function writeToyCheckpoint(folder: string, seed: number): Promise<void> {
+/** Writes a random toy checkpoint. @param storedAs type of its weights. */
+export async function writeToyCheckpoint(
+  folder: string,
+  seed: number,
+  sizes: ToySizes = {},
+  storedAs?: 'BF16',
+): Promise<void> {
   const random = createRandom(seed);
-  const tensors = Object.entries(SHAPES).map(([name, shape]) => {
+  const tensors = Object.entries(shapesOf({ ...CONFIG, ...sizes })).map(([name, shape]) => {
     const size = shape.reduce((product, length) => product * length, 1);
     const data = name.includes('norm') ? new Float32Array(size).fill(1) : random.normals(size, 0.2);
-    return [name, float32Source(data, shape)] as const;
+    return [name, float32Source(data, shape, storedAs)] as const;
   });
-  await writeFileAtomic(join(folder, 'config.json'), '{"model_type":"toy"}');
+  const config = { model_type: 'toy', ...sizes };
+  await writeFileAtomic(join(folder, 'config.json'), JSON.stringify(config));
   await saveWeights(folder, new Map(tensors));
 }
 
 export async function openToyBackbone(folder: string): Promise<BackboneV1> {
   const reader = await openWeights(folder);
+  const { model_type: _, ...sizes } = JSON.parse(
+    await readFile(join(folder, 'config.json'), 'utf8'),
+  ) as ToySizes & { readonly model_type: string };
+  const config = { ...CONFIG, ...sizes };
   return {
     adapterId: 'toy',
     folder,
     config: {
-      ...CONFIG,
+      ...config,
       positionRows: 1,
       visionBlocks: 0,
       generation: { endOfTurnIds: [END_TOKEN], repetitionPenalty: 1, sampling: SAMPLING_DEFAULTS },
@@ -85,7 +101,7 @@ export async function openToyBackbone(folder: string): Promise<BackboneV1> {
     },
     projectView: (parameters, features) =>
       parameterScope(parameters).linear('visual.merger', features),
-    decoder: createDecoder(CONFIG, NAMES),
+    decoder: createDecoder(config, NAMES),
     save: (target, replaced) => saveCheckpoint(reader, target, replaced),
   };
 }

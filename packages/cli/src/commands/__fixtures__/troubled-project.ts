@@ -1,7 +1,7 @@
 import { cpSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runForTest } from '../../test-run.js';
+import { runForTest } from '../../testing/test-run.js';
 
 /** A project of a user: plugins that cannot be loaded, configurations that mean harm, an evaluation that was touched. */
 export async function writeTroubledProject(root: string, model: string): Promise<void> {

@@ -14,6 +14,13 @@ const MOST_TURNS = 6;
 const MISSED_SHARE = 0.05;
 const MISSED_MS = 0.05;
 
+/** What is timed. */
+interface Way {
+  run(): Promise<void>;
+  /** That work or spin all the time while it runs; all of the clocks' where absent. */
+  readonly threads?: number;
+}
+
 interface Run {
   readonly way: string;
   readonly ms: number;
@@ -25,15 +32,15 @@ interface Run {
  * @param end begins no further turn after it, in ms of `clocks.now`.
  */
 export async function timeInTurns(
-  ways: ReadonlyMap<string, () => Promise<void>>,
+  ways: ReadonlyMap<string, Way>,
   clocks: Clocks,
   end: number,
 ): Promise<TurnTimes> {
-  for (const run of ways.values()) await run();
+  for (const { run } of ways.values()) await run();
   const turns: Run[][] = [];
   do {
     const turn: Run[] = [];
-    for (const [way, run] of ways) turn.push({ way, ...(await timed(run, clocks)) });
+    for (const [name, way] of ways) turn.push({ way: name, ...(await timed(way, clocks)) });
     turns.push(turn);
   } while (turns.length < MOST_TURNS && clocks.now() < end);
   const undisturbed = turns.filter((turn) => !turn.some(({ isDisturbed }) => isDisturbed));
@@ -41,18 +48,19 @@ export async function timeInTurns(
 }
 
 /**
- * Threads of ONNX Runtime work or spin while a program runs and shortly after, so that all of them get the processor all the
- * time: where they did not, another process had it.
+ * The threads of a program work or spin while it runs, so that all of them get the processor all the time: where they did not,
+ * another process had it.
  */
-async function timed(run: () => Promise<void>, clocks: Clocks): Promise<Omit<Run, 'way'>> {
+async function timed({ run, threads }: Way, clocks: Clocks): Promise<Omit<Run, 'way'>> {
   const before = clocks.processorTime();
   const started = clocks.now();
   await run();
   const ms = clocks.now() - started;
   const after = clocks.processorTime();
   if (before === undefined || after === undefined) return { ms, isDisturbed: false };
-  const missed = ms * clocks.threads - (after - before);
-  return { ms, isDisturbed: missed > MISSED_SHARE * ms * clocks.threads + MISSED_MS };
+  const given = ms * (threads ?? clocks.threads);
+  const missed = given - (after - before);
+  return { ms, isDisturbed: missed > MISSED_SHARE * given + MISSED_MS };
 }
 
 function fastestRuns(turns: readonly (readonly Run[])[]): Record<string, number> {

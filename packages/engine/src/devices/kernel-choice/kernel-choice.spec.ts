@@ -52,14 +52,13 @@ describe('trials', () => {
     }
   });
 
-  it('of products with stored weights compare all threads with one', () => {
+  it('of products with stored weights compare all threads, one, and each with pieces of its own', () => {
     const trial = trialOf('stored-product');
     for (const size of trial.sizes) {
-      const ways = ['plain', 'single-threaded'].map((way) => trial.write(way, size, undefined));
-      expect(ways.map(({ singleThreaded }) => singleThreaded)).toEqual([false, true]);
+      const ways = trial.candidates.map((way) => trial.write(way, size, undefined));
+      expect(ways.map(({ threading }) => threading)).toEqual(['shared', 'single', 'in-pieces']);
       // Several chunks, or there would be no other core to wait for.
-      for (const { nodes } of ways)
-        expect(nodes.filter(({ operator }) => operator === 'Cast').length).toBeGreaterThan(1);
+      for (const { dealt } of ways) expect(dealt.size).toBeGreaterThan(1);
     }
   });
 

@@ -48,8 +48,8 @@ async function agrees(block: number, expected: readonly Float32Array[]): Promise
 }
 
 /** Undefined where this build of ONNX Runtime refuses the operators. */
-const prepareIfPossible = (graph: Graph): Promise<PreparedGraph | undefined> =>
-  prepareGraph(graph).catch(() => undefined);
+const prepareIfPossible = (graph: Graph, rests?: true): Promise<PreparedGraph | undefined> =>
+  prepareGraph(graph, rests).catch(() => undefined);
 
 /** How a process measures. */
 export interface Measuring {
@@ -120,12 +120,11 @@ export async function measureSize(
   const prepared = new Map<string, PreparedGraph>();
   try {
     for (const candidate of possible(trial, block)) {
-      const graph = await prepareIfPossible(trial.write(candidate, size, block));
+      const graph = await prepareIfPossible(trial.write(candidate, size, block), trial.rests);
       if (graph !== undefined) prepared.set(candidate, graph);
     }
-    const ways = new Map([...prepared].map(([way, graph]) => [way, graph.run]));
     const until = Math.min(end, clocks.now() + SIZE_MS);
-    const { ms, turns } = await timeInTurns(ways, clocks, until);
+    const { ms, turns } = await timeInTurns(prepared, clocks, until);
     const equal = equalWays(prepared, reference);
     const chosen = fastest(equal, ms, reference, isSettled({ ms, turns }));
     const when = { since: clocks.date(), tookMs: clocks.now() - started };

@@ -29,7 +29,9 @@ class PretendProcessor implements Clocks {
 /** Ways of 10 and 9 ms. @param shares what other processes leave to each run, in the order of the runs. */
 function timedWith(processor: PretendProcessor, shares: readonly number[]) {
   let run = 0;
-  const way = (ms: number) => async () => processor.work(ms, shares[run++ % shares.length]!);
+  const way = (ms: number) => ({
+    run: async () => processor.work(ms, shares[run++ % shares.length]!),
+  });
   return timeInTurns(
     new Map([
       ['plain', way(10)],
@@ -67,7 +69,7 @@ describe('turns', () => {
   it('end with the time, after one', async () => {
     const processor = new PretendProcessor();
     const run = async () => processor.work(10);
-    await timeInTurns(new Map([['plain', run]]), processor, 0);
+    await timeInTurns(new Map([['plain', { run }]]), processor, 0);
     expect(processor.when).toBe(20);
   });
 });

@@ -1,23 +1,25 @@
+import { environment } from '../../executor/environment.js';
 import { DeviceValue, sessionPool } from '../../executor/index.js';
 import type { ElementType } from '../../graph/graph.js';
 import { type Graph, sizeOf } from '../../graph/graph.js';
+import { stagesOf } from '../../graph/stages.js';
 import { encodeModel } from '../../onnx/encode.js';
+import { lendStages, type ProgramLease } from '../staged-session.js';
+import { piecesAtOnce, threadsOf } from '../threads.js';
 
 /** A graph that is ready to run on numbers of its own. */
 export interface PreparedGraph {
   readonly run: () => Promise<void>;
+  /** That work or spin all the time while it runs. */
+  readonly threads: number;
   /** What the last run gave, output by output. */
   readonly results: readonly Float32Array[];
   dispose(): void;
 }
 
-/** @throws EngineError where this build of ONNX Runtime refuses the graph. */
-export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
-  const lease = await sessionPool.lend(encodeModel(graph), {
-    provider: 'cpu',
-    name: 'kernel trial',
-    ...(graph.singleThreaded && { threads: 1 }),
-  });
+/** @param rests as in a trial. @throws EngineError where this build of ONNX Runtime refuses the graph. */
+export async function prepareGraph(graph: Graph, rests = false): Promise<PreparedGraph> {
+  const lease = await lend(graph, rests);
   const binding = lease.session.createBinding();
   for (const { name, shape, dtype } of graph.inputs) {
     binding.bindInput(name, DeviceValue.fromHost(numbers(shape, dtype), dtype, shape));
@@ -27,7 +29,19 @@ export async function prepareGraph(graph: Graph): Promise<PreparedGraph> {
     binding.bindOutput(value.name, DeviceValue.fromHost(result, 'float32', value.shape));
     return result;
   });
-  return { run: () => binding.run(), results, dispose: () => lease.dispose() };
+  const threads = graph.threading === 'shared' ? environment().threads : 1;
+  return { run: () => binding.run(), threads, results, dispose: () => lease.dispose() };
+}
+
+function lend(graph: Graph, rests: boolean): Promise<ProgramLease> {
+  const name = 'kernel trial';
+  return graph.threading === 'in-pieces'
+    ? lendStages(stagesOf(graph, piecesAtOnce()), { name })
+    : sessionPool.lend(encodeModel(graph), {
+        provider: 'cpu',
+        name,
+        ...threadsOf(graph, { rests }),
+      });
 }
 
 /** Numbers of both signs; a prime count of them, so that no block meets the same ones as the next. */

@@ -2,6 +2,7 @@ import '../../gradients.js';
 import {
   alwaysBlocked,
   BLOCKED,
+  IN_PIECES,
   type KernelSize,
   PLAIN,
   SINGLE_THREADED,
@@ -22,6 +23,11 @@ export interface KernelTrial {
   readonly candidates: readonly string[];
   /** Sizes to measure, the most telling first: others take what the nearest one took. */
   readonly sizes: readonly KernelSize[];
+  /**
+   * Whether threads stop looking for work when a run ends: for ways that use threads differently, of which one would otherwise
+   * take a core from the next.
+   */
+  readonly rests?: true;
   /** The operation in one way. @param block channels per block of this processor's layout; absent where it has none. */
   write(candidate: string, size: KernelSize, block: number | undefined): Graph;
 }
@@ -144,14 +150,15 @@ const storedProduct = ({ x, weight }: Record<'x' | 'weight', Tensor>) => ({
   y: ops.linear(x, weight),
 });
 
-/** Weights of several chunks. A step of decoding one answer, and of several at once. */
+/** Weights of several chunks, as many for each thread. A step of decoding one answer, and of several at once. */
 defineKernelTrial({
   kind: STORED_PRODUCT,
-  candidates: [PLAIN, SINGLE_THREADED],
+  candidates: [PLAIN, SINGLE_THREADED, IN_PIECES],
   sizes: [
-    { rows: 1, channels: 1536 },
-    { rows: 8, channels: 1536 },
+    { rows: 1, channels: 2048 },
+    { rows: 8, channels: 2048 },
   ],
+  rests: true,
   write: (candidate, { rows, channels }) => {
     const weight = { kind: 'weight', shape: [channels, channels], storedAs: 'BF16' } as const;
     const specs = { x: float32(rows, channels), weight };

@@ -1,8 +1,8 @@
 import { liftPhotos } from '../lift-file.js';
-import { testLabels } from '../test-labels.js';
+import type { PageAnswer } from '../report/format.js';
+import type { Report, ReportScene } from '../report/report.js';
 import { testScene } from '../test-scene.js';
-import type { PageAnswer } from './format.js';
-import type { Report, ReportScene } from './report.js';
+import { testLabels } from './test-labels.js';
 
 /** Text that would run if a page took it as markup. */
 export const HOSTILE = `</script><script>window.hacked = true</script><img src=x onerror="window.hacked = true">`;

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GeometryConventionsV1, type RgbImage, writePng } from '@spatialsv/core';
-import type { LabelSet } from './labels/label-set.js';
-import { type TestScene, testScene } from './test-scene.js';
+import type { LabelSet } from '../labels/label-set.js';
+import { type TestScene, testScene } from '../test-scene.js';
 
 /** Side of a pixel of the labels in pixels of the images, across and down. */
 const ZOOM = { x: 4, y: 3 };

@@ -1,6 +1,6 @@
-import type { CommandContext } from './context.js';
-import { silentProgress } from './progress.js';
-import { runCommand } from './run.js';
+import type { CommandContext } from '../context.js';
+import { silentProgress } from '../progress.js';
+import { runCommand } from '../run.js';
 
 export interface Outcome {
   readonly exitCode: number;
