@@ -6,6 +6,9 @@ Steps of AdamW as in the arm `text` of arms_golden.py, and a greedy answer to it
 `torch.autocast("cpu", dtype=torch.bfloat16)`. Kept are the losses and gradient norms of the steps, evenly spread values of every
 trained tensor and of its gradient after the first step, and the logits and ids of the answer. The same in float32 says how far
 apart the two precisions are.
+
+Of logits and key biases, which answer most to where a program rounds, case.json has how far PyTorch is from itself under autocast
+when it computes the same in another way (`VARIANTS`).
 """
 
 import contextlib
@@ -16,6 +19,7 @@ from pathlib import Path
 import arms_golden as arms
 import torch
 import transformers
+from rounding_golden import InFloat32
 from safetensors.torch import save_file
 from transformers import get_cosine_schedule_with_warmup
 
@@ -26,6 +30,46 @@ PRECISIONS = {
     "float32": contextlib.nullcontext,
     "bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
 }
+
+
+def activations_in_float32(model):
+    for module in model.modules():
+        if hasattr(module, "act_fn"):
+            module.act_fn = InFloat32(module.act_fn)
+
+
+# Under autocast the residual stream of the vision encoder has the type of its first product.
+VARIANTS = {
+    "scaled dot product": lambda model: model.set_attn_implementation("sdpa"),
+    "activations in float32": activations_in_float32,
+    "residual stream of the encoder in float32": lambda model: model.model.visual.patch_embed.register_forward_hook(lambda *call: call[-1].float()),
+}
+
+
+def variant(change):
+    system = arms.System(arms.ARMS["text"])
+    change(system.backbone)
+    return system
+
+
+def key_biases(vectors) -> torch.Tensor:
+    return torch.cat([value for key, value in sorted(vectors.items()) if key.startswith("updated/") and key.endswith("k_proj.bias")])
+
+
+def distance(found, expected) -> float:
+    return float((found.double() - expected.double()).norm() / expected.double().norm())
+
+
+def own_distances(prompt, prepared) -> dict[str, dict[str, float]]:
+    """Of every variant to plain autocast: logits after the prompt, and all key biases after the first step."""
+    context = PRECISIONS["bfloat16"]
+    measure = lambda change: answer(variant(change), prompt, context) | steps(variant(change), prepared, context)
+    plain = measure(lambda model: None)
+    found = {name: measure(change) for name, change in VARIANTS.items()}
+    return {
+        "logits": {name: distance(other["logits"][0], plain["logits"][0]) for name, other in found.items()},
+        "keyBiases": {name: distance(key_biases(other), key_biases(plain)) for name, other in found.items()},
+    }
 
 
 def steps(system, prepared, context) -> dict[str, torch.Tensor]:
@@ -87,6 +131,7 @@ def main():
         "steps": STEPS,
         "samples": arms.SAMPLES,
         "tolerance": {"precision": 1e-2, "why": "two orders of sums round some results of a product to neighbours, 2^-8 apart"},
+        "ownDistances": own_distances(prompt, prepared),
     }
     (FOLDER / "case.json").write_text(json.dumps(record, indent=2) + "\n")
 
