@@ -5,7 +5,8 @@ import { openGpuAnswers } from './gpu-answers.js';
 import { type GpuSize, parameterCount, SIZE_3B, SIZE_05B, SIZE_SMALL } from './gpu-sizes.js';
 import { openGpuStep } from './gpu-step.js';
 import { measureGpuTraining, VIEWS_4096, VIEWS_SMALL } from './gpu-train.js';
-import { benchSubject, dav3, SMALL_SUBJECTS, VGGT, writeSubject } from './labels-bench.js';
+import { dav3, SMALL_SUBJECTS, type Subject, VGGT, writeSubject } from './label-subjects.js';
+import { benchSubject, whereOf } from './labels-bench.js';
 import { LARGE_SIZES, largeCheckpoint } from './large-checkpoint.js';
 import { type BenchOptions, emit, freeMemory, median, memoryFigures } from './measure.js';
 import { openPeer, type PeerFigures, torchDevice } from './pytorch-peer.js';
@@ -48,8 +49,8 @@ const checkpointOf = ({ small }: BenchOptions): Promise<string> =>
 
 const sized = (size: GpuSize, { small }: BenchOptions): GpuSize => (small ? SIZE_SMALL : size);
 
-const benchLabels = (subject: Parameters<typeof benchSubject>[0], options: BenchOptions) =>
-  benchSubject(subject, { bench: BENCH, ...targetOf(options) });
+const benchLabels = (subject: Subject, options: BenchOptions) =>
+  benchSubject(subject, whereOf(BENCH, options));
 
 /** What PyTorch measured, after us: both states do not fit one GPU. Nothing where there is no PyTorch. */
 async function peerRounds(

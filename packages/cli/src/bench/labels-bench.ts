@@ -2,156 +2,56 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  openDa3,
-  variantConfig,
-  writeRandomWeights as writeDav3,
-  writeTiny as writeTinyDav3,
-} from '@spatialsv/vfm-dav3';
-import {
-  RELEASED_VGGT,
-  VggtModel,
-  writeTinyVggt,
-  writeRandomWeights as writeVggt,
-} from '@spatialsv/vfm-vggt';
 import { type Target, targetOf } from '../target.js';
-import { emit, median, memoryFigures } from './measure.js';
+import { dav3, type Subject, smoothImages, VGGT, writeSubject } from './label-subjects.js';
+import { type BenchOptions, emit, median, memoryFigures } from './measure.js';
 import { torchDevice } from './pytorch-peer.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
-import { cachedFolder } from './random-checkpoint.js';
 
 const BENCH = 'labels';
+/** Where `--views` does not say. */
 const VIEWS = 4;
 const ROUNDS = 3;
 
-/** A geometry model of full size, with random weights. */
-interface Subject {
-  /** As the PyTorch peer knows it. */
-  readonly family: 'vggt' | 'dav3';
-  readonly variant: string;
-  readonly height: number;
-  readonly width: number;
-  write(folder: string): Promise<void>;
-  open(folder: string, target: Target): Promise<OpenSubject>;
-}
+type Case = (options: BenchOptions) => Promise<void>;
 
-interface OpenSubject {
-  /**
-   * @param pixels (V, H, W, 3) in 0..1.
-   * @param what `everything` that the official model computes, or what `labels` need: no point head, no ray branch.
-   * @returns (V, H, W) depth.
-   */
-  run(pixels: Float32Array, what: 'everything' | 'labels'): Promise<Float32Array>;
-  dispose(): Promise<void>;
-}
-
-export const VGGT: Subject = {
-  family: 'vggt',
-  variant: 'VGGT-1B',
-  height: 392,
-  width: 518,
-  write: (folder) => writeVggt(folder, RELEASED_VGGT, 1),
-  open: (folder, target) => openVggt(folder, target, VGGT),
-};
-
-async function openVggt(
-  folder: string,
-  { device, precision }: Target,
-  { height, width }: Pick<Subject, 'height' | 'width'>,
-): Promise<OpenSubject> {
-  const model = await VggtModel.open(folder, device, precision);
-  const size = { views: VIEWS, height, width };
-  return {
-    run: async (pixels, what) => {
-      const options = what === 'labels' ? { heads: ['depth'] as const } : {};
-      return (await model.predictPixels(pixels, size, options)).depth!;
-    },
-    dispose: () => model.dispose(),
-  };
-}
-
-export const dav3 = (variant: string): Subject => ({
-  family: 'dav3',
-  variant,
-  height: 378,
-  width: 504,
-  write: (folder) => writeDav3(folder, variantConfig(variant), 1),
-  open: (folder, target) => openDav3(folder, target, { height: 378, width: 504 }),
-});
-
-async function openDav3(
-  folder: string,
-  { device, precision }: Target,
-  { height, width }: Pick<Subject, 'height' | 'width'>,
-): Promise<OpenSubject> {
-  const model = await openDa3(folder, device, precision);
-  return {
-    run: async (pixels, what) => {
-      const views = { views: VIEWS, height, width, pixels: normalisedViews(pixels) };
-      return (await model.predict(views, { features: 'last-tap', rays: what === 'everything' }))
-        .depth;
-    },
-    dispose: () => model.dispose(),
-  };
-}
-
-/** Models of the same structure that are small, to see that everything runs. */
-export const SMALL_SUBJECTS: Readonly<Record<Subject['family'], Subject>> = {
-  vggt: {
-    ...{ family: 'vggt', variant: 'small', height: 56, width: 56 },
-    write: (folder) => writeTinyVggt({ folder, seed: 1 }),
-    open: (folder, target) => openVggt(folder, target, { height: 56, width: 56 }),
-  },
-  dav3: {
-    ...{ family: 'dav3', variant: 'small', height: 56, width: 56 },
-    write: (folder) => writeTinyDav3({ folder, seed: 1 }),
-    open: (folder, target) => openDav3(folder, target, { height: 56, width: 56 }),
-  },
-};
-
-/** Weights that stay in the user's cache. @returns their folder. */
-export const writeSubject = ({ family, variant, write }: Subject): Promise<string> =>
-  cachedFolder(`gpu-${family}-${variant}`.toLowerCase(), write);
+const caseOf =
+  (subject: Subject): Case =>
+  (options) =>
+    benchSubject(subject, whereOf(BENCH, options));
 
 /** Cases of `npm run bench -- labels`. */
-export const LABEL_CASES: Readonly<Record<string, () => Promise<void>>> = {
-  'da3-small': () => benchSubject(dav3('da3-small')),
-  'da3-base': () => benchSubject(dav3('da3-base')),
-  'da3-large': () => benchSubject(dav3('da3-large')),
-  'da3-giant': () => benchSubject(dav3('da3-giant')),
-  'vggt-1b': () => benchSubject(VGGT),
+export const LABEL_CASES: Readonly<Record<string, Case>> = {
+  ...Object.fromEntries(
+    ['da3-small', 'da3-base', 'da3-large', 'da3-giant'].map((name) => [name, caseOf(dav3(name))]),
+  ),
+  'vggt-1b': caseOf(VGGT),
 };
 
-/** What is measured, and where. */
+/** What is measured, where, and on how many views. */
 interface Where extends Target {
   readonly bench: string;
+  readonly views: number;
 }
 
-const ON_CPU: Where = { bench: BENCH, ...targetOf({ device: 'cpu' }) };
-
-const MEAN = [0.485, 0.456, 0.406];
-const DEVIATION = [0.229, 0.224, 0.225];
-
-function normalisedViews(pixels: Float32Array): Float32Array[] {
-  const size = pixels.length / VIEWS;
-  return Array.from({ length: VIEWS }, (_, view) =>
-    pixels
-      .slice(view * size, (view + 1) * size)
-      .map((value, i) => (value - MEAN[i % 3]!) / DEVIATION[i % 3]!),
-  );
-}
+/** @param bench its name in the lines that are printed. */
+export const whereOf = (bench: string, options: BenchOptions): Where => ({
+  bench,
+  ...targetOf(options),
+  views: options.views ?? VIEWS,
+});
 
 /**
  * Time per view, peak memory and agreement of depth beside the official model in PyTorch, by turns in the same minute.
  * Both processes hold the same weight file.
  */
-export async function benchSubject(subject: Subject, where: Where = ON_CPU): Promise<void> {
-  const { bench, device, precision } = where;
+export async function benchSubject(subject: Subject, where: Where): Promise<void> {
+  const { bench, device, precision, views } = where;
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     const weights = bench === 'gpu' ? await writeSubject(subject) : folder;
     if (weights === folder) await subject.write(folder);
-    const pixels = smoothImages(subject);
+    const pixels = smoothImages(subject, views);
     const images = path.join(folder, 'views.f32');
     writeFileSync(images, new Uint8Array(pixels.buffer));
     const [opened] = await Promise.allSettled([
@@ -160,7 +60,7 @@ export async function benchSubject(subject: Subject, where: Where = ON_CPU): Pro
         variant: subject.variant,
         weights,
         images,
-        shape: [VIEWS, subject.height, subject.width, 3],
+        shape: [views, subject.height, subject.width, 3],
         depth: path.join(folder, 'depth.f32'),
         device: torchDevice(device),
         precision,
@@ -184,7 +84,7 @@ async function measure(
   folder: string,
   pixels: Float32Array,
   peer: VfmPeer | undefined,
-  { bench, ...target }: Where,
+  { bench, views, ...target }: Where,
 ): Promise<void> {
   const model = await subject.open(folder, target);
   const first = await watched(() => model.run(pixels, 'everything'));
@@ -200,44 +100,48 @@ async function measure(
   }
   const memory = await memoryFigures(target.device);
   await model.dispose();
-  const perView = median(ours.map(({ ms }) => ms)) / VIEWS;
-  const perLabel = median(labels.map(({ ms }) => ms)) / VIEWS;
+  const perView = median(ours.map(({ ms }) => ms)) / views;
+  const perLabel = median(labels.map(({ ms }) => ms)) / views;
   const peak = Math.max(...ours.map(({ peakRssMb }) => peakRssMb));
   emit(bench, `${subject.family}-${subject.variant}`, {
     ...target,
-    views: VIEWS,
+    views,
     height: subject.height,
     width: subject.width,
     ms_per_view: perView,
-    first_ms_per_view: first.ms / VIEWS,
+    first_ms_per_view: first.ms / views,
     label_ms_per_view: perLabel,
     peak_rss_mb: peak,
     ...(bench === 'gpu' && memory),
     peak_own_memory_mb: Math.max(...ours.map(({ peakOwnMb }) => peakOwnMb)),
-    ...(peer !== undefined && besidePeer(theirs, { perView, perLabel, peak })),
-    ...(bench === 'gpu' && peer !== undefined && onDevice(theirs, { perLabel, ...memory })),
+    ...(peer !== undefined && besidePeer(theirs, { views, perView, perLabel, peak })),
+    ...(bench === 'gpu' && peer !== undefined && onDevice(theirs, { views, perLabel, ...memory })),
     ...(peer !== undefined && { depth_error: largestError(ours.at(-1)!.depth, peer.depth()) }),
   });
 }
 
 interface Ours {
+  readonly views: number;
   readonly perView: number;
   readonly perLabel: number;
   readonly peak: number;
 }
 
 /** What `npm run bench -- gpu` calls these figures in all of its cases. */
-function onDevice(theirs: readonly PeerRun[], ours: { perLabel: number; peak_mb: number }) {
+function onDevice(
+  theirs: readonly PeerRun[],
+  ours: Pick<Ours, 'views' | 'perLabel'> & { readonly peak_mb: number },
+) {
   const peak = Math.max(...theirs.map(({ peak_mb }) => peak_mb));
   return {
-    label_ratio: ours.perLabel / (median(theirs.map(({ ms }) => ms)) / VIEWS),
+    label_ratio: ours.perLabel / (median(theirs.map(({ ms }) => ms)) / ours.views),
     pytorch_peak_mb: peak,
     peak_ratio: ours.peak_mb / peak,
   };
 }
 
-function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Ours) {
-  const pytorch = median(theirs.map(({ ms }) => ms)) / VIEWS;
+function besidePeer(theirs: readonly PeerRun[], { views, perView, perLabel, peak }: Ours) {
+  const pytorch = median(theirs.map(({ ms }) => ms)) / views;
   const pytorchPeak = Math.max(...theirs.map(({ peak_rss_mb }) => peak_rss_mb));
   return {
     pytorch_ms_per_view: pytorch,
@@ -246,19 +150,6 @@ function besidePeer(theirs: readonly PeerRun[], { perView, perLabel, peak }: Our
     pytorch_peak_rss_mb: pytorchPeak,
     memory_ratio: peak / pytorchPeak,
   };
-}
-
-/** Smooth images that differ from view to view. */
-function smoothImages({ height, width }: Subject): Float32Array {
-  const pixels = new Float32Array(VIEWS * height * width * 3);
-  for (let i = 0; i < pixels.length; i += 1) {
-    const [colour, x] = [i % 3, Math.floor(i / 3) % width];
-    const [y, view] = [Math.floor(i / 3 / width) % height, Math.floor(i / 3 / width / height)];
-    pixels[i] =
-      0.5 +
-      0.45 * Math.sin(0.11 * (colour + 1) * x + 0.07 * (view + 2) * y + 0.5 * colour + 0.9 * view);
-  }
-  return pixels;
 }
 
 /** Largest |a − b| / max(|b|, mean |b|). */

@@ -32,7 +32,7 @@ const BENCHES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
   train: TRAIN_CASES,
 };
 
-const USAGE = `usage: npm run bench -- BENCH [CASE …]   (gpu: --device NAME --precision NAME --small)\n${Object.entries(
+const USAGE = `usage: npm run bench -- BENCH [CASE …]   [--device NAME] [--precision NAME] [--views N] [--small]\n${Object.entries(
   BENCHES,
 )
   .map(([name, cases]) => `  ${name}: ${Object.keys(cases).join(', ')}`)
@@ -45,11 +45,11 @@ async function main(args: string[]): Promise<number> {
       device: { type: 'string' },
       precision: { type: 'string' },
       small: { type: 'boolean' },
+      views: { type: 'string' },
     },
     allowPositionals: true,
   });
-  const { device = 'cpu', small = false } = values;
-  const precision = precisionNamed(values.precision);
+  const options = optionsOf(values);
   const [bench, ...wanted] = positionals;
   const cases = bench === undefined ? undefined : BENCHES[bench];
   const unknown = cases === undefined ? bench : wanted.find((name) => !(name in cases));
@@ -65,8 +65,23 @@ async function main(args: string[]): Promise<number> {
   const flags = args.filter((arg) => !positionals.includes(arg));
   if (names.length > 1)
     return names.reduce((code, name) => code || runAlone([bench!, name, ...flags]), 0);
-  await cases[names[0]!]!({ device, small, ...(precision && { precision }) });
+  await cases[names[0]!]!(options);
   return 0;
+}
+
+interface Flags {
+  readonly device?: string | undefined;
+  readonly precision?: string | undefined;
+  readonly small?: boolean | undefined;
+  readonly views?: string | undefined;
+}
+
+function optionsOf({ device = 'cpu', small = false, ...flags }: Flags): BenchOptions {
+  const precision = precisionNamed(flags.precision);
+  const views = Number(flags.views ?? 1);
+  if (!Number.isInteger(views) || views < 1)
+    throw new Error(`--views: expected a positive integer, found ${flags.views}`);
+  return { device, small, ...(precision && { precision }), ...(flags.views && { views }) };
 }
 
 function precisionNamed(name: string | undefined): Precision | undefined {

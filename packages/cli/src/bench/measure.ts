@@ -95,6 +95,8 @@ export interface BenchOptions {
   readonly small: boolean;
   /** `--precision`; without it that of the device. */
   readonly precision?: Precision;
+  /** `--views`: images that a geometry model sees at once. */
+  readonly views?: number;
 }
 
 /** Numbers of one measured case; names carry their units. */
