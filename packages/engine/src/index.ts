@@ -26,6 +26,7 @@ export {
   deviceNames,
   openDevice,
   type ProgramTarget,
+  type ReplayCounts,
   type RunOptions,
   type RunValue,
   registerDevice,

@@ -12,6 +12,11 @@ interface StepCounts {
   readonly DeviceToHost: number;
   readonly cudaMalloc: number;
   readonly live: number;
+  readonly cudaGraphLaunch: number;
+  readonly cudaStreamBeginCapture: number;
+  readonly 'recorded copy of the host': number;
+  readonly 'recorded call of the host': number;
+  readonly 'refused while recording': number;
 }
 
 interface TakenBytes {
@@ -68,9 +73,9 @@ function updatedBytes({ sizes, rank }: TakenBytes): number {
 const folder = mkdtempSync(join(tmpdir(), 'cuda-train-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const trainSteps = (recompute: 'none' | 'layer', steps: number): StepCounts[] =>
+const trainSteps = (out: string, steps: number, settings: object): StepCounts[] =>
   dryRun(join(__dirname, '__fixtures__/cuda-train.cjs'), {
-    args: [folder, `run-${recompute}`, String(steps), recompute],
+    args: [folder, out, String(steps), JSON.stringify(settings)],
   });
 
 (hasPretendCuda() ? describe : describe.skip)('training on a pretend GPU', () => {
@@ -83,7 +88,7 @@ const trainSteps = (recompute: 'none' | 'layer', steps: number): StepCounts[] =>
   ] as const)(
     'recomputing %s, leaves every step but its batch and its figures there',
     (recompute, steps) => {
-      const seen = trainSteps(recompute, steps);
+      const seen = trainSteps(`run-${recompute}`, steps, { recompute });
       const later = seen.slice(6);
       expect(seen).toHaveLength(steps);
       for (const step of later) {
@@ -92,6 +97,34 @@ const trainSteps = (recompute: 'none' | 'layer', steps: number): StepCounts[] =>
         // The losses, and the norm of the gradients.
         expect(step.DeviceToHost).toBe(2);
         expect(step.HostToDevice).toBe(later[0]!.HostToDevice);
+      }
+    },
+  );
+
+  it.each([
+    ['layer', 40],
+    ['none', 310],
+  ] as const)(
+    'recomputing %s, replays what can be recorded of a step: text alone',
+    (recompute, most) => {
+      // Questions of one length, so that programs are given the same tensors.
+      const seen = trainSteps(`graphs-${recompute}`, 10, {
+        ...{ recompute, arm: 'text', cudaGraphs: true },
+      });
+      const recording = seen.filter(({ cudaStreamBeginCapture: began }) => began > 0);
+      expect(recording.length).toBeGreaterThan(0);
+      for (const step of recording)
+        expect(step).toMatchObject({
+          ...{ 'recorded copy of the host': 0, 'recorded call of the host': 0 },
+          'refused while recording': 0,
+        });
+      const last = seen.slice(7);
+      for (const step of last) {
+        // Each parameter is updated by one graph, and by 18 kernels without.
+        expect(step.launch).toBeLessThan(most);
+        expect(step.cudaGraphLaunch).toBeGreaterThan(25);
+        expect(step).toMatchObject({ cudaStreamBeginCapture: 0, cudaMalloc: 0, DeviceToHost: 2 });
+        expect(step.live).toBe(last[0]!.live);
       }
     },
   );

@@ -124,7 +124,7 @@ async function openOptimizer(config: RunConfig, parameters: TrainableParameters)
   const decays = decayFilter(config, parameters);
   const optimizer = await AdamwOptimizer.create(
     mapValues(parameters, (parameter, name) => ({ ...parameter, decays: decays(name) })),
-    { betas, epsilon, weightDecay, stateBits },
+    { betas, epsilon, weightDecay, stateBits, replays: config.cudaGraphs },
     device,
   );
   const average = ema && (await WeightAverage.create(optimizer.parameters, ema.decay, device));

@@ -202,12 +202,15 @@ async function openParts(
   const taps = state.spatial?.taps ?? [];
   const model = { backbone, heads: heads.model, losses: config.losses, taps };
   const recompute = await decideRecompute(config, model, state, { builder, data, decided });
-  const runner = openRunner(model, state, { ...targetOf(config), recompute });
+  const runner = openRunner(model, state, { ...stepTarget(config), recompute });
   const observers = await openObservers(run, { ...targetOf(config), model, state, builder });
   return { state, features, builder, runner, recompute, ...observers };
 }
 
 const targetOf = ({ device, precision }: RunConfig) => ({ device, precision });
+
+/** Of the programs of a step. */
+const stepTarget = (config: RunConfig) => ({ ...targetOf(config), replays: config.cudaGraphs });
 
 async function openFeatures(config: RunConfig, backbone: BackboneV1, modelHash: string) {
   const { featureCache: folder } = config;

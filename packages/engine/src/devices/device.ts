@@ -35,6 +35,12 @@ export interface ProgramTarget {
    * @see PRODUCTS for what stays float32.
    */
   readonly precision?: Precision | undefined;
+  /**
+   * Has an NVIDIA GPU record the runs of the program as CUDA graphs, one for each set of tensors that they are given, and replay
+   * them: the host starts one graph instead of every kernel. Its working memory is then its own and kept. Results that no tensor is given
+   * for are copied. Without effect on other devices, and for a program that reads from the host at each run.
+   */
+  readonly replays?: boolean | undefined;
 }
 
 /** On `cpu` by default. */
@@ -95,6 +101,19 @@ export interface CompiledProgram {
   save(path: string): Promise<void>;
   dispose(): Promise<void>;
   readonly stats: CompileStats;
+  /** Of a program that was asked to replay its runs on an NVIDIA GPU. */
+  readonly replays?: ReplayCounts | undefined;
+}
+
+/** How often a program that replays did so. */
+export interface ReplayCounts {
+  /** CUDA graphs that were made. */
+  readonly recorded: number;
+  readonly replayed: number;
+  /** Runs node by node. */
+  readonly plain: number;
+  /** What keeps the program from being recorded. */
+  readonly unrecordable?: string;
 }
 
 export interface CompileStats {

@@ -15,6 +15,7 @@ import { matrixFlops } from '../graph/flops.js';
 import { type Graph, type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
 import { peakBytes } from '../graph/peak-bytes.js';
 import { recomputeCheap } from '../graph/recompute.js';
+import { unrecordable } from '../graph/recordable.js';
 import { stagesOf } from '../graph/stages.js';
 import { WEBGPU_SUBSTITUTES } from '../kernels/webgpu-substitutes.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -94,9 +95,13 @@ export class ExecutorBackedDevice implements Device {
     const workingBytes = peakBytes(traced.graph);
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
+    const asksReplays = options.replays === true && kindOf(this.name) === 'cuda';
+    const obstacle = asksReplays ? unrecordable(traced.graph) : undefined;
+    const replays = asksReplays && obstacle === undefined;
     const settings = {
       name: options.name ?? 'program',
       workingBytes,
+      ...(replays && { replays }),
       disabledOptimizers:
         options.recomputeCheap === true ? [...KEPT_TRANSPOSITIONS, MERGING] : KEPT_TRANSPOSITIONS,
     };
@@ -117,7 +122,8 @@ export class ExecutorBackedDevice implements Device {
       traced,
       plans,
       lease,
-      options: { ...options, prepareWeights: prepares },
+      options: { ...options, prepareWeights: prepares, replays },
+      obstacle,
       stats,
       plain: () => trace(full, specs, portableTarget(this.name)).graph,
     });
@@ -125,7 +131,7 @@ export class ExecutorBackedDevice implements Device {
 
   private lendWhole(
     graph: Graph,
-    settings: Pick<SessionOptions, 'name' | 'workingBytes' | 'disabledOptimizers'>,
+    settings: Pick<SessionOptions, 'name' | 'workingBytes' | 'replays' | 'disabledOptimizers'>,
     options: CompileOptions,
     folder: string | undefined,
   ): Promise<ProgramLease> {

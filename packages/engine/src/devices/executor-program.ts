@@ -10,6 +10,8 @@ import {
   kindOf,
   makeRoomToStay,
   trimHeap,
+  uploadValue,
+  writeFromHost,
 } from '../executor/index.js';
 import {
   boundAs,
@@ -39,11 +41,14 @@ import type {
   CompileOptions,
   CompileStats,
   DeviceTensor,
+  ReplayCounts,
   RunOptions,
   RunValue,
 } from './device.js';
 import { ExecutorTensor } from './executor-tensor.js';
+import { FixedValues } from './fixed-values.js';
 import { hostArray, mismatch, newHostArray } from './host.js';
+import { type RecordedBinding, RecordedRuns } from './recorded-runs.js';
 import type { ProgramBinding, ProgramLease, ProgramSession } from './staged-session.js';
 
 const isDeviceTensor = (node: unknown): node is DeviceTensor =>
@@ -71,6 +76,8 @@ interface ProgramParts {
   readonly lease: ProgramLease;
   readonly options: CompileOptions;
   readonly stats: CompileStats;
+  /** What keeps its runs from being recorded, where that was asked for. */
+  readonly obstacle?: string | undefined;
   /** The graph without layouts of this machine, for other machines to read. */
   readonly plain: () => Graph;
 }
@@ -97,9 +104,17 @@ export class ExecutorProgram implements CompiledProgram {
   private readonly lease: ProgramLease;
   private readonly options: CompileOptions;
   readonly stats: CompileStats;
+  private readonly obstacle: string | undefined;
+  private readonly recorded: RecordedRuns | undefined;
+  /** Where a program that replays has what comes from the host, and its results. */
+  private readonly fixed = new FixedValues();
 
-  private constructor({ traced, plans, lease, options, stats, plain }: ProgramParts) {
+  private constructor({ traced, plans, lease, options, stats, plain, obstacle }: ProgramParts) {
     const { session } = lease;
+    this.obstacle = obstacle;
+    this.recorded = options.replays
+      ? new RecordedRuns(session.provider, options.name ?? 'program')
+      : undefined;
     this.plain = plain;
     this.inputs = traced.inputs;
     this.weights = traced.weights;
@@ -129,6 +144,11 @@ export class ExecutorProgram implements CompiledProgram {
       await program?.dispose();
       throw error;
     }
+  }
+
+  get replays(): ReplayCounts | undefined {
+    if (this.obstacle === undefined) return this.recorded?.counts;
+    return { recorded: 0, replayed: 0, plain: 0, unrecordable: this.obstacle };
   }
 
   private get session(): ProgramSession {
@@ -169,13 +189,14 @@ export class ExecutorProgram implements CompiledProgram {
       await this.bindWeights(given, temporary);
       const made = await this.bindOutputs(given, targets, created);
       if (!this.hasRun) await this.forgetMaking();
-      await this.binding.run({ trimMemory: release });
+      if (this.recorded === undefined) await this.binding.run({ trimMemory: release });
+      else await this.recorded.run(this.binding as RecordedBinding);
       if (release) this.releaseMemory();
       // What it took to make the session is free now, and much of it stays with the C library.
       else if (!this.hasRun) trimHeap();
       this.hasRun = true;
       this.exchangeState(given);
-      return nest(this.collect(made));
+      return nest(await this.collect(made));
     } catch (error) {
       created.dispose();
       throw error;
@@ -200,6 +221,12 @@ export class ExecutorProgram implements CompiledProgram {
       if (isMapped(value)) throw mismatch(name, spec, `${value.storedAs} in a file`);
       const array = hostArray(name, spec, value);
       if (!isRead) continue;
+      if (this.recorded !== undefined) {
+        const value = await this.fixed.at(name, spec, this.session.provider);
+        await writeFromHost(value, array);
+        this.binding.bindInput(name, value);
+        continue;
+      }
       const wrapped = temporary.add(DeviceValue.fromHost(array, spec.dtype, spec.shape));
       this.binding.bindInput(name, wrapped);
     }
@@ -315,6 +342,10 @@ export class ExecutorProgram implements CompiledProgram {
         continue;
       }
       const target = targets.get(plan.path);
+      if (target === undefined && this.recorded !== undefined) {
+        this.binding.bindOutput(name, await this.fixed.at(name, plan.spec, provider));
+        continue;
+      }
       if (target === undefined && provider !== 'cpu') {
         // A GPU allocates its own at the run.
         this.binding.bindOutputToDevice!(name);
@@ -327,13 +358,20 @@ export class ExecutorProgram implements CompiledProgram {
     return made;
   }
 
-  private collect(made: ReadonlyMap<string, ExecutorTensor>): [string, DeviceTensor][] {
-    const results = this.session.provider === 'cpu' ? [] : this.binding.outputs!();
-    return this.plans.flatMap((plan, index): [string, DeviceTensor][] => {
-      if (plan.state) return [];
-      const tensor = made.get(plan.path) ?? new ExecutorTensor(plan.spec, results[index]!);
-      return [[plan.path, tensor]];
-    });
+  private async collect(
+    made: ReadonlyMap<string, ExecutorTensor>,
+  ): Promise<[string, DeviceTensor][]> {
+    const { provider } = this.session;
+    const results = provider === 'cpu' ? [] : this.binding.outputs!();
+    const collected: [string, DeviceTensor][] = [];
+    for (const [index, { path: name, spec, state }] of this.plans.entries()) {
+      if (state) continue;
+      const target = made.get(name);
+      const value = () =>
+        this.recorded === undefined ? results[index]! : uploadValue(results[index]!, provider);
+      collected.push([name, target ?? new ExecutorTensor(spec, await value())]);
+    }
+    return collected;
   }
 
   private exchangeState(given: ReadonlyMap<string, RunValue>): void {
@@ -421,6 +459,7 @@ export class ExecutorProgram implements CompiledProgram {
   dispose(): Promise<void> {
     this.end ??= this.queue.then(() => {
       this.lease.dispose();
+      this.fixed.dispose();
       return this.stored.dispose();
     });
     return this.end;

@@ -15,7 +15,7 @@ import { encodeModel } from '../onnx/encode.js';
 
 /** Inputs, outputs and runs of a program, whatever it is made of. Only GPUs allocate outputs themselves. */
 export type ProgramBinding = Pick<Binding, 'bindInput' | 'bindOutput' | 'run' | 'dispose'> &
-  Partial<Pick<Binding, 'bindOutputToDevice' | 'outputs'>>;
+  Partial<Pick<Binding, 'bindOutputToDevice' | 'outputs' | 'values'>>;
 
 /** What a program runs in. */
 export interface ProgramSession extends Pick<Session, 'provider' | 'find'> {

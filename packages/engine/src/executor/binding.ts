@@ -75,6 +75,15 @@ export class Binding {
     this.#staleOutputs.add(name);
   }
 
+  /** What is bound, in memory that stays what it is between runs. */
+  get values(): {
+    readonly inputs: readonly DeviceValue[];
+    readonly outputs: readonly DeviceValue[];
+  } {
+    const outputs = [...this.#outputs.values()].filter((value) => value !== ON_DEVICE);
+    return { inputs: [...this.#inputs.values()], outputs };
+  }
+
   clearInputs(): void {
     this.#assertIdle();
     this.#inputs.clear();
@@ -95,14 +104,19 @@ export class Binding {
   /**
    * Runs the session on a worker thread. Calls queue. On an NVIDIA GPU a run without results for the host ends when all of its
    * work stands in line there, behind that of earlier runs.
-   * @param options `trimMemory` gives working memory that is free after the run back to the system.
+   * @param options `trimMemory` gives working memory that is free after the run back to the system; `graph` is the number of the CUDA graph
+   *   that is recorded or replayed, −1 for none.
    * @throws EngineError RUN_FAILED with ONNX Runtime's message.
    */
-  async run(options: { readonly trimMemory?: boolean } = {}): Promise<void> {
+  async run(
+    options: { readonly trimMemory?: boolean; readonly graph?: number | undefined } = {},
+  ): Promise<void> {
     const session = this.#session.pointer;
     const binding = this.#handle.pointer;
     const waits = [...this.#outputs.values()].some(isOnHost);
-    const runOptions = this.#session.nextRunOptions({ trims: options.trimMemory ?? false, waits });
+    const runOptions = this.#session.nextRunOptions({
+      ...{ trims: options.trimMemory ?? false, waits, graph: options.graph },
+    });
     this.#pending += 1;
     try {
       await this.#session.lane.run(() => this.#runNow(session, runOptions, binding));

@@ -21,6 +21,7 @@ export {
   PROVIDER_KINDS,
   providerNamed,
 } from './provider.js';
+export { recordingGate } from './recording-gate.js';
 export {
   type OptimizationLevel,
   Session,
@@ -34,6 +35,7 @@ export {
   allocateOnDevice,
   arenaMemory,
   convert,
+  copyValue,
   makeRoomToStay,
   probeDevice,
   readToHost,

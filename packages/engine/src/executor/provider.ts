@@ -62,20 +62,26 @@ export interface RunKind {
   readonly trims: boolean;
   /** Whether the run ends when its results are there; otherwise when all of its work stands in line on the device. */
   readonly waits: boolean;
+  /**
+   * Number of the CUDA graph that the run is, which it records where there is none; of a session that replays. Absent: it is run
+   * node by node.
+   */
+  readonly graph?: number | undefined;
 }
 
 /** OrtRunOptions of a run, null for the defaults; kept for the life of the process. */
 export function runOptionsOf(
   provider: ExecutionProvider,
-  { trims, waits }: RunKind,
+  { trims, waits, graph }: RunKind,
 ): Pointer | null {
   // Only the sessions of an NVIDIA GPU share a stream, on which the next run comes after this one.
   const goesOn = kindOf(provider) === 'cuda' && !waits;
-  if (!trims && !goesOn) return null;
+  if (!trims && !goesOn && graph === undefined) return null;
   const arenas = kindOf(provider) === 'cuda' ? `cpu:0;gpu:${indexOf(provider)}` : 'cpu:0';
   const entries = {
     ...(trims && { 'memory.enable_memory_arena_shrinkage': arenas }),
     ...(goesOn && { disable_synchronize_execution_providers: '1' }),
+    ...(graph !== undefined && { gpu_graph_id: String(graph) }),
   };
   const key = JSON.stringify(entries);
   const known = runs.get(key) ?? runOptions(entries);
@@ -114,9 +120,14 @@ export const unavailable = (provider: ExecutionProvider): Failure => ({
 });
 
 /** Adds an execution provider to session options. @throws EngineError DEVICE_UNAVAILABLE. */
-export function appendProvider(options: Pointer, provider: ExecutionProvider): void {
+export function appendProvider(
+  options: Pointer,
+  provider: ExecutionProvider,
+  replays = false,
+): void {
   if (provider === 'webgpu') appendWebGpu(options);
-  if (kindOf(provider) === 'cuda') appendCuda(options, indexOf(provider), memoryOf(provider));
+  if (kindOf(provider) === 'cuda')
+    appendCuda(options, indexOf(provider), memoryOf(provider), replays);
 }
 
 function appendWebGpu(options: Pointer): void {

@@ -14,6 +14,7 @@ import {
   type RunKind,
   runOptionsOf,
 } from './provider.js';
+import { recordingGate } from './recording-gate.js';
 import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
 import { describeInfo } from './value.js';
@@ -41,6 +42,11 @@ export interface SessionOptions {
   readonly restsBetweenRuns?: boolean;
   /** Whether the threads of its own pool spin before they sleep (default true). */
   readonly allowSpinning?: boolean;
+  /**
+   * Whether its runs on an NVIDIA GPU may be recorded as CUDA graphs and replayed. What they work in then belongs to this session for
+   * its life, because a replay writes where the recorded run wrote.
+   */
+  readonly replays?: boolean;
   /** Graph optimisation (default `all`). */
   readonly optimization?: OptimizationLevel;
   /** Names of graph transformers to leave out, for example `ConstantFolding`. */
@@ -103,7 +109,8 @@ export class Session {
         api().ReleaseSessionOptions(native);
       }
     };
-    return makesBesideRuns(options.provider) ? make() : lane.run(make);
+    if (!makesBesideRuns(options.provider)) return lane.run(make);
+    return kindOf(options.provider) === 'cuda' ? recordingGate.make(make) : make();
   }
 
   static #adopt(pointer: Pointer, options: SessionOptions, lane: Lane): Session {
@@ -140,10 +147,10 @@ export class Session {
    * the second on, one block of the planned size is used. Trimming in between keeps both from staying in the arena. On an NVIDIA
    * GPU all runs allocate tensor by tensor, and find again what the first one has taken.
    */
-  nextRunOptions({ trims, waits }: RunKind): Pointer | null {
+  nextRunOptions({ trims, ...kind }: RunKind): Pointer | null {
     const isPlannedNext = !this.#hasRun && kindOf(this.provider) !== 'cuda';
     this.#hasRun = true;
-    return runOptionsOf(this.provider, { trims: isPlannedNext || trims, waits });
+    return runOptionsOf(this.provider, { ...kind, trims: isPlannedNext || trims });
   }
 
   disposeBindings(): void {
@@ -205,7 +212,7 @@ function buildOptions(options: SessionOptions): Pointer {
     }
     // With a plan of one block the second run would hold it beside what the first one allocated tensor by tensor.
     if (kindOf(options.provider) === 'cuda') call('DisableMemPattern', failure, native);
-    appendProvider(native, options.provider);
+    appendProvider(native, options.provider, options.replays === true);
     return native;
   } catch (error) {
     api().ReleaseSessionOptions(native);
@@ -214,7 +221,9 @@ function buildOptions(options: SessionOptions): Pointer {
 }
 
 function configEntries(options: SessionOptions): Record<string, string> {
-  const entries: Record<string, string> = { 'session.use_env_allocators': '1' };
+  const entries: Record<string, string> = {
+    'session.use_env_allocators': options.replays === true ? '0' : '1',
+  };
   if (options.externalDataFolder !== undefined) {
     entries['session.model_external_initializers_file_folder_path'] = options.externalDataFolder;
   }

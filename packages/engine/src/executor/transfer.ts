@@ -64,7 +64,7 @@ export async function uploadFromHost(
   }
 }
 
-/** Copies a value of the host into new memory of `device`; the caller owns the copy. */
+/** Copies a value of the host, or of `device`, into new memory of `device`; the caller owns the copy. */
 export async function uploadValue(
   value: DeviceValue,
   device: ExecutionProvider,
@@ -73,6 +73,10 @@ export async function uploadValue(
   await copy(value, copied);
   return copied;
 }
+
+/** Overwrites a value with another one of its shape and type, on one device or between one and the host. */
+export const copyValue = (source: DeviceValue, target: DeviceValue): Promise<void> =>
+  copy(source, target);
 
 /** Writes values on the host in another type, on a worker thread; to float32 exact, to the nearest in others. */
 export async function convert(source: DeviceValue, target: DeviceValue): Promise<void> {

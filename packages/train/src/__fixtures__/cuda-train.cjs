@@ -1,6 +1,6 @@
 /**
- * `cuda-train.cjs FOLDER OUT STEPS RECOMPUTE`: trains on the toy inputs of FOLDER on a pretend GPU and prints what was counted in
- * each step as one JSON object. An operation without a kernel on the GPU ends it.
+ * `cuda-train.cjs FOLDER OUT STEPS SETTINGS`: trains on the toy inputs of FOLDER on a pretend GPU, with settings as JSON, and prints what
+ * was counted in each step as one JSON object. An operation without a kernel on the GPU ends it.
  */
 const { configureEnvironment, cudaReport } = require('@spatialsv/engine');
 const { openCounters } = require('../../../engine/src/testing/pretend-cuda/counters.cjs');
@@ -11,11 +11,14 @@ const { train } = require('../train.ts');
 
 configureEnvironment({ cpuFallback: false });
 const { counts, reset, liveBytes } = openCounters(cudaReport());
-const NAMES = ['launch', 'product', 'convolution', 'HostToDevice', 'DeviceToHost', 'cudaMalloc'];
+const NAMES = [
+  ...['launch', 'product', 'convolution', 'HostToDevice', 'DeviceToHost', 'cudaMalloc', 'cudaGraphLaunch'],
+  ...['cudaStreamBeginCapture', 'recorded copy of the host', 'recorded call of the host', 'refused while recording'],
+];
 
-async function main(folder, out, steps, recompute) {
+async function main(folder, out, steps, settings) {
   const config = toyConfig(folder, out, {
-    ...{ device: 'cuda', recompute, batchSize: 1 },
+    ...{ device: 'cuda', batchSize: 1, ...settings },
     schedule: { steps, warmupRatio: 0 },
   });
   const backbone = await openToyBackbone(config.model);
@@ -28,8 +31,8 @@ async function main(folder, out, steps, recompute) {
   process.stdout.write(JSON.stringify(seen));
 }
 
-const [folder, out, steps, recompute] = process.argv.slice(2);
-main(folder, out, Number(steps), recompute).catch((error) => {
+const [folder, out, steps, settings] = process.argv.slice(2);
+main(folder, out, Number(steps), JSON.parse(settings)).catch((error) => {
   console.error(error);
   process.exitCode = 1;
 });

@@ -286,6 +286,8 @@ const fields = z.strictObject({
   device: z.string().min(1).default('cpu'),
   /** Of products and attention; float32 where absent, bfloat16 on GPUs that compute in it. Weights and sums are float32. */
   precision: z.enum(PRECISIONS).optional(),
+  /** Records the programs of a step as CUDA graphs, of an NVIDIA GPU. */
+  cudaGraphs: z.boolean().default(false),
 });
 
 type Trained = Pick<z.output<typeof fields>, 'train' | 'lora'>;

@@ -4,6 +4,7 @@ import {
   compile,
   type DeviceTensor,
   float32,
+  type ProgramTarget,
   placeTensors,
   type Tensor,
   type TensorSpec,
@@ -30,6 +31,8 @@ export interface TrainableParameter {
 export interface OptimizerSettings extends AdamwSettings {
   /** Bits of a value of the moments. */
   readonly stateBits?: 8 | 32;
+  /** Whether an NVIDIA GPU replays updates as CUDA graphs. */
+  readonly replays?: boolean;
 }
 
 /**
@@ -75,7 +78,10 @@ export class AdamwOptimizer implements OptimizerTensors {
       updates.push({ ...kind, update });
     }
     const specs = mapValues(parameters, ({ shape }) => float32(...shape));
-    return new AdamwOptimizer(updates, await compileNorm(specs, device));
+    return new AdamwOptimizer(
+      updates,
+      await compileNorm(specs, { device, replays: settings.replays }),
+    );
   }
 
   /** Whether every parameter has taken the same steps; false for good once {@link step} has failed half-way. */
@@ -173,7 +179,7 @@ function updateFor(isQuantised: boolean, device: string) {
 type Specs = Readonly<Record<string, TensorSpec>>;
 type Named = Readonly<Record<string, Tensor>>;
 
-function compileNorm(specs: Specs, device: string): Promise<CompiledProgram> {
+function compileNorm(specs: Specs, target: ProgramTarget): Promise<CompiledProgram> {
   const program = ({ gradients }: { gradients: Named }) => ({ squares: sumOfSquares(gradients) });
-  return compile(program, { gradients: specs }, { device, rests: true, name: 'gradient-norm' });
+  return compile(program, { gradients: specs }, { ...target, rests: true, name: 'gradient-norm' });
 }

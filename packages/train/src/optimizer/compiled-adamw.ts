@@ -4,6 +4,7 @@ import {
   createTensor,
   type DeviceTensor,
   float32,
+  type ProgramTarget,
   placeTensors,
   type Tensor,
   type TensorSpec,
@@ -44,7 +45,7 @@ export class CompiledAdamw implements GroupUpdate {
 
   static async create(
     specs: Specs,
-    settings: AdamwSettings,
+    settings: AdamwSettings & Pick<ProgramTarget, 'replays'>,
     device: string,
   ): Promise<CompiledAdamw> {
     const zeros = () => mapValues(specs, (spec) => createTensor(spec, undefined, device));
@@ -97,7 +98,7 @@ type UpdateInputs = Readonly<Record<OptimizerKind, Tensor>> & {
 
 function compileUpdate(
   spec: TensorSpec,
-  settings: AdamwSettings,
+  { replays, ...settings }: AdamwSettings & Pick<ProgramTarget, 'replays'>,
   device: string,
 ): Promise<CompiledProgram> {
   const state = Object.fromEntries(OPTIMIZER_KINDS.map((kind) => [kind, spec]));
@@ -106,7 +107,7 @@ function compileUpdate(
   return compile(
     (inputs: UpdateInputs) => updateOne(inputs, settings),
     { ...state, scalars },
-    { device, state: [...OPTIMIZER_KINDS], name: 'adamw' },
+    { device, replays, state: [...OPTIMIZER_KINDS], name: 'adamw' },
   );
 }
 

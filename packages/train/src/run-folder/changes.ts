@@ -6,6 +6,7 @@ import type { RunManifest } from './manifest.js';
 /** Settings that may differ when a run is resumed: they do not change what is computed. */
 const CHANGEABLE: ReadonlySet<string> = new Set([
   'checkpointEvery',
+  'cudaGraphs',
   'keepCheckpoints',
   'featureCache',
   'evaluation',

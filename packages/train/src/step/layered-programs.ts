@@ -78,14 +78,14 @@ export function compileEmbedding(
   context: LayeredContext,
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
-  const { model, shape, device, precision } = context;
+  const { model, shape, device, precision, replays } = context;
   const program = ({ pack, ...weights }: EmbedTensors) => ({
     x: tf.add(embedSample(model, viewsOf(shape), allOf(weights), pack), 0),
   });
   return compile(
     program,
     { ...specs, pack: embedInputs(context) },
-    { device, precision, name: 'embed' },
+    { device, precision, replays, name: 'embed' },
   );
 }
 
@@ -94,7 +94,7 @@ export function compileEmbeddingGradients(
   context: LayeredContext,
   { specs, accumulators }: PartWeights,
 ): Promise<CompiledProgram> {
-  const { model, shape, device, precision } = context;
+  const { model, shape, device, precision, replays } = context;
   type Inputs = EmbedTensors & AccumulatingTensors & { readonly dy: Tensor };
   const program = ({ pack, trained, frozen, accumulators: sums, dy }: Inputs) => {
     const { gradients } = differentiate((values) => {
@@ -109,6 +109,7 @@ export function compileEmbeddingGradients(
     {
       device,
       precision,
+      replays,
       state: sumsOf(accumulators),
       recomputeCheap: true,
       name: 'embed-gradients',
@@ -126,7 +127,7 @@ export function compileForward(
   kind: string,
   { specs }: PartWeights,
 ): Promise<CompiledProgram> {
-  const { device, precision } = context;
+  const { device, precision, replays } = context;
   const { decoder } = context.model.backbone;
   const program = ({ x, trained, frozen, ...inputs }: BlockTensors) => ({
     y: decoder.block(kind, allOf({ trained, frozen }), x, inputs).x,
@@ -134,7 +135,7 @@ export function compileForward(
   return compile(
     program,
     { ...specs, x: rowsOf(context), ...pick(context.pack, BLOCK_INPUTS) },
-    { device, precision, name: 'block' },
+    { device, precision, replays, name: 'block' },
   );
 }
 
@@ -148,7 +149,7 @@ export function compileBackward(
   { specs, accumulators }: PartWeights,
   isTapped: boolean,
 ): Promise<CompiledProgram> {
-  const { device, precision } = context;
+  const { device, precision, replays } = context;
   const { decoder } = context.model.backbone;
   type Inputs = BlockTensors & AccumulatingTensors & { readonly dy: Tensor; readonly tap?: Tensor };
   const program = ({ trained, frozen, accumulators: sums, tap, ...tensors }: Inputs) => {
@@ -173,6 +174,7 @@ export function compileBackward(
     {
       device,
       precision,
+      replays,
       state: ['dy', ...sumsOf(accumulators)],
       recomputeCheap: true,
       name: 'block-gradients',
@@ -207,7 +209,7 @@ export function compileLosses(
   { specs, accumulators }: PartWeights,
   layers: readonly number[],
 ): Promise<CompiledProgram> {
-  const { model, shape, device, precision } = context;
+  const { model, shape, device, precision, replays } = context;
   const names = layers.map(stateName);
   const program = ({ trained, frozen, accumulators: sums, states, pack }: LossTensors) => {
     const { outputs, gradients } = differentiate(
@@ -225,7 +227,14 @@ export function compileLosses(
   return compile(
     program,
     { ...specs, accumulators, states, pack: pick(context.pack, LOSS_INPUTS) },
-    { device, precision, state: sumsOf(accumulators), recomputeCheap: true, name: 'losses' },
+    {
+      device,
+      precision,
+      replays,
+      state: sumsOf(accumulators),
+      recomputeCheap: true,
+      name: 'losses',
+    },
   );
 }
 

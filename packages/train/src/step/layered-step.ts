@@ -1,21 +1,16 @@
 import { neededLayers } from '@spatialsv/core';
 import {
-  allocateTensor,
   type CompiledProgram,
-  createTensor,
   type DeviceTensor,
-  type HostArray,
   ProgramCache,
   type ProgramTarget,
   type RunValue,
-  type TensorSpec,
   type Tree,
 } from '@spatialsv/engine';
 import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
 import {
-  BLOCK_INPUTS,
   compileBackward,
   compileEmbedding,
   compileEmbeddingGradients,
@@ -26,7 +21,6 @@ import {
   LOSS_INPUTS,
   pick,
   readLayers,
-  rowsOf,
   stateName,
 } from './layered-programs.js';
 import { LOG_VARIANCES } from './log-variances.js';
@@ -37,6 +31,7 @@ import { readLosses } from './sample-step.js';
 import { packRequest, type StepModel } from './step-program.js';
 import { type PackShape, packKey } from './step-shape.js';
 import { packSpecs } from './step-specs.js';
+import { StepTensors } from './step-tensors.js';
 
 /** A shape of pack takes five programs, and a block per kind. */
 const PROGRAMS = 320;
@@ -61,6 +56,8 @@ export class LayeredStep implements SampleRunner {
   readonly #programs = new ProgramCache(PROGRAMS);
   readonly #parts: StepParts;
   readonly #meter = new UsageMeter();
+  /** Tensors that are kept for the next pack of their shape. */
+  #last: { readonly key: string; readonly tensors: StepTensors } | undefined;
 
   constructor(model: StepModel, state: ModelState, target: ProgramTarget) {
     this.#model = model;
@@ -80,27 +77,48 @@ export class LayeredStep implements SampleRunner {
   }
 
   async run(samples: readonly SampleInputs[]): Promise<readonly SampleLosses[]> {
-    const { shape, tensors } = joinSamples(samples);
+    const { shape, tensors: joined } = joinSamples(samples);
     const context = this.#context(shape);
-    const pack = tensors as PackValues;
+    const pack = joined as PackValues;
     const depth = this.#depth(shape);
-    const shared = this.#blockInputs(context, pack);
-    const kept: DeviceTensor[] = [];
+    const tensors = await this.#tensorsFor(context, pack, depth);
     try {
-      for (let layer = 0; layer <= depth; layer++)
-        kept.push(await allocateTensor(rowsOf(context), this.#target.device));
+      const { kept, shared } = tensors;
       await this.#embedded(context, pack, kept[0]!);
       for (let layer = 0; layer < depth; layer++) await this.#applied(context, layer, kept, shared);
       // Its inputs, and one gradient of them.
       this.#meter.hold(
         (kept.length + 1) * 4 * shape.tokens * this.#model.backbone.config.hiddenSize,
       );
-      const { losses, dx } = await this.#lossesOf(context, kept, pack);
-      await this.#goBack(context, { kept, shared, dx, pack });
+      const losses = await this.#lossesOf(context, tensors, pack);
+      await this.#goBack(context, tensors, pack);
       return await readLosses(losses, this.#model, shape.samples);
     } finally {
-      for (const tensor of [...Object.values(shared), ...kept]) tensor.dispose();
+      if (tensors !== this.#last?.tensors) tensors.dispose();
     }
+  }
+
+  /** Those of the last pack where programs are replayed, which have their addresses, and its shape was the same. */
+  async #tensorsFor(
+    context: LayeredContext,
+    pack: PackValues,
+    depth: number,
+  ): Promise<StepTensors> {
+    const key = packKey(context.shape);
+    if (this.#last?.key === key) {
+      await this.#last.tensors.rewrite(pack);
+      return this.#last.tensors;
+    }
+    this.#forgetTensors();
+    const read = readLayers(context, depth);
+    const tensors = await StepTensors.create(context, pack, { depth, read });
+    if (this.#target.replays === true) this.#last = { key, tensors };
+    return tensors;
+  }
+
+  #forgetTensors(): void {
+    this.#last?.tensors.dispose();
+    this.#last = undefined;
   }
 
   get usage(): ProgramUsage {
@@ -108,6 +126,7 @@ export class LayeredStep implements SampleRunner {
   }
 
   dispose(): Promise<void> {
+    this.#forgetTensors();
     return this.#programs.dispose();
   }
 
@@ -121,15 +140,6 @@ export class LayeredStep implements SampleRunner {
       packRequest(this.#model, shape),
       this.#model.backbone.decoder.layers.length,
     );
-  }
-
-  /** What all blocks read, on the device once. */
-  #blockInputs({ pack: specs }: LayeredContext, pack: PackValues): Outputs {
-    const tensors = Object.entries(pick(pack, BLOCK_INPUTS)).map(([name, value]) => {
-      const spec = specs[name] as TensorSpec;
-      return [name, createTensor(spec, value as HostArray, this.#target.device)];
-    });
-    return Object.fromEntries(tensors);
   }
 
   async #embedded(context: LayeredContext, given: PackValues, x: DeviceTensor): Promise<void> {
@@ -150,51 +160,50 @@ export class LayeredStep implements SampleRunner {
     await this.#use(this.#forward(context, layer), inputs, { y: kept[layer + 1]! });
   }
 
-  async #lossesOf(context: LayeredContext, kept: readonly DeviceTensor[], given: PackValues) {
+  /** Writes the gradients of what it reads. @returns the losses. */
+  async #lossesOf(
+    context: LayeredContext,
+    { kept, dx }: StepTensors,
+    given: PackValues,
+  ): Promise<DeviceTensor> {
     const { top } = this.#parts;
     const layers = readLayers(context, kept.length - 1);
     const states = Object.fromEntries(layers.map((layer) => [stateName(layer), kept[layer]!]));
     const pack = pick(given, LOSS_INPUTS);
     const inputs = { ...top.values, accumulators: top.sums, states, pack };
-    const outputs = await this.#use(this.#losses(context, layers), inputs);
-    return outputs as unknown as { readonly losses: DeviceTensor; readonly dx: Outputs };
+    const { losses } = await this.#use(this.#losses(context, layers), inputs, { dx });
+    return losses as DeviceTensor;
   }
 
   /** From the topmost layer down to the lowest that anything below or in it is trained. */
   async #goBack(
     context: LayeredContext,
-    pass: {
-      readonly kept: readonly DeviceTensor[];
-      readonly shared: Outputs;
-      readonly dx: Outputs;
-      readonly pack: PackValues;
-    },
+    { kept, shared, dx }: StepTensors,
+    pack: PackValues,
   ): Promise<void> {
-    const { kept, shared, dx } = pass;
     const { embed, layers } = this.#parts;
     const lowest = embed.isTrained ? 0 : layers.findIndex(({ weights }) => weights.isTrained);
     const depth = kept.length - 1;
     const dy = dx[stateName(depth)]!;
-    try {
-      for (let layer = depth - 1; layer >= Math.max(0, lowest); layer--) {
-        if (lowest < 0) break;
-        const { weights } = layers[layer]!;
-        const tap = dx[stateName(layer)];
-        const x = kept[layer]!;
-        const given = { ...weights.values, accumulators: weights.sums, x, ...shared, dy };
-        const source = this.#backward(context, layer, tap !== undefined);
-        await this.#use(source, { ...given, ...(tap !== undefined && { tap }) });
-      }
-      if (!embed.isTrained) return;
-      const pack = pick(pass.pack, EMBED_INPUTS);
-      const given = { ...embed.values, accumulators: embed.sums, pack, dy };
-      await this.#use(this.#embedGradients(context, embed), given);
-    } finally {
-      for (const tensor of Object.values(dx)) tensor.dispose();
+    for (let layer = depth - 1; layer >= Math.max(0, lowest); layer--) {
+      if (lowest < 0) break;
+      const { weights } = layers[layer]!;
+      const tap = dx[stateName(layer)];
+      const x = kept[layer]!;
+      const given = { ...weights.values, accumulators: weights.sums, x, ...shared, dy };
+      const source = this.#backward(context, layer, tap !== undefined);
+      await this.#use(source, { ...given, ...(tap !== undefined && { tap }) });
     }
+    if (!embed.isTrained) return;
+    const given = { ...embed.values, accumulators: embed.sums, pack: pick(pack, EMBED_INPUTS), dy };
+    await this.#use(this.#embedGradients(context, embed), given);
   }
 
-  #use({ key, make }: ProgramSource, inputs: Tree<RunValue>, into?: Outputs): Promise<Outputs> {
+  #use(
+    { key, make }: ProgramSource,
+    inputs: Tree<RunValue>,
+    into?: Tree<DeviceTensor>,
+  ): Promise<Outputs> {
     const work = async (program: CompiledProgram) => {
       this.#meter.note(key, program.stats);
       return (await program.run(inputs, into)) as Outputs;

@@ -177,11 +177,16 @@ function providerSettings(use: (settings: Pointer) => void): void {
  * Adds the provider for a GPU to the options of a session.
  * @param memory OrtMemoryInfo of the GPU. @throws EngineError DEVICE_UNAVAILABLE.
  */
-export function appendCuda(options: Pointer, index: number, memory: Pointer): void {
+export function appendCuda(
+  options: Pointer,
+  index: number,
+  memory: Pointer,
+  replays: boolean,
+): void {
   requireGpu(index);
   shareArena(index, memory);
   const failure = failureAt(`opening device "cuda:${index}"`);
-  const entries = Object.entries(providerOptions(index));
+  const entries = Object.entries(providerOptions(index, replays));
   const [keys, values] = [0, 1].map((side) => entries.map((entry) => entry[side]!));
   providerSettings((settings) => {
     call('UpdateCUDAProviderOptions', failure, settings, keys!, values!, entries.length);
@@ -193,14 +198,18 @@ export function appendCuda(options: Pointer, index: number, memory: Pointer): vo
 }
 
 /** Options of the provider that are not as ONNX Runtime has them. */
-export function providerOptions(index: number): Readonly<Record<string, string>> {
+export function providerOptions(index: number, replays = false): Readonly<Record<string, string>> {
+  const { tf32, memoryBytes } = environment().gpu;
   return {
     device_id: String(index),
     // ONNX Runtime rounds the factors of float32 products to 10 bits unless it is told not to.
-    use_tf32: environment().gpu.tf32 ? '1' : '0',
+    use_tf32: tf32 ? '1' : '0',
     arena_extend_strategy: 'kSameAsRequested',
     // Trying every algorithm at every new shape takes longer than the best one saves.
     cudnn_conv_algo_search: 'HEURISTIC',
+    ...(replays && { enable_cuda_graph: '1' }),
+    // A session that replays has an arena of its own.
+    ...(replays && memoryBytes !== undefined && { gpu_mem_limit: String(memoryBytes) }),
   };
 }
 

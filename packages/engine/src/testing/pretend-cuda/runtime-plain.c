@@ -1,7 +1,6 @@
 /* Functions of the runtime without an effect: apart from runtime.c, whose header declares their parameters. */
 #include "pretend.h"
 
-SUCCEED(cudaDeviceSynchronize)
 SUCCEED(cudaEventDestroy)
 SUCCEED(cudaEventRecord)
 SUCCEED(cudaEventSynchronize)
@@ -16,9 +15,7 @@ SUCCEED(cudaMemPoolDestroy)
 SUCCEED(cudaMemPoolSetAttribute)
 SUCCEED(cudaMemPoolTrimTo)
 SUCCEED(cudaPeekAtLastError)
-SUCCEED(cudaStreamBeginCapture)
 SUCCEED(cudaStreamDestroy)
-SUCCEED(cudaStreamSynchronize)
 SUCCEED(cudaStreamWaitEvent)
 SUCCEED(__cudaRegisterFatBinaryEnd)
 SUCCEED(__cudaRegisterFunction)

@@ -9,10 +9,50 @@
 #define GPUS 2
 #define GPU_BYTES (80ul << 30)
 
+/* ---------------------------------------------------------------- recording
+   While a stream is recorded as a graph, CUDA refuses whatever allocates or waits, on any thread. */
+
+static cudaStream_t recorded;
+static int recording;
+
+static cudaError_t unless_recording(void) {
+  if (!recording) return cudaSuccess;
+  pretend_count_call("refused while recording");
+  return cudaErrorStreamCaptureUnsupported;
+}
+
+/* PRETEND_CUDA_RECORDING=0: no stream can be recorded. */
+EXPORT cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
+  COUNT;
+  const char *setting = getenv("PRETEND_CUDA_RECORDING");
+  if (setting != NULL && strcmp(setting, "0") == 0) return cudaErrorStreamCaptureUnsupported;
+  recorded = stream;
+  recording = 1;
+  return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *made) {
+  recording = 0;
+  *made = malloc(8);
+  return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+  *status = recording && stream == recorded ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  COUNT;
+  return unless_recording();
+}
+EXPORT cudaError_t cudaDeviceSynchronize(void) {
+  COUNT;
+  return unless_recording();
+}
+
 /* ---------------------------------------------------------------- memory */
 
 EXPORT cudaError_t cudaMalloc(void **made, size_t bytes) {
   COUNT;
+  if (unless_recording() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
   *made = pretend_allocate(bytes);
   return *made == NULL ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -21,6 +61,7 @@ EXPORT cudaError_t cudaMallocFromPoolAsync(void **made, size_t bytes, cudaMemPoo
 }
 EXPORT cudaError_t cudaFree(void *start) {
   COUNT;
+  if (unless_recording() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
   pretend_release(start);
   return cudaSuccess;
 }
@@ -51,6 +92,8 @@ static int copies(enum cudaMemcpyKind kind) {
 static cudaError_t copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
   static const char *const names[] = {"HostToHost", "HostToDevice", "DeviceToHost", "DeviceToDevice", "Default"};
   pretend_count_call(names[kind]);
+  /* A replay would read the host's memory as it is then. */
+  if (recording && kind != cudaMemcpyDeviceToDevice) pretend_count_call("recorded copy of the host");
   if (copies(kind)) memmove(to, from, bytes);
   return cudaSuccess;
 }
@@ -181,19 +224,15 @@ EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *made, unsigned flags)
   COUNT;
   return make((void **)made);
 }
-EXPORT cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *made) { return make((void **)made); }
 EXPORT cudaError_t cudaGraphInstantiate(cudaGraphExec_t *made, cudaGraph_t graph, unsigned long long flags) {
   return make((void **)made);
-}
-EXPORT cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
-  *status = cudaStreamCaptureStatusNone;
-  return cudaSuccess;
 }
 EXPORT cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to) {
   *milliseconds = 1;
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data) {
+  if (recording) pretend_count_call("recorded call of the host");
   function(data);
   return cudaSuccess;
 }
