@@ -5,8 +5,8 @@ import {
   type DeviceTensor,
   openDevice,
 } from './devices/index.js';
-import { peakBytes } from './graph/peak-bytes.js';
-import { recomputeCheap } from './graph/recompute.js';
+import { memoryPlan } from './graph/memory-plan.js';
+import { saveMemory } from './graph/save-memory.js';
 import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
 import { checkTfjs } from './tfjs.js';
 import { trace } from './trace/trace.js';
@@ -29,7 +29,7 @@ export async function compile(
 }
 
 /**
- * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs and outputs: counted in its
+ * Bytes that a run of a program allocates at once on a device of ONNX Runtime, beside its inputs and outputs: planned for its
  * graph as that device and precision have it written, which is traced and not prepared. @throws as {@link compile} does.
  */
 export function programPeakBytes(
@@ -39,8 +39,8 @@ export function programPeakBytes(
 ): number {
   checkTfjs();
   const { graph } = trace(program, specs, targetNamed(options.device, options.precision));
-  if (options.recomputeCheap === true) recomputeCheap(graph);
-  return peakBytes(graph);
+  if (options.recomputeCheap === true) saveMemory(graph);
+  return memoryPlan(graph).bytes;
 }
 
 /**

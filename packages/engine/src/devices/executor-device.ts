@@ -13,9 +13,9 @@ import {
 import { PLAIN } from '../graph/choice.js';
 import { matrixFlops } from '../graph/flops.js';
 import { type Graph, type GraphTarget, readInputs, sizeOf } from '../graph/graph.js';
-import { peakBytes } from '../graph/peak-bytes.js';
-import { recomputeCheap } from '../graph/recompute.js';
+import { memoryPlan } from '../graph/memory-plan.js';
 import { unrecordable } from '../graph/recordable.js';
+import { saveMemory } from '../graph/save-memory.js';
 import { stagesOf } from '../graph/stages.js';
 import { WEBGPU_SUBSTITUTES } from '../kernels/webgpu-substitutes.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -41,8 +41,11 @@ import { piecesAtOnce, threadsOf } from './threads.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
-/** It would keep what is to be computed a second time. */
-const MERGING = 'CommonSubexpressionElimination';
+/**
+ * Merging would keep what is to be computed a second time; a product that reads across transposed batches reads no less, but
+ * runs in another place of the order than the one that memory was planned for.
+ */
+export const AGAINST_PLAN = ['CommonSubexpressionElimination', 'MatmulTransposeFusion'];
 
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
@@ -90,9 +93,9 @@ export class ExecutorBackedDevice implements Device {
     const target = targetOf(this.name, precision);
     const unblocked = trace(full, specs, target);
     const traced = await this.asChosen(unblocked, full, specs, target);
-    if (options.recomputeCheap === true) recomputeCheap(traced.graph);
+    if (options.recomputeCheap === true) saveMemory(traced.graph);
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
-    const workingBytes = peakBytes(traced.graph);
+    const workingBytes = memoryPlan(traced.graph).bytes;
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const asksReplays = options.replays === true && kindOf(this.name) === 'cuda';
@@ -103,7 +106,9 @@ export class ExecutorBackedDevice implements Device {
       workingBytes,
       ...(replays && { replays }),
       disabledOptimizers:
-        options.recomputeCheap === true ? [...KEPT_TRANSPOSITIONS, MERGING] : KEPT_TRANSPOSITIONS,
+        options.recomputeCheap === true
+          ? [...KEPT_TRANSPOSITIONS, ...AGAINST_PLAN]
+          : KEPT_TRANSPOSITIONS,
     };
     const lease =
       traced.graph.threading === 'in-pieces' && folder === undefined

@@ -1,4 +1,5 @@
 import type { Graph, Node, Value } from './graph.js';
+import { preparedNodes } from './prepared.js';
 
 /** The node that makes each value. */
 export function producersOf(nodes: readonly Node[]): Map<Value, Node> {
@@ -49,4 +50,13 @@ export function soonestFirst(nodes: readonly Node[]): Node[] {
     ...nodes.filter((node) => read.has(node)),
     ...ends.toSorted((a, b) => lastInput(b) - lastInput(a)),
   ];
+}
+
+/**
+ * Nodes that depend on weights alone, then the others. Of the inputs of a node ONNX Runtime computes the later one in the
+ * file first: like this a weight is cast or rearranged right before its use, not all of them before the first product.
+ */
+export function weightsFirst(nodes: readonly Node[]): readonly Node[] {
+  const early = preparedNodes(nodes);
+  return [...early, ...nodes.filter((node) => !early.has(node))];
 }

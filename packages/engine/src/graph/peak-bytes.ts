@@ -55,8 +55,6 @@ export function peakOf(graph: Graph): Peak {
   return { ...peak, order, lastRead };
 }
 
-export const peakBytes = (graph: Graph): number => peakOf(graph).bytes;
-
 function lastReaders(order: readonly Node[]): Map<Value, number> {
   const lastRead = new Map<Value, number>();
   order.forEach((node, index) => {

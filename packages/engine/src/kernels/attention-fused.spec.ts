@@ -1,5 +1,5 @@
 import { differentiate } from '../differentiate.js';
-import { peakBytes } from '../graph/peak-bytes.js';
+import { memoryPlan } from '../graph/memory-plan.js';
 import { attention } from '../ops/attention.js';
 import { float32, type Program } from '../specs.js';
 import { runGraph, worstOf } from '../testing/graphs.js';
@@ -100,8 +100,8 @@ describe('attention in one kernel', () => {
       causal: true,
     });
     const scores = 4 * 16 * 4096 ** 2;
-    expect(peakBytes(plain)).toBeGreaterThan(scores);
-    expect(peakBytes(fused)).toBeLessThan(scores / 4);
+    expect(memoryPlan(plain).bytes).toBeGreaterThan(scores);
+    expect(memoryPlan(fused).bytes).toBeLessThan(scores / 4);
   });
 
   it.each<[string, Shape]>([

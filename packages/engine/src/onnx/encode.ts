@@ -1,6 +1,6 @@
 import path from 'node:path';
+import { weightsFirst } from '../graph/execution-order.js';
 import { type Attribute, type Graph, type Node, rowsOf, type Value } from '../graph/graph.js';
-import { preparedNodes } from '../graph/prepared.js';
 import type { MappedTensor } from '../specs.js';
 import { onnxCode } from './element-type.js';
 import { serialiseModel } from './schema.js';
@@ -54,15 +54,6 @@ function opsetOf({ nodes }: Pick<Graph, 'nodes'>): number {
   const isLater = ({ operator, domain, inputs }: Node) =>
     operator === 'Conv' && domain === '' && inputs[0]!.dtype === 'bfloat16';
   return nodes.some(isLater) ? OPSET_OF_BFLOAT16_CONVOLUTIONS : OPSET;
-}
-
-/**
- * Nodes that depend on weights alone, then the others. Of the inputs of a node ONNX Runtime computes the later one in the
- * file first: like this a weight is cast or rearranged right before its use, not all of them before the first product.
- */
-function weightsFirst(nodes: readonly Node[]): readonly Node[] {
-  const early = preparedNodes(nodes);
-  return [...early, ...nodes.filter((node) => !early.has(node))];
 }
 
 const isMapped = (value: Value): boolean => value.weight?.spec.kind === 'mapped';

@@ -1,7 +1,11 @@
 /** Running graphs as they are written, without the choice of a processor. */
-import { DeviceValue, Session } from '../executor/index.js';
+import { api, type Pointer } from '../executor/api.js';
+import { environment } from '../executor/environment.js';
+import { allocateHost, DeviceValue, elementCount, Session } from '../executor/index.js';
+import type { OptimizationLevel } from '../executor/session.js';
+import { call, create, type Failure } from '../executor/status.js';
 import { alwaysBlocked } from '../graph/choice.js';
-import { type Graph, sizeOf } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { encodeModel } from '../onnx/encode.js';
 
 /** @param data by name of the graph's inputs. @returns its outputs in order. */
@@ -22,6 +26,46 @@ export async function runGraph(
   await binding.run();
   session.dispose();
   return results;
+}
+
+/**
+ * Bytes of the largest piece of memory that a graph has allocated after two runs on zeros: the block that the second one works in.
+ * @param disabledOptimizers of ONNX Runtime.
+ */
+export async function allocatedBlock(
+  graph: Graph,
+  optimization: OptimizationLevel = 'disabled',
+  disabledOptimizers: readonly string[] = [],
+): Promise<number> {
+  const session = await Session.create(encodeModel(graph), {
+    ...{ provider: 'cpu', optimization, disabledOptimizers },
+    // Statistics of this session alone.
+    extra: { 'session.use_env_allocators': '0' },
+  });
+  const binding = session.createBinding();
+  const zeros = ({ dtype, shape }: Value) =>
+    DeviceValue.fromHost(allocateHost(dtype, elementCount(shape)), dtype, shape);
+  for (const input of graph.inputs) binding.bindInput(input.name, zeros(input));
+  for (const { name, value } of graph.outputs) binding.bindOutput(name, zeros(value));
+  await binding.run();
+  await binding.run();
+  const bytes = largestAllocation(session.pointer);
+  session.dispose();
+  return bytes;
+}
+
+function largestAllocation(session: Pointer): number {
+  const failure: Failure = { code: 'RUN_FAILED', doing: 'reading statistics', hint: '' };
+  const { cpuMemory } = environment();
+  const allocator = create(failure, (out) =>
+    call('CreateAllocator', failure, session, cpuMemory, out),
+  );
+  const stats = create(failure, (out) => call('AllocatorGetStats', failure, allocator, out));
+  try {
+    return Number(api().GetKeyValue(stats, 'MaxAllocSize'));
+  } finally {
+    api().ReleaseKeyValuePairs(stats);
+  }
 }
 
 /** Largest difference, in units of the largest expected value. */
