@@ -70,8 +70,8 @@ export interface CompileOptions extends Partial<ProgramTarget> {
    */
   readonly singleThread?: boolean;
   /**
-   * Has results that a backward pass reads, and that are cheap to compute, computed again instead of kept: less memory for some
-   * per cent of time.
+   * Has results that a backward pass reads, and that are cheap to compute, computed again instead of kept, and memory that waits
+   * for a result of equal shape freed: less memory for some per cent of time.
    */
   readonly recomputeCheap?: boolean;
 }
@@ -124,7 +124,7 @@ export interface CompileStats {
   readonly sessionMs: number;
   /** Floating-point operations of the matrix products and convolutions of one run. */
   readonly flops: number;
-  /** Bytes of results that a run holds at once, counted in the graph; without inputs, outputs and constants. */
+  /** Bytes that a run allocates for results, planned for the graph; without inputs, outputs and constants. */
   readonly workingBytes: number;
 }
 

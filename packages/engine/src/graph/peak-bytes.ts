@@ -26,9 +26,8 @@ export interface Peak {
 }
 
 /**
- * The peak of the results that are held at once where a result goes with its last reader: what a run allocates, without
- * constants, inputs and outputs. Results that ONNX Runtime writes over an input of a node count twice for a moment, so this is an upper bound
- * where it does.
+ * The peak of the results that are held at once where a result goes with its last reader, without constants, inputs and outputs. A run
+ * allocates more: see `memoryPlan`.
  */
 export function peakOf(graph: Graph): Peak {
   const order = executionOrder(graph);

@@ -179,8 +179,8 @@ defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs
 });
 
 /**
- * w·(softmax − one-hot), by one subtraction per row instead of a one-hot matrix. Every operation on the matrix may write over what it
- * reads, the first one over the logits, which a softmax could not.
+ * w·(softmax − one-hot), by one subtraction per row instead of a one-hot matrix. Of the operations on the matrix each one reads what only
+ * the one before has made, so that two of them are held at once.
  */
 defineKernel('CrossEntropyGradient', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
