@@ -69,6 +69,57 @@ describe('several devices', () => {
     expect(two.stderr).toContain('[cpu 2/2]');
   });
 
+  describe('of which one is killed at work', () => {
+    const kill = join(__dirname, '__fixtures__/kill-part.mjs');
+    /** The second time nobody is killed. */
+    const runKilled = (name: string, ...args: string[]) => {
+      const marker = join(root, `${name}-killed`);
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        ['--import', kill, MAIN, ...args, '--devices', 'cpu,cpu'],
+        { encoding: 'utf8', timeout: 300_000, env: { ...process.env, KILLED: marker } },
+      );
+      expect(existsSync(marker)).toBe(true);
+      return { status, stdout, stderr };
+    };
+    const expectKilled = ({ status, stdout, stderr }: ReturnType<typeof runKilled>) => {
+      expect([status === 0, stdout]).toEqual([false, '']);
+      expect(stderr).toMatch(/the process for cpu, share 2\/2, was ended by SIGKILL/);
+      expect(stderr).toContain('Repeat the command: what was done is kept.');
+    };
+
+    it('label the rest when the command is repeated', async () => {
+      const out = join(root, 'killed');
+      const what = ['--source', 'synthetic', '--data', rows, '--format', 'mindcube', '--json'];
+      expectKilled(runKilled('label', 'label', ...what, '--out', out));
+      const lines = readFileSync(rows, 'utf8').trim().split('\n');
+      const sets = new Set(lines.map((row) => JSON.stringify(JSON.parse(row).images))).size;
+      const again = runKilled('label', 'label', ...what, '--out', out);
+      expect(again.status).toBe(0);
+      const { written, present, stored, complete } = JSON.parse(again.stdout);
+      expect({ whole: written + present, stored, complete }).toEqual({
+        ...{ whole: sets, stored: sets, complete: true },
+      });
+      // All of the first share, and of the second one the set before that over which its process was killed.
+      expect(present).toBe(Math.ceil(sets / 2) + 1);
+      const shown = JSON.parse((await runForTest(['labels', 'show', out, '--json'])).out);
+      expect(new Set(shown.sets.map(({ key }: { key: string }) => key)).size).toBe(sets);
+      expect(shown.sets).toHaveLength(sets);
+      expect((await runForTest(['labels', 'verify', out])).exitCode).toBe(0);
+    });
+
+    it('answer the rest when the command is repeated', () => {
+      const out = join(root, 'e-killed');
+      const what = ['--model', model, '--benchmark', 'mindcube', '--data', rows, '--out', out];
+      const more = ['--limit', '4', '--max-new-tokens', '2', '--json'];
+      expectKilled(runKilled('eval', 'eval', ...what, ...more));
+      expect(runKilled('eval', 'eval', ...what, ...more).status).toBe(0);
+      const lines = readFileSync(join(out, 'predictions.jsonl'), 'utf8').trim().split('\n');
+      const places = lines.map((line) => JSON.parse(line).index as number);
+      expect(places.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3]);
+    });
+  });
+
   it('answer a benchmark together as one does', async () => {
     const folder = (name: string) => join(root, name);
     const what = ['--model', model, '--benchmark', 'mindcube', '--data', rows];

@@ -20,6 +20,8 @@ export interface EndedPart {
   readonly out: string;
   /** What it said of its failure, where it failed. */
   readonly error: string;
+  /** The signal that ended it, if one did. */
+  readonly killedBy: NodeJS.Signals | null;
 }
 
 /** Options that a part has of its own, and whether a value follows. */
@@ -109,17 +111,25 @@ function start(
   });
   const ended = new Promise<EndedPart>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code, killed) => {
-      const exitCode = code ?? EXIT.failed;
-      resolve({ part, exitCode, out, error: killed === null ? error : `it ended with ${killed}` });
-    });
+    child.once('close', (code, killedBy) =>
+      resolve({ part, exitCode: code ?? EXIT.failed, out, error, killedBy }),
+    );
   });
   return { child, ended };
 }
 
-const partFailure = ({ part, exitCode, error }: EndedPart): SpatialError =>
-  new SpatialError({
+function partFailure({ part, exitCode, error, killedBy }: EndedPart): SpatialError {
+  const { device, shard } = part;
+  const which = `the process for ${device}, share ${shard.index}/${shard.count}`;
+  if (killedBy !== null)
+    return new SpatialError({
+      code: 'USAGE',
+      message: `${which}, was ended by ${killedBy}`,
+      hint: 'Repeat the command: what was done is kept. A system that runs out of memory ends processes with SIGKILL.',
+    });
+  return new SpatialError({
     code: 'USAGE',
-    message: `the process for ${part.device}, share ${part.shard.index}/${part.shard.count}, ended with exit code ${exitCode}: ${error || 'it said nothing'}`,
+    message: `${which}, ended with exit code ${exitCode}: ${error || 'it said nothing'}`,
     hint: 'Correct what it names and repeat the command: what the others did is kept.',
   });
+}
