@@ -150,13 +150,16 @@ const storedProduct = ({ x, weight }: Record<'x' | 'weight', Tensor>) => ({
   y: ops.linear(x, weight),
 });
 
-/** Weights of several chunks, as many for each thread. A step of decoding one answer, and of several at once. */
+/**
+ * A step of decoding one answer, and of several at once. As many weights as the products have that a layer of two thousand million
+ * parameters multiplies at a time: with fewer, what a piece costs beside its products would count for more than it does there.
+ */
 defineKernelTrial({
   kind: STORED_PRODUCT,
   candidates: [PLAIN, SINGLE_THREADED, IN_PIECES],
   sizes: [
-    { rows: 1, channels: 2048 },
-    { rows: 8, channels: 2048 },
+    { rows: 1, channels: 2816 },
+    { rows: 8, channels: 2816 },
   ],
   rests: true,
   write: (candidate, { rows, channels }) => {
