@@ -35,11 +35,26 @@ describe('dropOutliers', () => {
   });
 
   it('changes nothing when too few values are valid, or would remain', async () => {
-    const values = tf.range(0, 1000);
-    const shape = [1, 1000, 1];
-    const few = dropOutliers(CONFIG, 0.5, tf.reshape(values, shape), tf.ones(shape));
+    const shape = [1, 1200, 1];
+    const mask = tf.tensor(
+      Float32Array.from({ length: 1200 }, (_, k) => (k < 1000 ? 1 : 0)),
+      shape,
+    );
+    const values = tf.mul(tf.reshape(tf.range(0, 1200), shape), mask);
+    const few = dropOutliers(CONFIG, 0.5, values, mask);
     expectAllclose(await few.values.data(), await values.data());
+    expectAllclose(await few.mask.data(), await mask.data());
     const equal = dropOutliers(CONFIG, 0.5, tf.fill([1, 2000, 1], 3), tf.ones([1, 2000, 1]));
     expectAllclose(await tf.sum(equal.mask).data(), [2000]);
+  });
+
+  it('searches for nothing where fewer values are there than must remain', async () => {
+    const mask = tf.tensor([1, 0, 1, 1], [1, 2, 2]);
+    const values = tf.tensor([1, 0, 500, 3], [1, 2, 2]);
+    const { kernelNames } = await tf.profile(() => dropOutliers(CONFIG, 0.5, values, mask).values);
+    expect(kernelNames).toEqual(['Multiply']);
+    const kept = dropOutliers(CONFIG, 0.5, values, mask);
+    expectAllclose(await kept.values.data(), await values.data());
+    expectAllclose(await kept.mask.data(), await mask.data());
   });
 });

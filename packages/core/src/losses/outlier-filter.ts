@@ -20,6 +20,8 @@ export function dropOutliers(
   values: Tensor,
   mask: Tensor,
 ): { values: Tensor; mask: Tensor } {
+  // Nothing can be left out of so few, and most of the program would be the search for it.
+  if (values.size <= config.outlierMinimum) return { values: tf.mul(values, mask), mask };
   const keep = tf.customGrad((x) => ({
     value: keptMask(config, quantile, x as Tensor, mask),
     gradFunc: (dy: Tensor) => tf.zerosLike(dy),
