@@ -88,7 +88,7 @@ describe('SessionPool', () => {
     await use(pool, 110);
     expect(oldest.disposed).toBe(true);
     expect((await use(pool, 101)).isNew).toBe(false);
-    expect((await use(new SessionPool(3 * size), 100)).session.disposed).toBe(true);
+    expect((await use(new SessionPool(1.5 * size), 100)).session.disposed).toBe(true);
   });
 
   it('says so where a session is used after its lease, and forgets what could not be made', async () => {

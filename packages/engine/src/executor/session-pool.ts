@@ -41,8 +41,8 @@ interface IdleSession {
   readonly bytes: number;
 }
 
-/** Of the limit: one model above it would take the place of many. */
-const LARGE_SHARE = 1 / 4;
+/** Of the limit: one model above it would take the place of all others. */
+const LARGE_SHARE = 1 / 2;
 
 /**
  * Sessions of the CPU outlive their programs for a while, for the next program of an equal graph: making one costs more than tracing
