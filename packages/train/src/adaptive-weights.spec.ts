@@ -11,7 +11,7 @@ import type { SampleLosses } from './step/sample-runner.js';
 import { TERMS } from './step/terms.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toySource } from './testing/toy-data.js';
-import { toyConfig, writeToyInputs } from './testing/toy-run.js';
+import { ONE_SCALE, toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { type TrainOptions, train } from './train.js';
 
 const GOLDEN = join(__dirname, '__golden__/adaptive-weights');
@@ -74,7 +74,7 @@ const computed = async (out: string) =>
 
 describe('a run with adaptive weights', () => {
   it('begins with the fixed ones, follows the losses and says so', async () => {
-    const { out } = await run('run', {}, { losses: { gradientScales: 1, weights: { text: 2 } } });
+    const { out } = await run('run', {}, { losses: { ...ONE_SCALE, weights: { text: 2 } } });
     const metrics = await readMetrics(out);
     expect(metrics[0]!.termWeights).toEqual({ text: 2, distillation: 1, depth: 1 });
     const last = metrics.at(-1)!;

@@ -29,15 +29,15 @@ const source: LabellerV1 = {
 };
 
 describe('a tiny model', () => {
-  it.each<[Arm, readonly string[]]>([
-    ['text', ['text']],
-    ['distill', ['text', 'distillation']],
-    ['spatialsv', ['text', 'distillation', 'depth']],
-  ])('learns 32 samples by heart in the arm %s', async (arm, terms) => {
+  it.each<[Arm, number, readonly string[]]>([
+    ['text', 40, ['text']],
+    ['distill', 40, ['text', 'distillation']],
+    ['spatialsv', 60, ['text', 'distillation', 'depth']],
+  ])('learns 32 samples by heart in the arm %s, in %i epochs', async (arm, epochs, terms) => {
     const config = toyConfig(folder, arm, {
       arm,
       batchSize: 8,
-      schedule: { epochs: 60, warmupRatio: 0 },
+      schedule: { epochs, warmupRatio: 0 },
       evaluation: { data: [{ path: join(folder, 'data.jsonl') }], every: 1000 },
       tensorboard: false,
     });

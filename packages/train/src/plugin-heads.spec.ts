@@ -18,6 +18,7 @@ import { type TrainConfigInput, trainConfigSchema } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
 import { toySource, writeToyDataset } from './testing/toy-data.js';
+import { ONE_SCALE } from './testing/toy-run.js';
 import { train } from './train.js';
 
 const WEIGHT = 'spatial.linear.weight';
@@ -70,7 +71,7 @@ const makeConfig = (heads: TrainConfigInput['heads'], layers: TrainConfigInput['
     source: 'toy',
     heads,
     layers,
-    losses: { gradientScales: 1 },
+    losses: ONE_SCALE,
     out: join(folder, 'run'),
     batchSize: 1,
     schedule: { steps: 2, warmupRatio: 0 },

@@ -7,7 +7,7 @@ import type { TrainConfigInput } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toyLabels, toySource } from './testing/toy-data.js';
-import { TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';
+import { ONE_SCALE, TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';
 import { type TrainOptions, train } from './train.js';
 
 let folder: string;
@@ -52,7 +52,7 @@ describe('a second teacher', () => {
     const all: Partial<TrainConfigInput> = {
       signals: ['dep', 'poi', 'ray'],
       heads: { ...TOY_HEADS, tasks: ['depth', 'ray', 'point'] },
-      losses: { gradientScales: 1, normalScales: 1 },
+      losses: ONE_SCALE,
       schedule: { steps: 1 },
     };
     const { metrics: alone } = await run('alone', {}, all);

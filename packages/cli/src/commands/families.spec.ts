@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '@spatialsv/core';
 import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { parse, stringify } from 'yaml';
 import { runForTest } from '../testing/test-run.js';
 
 /** Photographs that are not part of the repository. */
@@ -13,6 +14,8 @@ const PHOTOS = fileURLToPath(
 if (!existsSync(PHOTOS)) console.warn(`skipped, missing: ${PHOTOS}`);
 const photos = ['01.jpg', '02.jpg'].map((name) => join(PHOTOS, name));
 
+const EXAMPLES = fileURLToPath(new URL('../../../../examples/', import.meta.url));
+
 /** A row of the table: the family, and what is its own. */
 interface Family {
   readonly id: string;
@@ -20,17 +23,19 @@ interface Family {
   readonly tiny?: string;
   /** A setting of the family. */
   readonly set?: string;
+  /** A file of `examples/`, whose training this is on what there is here. */
+  readonly example?: string;
   /** Rows and columns of a photograph with the tiny checkpoint. */
   readonly grid: readonly [number, number];
 }
 
 const FAMILIES: readonly Family[] = [
-  { id: 'internvl3', set: 'maxTiles=6', grid: [16, 24] },
+  { id: 'internvl3', set: 'maxTiles=6', example: 'internvl3.yaml', grid: [16, 24] },
   { id: 'internvl3', tiny: 'layout=native', set: 'numberImages=true', grid: [8, 8] },
-  { id: 'llava-next-video', set: 'frame=squash', grid: [4, 4] },
+  { id: 'llava-next-video', set: 'frame=squash', example: 'llava-next-video.yaml', grid: [4, 4] },
   { id: 'llava-next-video-siglip', set: 'newline=frame', grid: [4, 4] },
   { id: 'llava-onevision', grid: [5, 7] },
-  { id: 'llava-onevision-1.5', grid: [6, 9] },
+  { id: 'llava-onevision-1.5', example: 'llava-onevision-1.5.yaml', grid: [6, 9] },
 ];
 
 const root = mkdtempSync(join(tmpdir(), 'spatialsv-families-'));
@@ -55,7 +60,7 @@ const named = FAMILIES.map(
   (family) => [[family.id, family.tiny ?? []].flat().join(' '), family] as const,
 );
 
-describe.each(named)('%s', (name, { id, tiny, set, grid }) => {
+describe.each(named)('%s', (name, { id, tiny, set, example, grid }) => {
   const model = join(root, name);
   const run = join(root, `${name}-run`);
   const trained = join(run, 'checkpoints/step-2');
@@ -66,18 +71,16 @@ describe.each(named)('%s', (name, { id, tiny, set, grid }) => {
     const ofTiny = tiny === undefined ? [] : ['--set', tiny];
     await succeed('tiny', '--family', id, '--out', model, ...size, ...ofTiny);
     const config = join(root, `${name}.yaml`);
-    const lines = [
-      `model: ${model}`,
-      `out: ${run}`,
-      `data: [{ format: mindcube, path: ${rows}, prompt: plain, limit: 1 }]`,
-      'source: { name: synthetic }',
-      'heads: { preset: tiny, outputScale: 4 }',
+    const rooms = { format: 'mindcube', path: rows, prompt: 'plain', limit: 1 };
+    const here = {
+      ...(example !== undefined && parse(readFileSync(join(EXAMPLES, example), 'utf8'))),
+      ...{ model, out: run, data: [rooms], source: { name: 'synthetic' } },
+      heads: { preset: 'tiny', outputScale: 4 },
       // One program to compile, with what every loss needs.
-      'losses: { gradientScales: 1 }',
-      'batchSize: 1',
-      'schedule: { steps: 2 }',
-    ];
-    writeFileSync(config, `${lines.join('\n')}\n`);
+      losses: { gradientScales: 1, normalScales: 1, outlierQuantile: null },
+      ...{ batchSize: 1, schedule: { steps: 2 } },
+    };
+    writeFileSync(config, stringify(here));
     await succeed('train', config);
     const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(metrics).toHaveLength(2);

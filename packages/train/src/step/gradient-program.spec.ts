@@ -11,7 +11,7 @@ import { createModelState } from '../model-state.js';
 import { readMetrics } from '../run-folder/metrics-log.js';
 import { openToyBackbone } from '../testing/toy-backbone.js';
 import { toyLabels, toySource } from '../testing/toy-data.js';
-import { TOY_HEADS, toyConfig, writeToyInputs } from '../testing/toy-run.js';
+import { ONE_SCALE, TOY_HEADS, toyConfig, writeToyInputs } from '../testing/toy-run.js';
 import { train } from '../train.js';
 import { SampleStep } from './sample-step.js';
 
@@ -28,7 +28,7 @@ const WEIGHTS = { text: 1, distillation: 0.5, depth: 2, ray: 0, point: 0 };
 async function setUp() {
   const backbone = await openToyBackbone(join(folder, 'model'));
   const config = completeConfig(
-    toyConfig(folder, 'run', { losses: { gradientScales: 1, weights: WEIGHTS } }),
+    toyConfig(folder, 'run', { losses: { ...ONE_SCALE, weights: WEIGHTS } }),
     backbone.config,
   );
   const { type, ...options } = config.heads;

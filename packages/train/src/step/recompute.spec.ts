@@ -6,7 +6,7 @@ import { packShape } from '../data/join-samples.js';
 import { readManifest } from '../run-folder/manifest.js';
 import { openToyBackbone } from '../testing/toy-backbone.js';
 import { toySource } from '../testing/toy-data.js';
-import { TOY_HEADS, toyConfig, writeToyInputs } from '../testing/toy-run.js';
+import { ONE_SCALE, TOY_HEADS, toyConfig, writeToyInputs } from '../testing/toy-run.js';
 import {
   expectGradientsClose,
   openToyStep,
@@ -64,7 +64,7 @@ describe('recomputing every layer', () => {
     ['heads alone', { train: { llm: 'frozen', mm: 'frozen' } }, [0, 2, 2, 2], true],
     [
       'taps below the last layer',
-      { losses: { weights: { text: 0, distillation: 0 } } },
+      { losses: { ...ONE_SCALE, weights: { text: 0, distillation: 0 } } },
       [1, 1, 1, 1],
       true,
     ],

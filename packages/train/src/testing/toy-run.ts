@@ -12,6 +12,9 @@ export const TOY_HEADS = {
   tasks: ['depth' as const],
 };
 
+/** The maps of so small images have no coarser one. */
+export const ONE_SCALE = { gradientScales: 1, normalScales: 1 };
+
 /** Writes what {@link toyConfig} trains on: `model/`, and samples in `data.jsonl`. */
 export async function writeToyInputs(folder: string, samples = 6): Promise<void> {
   await mkdir(join(folder, 'model'), { recursive: true });
@@ -30,7 +33,7 @@ export function toyConfig(
     data: [{ path: join(folder, 'data.jsonl') }],
     source: 'toy',
     heads: TOY_HEADS,
-    losses: { gradientScales: 1 },
+    losses: ONE_SCALE,
     out: join(folder, out),
     batchSize: 2,
     schedule: { steps: 4, warmupRatio: 0 },
