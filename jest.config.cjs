@@ -5,5 +5,6 @@ const { workers } = require('./scripts/jest/workers.cjs');
 module.exports = {
   projects: ['<rootDir>/packages/*/jest.config.cjs'],
   maxWorkers: workers,
+  testSequencer: require.resolve('./scripts/jest/longest-first.cjs'),
   testTimeout, // Several projects take the one given here, a single one its own.
 };
