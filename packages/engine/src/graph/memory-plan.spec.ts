@@ -2,7 +2,7 @@ import { AGAINST_PLAN, targetNamed } from '../devices/executor-device.js';
 import { allocatedBlock } from '../testing/graphs.js';
 import { tinySpecs, tinyStep } from '../testing/tiny-decoder.js';
 import { trace } from '../trace/trace.js';
-import { Graph } from './graph.js';
+import { Graph, type Value } from './graph.js';
 import { memoryPlan } from './memory-plan.js';
 import { saveMemory } from './save-memory.js';
 
@@ -48,6 +48,31 @@ function readTwice(): Graph {
   return graph;
 }
 
+/** Gaps of 64 KiB and, behind it, of 15 KiB, of which a result of 14 KiB takes the smaller one, and one of 56 KiB then the other. */
+function twoGaps(): Graph {
+  const graph = new Graph();
+  const typed = (...shape: number[]) => ({ shape, dtype: 'float32' }) as const;
+  const sum = (x: Value, axis: number, ...shape: number[]) =>
+    graph.add('ReduceSum', [x, graph.int64([axis])], typed(...shape));
+  const mul = (a: Value, b: Value, ...shape: number[]) => graph.add('Mul', [a, b], typed(...shape));
+  const large = graph.add('Exp', [graph.input('x', wide)], wide);
+  const first = sum(large, 1, 64, 1);
+  const small = mul(first, graph.input('row', typed(1, 64)), 64, 64);
+  const second = sum(small, 1, 64, 1);
+  // Reads `large` behind `small`, so that both have left a gap then.
+  const both = graph.add('MatMul', [graph.reshape(second, [1, 64]), large], typed(1, 256));
+  const part = graph.add(
+    'Slice',
+    [both, graph.int64([0]), graph.int64([56]), graph.int64([1])],
+    typed(1, 56),
+  );
+  const smaller = mul(first, part, 64, 56);
+  const larger = mul(graph.reshape(both, [256, 1]), sum(smaller, 0, 1, 56), 256, 56);
+  const factor = sum(sum(larger, 0, 1, 56), 1, 1, 1);
+  graph.output('y', mul(mul(smaller, factor, 64, 56), second, 64, 56));
+  return graph;
+}
+
 const tinyGraph = () => trace(tinyStep, tinySpecs, targetNamed()).graph;
 
 describe('the plan of memory', () => {
@@ -59,6 +84,7 @@ describe('the plan of memory', () => {
     ],
     ['writes over an input that nothing else reads', inPlace, 16 * KIB],
     ['keeps an input that is read again', readTwice, 2 * 16 * KIB],
+    ['takes the smallest gap that is large enough', twoGaps, 80.5 * KIB],
   ])('%s, as a session does', async (_, build, bytes) => {
     expect(memoryPlan(build()).bytes).toBe(bytes);
     expect(await allocatedBlock(build())).toBe(bytes);
