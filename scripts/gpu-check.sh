@@ -86,8 +86,9 @@ step kernels 120 node scripts/gpu-kernels.mjs "$device"
 step step-3b 110 bash -c 'bench step-3b'
 step answers-3b 60 bash -c 'bench answers-3b'
 step files 120 tail --pid="$files" -f /dev/null
-step da3-large 60 bash -c 'bench da3-large'
-step vggt-1b 90 bash -c 'bench vggt-1b'
+# The dense heads are float32 on both sides, and PyTorch's convolutions round to TensorFloat-32 by default: so do ours.
+SPATIALSV_TF32=1 step da3-large 60 bash -c 'bench da3-large'
+SPATIALSV_TF32=1 step vggt-1b 90 bash -c 'bench vggt-1b'
 step train-3b 120 bash -c 'bench train-3b'
 step step-0.5b 60 bash -c 'bench step-0.5b'
 # TensorFloat-32: what float32 costs without it.

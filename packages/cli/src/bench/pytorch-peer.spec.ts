@@ -21,10 +21,11 @@ afterEach(() => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Instead of Python: `has` answers whether there is torch, `body` is what the peer does. */
+/** Instead of Python: `has` answers whether there is torch; it finds no GPU; `body` is what the peer does. */
 async function usePython(has: boolean, body: string): Promise<void> {
   const file = path.join(folder, 'python');
-  await writeFile(file, `#!/bin/sh\n[ "$1" = -c ] && exit ${has ? 0 : 1}\n${body}\n`);
+  const checks = `case "$*" in *is_available*) exit 1;; -c*) exit ${has ? 0 : 1};; esac`;
+  await writeFile(file, `#!/bin/sh\n${checks}\n${body}\n`);
   await chmod(file, 0o755);
   process.env[VARIABLE] = file;
 }
@@ -38,11 +39,14 @@ test('a peer answers once for every time that it is asked', async () => {
   await peer.close();
 });
 
-test('there is no peer without torch or without its script, and stderr says why', async () => {
+test('there is no peer without torch, without a GPU or without its script, and stderr says why', async () => {
   const write = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
   await usePython(false, '');
   expect(await openPeer(script, {})).toBeUndefined();
   expect(write).toHaveBeenLastCalledWith(expect.stringMatching(/^no peer: .*python has no torch/));
+  await usePython(true, `echo '{}'`);
+  expect(await openPeer(script, { device: 'cuda:0' })).toBeUndefined();
+  expect(write).toHaveBeenLastCalledWith(expect.stringMatching(/^no peer: .*finds no GPU/));
   expect(await openPeer(path.join(folder, 'none.py'), {})).toBeUndefined();
   expect(write).toHaveBeenLastCalledWith(
     expect.stringMatching(/^no peer: .*none\.py is not there/),

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { python, pythonHas } from './python.js';
+import { python, pythonHas, torchHasGpu } from './python.js';
 
 /** `reference/bench_step.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_step.py', import.meta.url));
@@ -32,14 +32,13 @@ export interface Peer {
 
 /**
  * Starts a peer and waits until it is ready.
- * @param settings its only argument, as JSON.
- * @returns undefined, with a line on stderr, where there is no script or no Python with torch.
+ * @param settings its only argument, as JSON; `device` in it is where PyTorch runs, the CPU where it is not named.
+ * @returns undefined, with a line on stderr, where there is no script, no Python with torch, or no GPU that torch finds.
  * @throws Error with the last lines of what the peer said where it ended before it was ready.
  */
 export async function openPeer(script: string, settings: object): Promise<Peer | undefined> {
-  if (!existsSync(script)) return noPeer(`${script} is not there`);
-  if (!pythonHas(['torch']))
-    return noPeer(`${python()} has no torch; SPATIALSV_PYTHON names another Python`);
+  const missing = whatIsMissing(script, settings);
+  if (missing !== undefined) return noPeer(missing);
   const child = spawn(python(), [path.normalize(script), JSON.stringify(settings)]);
   const ended = once(child, 'close');
   const said = lastWords(child);
@@ -63,6 +62,14 @@ export async function openPeer(script: string, settings: object): Promise<Peer |
       await ended;
     },
   };
+}
+
+function whatIsMissing(script: string, settings: object): string | undefined {
+  if (!existsSync(script)) return `${script} is not there`;
+  if (!pythonHas(['torch']))
+    return `${python()} has no torch; SPATIALSV_PYTHON names another Python`;
+  const isOnGpu = 'device' in settings && String(settings.device).startsWith('cuda');
+  return isOnGpu && !torchHasGpu() ? `torch of ${python()} finds no GPU` : undefined;
 }
 
 /** Where PyTorch runs beside one of our devices. */

@@ -10,7 +10,7 @@ const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_vfm.py', impor
 /** Clones of the official repositories, from which the peer imports the models. */
 const REFERENCES = { vggt: 'SPATIALSV_VGGT_REFERENCE', dav3: 'SPATIALSV_DAV3_REFERENCE' } as const;
 
-export interface PeerSettings {
+export interface VfmPeerSettings {
   readonly family: keyof typeof REFERENCES;
   /** A released model, or `small`: the tiny one of the same structure. */
   readonly variant: string;
@@ -48,7 +48,7 @@ export interface VfmPeer {
  * @returns undefined, with a line on stderr, where the folder of the official code is not named, or without Python and torch.
  * @throws Error with what the peer said where it ended.
  */
-export async function openVfmPeer(settings: PeerSettings): Promise<VfmPeer | undefined> {
+export async function openVfmPeer(settings: VfmPeerSettings): Promise<VfmPeer | undefined> {
   const variable = REFERENCES[settings.family];
   const reference = process.env[variable];
   if (reference === undefined)
