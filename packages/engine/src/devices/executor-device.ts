@@ -41,11 +41,20 @@ import { piecesAtOnce, threadsOf } from './threads.js';
 
 /** The kernels decide which transpositions belong into a product. */
 const KEPT_TRANSPOSITIONS = ['GemmTransposeFusion'];
+/** It would keep what is to be computed a second time. */
+const MERGING = 'CommonSubexpressionElimination';
 /**
- * Merging would keep what is to be computed a second time; a product that reads across transposed batches reads no less, but
- * runs in another place of the order than the one that memory was planned for.
+ * Products that read across transposed batches run in another place of the order than the one that memory was planned for. On a GPU,
+ * whose products take no transposed factors otherwise, they save more than that.
  */
-export const AGAINST_PLAN = ['CommonSubexpressionElimination', 'MatmulTransposeFusion'];
+const BATCH_TRANSPOSITIONS = 'MatmulTransposeFusion';
+
+/** Transformers of graphs that programs leave out. */
+export function leftOutFor(device: ExecutionProvider, recomputes: boolean): string[] {
+  if (!recomputes) return KEPT_TRANSPOSITIONS;
+  const planned = device === 'cpu' ? [BATCH_TRANSPOSITIONS] : [];
+  return [...KEPT_TRANSPOSITIONS, MERGING, ...planned];
+}
 
 /** A device of ONNX Runtime: programs become graphs, executed by one of its providers. */
 export class ExecutorBackedDevice implements Device {
@@ -105,10 +114,7 @@ export class ExecutorBackedDevice implements Device {
       name: options.name ?? 'program',
       workingBytes,
       ...(replays && { replays }),
-      disabledOptimizers:
-        options.recomputeCheap === true
-          ? [...KEPT_TRANSPOSITIONS, ...AGAINST_PLAN]
-          : KEPT_TRANSPOSITIONS,
+      disabledOptimizers: leftOutFor(this.name, options.recomputeCheap === true),
     };
     const lease =
       traced.graph.threading === 'in-pieces' && folder === undefined
