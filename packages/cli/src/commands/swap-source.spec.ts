@@ -43,7 +43,7 @@ function writeConfig(name: string, source: object): string {
     source,
     data: [{ format: 'mindcube', path: rooms, prompt: 'plain', limit: 1 }],
     heads: { preset: 'tiny' },
-    losses: { gradientScales: 1 },
+    losses: { gradientScales: 1, normalScales: 1, outlierQuantile: null },
     schedule: { steps: 2 },
     batchSize: 1,
   };
