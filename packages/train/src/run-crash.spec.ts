@@ -35,8 +35,9 @@ interface Child {
 
 /** @param limit shell command that limits the process. */
 function startChild(args: readonly unknown[], limit = 'true'): Child {
-  const command = [process.execPath, '-C', '@spatialsv/source', '-r', REGISTER, CHILD];
-  const shell = ['-c', `${limit}; exec "$@"`, 'bash', ...command, ...args.map(String)];
+  const node = [process.execPath, ...process.execArgv, '-C', '@spatialsv/source'];
+  const command = [...node, '-r', REGISTER, CHILD, ...args.map(String)];
+  const shell = ['-c', `${limit}; exec "$@"`, 'bash', ...command];
   const child = spawn('bash', shell, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));

@@ -20,7 +20,7 @@ export interface Script {
 
 /** @param shell limits of the process, for example `ulimit -f 100`; what LMDB then writes to stderr is left out. */
 export const startScript = (name: string, args: readonly unknown[], shell?: string): Script => {
-  const node = [process.execPath, '-C', '@spatialsv/source', '-r', REGISTER];
+  const node = [process.execPath, ...process.execArgv, '-C', '@spatialsv/source', '-r', REGISTER];
   const command = [...node, path.join(__dirname, name), ...args.map(String)];
   const [program, ...rest] =
     shell === undefined ? command : ['bash', '-c', `${shell}; exec "$@"`, 'bash', ...command];
