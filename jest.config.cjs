@@ -6,5 +6,7 @@ module.exports = {
   projects: ['<rootDir>/packages/*/jest.config.cjs'],
   maxWorkers: workers,
   testSequencer: require.resolve('./scripts/jest/longest-first.cjs'),
+  // A worker that has run half of the tests gives back a gigabyte when it ends; nothing is left open in it.
+  workerGracefulExitTimeout: 10_000,
   testTimeout, // Several projects take the one given here, a single one its own.
 };
