@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { qwen25Vl } from '@spatialsv/adapter-qwen25vl';
-import { withCleanup } from '@spatialsv/core';
 import { type StepMetrics, train, trainConfigSchema } from '@spatialsv/train';
 import { syntheticSource, writeDataset } from '@spatialsv/vfm-synthetic';
 import type { Target } from '../target.js';
@@ -39,10 +39,9 @@ export async function measureGpuTraining(
   target: Target,
 ): Promise<GpuTraining> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spatialsv-gpu-train-'));
-  return withCleanup(
-    () => trainIn(folder, model, size, target),
-    () => rm(folder, { recursive: true }),
-  );
+  // The run writes there until the end.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return trainIn(folder, model, size, target);
 }
 
 async function trainIn(
