@@ -156,6 +156,15 @@ const SCRIPT = path.join(__dirname, '__fixtures__/cuda-dry-run.cjs');
     });
   });
 
+  it('takes no more than it may, and says what limits it', () => {
+    const environment = { SPATIALSV_GPU_MEMORY: '0.0001' };
+    expect(dryRun(SCRIPT, { args: ['failure'], environment })).toMatchObject({
+      code: 'RUN_FAILED',
+      message: expect.stringContaining('is smaller than requested bytes'),
+      hint: expect.stringContaining('SPATIALSV_GPU_MEMORY'),
+    });
+  });
+
   it('says of a driver that is too old what it is for', () => {
     // One thread: the process used to crash at its end.
     const environment = { PRETEND_CUDA_DRIVER: '12040', SPATIALSV_THREADS: '1' };

@@ -190,8 +190,8 @@ async function failure(work) {
   try {
     await work();
     return 'none';
-  } catch ({ code, message }) {
-    return { code, message };
+  } catch ({ code, message, hint }) {
+    return { code, message, hint };
   }
 }
 
