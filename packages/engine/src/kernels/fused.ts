@@ -156,7 +156,7 @@ function rowsOfPiece(x: Value): number {
   return Math.max(1, Math.ceil(x.shape[0]! / pieces));
 }
 
-/** log softmax(logits)[target] of each row, (n, 1), piece by piece: the whole would be as large as the logits. */
+/** log softmax(logits)[target] of each row, (n, 1), piece by piece: no second matrix of their size is held. */
 function pickedLogSoftmax(graph: Graph, logits: Value, index: Value): Value {
   const [rows, classes] = logits.shape as [number, number];
   const step = rowsOfPiece(logits);
@@ -171,9 +171,28 @@ function pickedLogSoftmax(graph: Graph, logits: Value, index: Value): Value {
   return concat(graph, pieces, 0);
 }
 
+/** Logits less the largest of each row, so that no power overflows, their powers, and the sums of those, (n, 1). */
+function rowPowers(graph: Graph, logits: Value) {
+  const shifted = sub(graph, logits, reduce(graph, 'ReduceMax', logits, 1, true));
+  const powers = unary(graph, 'Exp', shifted);
+  return { shifted, powers, sums: reduce(graph, 'ReduceSum', powers, 1, true) };
+}
+
+/** The same as {@link pickedLogSoftmax} from sums that the backward pass needs as well. */
+function pickedFromSums(graph: Graph, logits: Value, index: Value): Value {
+  const { shifted, sums } = rowPowers(graph, logits);
+  const logs = unary(graph, 'Log', sums);
+  // Added behind the sums, so that it runs before them and nothing is kept for it.
+  const picked = graph.add('GatherElements', [shifted, index], like(sums), alongRows);
+  return sub(graph, picked, logs);
+}
+
 defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
-  const picked = pickedLogSoftmax(graph, logits, column(graph, targets));
+  // On a GPU a pass over the logits costs little, and its arena, which follows no plan, grew once more at the second step.
+  const shares = isDifferentiating() && !graph.withoutCpuOperators;
+  const pick = shares ? pickedFromSums : pickedLogSoftmax;
+  const picked = pick(graph, logits, column(graph, targets));
   const weighted = mul(graph, picked, column(graph, weights));
   return unary(graph, 'Neg', reduce(graph, 'ReduceSum', weighted, undefined));
 });
@@ -185,9 +204,7 @@ defineKernel('CrossEntropySum', ['logits', 'targets', 'weights'], (graph, inputs
 defineKernel('CrossEntropyGradient', ['logits', 'targets', 'weights'], (graph, inputs) => {
   const [logits, targets, weights] = inputs as [Value, Value, Value];
   const factor = column(graph, weights);
-  const largest = reduce(graph, 'ReduceMax', logits, 1, true);
-  const powers = unary(graph, 'Exp', sub(graph, logits, largest));
-  const sums = reduce(graph, 'ReduceSum', powers, 1, true);
+  const { powers, sums } = rowPowers(graph, logits);
   const dense = mul(graph, powers, binary(graph, 'Div', factor, sums));
   const options = { attributes: { axis: 1, reduction: 'add' } };
   const parts = [dense, column(graph, targets), unary(graph, 'Neg', factor)];

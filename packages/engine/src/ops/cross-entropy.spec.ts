@@ -1,6 +1,7 @@
 import {
   compile,
   type DeviceTensor,
+  differentiate,
   float32,
   int32,
   ops,
@@ -80,6 +81,30 @@ describe('crossEntropySum', () => {
       await compiled.dispose();
     },
   );
+
+  it('is the same where no gradient is asked for, which it computes in another way', async () => {
+    const [rows, classes] = [517, 1024];
+    const compiled = await compile(program as never, specsOf(rows, classes));
+    const sample = sampleOf(rows, classes);
+    const { loss } = (await compiled.run(sample)) as { readonly loss: DeviceTensor };
+    const [value] = await loss.read();
+    expect(Math.abs(value! / exactly(sample).loss - 1)).toBeLessThan(1e-5);
+    await compiled.dispose();
+  });
+
+  it('holds two matrices of the size of the logits where a gradient is asked for', () => {
+    const [rows, classes] = [512, 1024];
+    const withGradient = ({ x, ...others }: Inputs) => {
+      const { outputs, gradients } = differentiate(
+        (values) => program({ x: values['x']!, ...others }),
+        { x },
+      );
+      return { ...outputs, ...gradients };
+    };
+    const options = { recomputeCheap: true };
+    const bytes = programPeakBytes(withGradient as never, specsOf(rows, classes), options);
+    expect(bytes).toBeLessThan(2.1 * 4 * rows * classes);
+  });
 
   it('holds no second matrix of the size of the logits', () => {
     const [rows, classes] = [512, 4096];
