@@ -55,33 +55,8 @@ export async function measureTraining(
   options: TrainOptions,
   { layers, recompute }: MeasureRequest,
 ): Promise<TrainingMeasurement> {
-  const out = await mkdtemp(join(tmpdir(), 'spatialsv-plan-'));
-  const batchSize = Math.min(config.batchSize, LARGEST_BATCH);
   const run = completeConfig(config, options.backbone.config);
-  const { taps } = await openHeads(run, options);
-  const steps: StepMetrics[] = [];
-  let samples = 0;
-  let usage: ProgramUsage = { workingBytes: 0, nodes: 0 };
-  const work = () =>
-    train(
-      {
-        ...{ ...config, out, recompute, batchSize, checkpointEvery: 0 },
-        layers: taps.map((tap) => Math.min(tap, layers)),
-        schedule: { ...config.schedule, epochs: undefined, steps: STEPS },
-      },
-      {
-        ...options,
-        backbone: truncateBackbone(options.backbone, layers),
-        onStep: (metrics) => steps.push(metrics),
-        onStart: (start) => {
-          samples = start.samples;
-        },
-        onUsage: (found) => {
-          usage = found;
-        },
-      },
-    );
-  await withCleanup(work, () => rm(out, { recursive: true }));
+  const { steps, samples, usage } = await trainBriefly(config, run, options, { layers, recompute });
   const fastest = Math.max(...steps.slice(1).map(({ samplesPerSecond }) => samplesPerSecond));
   return {
     layers,
@@ -92,6 +67,38 @@ export async function measureTraining(
     threads: options.preparation?.threads.size ?? 0,
     samples,
   };
+}
+
+/** The steps, the samples of the whole run, and what programs took. */
+async function trainBriefly(
+  config: TrainConfig,
+  run: RunConfig,
+  options: TrainOptions,
+  { layers, recompute }: MeasureRequest,
+) {
+  const out = await mkdtemp(join(tmpdir(), 'spatialsv-plan-'));
+  const { taps } = await openHeads(run, options);
+  const brief = {
+    ...{ ...config, out, recompute, checkpointEvery: 0 },
+    batchSize: Math.min(config.batchSize, LARGEST_BATCH),
+    layers: taps.map((tap) => Math.min(tap, layers)),
+    schedule: { ...config.schedule, epochs: undefined, steps: STEPS },
+  };
+  const steps: StepMetrics[] = [];
+  const seen = { steps, samples: 0, usage: { workingBytes: 0, nodes: 0 } as ProgramUsage };
+  const listener: Pick<TrainOptions, 'onStep' | 'onStart' | 'onUsage'> = {
+    onStep: (metrics) => steps.push(metrics),
+    onStart: ({ samples }) => {
+      seen.samples = samples;
+    },
+    onUsage: (usage) => {
+      seen.usage = usage;
+    },
+  };
+  const backbone = truncateBackbone(options.backbone, layers);
+  const work = () => train(brief, { ...options, backbone, ...listener });
+  await withCleanup(work, () => rm(out, { recursive: true }));
+  return seen;
 }
 
 /** Where a device has memory of its own, what describes a program lies elsewhere. */
