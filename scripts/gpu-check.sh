@@ -3,7 +3,8 @@
 #   bash scripts/gpu-check.sh [--small] [--resume FILE] [DEVICE] > gpu-check.jsonl
 # Prints JSON lines alone, what matters most first, and goes on after a step that fails: each has a line with its exit status and
 # the end of what it said. --small: small sizes, to see that everything runs (also on pretend GPUs:
-# SPATIALSV_CUDA="$(node scripts/pretend-cuda.mjs)" bash scripts/gpu-check.sh --small). Needs the built repository
+# SPATIALSV_CUDA="$(node scripts/pretend-cuda.mjs)" PRETEND_CUDA_COPIES=0 bash scripts/gpu-check.sh --small; what is copied from a GPU that
+# computes nothing may read as a loss of NaN, which ends a training). Needs the built repository
 # (npm ci, npm run build), what docs/gpu.md installs, 15 GB in the user's cache, and for the peers a Python with torch, named by
 # SPATIALSV_PYTHON; for labelling also SPATIALSV_VGGT_REFERENCE and SPATIALSV_DAV3_REFERENCE.
 # --resume FILE passes over the steps that FILE, of an earlier run, says went well:
