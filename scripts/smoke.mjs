@@ -108,7 +108,7 @@ function installSparsely(adapter) {
   mkdirSync(join(modules, '@spatialsv'), { recursive: true });
   for (const name of readdirSync(join(root, 'node_modules')))
     if (!name.startsWith('.') && !/^@?spatialsv$/.test(name))
-      symlinkSync(join(root, 'node_modules', name), join(modules, name));
+      symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   const unpacked = join(home, 'node_modules');
   const own = readdirSync(join(unpacked, '@spatialsv')).map((name) => `@spatialsv/${name}`);
   for (const name of ['spatialsv', ...own.filter((name) => !isPlugin(name) || name === adapter)])

@@ -81,8 +81,7 @@ export async function composePlugins(
   folder: string,
   named?: readonly string[],
 ): Promise<PluginRegistry> {
-  const beside = await Promise.all(FIRST_PARTY.map(loadBeside));
-  const builtIn = [...beside.flat(), ...BUILT_IN];
+  const builtIn = [...FIRST_PARTY.flatMap(besideThis), ...BUILT_IN];
   const search =
     named === undefined
       ? { projects: (await isProject(folder)) ? [folder] : [] }
@@ -91,9 +90,9 @@ export async function composePlugins(
 }
 
 /** @returns a first-party plugin in a list, which is empty where it is not installed. */
-async function loadBeside({ name, load }: FirstParty): Promise<readonly BuiltInPlugin[]> {
+function besideThis({ name, load }: FirstParty): readonly BuiltInPlugin[] {
   const folder = folderBeside(name);
-  return folder === undefined ? [] : [{ name, folder, plugin: (await load()).default }];
+  return folder === undefined ? [] : [{ name, folder, plugin: async () => (await load()).default }];
 }
 
 /** Real path of a package that Node finds from here. */

@@ -30,16 +30,17 @@ export interface PluginSet {
   readonly rejected: readonly RejectedPlugin[];
 }
 
-/** A plugin that its host has imported already. */
+/** A plugin that its host imports itself. */
 export interface BuiltInPlugin {
   readonly name: string;
-  readonly plugin: PluginV1;
-  /** Real path of its package. Found there by a search it is not tried and imported a second time. */
+  /** Or what imports it; a plugin that cannot be imported is rejected like any other. */
+  readonly plugin: PluginV1 | (() => Promise<PluginV1>);
+  /** Real path of its package. Found there by a search it is not tried in a process of its own. */
   readonly folder?: string;
 }
 
 export interface PluginSearch {
-  /** Plugins as values, loaded first, except where the search finds another copy of the same name. */
+  /** Plugins of the host, loaded first, except where the search finds another copy of the same name. */
   readonly builtIn?: readonly BuiltInPlugin[];
   /** Folders with a package.json whose direct dependencies are searched. Not read when `plugins` is given. */
   readonly projects?: readonly string[];
@@ -148,7 +149,11 @@ class Collector {
 const addBuiltIn = async (collector: Collector, { name, plugin }: BuiltInPlugin): Promise<void> =>
   collector.add(name, async () => ({
     name,
-    contributions: checkPlugin(plugin, name, CONTRIBUTION_KINDS),
+    contributions: checkPlugin(
+      typeof plugin === 'function' ? await plugin() : plugin,
+      name,
+      CONTRIBUTION_KINDS,
+    ),
   }));
 
 const addCandidates = async (

@@ -389,6 +389,16 @@ describe('createRegistry', () => {
     );
   });
 
+  it('rejects a plugin of the host that cannot be imported, and keeps the others', async () => {
+    const broken = { name: 'broken', plugin: () => Promise.reject(new Error('no module zod')) };
+    const { loaded, rejected } = await loadPlugins({ builtIn: [broken, ...builtIn] });
+    expect(loaded.map(({ name }) => name)).toEqual(builtIn.map(({ name }) => name));
+    expect(rejected[0]!.error).toMatchObject({
+      code: 'PLUGIN_INVALID',
+      message: expect.stringContaining('no module zod'),
+    });
+  });
+
   it('goes on where an adapter fails on a configuration', async () => {
     const failing = {
       ...adapter('f', ''),
