@@ -1,13 +1,13 @@
 import {
   type BackboneAdapterV1,
   type BackboneV1,
+  type LabelSourceV1,
   type PluginRegistry,
   type RgbImage,
   readCheckpointConfig,
   readImage,
   readImageHeader,
   SpatialError,
-  type SupervisionSourceV1,
 } from '@spatialsv/core';
 import { findingMessage } from '@spatialsv/core/host';
 import type { WeightReport } from '@spatialsv/engine';
@@ -53,8 +53,8 @@ export function findAdapter(family: string, plugins: PluginRegistry): BackboneAd
 }
 
 /** @throws SpatialError USAGE with the known sources and the nearest of them. */
-export function findSource(id: string, plugins: PluginRegistry): SupervisionSourceV1 {
-  return located('--source', () => plugins.resolveSupervisionSource(id), 'USAGE');
+export function findSource(id: string, plugins: PluginRegistry): LabelSourceV1 {
+  return located('--source', () => plugins.resolveLabelSource(id), 'USAGE');
 }
 
 /** Says where the error of `find` belongs. */

@@ -145,7 +145,7 @@ async function openLabels(): Promise<LabellerV1> {
       licence: { name: 'Apache-2.0', commercialUse: true },
     },
     dispose: async () => undefined,
-    doSupervise: ({ images }) => labelsOf(basename(images[0]!).split('-')[0]!),
+    doLabel: ({ images }) => labelsOf(basename(images[0]!).split('-')[0]!),
   };
 }
 

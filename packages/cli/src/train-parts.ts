@@ -57,7 +57,7 @@ export async function openSource(
 ): Promise<LabellerV1 | undefined> {
   if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
   if (name === 'none') return undefined;
-  return plugins.resolveSupervisionSource(name).open({
+  return plugins.resolveLabelSource(name).open({
     ...target,
     ...(weights !== undefined && { weights }),
     ...(settings !== undefined && { settings }),

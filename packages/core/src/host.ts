@@ -35,6 +35,7 @@ export {
   DATASET_FORMAT,
   GEOMETRY_HEAD,
   type KnownPlugin,
+  LABEL_SOURCE,
   type LoadedPlugin,
   loadPlugins,
   PLUGIN_API_VERSION,
@@ -42,6 +43,5 @@ export {
   type PluginSearch,
   type PluginSet,
   type RejectedPlugin,
-  SUPERVISION_SOURCE,
 } from './plugins/index.js';
 export { readYaml, type YamlText } from './yaml.js';

@@ -364,7 +364,7 @@ export interface GeometryLabelsV1 {
   };
 }
 
-export interface SupervisionRequestV1 {
+export interface LabelRequestV1 {
   /** Image paths in prompt order. */
   readonly images: readonly string[];
   /** Size of the labels; the source's own choice where absent, or where the source cannot resample. */
@@ -415,17 +415,17 @@ export interface LabellerV1 {
   readonly provides: readonly GeometryFieldV1[];
   readonly provenance: LabelProvenanceV1;
   /** @throws SpatialError DATA_INVALID when the source has no geometry for an image. */
-  doSupervise(request: SupervisionRequestV1): Promise<GeometryLabelsV1>;
+  doLabel(request: LabelRequestV1): Promise<GeometryLabelsV1>;
   /**
-   * Identifies the labels that {@link doSupervise} would give, equal for equal labels, without reading their arrays: of a
+   * Identifies the labels that {@link doLabel} would give, equal for equal labels, without reading their arrays: of a
    * labeller whose labels were made before and may be replaced.
-   * @throws SpatialError DATA_INVALID as {@link doSupervise} does.
+   * @throws SpatialError DATA_INVALID as {@link doLabel} does.
    */
-  contentOf?(request: SupervisionRequestV1): Promise<string>;
+  contentOf?(request: LabelRequestV1): Promise<string>;
   dispose(): Promise<void>;
 }
 
-export interface SupervisionSourceV1 extends ContributionBaseV1<'supervision-source'> {
+export interface LabelSourceV1 extends ContributionBaseV1<'label-source'> {
   readonly provides: readonly GeometryFieldV1[];
   /**
    * @throws SpatialError USAGE without weights that it needs, FILE_MISSING, WEIGHT_MISSING, SHAPE_MISMATCH for weights that
@@ -541,7 +541,7 @@ export interface DatasetFormatV1 extends ContributionBaseV1<'dataset-format'> {
 export type ContributionV1 =
   | BackboneAdapterV1
   | GeometryHeadV1
-  | SupervisionSourceV1
+  | LabelSourceV1
   | DatasetFormatV1
   | BenchmarkV1;
 

@@ -47,8 +47,8 @@ const image = (index: number) => join(folder, `${index}-a.png`);
 /** Labels of a store from which those of one sample have gone. */
 const withoutLabels = (index: number): LabellerV1 => ({
   ...toySource,
-  doSupervise: async (request) => {
-    if (request.images[0] !== image(index)) return toySource.doSupervise(request);
+  doLabel: async (request) => {
+    if (request.images[0] !== image(index)) return toySource.doLabel(request);
     const message = `no labels of ${request.images.join(', ')}`;
     throw new SpatialError({ code: 'DATA_INVALID', message, hint: 'Label them.' });
   },

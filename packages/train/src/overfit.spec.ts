@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** Every scene has a wall of its own, nearer on one side or the other. */
 const source: LabellerV1 = {
   ...toySource,
-  doSupervise: async ({ images }) => {
+  doLabel: async ({ images }) => {
     const labels = toyLabels(images.length);
     const slope = (Number.parseInt(basename(images[0]!), 10) % 5) / 10;
     return { ...labels, depth: labels.depth.map((_, pixel) => 2 + slope * (pixel % 8)) };

@@ -31,9 +31,9 @@ describe('a step', () => {
   it('says how long it waited for its samples', async () => {
     const source: LabellerV1 = {
       ...toySource,
-      doSupervise: async (request) => {
+      doLabel: async (request) => {
         await new Promise((resolve) => setTimeout(resolve, 300));
-        return toySource.doSupervise(request);
+        return toySource.doLabel(request);
       },
     };
     const config = toyConfig(folder, 'run', { schedule: { steps: 4 } });
@@ -70,10 +70,10 @@ describe('an input that breaks in the middle of a run', () => {
     let isGone = false;
     const source: LabellerV1 = {
       ...toySource,
-      doSupervise: (request) =>
+      doLabel: (request) =>
         isGone
           ? Promise.reject(new Error(`no labels of ${request.images.join(', ')}`))
-          : toySource.doSupervise(request),
+          : toySource.doLabel(request),
     };
     const onStep = ({ step }: { step: number }) => {
       isGone = step === 1;

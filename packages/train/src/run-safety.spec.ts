@@ -57,7 +57,7 @@ function brokenAfter(count: number): LabellerV1 {
   let asked = 0;
   return {
     ...toySource,
-    doSupervise: async ({ images }) => {
+    doLabel: async ({ images }) => {
       const labels = toyLabels(images.length);
       if (asked++ >= count) labels.features!.data.fill(Number.NaN);
       return labels;
@@ -378,7 +378,7 @@ describe('a run folder', () => {
     expect(second.code).toBe('USAGE');
     expect(second.message).toMatch(new RegExp(`in use by 'train', process ${process.pid} on `));
     expect(existsSync(join(config.out, 'run.lock'))).toBe(false);
-    const source = { ...toySource, doSupervise: () => Promise.reject(new Error('no labels')) };
+    const source = { ...toySource, doLabel: () => Promise.reject(new Error('no labels')) };
     expect((await failure(config, { resume: true, source })).message).toBe('no labels');
     expect(existsSync(join(config.out, 'run.lock'))).toBe(false);
   });

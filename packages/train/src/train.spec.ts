@@ -209,7 +209,7 @@ describe('train', () => {
     let asked = 0;
     const source: LabellerV1 = {
       ...toySource,
-      doSupervise: async ({ images }) => {
+      doLabel: async ({ images }) => {
         const labels = toyLabels(images.length);
         asked += 1;
         const broken = images[0]!.endsWith('3-a.png') && asked > 1;

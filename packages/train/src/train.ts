@@ -321,7 +321,7 @@ async function firstLabels(config: RunConfig, source: LabellerV1, data: Training
   for await (const { images, labels } of data) {
     if (!labels) continue;
     try {
-      return await source.doSupervise({ images, ...requestedSize(config) });
+      return await source.doLabel({ images, ...requestedSize(config) });
     } catch (error) {
       if (config.brokenSamples !== 'skip' || !isBrokenInput(error)) throw error;
       problem = error;

@@ -21,7 +21,7 @@ const teacher = (depthOf: (depth: number, pixel: number) => number, content = 'a
   ...toySource,
   sourceId: 'second',
   contentOf: async () => content,
-  doSupervise: async ({ images }) => {
+  doLabel: async ({ images }) => {
     const labels: GeometryLabelsV1 = toyLabels(images.length);
     return { ...labels, depth: labels.depth.map(depthOf) };
   },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { checkLabels, createRandom, writePng } from '@spatialsv/core/kit';
 import type { LabellerV1 } from '@spatialsv/core/spec';
-import { describeSupervisionSource } from '@spatialsv/core/testing';
+import { describeLabelSource } from '@spatialsv/core/testing';
 import { parseDa3Config } from './da3-config.js';
 import plugin, { da3Source } from './plugin.js';
 import { type TinyConfig, type TinyNetwork, tinyConfigFile } from './testing/tiny-config.js';
@@ -76,7 +76,7 @@ const writeKind = async (modelName: string, tiny: TinyConfig): Promise<string> =
   return folder;
 };
 
-describeSupervisionSource(async () => {
+describeLabelSource(async () => {
   await prepared;
   return {
     source: da3Source,
@@ -91,7 +91,7 @@ describeSupervisionSource(async () => {
 describe('the plugin', () => {
   it('contributes the source under the id dav3', () => {
     expect(plugin.contributions()).toMatchObject([
-      { specificationVersion: 'v1', kind: 'supervision-source', id: 'dav3' },
+      { specificationVersion: 'v1', kind: 'label-source', id: 'dav3' },
     ]);
   });
 });
@@ -125,11 +125,11 @@ describe('the source dav3', () => {
 
   it('gives labels of any size', () =>
     withLabeller({ resolution: 70 }, async (labeller) => {
-      const own = await labeller.doSupervise({ images: images.slice(0, 2) });
+      const own = await labeller.doLabel({ images: images.slice(0, 2) });
       expect(own).toMatchObject({ views: 2, height: 56, width: 70 });
       expect(own.features).toMatchObject({ h: 4, w: 5, channels: 64 });
       const size = { height: 30, width: 40 };
-      const asked = await labeller.doSupervise({ images: images.slice(0, 2), ...size });
+      const asked = await labeller.doLabel({ images: images.slice(0, 2), ...size });
       expect(asked).toMatchObject(size);
       expect(asked.intrinsics[0]! / own.intrinsics[0]!).toBeCloseTo(40 / 70, 5);
       expect(asked.intrinsics[2]).toBeCloseTo(20, 4);
@@ -139,7 +139,7 @@ describe('the source dav3', () => {
     'labels wide and tall images together by %s, and masks what was cut off',
     (method) =>
       withLabeller({ method, resolution: 70 }, async (labeller) => {
-        const labels = await labeller.doSupervise({ images, height: 45, width: 50 });
+        const labels = await labeller.doLabel({ images, height: 45, width: 50 });
         checkLabels(labels, 'dav3');
         const pixels = 45 * 50;
         const seen = [0, 1, 2].map(
@@ -156,12 +156,12 @@ describe('the source dav3', () => {
 
   it('gives features as asked', async () => {
     await withLabeller({ features: 'norm', resolution: 56 }, async (labeller) => {
-      const { features } = await labeller.doSupervise({ images });
+      const { features } = await labeller.doLabel({ images });
       expect(features!.channels).toBe(32);
     });
     await withLabeller({ features: false, resolution: 56 }, async (labeller) => {
       expect(labeller.provides).not.toContain('feature');
-      expect(await labeller.doSupervise({ images })).not.toHaveProperty('features');
+      expect(await labeller.doLabel({ images })).not.toHaveProperty('features');
     });
   });
 
@@ -170,7 +170,7 @@ describe('the source dav3', () => {
     await withLabeller(
       { resolution: 56 },
       async (labeller) => {
-        const labels = await labeller.doSupervise({ images: images.slice(0, 2) });
+        const labels = await labeller.doLabel({ images: images.slice(0, 2) });
         checkLabels(labels, 'dav3');
         expect(labels.conventions.scale).toBe('metric-metres');
       },
@@ -184,11 +184,11 @@ describe('the source dav3', () => {
     await withLabeller(
       settings,
       async (labeller) => {
-        const labels = await labeller.doSupervise({ images: images.slice(0, 1) });
+        const labels = await labeller.doLabel({ images: images.slice(0, 1) });
         checkLabels(labels, 'dav3');
         expect(labels.conventions.scale).toBe('metric-metres');
         expect(labels.intrinsics[0]).toBeCloseTo(labels.width / 2 / Math.tan(Math.PI / 6), 3);
-        await expect(labeller.doSupervise({ images })).rejects.toMatchObject({
+        await expect(labeller.doLabel({ images })).rejects.toMatchObject({
           code: 'DATA_INVALID',
         });
       },
@@ -223,7 +223,7 @@ describe('the source dav3', () => {
   it('stops between views', async () => {
     await withLabeller({ resolution: 56 }, async (labeller) => {
       const controller = new AbortController();
-      const labels = labeller.doSupervise({ images, signal: controller.signal });
+      const labels = labeller.doLabel({ images, signal: controller.signal });
       setImmediate(() => controller.abort(new Error('enough')));
       await expect(labels).rejects.toThrow('enough');
     });
@@ -233,7 +233,7 @@ describe('the source dav3', () => {
     await withLabeller({}, async (labeller) => {
       const file = path.join(root, 'text.png');
       await writeFile(file, 'no image');
-      await expect(labeller.doSupervise({ images: [file] })).rejects.toMatchObject({
+      await expect(labeller.doLabel({ images: [file] })).rejects.toMatchObject({
         code: 'IMAGE_INVALID',
       });
     });
@@ -247,7 +247,7 @@ describe('real photographs', () => {
 
   onPhotographs('become labels (skipped without ../shared/data)', () =>
     withLabeller({ resolution: 140 }, async (labeller) => {
-      const labels = await labeller.doSupervise({ images: berlin });
+      const labels = await labeller.doLabel({ images: berlin });
       checkLabels(labels, 'dav3');
       expect(labels).toMatchObject({ views: 3, height: 112, width: 140 });
     }),

@@ -13,10 +13,10 @@ import {
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
+  type LabelRequestV1,
   type OpenSourceOptions,
   type RgbImage,
   SpatialError,
-  type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { PATCH } from './da3-config.js';
@@ -85,7 +85,7 @@ export async function openDa3Source({
     sourceId: SOURCE_ID,
     provides: GEOMETRY_FIELDS.filter((field) => field !== 'feature' || parsed.features !== false),
     provenance: provenance(parsed, precision, model, await model.hashWeights()),
-    doSupervise: (request) => labelViewSet(model, parsed, request),
+    doLabel: (request) => labelViewSet(model, parsed, request),
     dispose: () => model.dispose(),
   };
 }
@@ -124,7 +124,7 @@ const provenance = (
 const labelViewSet = async (
   model: Da3Model,
   settings: ParsedSettings,
-  { images, height, width, signal }: SupervisionRequestV1,
+  { images, height, width, signal }: LabelRequestV1,
 ): Promise<GeometryLabelsV1> => {
   signal?.throwIfAborted();
   if (seesOneImage(model) && images.length > 1) throw severalImages(model, images.length);

@@ -1,13 +1,13 @@
-import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { definePlugin, GEOMETRY_FIELDS, type LabelSourceV1 } from '@spatialsv/core/spec';
 import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
  * loaded when the source is opened.
  */
-export const da3Source: SupervisionSourceV1 = {
+export const da3Source: LabelSourceV1 = {
   specificationVersion: 'v1',
-  kind: 'supervision-source',
+  kind: 'label-source',
   id: SOURCE_ID,
   provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./da3-source.js')).openDa3Source(options),

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describeSupervisionSource } from '@spatialsv/core/testing';
+import { describeLabelSource } from '@spatialsv/core/testing';
 import plugin, { onnxSource } from './plugin.js';
 import { writeImages } from './testing/images.js';
 import { writeOnnx } from './testing/onnx-file.js';
@@ -11,7 +11,7 @@ describe('the plugin', () => {
   it('contributes the source under the id onnx', () => {
     expect(plugin.specificationVersion).toBe('v1');
     expect(plugin.contributions()).toEqual([onnxSource]);
-    expect(onnxSource).toMatchObject({ kind: 'supervision-source', id: 'onnx' });
+    expect(onnxSource).toMatchObject({ kind: 'label-source', id: 'onnx' });
   });
 });
 
@@ -27,7 +27,7 @@ const beforeWall = da3Graph({
   intrinsics: [30, 0, 14, 0, 30, 7, 0, 0, 1],
 });
 
-describeSupervisionSource(async () => {
+describeLabelSource(async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-'));
   folders.push(folder);
   await writeOnnx(path.join(folder, 'model.onnx'), beforeWall, 'model.onnx_data');

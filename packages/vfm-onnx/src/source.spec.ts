@@ -66,7 +66,7 @@ const label = async ({
     const labeller = await onnxSource.open({ weights: folder });
     try {
       const images = await writeImages(folder, views, size);
-      labels = await labeller.doSupervise({ images, ...request });
+      labels = await labeller.doLabel({ images, ...request });
     } finally {
       await labeller.dispose();
     }
@@ -458,13 +458,13 @@ describe('requests', () => {
 
   it('of no images, or of images that differ in shape, are refused', () =>
     withLabeller(async (labeller, folder) => {
-      await expect(labeller.doSupervise({ images: [] })).rejects.toMatchObject({
+      await expect(labeller.doLabel({ images: [] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
       });
       const [first] = await writeImages(folder, 1, SIZE);
       await mkdir(path.join(folder, 'tall'));
       const [tall] = await writeImages(path.join(folder, 'tall'), 1, { width: 14, height: 28 });
-      await expect(labeller.doSupervise({ images: [first!, tall!] })).rejects.toMatchObject({
+      await expect(labeller.doLabel({ images: [first!, tall!] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
         message: expect.stringContaining('14×28'),
       });
@@ -474,9 +474,9 @@ describe('requests', () => {
     withLabeller(async (labeller, folder) => {
       const images = await writeImages(folder, 2, SIZE);
       const signal = AbortSignal.abort(new Error('enough'));
-      await expect(labeller.doSupervise({ images, signal })).rejects.toThrow('enough');
+      await expect(labeller.doLabel({ images, signal })).rejects.toThrow('enough');
       await labeller.dispose();
-      await expect(labeller.doSupervise({ images })).rejects.toMatchObject({ code: 'DISPOSED' });
+      await expect(labeller.doLabel({ images })).rejects.toMatchObject({ code: 'DISPOSED' });
     }));
 });
 
@@ -545,7 +545,7 @@ describe('the record of a graph', () => {
       expect(path.basename(graph)).toBe('model.onnx');
       expect(labeller.provenance.weightsSha256).toBe(sha256(hashes.join('')));
       const images = await writeImages(folder, 2, SIZE);
-      const labels = await labeller.doSupervise({ images });
+      const labels = await labeller.doLabel({ images });
       expectAllclose(labels.depth, greyMap(2, 'imagenet', 3), TOLERANCE);
       await labeller.dispose();
     }));

@@ -5,9 +5,9 @@ import {
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
+  type LabelRequestV1,
   type OpenSourceOptions,
   SpatialError,
-  type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { SOURCE_ID } from './identity.js';
 import { makeLabels } from './labels.js';
@@ -63,14 +63,14 @@ const createLabeller = (
     (field) => field !== 'feature' || plan.outputs.features !== undefined,
   ),
   provenance,
-  doSupervise: (request) => labelViewSet(graph, plan, request),
+  doLabel: (request) => labelViewSet(graph, plan, request),
   dispose: () => graph.dispose(),
 });
 
 async function labelViewSet(
   graph: GraphFile,
   plan: Plan,
-  { images, height, width, signal }: SupervisionRequestV1,
+  { images, height, width, signal }: LabelRequestV1,
 ): Promise<GeometryLabelsV1> {
   signal?.throwIfAborted();
   assertViews(graph, plan, images.length);

@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describeSupervisionSource } from '@spatialsv/core/testing';
+import { describeLabelSource } from '@spatialsv/core/testing';
 import { writeDataset } from './dataset.js';
 import plugin, { syntheticSource } from './plugin.js';
 
@@ -9,7 +9,7 @@ describe('the plugin', () => {
   it('contributes the source under the id synthetic', () => {
     expect(plugin.specificationVersion).toBe('v1');
     expect(plugin.contributions()).toMatchObject([
-      { specificationVersion: 'v1', kind: 'supervision-source', id: 'synthetic' },
+      { specificationVersion: 'v1', kind: 'label-source', id: 'synthetic' },
     ]);
   });
 });
@@ -19,7 +19,7 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true });
 });
 
-describeSupervisionSource(async () => {
+describeLabelSource(async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'synthetic-'));
   folders.push(folder);
   const size = { width: 112, height: 84 };

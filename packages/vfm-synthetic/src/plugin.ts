@@ -1,13 +1,13 @@
-import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { definePlugin, GEOMETRY_FIELDS, type LabelSourceV1 } from '@spatialsv/core/spec';
 import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `synthetic`: exact labels of rendered rooms. It has no weights; its settings are
  * `SyntheticSourceOptions`. The renderer is loaded when the source is opened.
  */
-export const syntheticSource: SupervisionSourceV1 = {
+export const syntheticSource: LabelSourceV1 = {
   specificationVersion: 'v1',
-  kind: 'supervision-source',
+  kind: 'label-source',
   id: SOURCE_ID,
   provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./source.js')).openSyntheticSource(options),

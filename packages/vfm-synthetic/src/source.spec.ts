@@ -32,7 +32,7 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
 describe('the synthetic source', () => {
   it('gives the depth and the cameras that the images were rendered with', () =>
     withImages(async (images, folder) => {
-      const labels = await source.doSupervise({ images });
+      const labels = await source.doLabel({ images });
       const { scene } = await readSceneFile(folder);
       expect(labels).toMatchObject({ views: 4, ...SIZE });
       scene.cameras.forEach((camera, view) => {
@@ -49,7 +49,7 @@ describe('the synthetic source', () => {
   it('takes the first image of the request as the world', () =>
     withImages(async (images, folder) => {
       const { scene } = await readSceneFile(folder);
-      const labels = await source.doSupervise({ images: [images[2]!, images[0]!] });
+      const labels = await source.doLabel({ images: [images[2]!, images[0]!] });
       // biome-ignore format: a matrix keeps its rows
       expectAllclose(labels.extrinsicsWorldToCamera.slice(0, 12), [
         1, 0, 0, 0,
@@ -70,29 +70,29 @@ describe('the synthetic source', () => {
 
   it('renders labels of any size, asked for in the request or set for the source', () =>
     withImages(async ([image]) => {
-      const asked = await source.doSupervise({ images: [image!], height: 7, width: 10 });
+      const asked = await source.doLabel({ images: [image!], height: 7, width: 10 });
       expect([asked.height, asked.width, asked.depth.length]).toEqual([7, 10, 70]);
-      const set = await createSyntheticSource({ height: 7, width: 10 }).doSupervise({
+      const set = await createSyntheticSource({ height: 7, width: 10 }).doLabel({
         images: [image!],
       });
       expect(set).toEqual(asked);
-      const full = await source.doSupervise({ images: [image!] });
+      const full = await source.doLabel({ images: [image!] });
       expect(asked.intrinsics[0]).toBeCloseTo(full.intrinsics[0]! / 4, 5);
     }));
 
   it('gives features on a grid, or none', () =>
     withImages(async (images) => {
-      const { features } = await source.doSupervise({ images });
+      const { features } = await source.doLabel({ images });
       expect(features).toMatchObject({ h: 2, w: 3, channels: FEATURE_CHANNELS });
       expect(features!.data).toHaveLength(4 * 2 * 3 * FEATURE_CHANNELS);
       const without = createSyntheticSource({ featureGrid: false });
       expect(without.provides).not.toContain('feature');
-      expect((await without.doSupervise({ images })).features).toBeUndefined();
+      expect((await without.doLabel({ images })).features).toBeUndefined();
     }));
 
   it('says the same twice', () =>
     withImages(async (images) => {
-      expect(await source.doSupervise({ images })).toEqual(await source.doSupervise({ images }));
+      expect(await source.doLabel({ images })).toEqual(await source.doLabel({ images }));
     }));
 });
 
@@ -103,18 +103,16 @@ describe('images that it cannot label', () => {
       await mkdir(elsewhere);
       await cp(image!, path.join(elsewhere, '1.png'));
       const images = [path.join(elsewhere, '1.png')];
-      expect(await codeOf(source.doSupervise({ images }))).toBe('DATA_INVALID true');
+      expect(await codeOf(source.doLabel({ images }))).toBe('DATA_INVALID true');
     }));
 
   it('are refused when they come from several folders, from none, or under another name', () =>
     withImages(async ([image], folder) => {
       const other = path.join(folder, '..', '1.png');
-      expect(await codeOf(source.doSupervise({ images: [image!, other] }))).toBe(
-        'DATA_INVALID true',
-      );
-      expect(await codeOf(source.doSupervise({ images: [] }))).toBe('DATA_INVALID true');
+      expect(await codeOf(source.doLabel({ images: [image!, other] }))).toBe('DATA_INVALID true');
+      expect(await codeOf(source.doLabel({ images: [] }))).toBe('DATA_INVALID true');
       const renamed = path.join(folder, 'kitchen.png');
-      expect(await codeOf(source.doSupervise({ images: [renamed] }))).toBe('DATA_INVALID true');
+      expect(await codeOf(source.doLabel({ images: [renamed] }))).toBe('DATA_INVALID true');
     }));
 
   it.each([
@@ -133,14 +131,14 @@ describe('images that it cannot label', () => {
     withImages(async (images, folder) => {
       const file = path.join(folder, 'scene.json');
       await writeFile(file, damage(await readFile(file, 'utf8')));
-      expect(await codeOf(source.doSupervise({ images }))).toBe('DATA_INVALID true');
+      expect(await codeOf(source.doLabel({ images }))).toBe('DATA_INVALID true');
     }),
   );
 
   it('stop at an aborted signal', () =>
     withImages(async (images) => {
       const signal = AbortSignal.abort(new Error('enough'));
-      await expect(source.doSupervise({ images, signal })).rejects.toThrow('enough');
+      await expect(source.doLabel({ images, signal })).rejects.toThrow('enough');
     }));
 });
 

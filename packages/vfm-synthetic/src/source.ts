@@ -4,9 +4,9 @@ import {
   GEOMETRY_FIELDS,
   type GeometryLabelsV1,
   type LabellerV1,
+  type LabelRequestV1,
   type OpenSourceOptions,
   SpatialError,
-  type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { SOURCE_ID } from './identity.js';
@@ -62,12 +62,12 @@ export const createSyntheticSource = (options: SyntheticSourceOptions = {}): Lab
     settings: { ...options },
     licence: { name: 'Apache-2.0', commercialUse: true },
   },
-  doSupervise: (request) => labelViewSet(request, options),
+  doLabel: (request) => labelViewSet(request, options),
   dispose: async () => undefined,
 });
 
 const labelViewSet = async (
-  request: SupervisionRequestV1,
+  request: LabelRequestV1,
   options: SyntheticSourceOptions,
 ): Promise<GeometryLabelsV1> => {
   request.signal?.throwIfAborted();

@@ -1,13 +1,13 @@
-import { definePlugin, GEOMETRY_FIELDS, type SupervisionSourceV1 } from '@spatialsv/core/spec';
+import { definePlugin, GEOMETRY_FIELDS, type LabelSourceV1 } from '@spatialsv/core/spec';
 import { SOURCE_ID } from './identity.js';
 
 /**
  * The label source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
  * the source is opened.
  */
-export const vggtSource: SupervisionSourceV1 = {
+export const vggtSource: LabelSourceV1 = {
   specificationVersion: 'v1',
-  kind: 'supervision-source',
+  kind: 'label-source',
   id: SOURCE_ID,
   provides: GEOMETRY_FIELDS,
   open: async (options) => (await import('./vggt-source.js')).openVggt(options),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { checkLabels, createRandom, writePng } from '@spatialsv/core/kit';
 import type { LabellerV1 } from '@spatialsv/core/spec';
-import { describeSupervisionSource } from '@spatialsv/core/testing';
+import { describeLabelSource } from '@spatialsv/core/testing';
 import plugin, { vggtSource } from './plugin.js';
 import { writeTinyVggt } from './tiny-weights.js';
 
@@ -46,7 +46,7 @@ const withLabeller = async (
   await labeller.dispose();
 };
 
-describeSupervisionSource(async () => {
+describeLabelSource(async () => {
   await prepared;
   return {
     source: vggtSource,
@@ -61,7 +61,7 @@ describeSupervisionSource(async () => {
 describe('the plugin', () => {
   it('contributes the source under the id vggt', () => {
     expect(plugin.contributions()).toMatchObject([
-      { specificationVersion: 'v1', kind: 'supervision-source', id: 'vggt' },
+      { specificationVersion: 'v1', kind: 'label-source', id: 'vggt' },
     ]);
   });
 });
@@ -89,10 +89,10 @@ describe('the source vggt', () => {
 
   it('gives labels and features of any size', () =>
     withLabeller({ resolution: 70 }, async (labeller) => {
-      const own = await labeller.doSupervise({ images: images.slice(0, 2) });
+      const own = await labeller.doLabel({ images: images.slice(0, 2) });
       expect(own).toMatchObject({ views: 2, height: 56, width: 70 });
       expect(own.features).toMatchObject({ h: 4, w: 5, channels: 64 });
-      const asked = await labeller.doSupervise({
+      const asked = await labeller.doLabel({
         images: images.slice(0, 2),
         height: 30,
         width: 40,
@@ -103,7 +103,7 @@ describe('the source vggt', () => {
 
   it.each(['crop', 'pad'])('labels wide and tall images together in mode %s', (mode) =>
     withLabeller({ mode }, async (labeller) => {
-      const labels = await labeller.doSupervise({ images, height: 45, width: 25 });
+      const labels = await labeller.doLabel({ images, height: 45, width: 25 });
       checkLabels(labels, 'vggt');
       const pixels = 45 * 25;
       const seen = (view: number) =>
@@ -118,22 +118,22 @@ describe('the source vggt', () => {
   it('leaves features out where they are not wanted', () =>
     withLabeller({ features: false }, async (labeller) => {
       expect(labeller.provides).not.toContain('feature');
-      expect(await labeller.doSupervise({ images })).not.toHaveProperty('features');
+      expect(await labeller.doLabel({ images })).not.toHaveProperty('features');
     }));
 
   it('takes depth from the point head where asked', () =>
     withLabeller({ pointHead: true, features: false }, async (labeller) => {
-      const labels = await labeller.doSupervise({ images });
+      const labels = await labeller.doLabel({ images });
       checkLabels(labels, 'vggt');
       await withLabeller({ features: false }, async (other) => {
-        expect((await other.doSupervise({ images })).depth).not.toEqual(labels.depth);
+        expect((await other.doLabel({ images })).depth).not.toEqual(labels.depth);
       });
     }));
 
   it('stops between views', () =>
     withLabeller({}, async (labeller) => {
       const controller = new AbortController();
-      const running = labeller.doSupervise({ images, signal: controller.signal });
+      const running = labeller.doLabel({ images, signal: controller.signal });
       setImmediate(() => controller.abort(new Error('enough')));
       await expect(running).rejects.toThrow('enough');
     }));
@@ -162,7 +162,7 @@ describe('the source vggt', () => {
         const folder = path.join(photographs, scene);
         const names = (await readdir(folder)).filter((name) => name.endsWith('.jpg')).sort();
         const views = names.slice(0, 3).map((name) => path.join(folder, name));
-        const labels = await labeller.doSupervise({ images: views });
+        const labels = await labeller.doLabel({ images: views });
         checkLabels(labels, scene);
         expect(labels).toMatchObject({ views: views.length, width: 112 });
       }

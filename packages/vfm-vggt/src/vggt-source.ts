@@ -14,8 +14,8 @@ import {
   type GeometryLabelsV1,
   type LabellerV1,
   type LabelProvenanceV1,
+  type LabelRequestV1,
   type OpenSourceOptions,
-  type SupervisionRequestV1,
 } from '@spatialsv/core/spec';
 import { z } from 'zod';
 import { SOURCE_ID } from './identity.js';
@@ -67,7 +67,7 @@ export async function openVggt({
     sourceId: SOURCE_ID,
     provides: GEOMETRY_FIELDS.filter((field) => field !== 'feature' || options.features),
     provenance: provenance(options, precision, config, await hashWeights(opened.tensors)),
-    doSupervise: (request) => labelViewSet(model, options, request),
+    doLabel: (request) => labelViewSet(model, options, request),
     dispose: () => model.dispose(),
   };
 }
@@ -102,7 +102,7 @@ const modelName = (config: VggtConfig): string =>
 async function labelViewSet(
   model: VggtModel,
   { mode, resolution, features, pointHead }: ParsedSettings & { readonly resolution: number },
-  { images, height, width, signal }: SupervisionRequestV1,
+  { images, height, width, signal }: LabelRequestV1,
 ): Promise<GeometryLabelsV1> {
   signal?.throwIfAborted();
   const decoded = await Promise.all(images.map((file) => readImage(file, { alpha: 'white' })));

@@ -27,6 +27,6 @@ function killIn(plugin, method) {
 }
 
 if (process.argv.includes('2/2') && !existsSync(marker)) {
-  killIn(syntheticSource, 'doSupervise');
+  killIn(syntheticSource, 'doLabel');
   killIn(qwen25Vl, 'decodeTokens');
 }

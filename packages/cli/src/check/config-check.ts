@@ -109,7 +109,7 @@ async function checkSource(
   if (source === undefined) return;
   const { name, store, weights } = source;
   if (store !== undefined) await (await openSource(source, config, plugins))?.dispose();
-  else if (name !== 'none') plugins.resolveSupervisionSource(name);
+  else if (name !== 'none') plugins.resolveLabelSource(name);
   if (weights === undefined || existsSync(weights)) return;
   throw new SpatialError({
     code: 'FILE_MISSING',

@@ -15,7 +15,7 @@ export async function demo({ out, json }: DemoOptions, context: CommandContext):
   await requireOwnFolder(folder);
   const plugins = await composePlugins(context.folder);
   plugins.resolveBackboneAdapter(DEMO_FAMILY);
-  plugins.resolveSupervisionSource(DEMO_SOURCE);
+  plugins.resolveLabelSource(DEMO_SOURCE);
   // What renders the rooms is a plugin, which is there now.
   const { runDemo } = await import('../demo/run-demo.js');
   const lock = await lockFolder(folder, 'demo');

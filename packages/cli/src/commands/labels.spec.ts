@@ -72,7 +72,7 @@ describe('label', () => {
     const labeller = createSyntheticSource();
     for (const key of store.keys()) {
       const stored = store.read(key)!;
-      expectSameLabels(stored.labels, await labeller.doSupervise({ images: imagesOf(stored) }));
+      expectSameLabels(stored.labels, await labeller.doLabel({ images: imagesOf(stored) }));
       expect(stored.provenance).toEqual(labeller.provenance);
     }
     await store.close();

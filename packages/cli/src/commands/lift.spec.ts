@@ -55,7 +55,7 @@ beforeAll(async () => {
         .filter((file) => file.endsWith('.png'))
         .map((file) => join(views, file));
       const images = await Promise.all(paths.map((path) => readImage(path)));
-      const found = await labeller.doSupervise({ images: paths });
+      const found = await labeller.doLabel({ images: paths });
       rooms.push({ paths, images, labels: learnableLabels(found, 'synthetic') });
     }
   }

@@ -80,7 +80,7 @@ async function labelsOf(
   images: readonly string[],
   signal: AbortSignal,
 ): Promise<GeometryLabelsV1> {
-  const found = await labeller.doSupervise({ images: images.map((path) => resolve(path)), signal });
+  const found = await labeller.doLabel({ images: images.map((path) => resolve(path)), signal });
   return likePredictions(learnableLabels(found, labeller.sourceId), subject, maps);
 }
 

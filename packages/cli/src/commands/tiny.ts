@@ -29,7 +29,7 @@ export interface TinyOptions {
 
 export async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
   const plugins = await composePlugins(context.folder);
-  const isSource = plugins.ids('supervision-source').includes(options.family);
+  const isSource = plugins.ids('label-source').includes(options.family);
   const write = isSource ? writeTinySource : writeTinyBackbone;
   const { summary, text } = await write(options, plugins);
   context.out(options.json ? `${JSON.stringify(summary)}\n` : `${options.out}: ${text}\n`);
@@ -76,7 +76,7 @@ async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry):
 /** Small random weights of a label source. Its labels mean nothing; everything that handles them can be tried. */
 async function writeTinySource(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
   const { out, seed, family } = options;
-  const source = plugins.resolveSupervisionSource(family);
+  const source = plugins.resolveLabelSource(family);
   if (source.writeTiny === undefined) {
     throw usage(
       `--family ${family}: this label source has no weights`,

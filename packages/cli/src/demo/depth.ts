@@ -30,7 +30,7 @@ export async function labelsAtHeads(
   image: { readonly height: number; readonly width: number },
 ): Promise<{ readonly labels: GeometryLabelsV1; readonly views: readonly ViewLabels[] }> {
   const labels = learnableLabels(
-    await labeller.doSupervise({ images: sample.images }),
+    await labeller.doLabel({ images: sample.images }),
     labeller.sourceId,
   );
   const covered = { x0: 0, y0: 0, x1: image.width, y1: image.height };

@@ -61,7 +61,7 @@ export async function runDemo(
   context: CommandContext,
   plugins: PluginRegistry,
 ): Promise<DemoResults> {
-  const labeller = await plugins.resolveSupervisionSource(DEMO_SOURCE).open();
+  const labeller = await plugins.resolveLabelSource(DEMO_SOURCE).open();
   const demo: Demo = { settings, out, context, plugins, labeller, seconds: {} };
   const started = performance.now();
   await clear(out);

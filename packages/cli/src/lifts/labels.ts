@@ -35,7 +35,7 @@ export async function openLabels(
   if (labels !== undefined) return openStoredLabels(labels, source);
   if (source === undefined) return undefined;
   return plugins
-    .resolveSupervisionSource(source)
+    .resolveLabelSource(source)
     .open({ ...target, ...(weights !== undefined && { weights }) });
 }
 

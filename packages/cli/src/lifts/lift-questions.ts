@@ -110,7 +110,7 @@ async function labelsOf(
   );
   if (paths.length !== subject.images.length) return undefined;
   try {
-    const found = await labeller.doSupervise({ images: paths, signal });
+    const found = await labeller.doLabel({ images: paths, signal });
     return likePredictions(learnableLabels(found, labeller.sourceId), subject, maps);
   } catch (error) {
     if (SpatialError.isInstance(error) && error.code === 'DATA_INVALID') return undefined;

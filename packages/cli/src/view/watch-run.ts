@@ -65,7 +65,7 @@ export class RunWatcher {
 
   async #labelsOf({ images }: SampleV1): Promise<GeometryLabelsV1 | undefined> {
     if (this.#source === undefined) return undefined;
-    const found = await this.#source.doSupervise({ images });
+    const found = await this.#source.doLabel({ images });
     return learnableLabels(found, this.#source.sourceId);
   }
 

@@ -62,7 +62,7 @@ interface Toy extends LabellerV1 {
   readonly calls: string[];
 }
 
-function toy(make: LabellerV1['doSupervise'] = async ({ images }) => wall(images.length, 2)): Toy {
+function toy(make: LabellerV1['doLabel'] = async ({ images }) => wall(images.length, 2)): Toy {
   const calls: string[] = [];
   return {
     sourceId: 'toy',
@@ -74,7 +74,7 @@ function toy(make: LabellerV1['doSupervise'] = async ({ images }) => wall(images
       licence: { name: 'MIT', commercialUse: true },
     },
     calls,
-    async doSupervise(request) {
+    async doLabel(request) {
       calls.push(request.images[0]!);
       return make(request);
     },

@@ -8,7 +8,7 @@ import {
   type StoredLabels,
 } from '../label-store/index.js';
 import { createProcessOwner } from '../process-owner.js';
-import type { LabellerV1, SupervisionRequestV1 } from '../spec.js';
+import type { LabellerV1, LabelRequestV1 } from '../spec.js';
 import { createImageFacts, type ImageFacts } from './image-facts.js';
 import {
   isFailureOfSet,
@@ -150,7 +150,7 @@ class LabelRun {
     return { images, key: labelKey({ images: hashes, provenance, ...this.#size() }) };
   }
 
-  #size(): Pick<SupervisionRequestV1, 'height' | 'width'> {
+  #size(): Pick<LabelRequestV1, 'height' | 'width'> {
     const { height, width } = this.#request;
     return { ...(height !== undefined && { height }), ...(width !== undefined && { width }) };
   }
@@ -210,7 +210,7 @@ class LabelRun {
     const images = await this.#attempt('image', task, () => this.#facts.describe(task.images));
     if (images === undefined) return 'failed';
     const request = { images: task.images, ...this.#size(), ...(signal && { signal }) };
-    const labels = await this.#attempt('source', task, () => labeller.doSupervise(request));
+    const labels = await this.#attempt('source', task, () => labeller.doLabel(request));
     if (labels === undefined) return 'failed';
     const unchanged = await this.#attempt('image', task, async () => {
       await this.#facts.requireUnchanged(task.images);

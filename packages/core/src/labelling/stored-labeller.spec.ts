@@ -75,15 +75,15 @@ describe('labels of a store', () => {
       await cp(image, moved);
       const labeller = storedLabeller(store, 'toy');
       expect(labeller).toMatchObject({ sourceId: 'toy', provenance: provenanceOf('toy') });
-      expect(await labeller.doSupervise({ images: [moved] })).toEqual(wall(4, 6, false));
+      expect(await labeller.doLabel({ images: [moved] })).toEqual(wall(4, 6, false));
     }));
 
   it('are not those of an image that lay at the same path before', () =>
     withStore([{}], async (store, image) => {
       const labeller = storedLabeller(store, 'toy');
-      await labeller.doSupervise({ images: [image] });
+      await labeller.doLabel({ images: [image] });
       await writeFile(image, 'another image');
-      await expect(labeller.doSupervise({ images: [image] })).rejects.toMatchObject({
+      await expect(labeller.doLabel({ images: [image] })).rejects.toMatchObject({
         code: 'DATA_INVALID',
       });
     }));
@@ -95,7 +95,7 @@ describe('labels of a store', () => {
     await withStore([{ features: true }], async (store, image) => {
       const labeller = storedLabeller(store);
       expect(labeller.provides).toContain('feature');
-      const { features } = await labeller.doSupervise({ images: [image] });
+      const { features } = await labeller.doLabel({ images: [image] });
       expect(features).toEqual(wall(4, 6, true).features);
     });
   });
@@ -127,7 +127,7 @@ describe('labels of a store', () => {
     withStore([{ size: [2, 3] }, { size: [8, 12] }, {}], async (store, image) => {
       const labeller = storedLabeller(store);
       const sizeOf = async (size: object) => {
-        const { height, width } = await labeller.doSupervise({ images: [image], ...size });
+        const { height, width } = await labeller.doLabel({ images: [image], ...size });
         return [height, width];
       };
       expect(await sizeOf({ height: 4, width: 6 })).toEqual([4, 6]);
@@ -137,7 +137,7 @@ describe('labels of a store', () => {
 
   it('are chosen by the name of their source', () =>
     withStore([{}, { provenance: provenanceOf('other'), size: [2, 2] }], async (store, image) => {
-      const labels = await storedLabeller(store, 'other').doSupervise({ images: [image] });
+      const labels = await storedLabeller(store, 'other').doLabel({ images: [image] });
       expect(labels.height).toBe(2);
       expect(() => storedLabeller(store)).toThrow(
         expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringContaining('2') }),
@@ -160,20 +160,20 @@ describe('labels of a store', () => {
       await writeFile(other, 'another image');
       const labeller = storedLabeller(store);
       for (const images of [[other], [image, image]]) {
-        await expect(labeller.doSupervise({ images })).rejects.toMatchObject({
+        await expect(labeller.doLabel({ images })).rejects.toMatchObject({
           code: 'DATA_INVALID',
           message: expect.stringContaining(images[0]!),
           hint: expect.stringContaining('spatialsv label'),
         });
       }
       const signal = AbortSignal.abort();
-      await expect(labeller.doSupervise({ images: [image], signal })).rejects.toThrow();
+      await expect(labeller.doLabel({ images: [image], signal })).rejects.toThrow();
     }));
 
   it('are opened by folder, and closed again', () =>
     withStore([{}], async (store, image) => {
       const labeller = await openStoredLabels(store.folder, 'toy');
-      expect((await labeller.doSupervise({ images: [image] })).views).toBe(1);
+      expect((await labeller.doLabel({ images: [image] })).views).toBe(1);
       await labeller.dispose();
       await expect(openStoredLabels(store.folder, 'third')).rejects.toMatchObject({
         code: 'DATA_INVALID',

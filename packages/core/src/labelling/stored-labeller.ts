@@ -7,7 +7,7 @@ import type {
   GeometryLabelsV1,
   LabellerV1,
   LabelProvenanceV1,
-  SupervisionRequestV1,
+  LabelRequestV1,
 } from '../spec.js';
 
 /** What a labeller reads of a store. */
@@ -39,7 +39,7 @@ export function storedLabeller(store: ReadableLabelStore, source?: string): Stor
   const { provenance, provides, sets } = onlyKind(store.folder, kindsOf(store), source);
   const keyOfContent = (hashes: readonly string[], size = {}) =>
     choose(sets.get(setName(hashes)) ?? [], size);
-  const keyOf = async ({ images, ...size }: SupervisionRequestV1) =>
+  const keyOf = async ({ images, ...size }: LabelRequestV1) =>
     keyOfContent(await Promise.all(images.map(knownHashes.of)), size);
   return {
     sourceId: provenance.source,
@@ -56,7 +56,7 @@ export function storedLabeller(store: ReadableLabelStore, source?: string): Stor
       return key === undefined ? undefined : store.contentOf(key);
     },
     missingLabels: (images) => notStored(store.folder, images, provenance),
-    async doSupervise(request) {
+    async doLabel(request) {
       request.signal?.throwIfAborted();
       const key = await keyOf(request);
       const stored = key === undefined ? undefined : store.read(key);
@@ -122,7 +122,7 @@ const fieldsOf = ({ fields }: LabelSummary): readonly GeometryFieldV1[] => {
 
 function choose(
   stored: readonly SizedKey[],
-  { height, width }: Pick<SupervisionRequestV1, 'height' | 'width'>,
+  { height, width }: Pick<LabelRequestV1, 'height' | 'width'>,
 ): string | undefined {
   const largest = stored.toSorted((a, b) => b.height * b.width - a.height * a.width);
   const exact = stored.find((size) => size.height === height && size.width === width);

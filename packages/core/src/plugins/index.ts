@@ -13,6 +13,6 @@ export {
   BENCHMARK,
   DATASET_FORMAT,
   GEOMETRY_HEAD,
-  SUPERVISION_SOURCE,
+  LABEL_SOURCE,
 } from './tokens.js';
 export type { KnownPlugin } from './unknown-plugin.js';

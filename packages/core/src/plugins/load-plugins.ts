@@ -54,7 +54,7 @@ export interface PluginSearch {
 const REQUIRED_METHODS: Readonly<Record<ContributionKind, readonly string[]>> = {
   'backbone-adapter': ['accepts', 'open', 'writeTiny'],
   'geometry-head': ['configure'],
-  'supervision-source': ['open'],
+  'label-source': ['open'],
   'dataset-format': ['read'],
   benchmark: ['questions', 'extract', 'score', 'combine'],
 };

@@ -16,7 +16,7 @@ export const MANIFEST_FIELD = 'spatialsv';
 export const CONTRIBUTION_KINDS = [
   'backbone-adapter',
   'geometry-head',
-  'supervision-source',
+  'label-source',
   'dataset-format',
   'benchmark',
 ] as const;

@@ -5,31 +5,29 @@ import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import type { SpatialError } from '../errors.js';
 import { dptGeometryHead } from '../heads/index.js';
-import { definePlugin, type SupervisionSourceV1 } from '../spec.js';
+import { definePlugin, type LabelSourceV1 } from '../spec.js';
 import { withTemporaryFolder } from '../testing/index.js';
-import { createRegistry, GEOMETRY_HEAD, loadPlugins, SUPERVISION_SOURCE } from './index.js';
+import { createRegistry, GEOMETRY_HEAD, LABEL_SOURCE, loadPlugins } from './index.js';
 import { tryPlugin } from './try-plugin.js';
 
 const hasCode = (code: string) => expect.objectContaining({ code });
 
-const makeSource = (id: string): SupervisionSourceV1 => ({
+const makeSource = (id: string): LabelSourceV1 => ({
   specificationVersion: 'v1',
-  kind: 'supervision-source',
+  kind: 'label-source',
   id,
   provides: ['depth'],
   open: () => Promise.reject(new Error('not asked for')),
 });
 
-const sourceText = (
-  id: string,
-): string => `{ specificationVersion: 'v1', kind: 'supervision-source',
+const sourceText = (id: string): string => `{ specificationVersion: 'v1', kind: 'label-source',
   id: '${id}', provides: ['depth'], async open() { throw new Error('not asked for'); } }`;
 
 /** CommonJS, the form that the test runner's loader takes; ES modules are tried in plain Node below. */
 const pluginText = (...contributions: string[]): string =>
   `module.exports = { specificationVersion: 'v1', contributions: () => [${contributions.join(', ')}] };`;
 
-const goodManifest = { apiVersion: 1, kinds: ['supervision-source'], entry: './plugin.cjs' };
+const goodManifest = { apiVersion: 1, kinds: ['label-source'], entry: './plugin.cjs' };
 
 interface FakePackage {
   readonly manifest?: unknown;
@@ -98,7 +96,7 @@ describe('loadPlugins', () => {
       'a contribution of another specification',
       {
         manifest: goodManifest,
-        entry: pluginText("{ id: 'x', kind: 'supervision-source', specificationVersion: 'v2' }"),
+        entry: pluginText("{ id: 'x', kind: 'label-source', specificationVersion: 'v2' }"),
       },
     ],
     ['PLUGIN_INVALID', 'a manifest that is no object', { manifest: 'yes' }],
@@ -146,7 +144,7 @@ describe('loadPlugins', () => {
       'a contribution without id',
       {
         manifest: goodManifest,
-        entry: pluginText("{ specificationVersion: 'v1', kind: 'supervision-source' }"),
+        entry: pluginText("{ specificationVersion: 'v1', kind: 'label-source' }"),
       },
     ],
     [
@@ -159,7 +157,7 @@ describe('loadPlugins', () => {
       'a missing method',
       {
         manifest: goodManifest,
-        entry: pluginText("{ specificationVersion: 'v1', kind: 'supervision-source', id: 'x' }"),
+        entry: pluginText("{ specificationVersion: 'v1', kind: 'label-source', id: 'x' }"),
       },
     ],
     [
@@ -342,10 +340,10 @@ describe('createRegistry', () => {
   it('resolves by id and by the config of a checkpoint', async () => {
     const registry = createRegistry(await loadPlugins({ builtIn }));
     expect(registry.ids('backbone-adapter')).toEqual(['a', 'b']);
-    expect(registry.resolveSupervisionSource('rooms').provides).toEqual(['depth']);
+    expect(registry.resolveLabelSource('rooms').provides).toEqual(['depth']);
     expect(registry.resolveBackboneAdapter('a').id).toBe('a');
     expect(registry.resolveBackboneAdapter({ model_type: 'llm_b' }).id).toBe('b');
-    expect(registry.container.resolve(SUPERVISION_SOURCE).id).toBe('rooms');
+    expect(registry.container.resolve(LABEL_SOURCE).id).toBe('rooms');
     expect(registry.resolveGeometryHead('dpt').predicts).toEqual(['depth', 'ray', 'point']);
     expect(registry.container.resolve(GEOMETRY_HEAD).id).toBe('dpt');
     expect(() => registry.resolveGeometryHead('dtp')).toThrow(hasCode('PLUGIN_UNKNOWN'));
@@ -360,9 +358,7 @@ describe('createRegistry', () => {
         message: expect.stringMatching(/rooms.*bad-source/),
         hint: expect.stringContaining('"rooms"'),
       };
-      expect(() => registry.resolveSupervisionSource('room')).toThrow(
-        expect.objectContaining(expected),
-      );
+      expect(() => registry.resolveLabelSource('room')).toThrow(expect.objectContaining(expected));
       expect(() => registry.resolveBenchmark('x')).toThrow(hasCode('PLUGIN_UNKNOWN'));
       expect(() => registry.resolveBackboneAdapter({ model_type: 'llm_c' })).toThrow(
         expect.objectContaining({
@@ -425,7 +421,7 @@ describe('createRegistry', () => {
   it('keeps runs apart', async () => {
     const first = createRegistry(await loadPlugins({ builtIn }));
     const second = createRegistry({ loaded: [], rejected: [] });
-    expect(first.ids('supervision-source')).toEqual(['rooms']);
-    expect(second.ids('supervision-source')).toEqual([]);
+    expect(first.ids('label-source')).toEqual(['rooms']);
+    expect(second.ids('label-source')).toEqual([]);
   });
 });

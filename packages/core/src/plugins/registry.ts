@@ -7,7 +7,7 @@ import type {
   ContributionV1,
   DatasetFormatV1,
   GeometryHeadV1,
-  SupervisionSourceV1,
+  LabelSourceV1,
 } from '../spec.js';
 import type { PluginSet } from './load-plugins.js';
 import type { ContributionKind } from './manifest.js';
@@ -16,14 +16,14 @@ import {
   BENCHMARK,
   DATASET_FORMAT,
   GEOMETRY_HEAD,
-  SUPERVISION_SOURCE,
+  LABEL_SOURCE,
 } from './tokens.js';
 import { type KnownPlugin, type Offer, unknownId, unknownModelType } from './unknown-plugin.js';
 
 const TOKENS: Readonly<Record<ContributionKind, InjectionToken<ContributionV1>>> = {
   'backbone-adapter': BACKBONE_ADAPTER as InjectionToken<ContributionV1>,
   'geometry-head': GEOMETRY_HEAD as InjectionToken<ContributionV1>,
-  'supervision-source': SUPERVISION_SOURCE as InjectionToken<ContributionV1>,
+  'label-source': LABEL_SOURCE as InjectionToken<ContributionV1>,
   'dataset-format': DATASET_FORMAT as InjectionToken<ContributionV1>,
   benchmark: BENCHMARK as InjectionToken<ContributionV1>,
 };
@@ -46,7 +46,7 @@ export interface PluginRegistry {
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   resolveGeometryHead(id: string): GeometryHeadV1;
   /** @throws SpatialError PLUGIN_UNKNOWN. */
-  resolveSupervisionSource(id: string): SupervisionSourceV1;
+  resolveLabelSource(id: string): LabelSourceV1;
   /** @throws SpatialError PLUGIN_UNKNOWN. */
   resolveDatasetFormat(id: string): DatasetFormatV1;
   /** Every data set format, to find out which one a file is in. */
@@ -142,7 +142,7 @@ export const createRegistry = (
         ? findById(stock, 'backbone-adapter', configOrId)
         : findAdapter(stock, configOrId),
     resolveGeometryHead: (id) => findById(stock, 'geometry-head', id),
-    resolveSupervisionSource: (id) => findById(stock, 'supervision-source', id),
+    resolveLabelSource: (id) => findById(stock, 'label-source', id),
     resolveDatasetFormat: (id) => findById(stock, 'dataset-format', id),
     datasetFormats: () => allOf(stock, 'dataset-format'),
     resolveBenchmark: (id) => findById(stock, 'benchmark', id),

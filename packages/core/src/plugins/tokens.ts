@@ -4,7 +4,7 @@ import type {
   BenchmarkV1,
   DatasetFormatV1,
   GeometryHeadV1,
-  SupervisionSourceV1,
+  LabelSourceV1,
 } from '../spec.js';
 
 /** Injection tokens of contributions. `Symbol.for` keeps them equal across duplicate installs. */
@@ -16,9 +16,7 @@ export const GEOMETRY_HEAD = Symbol.for(
   'spatialsv.geometry-head',
 ) as InjectionToken<GeometryHeadV1>;
 
-export const SUPERVISION_SOURCE = Symbol.for(
-  'spatialsv.supervision-source',
-) as InjectionToken<SupervisionSourceV1>;
+export const LABEL_SOURCE = Symbol.for('spatialsv.label-source') as InjectionToken<LabelSourceV1>;
 
 export const DATASET_FORMAT = Symbol.for(
   'spatialsv.dataset-format',

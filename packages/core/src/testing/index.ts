@@ -15,9 +15,9 @@ export {
   sampledValues,
 } from './describe-golden-backbone.js';
 export {
-  describeSupervisionSource,
-  type SupervisionConformance,
-} from './describe-supervision-source.js';
+  describeLabelSource,
+  type LabelSourceConformance,
+} from './describe-label-source.js';
 export { filled, uniformOf } from './filled.js';
 export { type Golden, readGolden } from './golden.js';
 export { type LocatedCell, locateCells, rampImage, readWeights } from './located-cells.js';

@@ -36,9 +36,9 @@ afterAll(async () => {
 
 const source = {
   ...toySource,
-  doSupervise: (request: { readonly images: readonly string[] }) => {
+  doLabel: (request: { readonly images: readonly string[] }) => {
     labelled.push(request.images);
-    return toySource.doSupervise(request);
+    return toySource.doLabel(request);
   },
 };
 
@@ -144,8 +144,8 @@ describe('features of the label source', () => {
     };
     const counted = {
       ...toySource,
-      doSupervise: async (request: { readonly images: readonly string[] }) => ({
-        ...(await toySource.doSupervise(request)),
+      doLabel: async (request: { readonly images: readonly string[] }) => ({
+        ...(await toySource.doLabel(request)),
         features: { data: Float32Array.from({ length: 16 }, (_, i) => i), h: 4, w: 4, channels: 1 },
       }),
     };

@@ -4,11 +4,11 @@ import {
   type GeometryHeadModelV1,
   type GeometryLabelsV1,
   type LabellerV1,
+  type LabelRequestV1,
   type PreparedInputsV1,
   poolFeatures,
   type RgbImage,
   type SampleV1,
-  type SupervisionRequestV1,
   type ViewGridV1,
   type ViewInputV1,
   type ViewLayoutV1,
@@ -78,7 +78,7 @@ export interface PreparationOptions {
   /** A second teacher, and the error at which a pixel of the labels counts half: see `consensus`. */
   readonly second?: { readonly source: LabellerV1; readonly tolerance: number } | undefined;
   /** Size of the labels to ask for. */
-  readonly labelSize?: Pick<SupervisionRequestV1, 'height' | 'width'>;
+  readonly labelSize?: Pick<LabelRequestV1, 'height' | 'width'>;
 }
 
 /** How samples of a run are prepared. @param heads of the run. */
@@ -116,7 +116,7 @@ export class LocalPreparation implements SamplePreparation {
   async labels({ images, layout }: LabelsRequest): Promise<ViewSetLabels> {
     const { source, second, labelSize } = this.#options;
     const labelsOf = async (teacher: LabellerV1) =>
-      learnableLabels(await teacher.doSupervise({ images, ...labelSize }), teacher.sourceId);
+      learnableLabels(await teacher.doLabel({ images, ...labelSize }), teacher.sourceId);
     const other = second && (await labelsOf(second.source));
     return viewSetLabels(await labelsOf(source!), other, layout, this.#options);
   }

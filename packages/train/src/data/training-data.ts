@@ -1,9 +1,9 @@
 import {
   type DatasetFormats,
   type LabellerV1,
+  type LabelRequestV1,
   type SampleV1,
   SpatialError,
-  type SupervisionRequestV1,
   streamDataset,
 } from '@spatialsv/core';
 import type { TrainConfig } from '../config/schema.js';
@@ -183,7 +183,7 @@ const dataError = (message: string, hint: string) =>
 /** Size of the labels to ask for. */
 export const requestedSize = ({
   source: { height, width },
-}: Pick<TrainConfig, 'source'>): Pick<SupervisionRequestV1, 'height' | 'width'> => ({
+}: Pick<TrainConfig, 'source'>): Pick<LabelRequestV1, 'height' | 'width'> => ({
   ...(height !== undefined && { height }),
   ...(width !== undefined && { width }),
 });

@@ -3,11 +3,11 @@ import {
   describeProblem,
   knownHashes,
   type LabellerV1,
+  type LabelRequestV1,
   parseJsonText,
   readTextIfThere,
   type SampleV1,
   SpatialError,
-  type SupervisionRequestV1,
   writeFileAtomic,
 } from '@spatialsv/core';
 import { z } from 'zod';
@@ -33,7 +33,7 @@ export interface RunInputs {
   readonly labels: Contents;
 }
 
-type LabelSize = Pick<SupervisionRequestV1, 'height' | 'width'>;
+type LabelSize = Pick<LabelRequestV1, 'height' | 'width'>;
 
 /**
  * Reads every image that the samples name and that has changed since it was read last, and asks the teachers for the content of

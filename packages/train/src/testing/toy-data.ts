@@ -69,5 +69,5 @@ export const toySource: LabellerV1 = {
     licence: { name: 'Apache-2.0', commercialUse: true },
   },
   dispose: async () => undefined,
-  doSupervise: async ({ images }) => toyLabels(images.length),
+  doLabel: async ({ images }) => toyLabels(images.length),
 };

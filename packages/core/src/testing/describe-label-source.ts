@@ -7,14 +7,14 @@ import {
   GEOMETRY_FIELDS,
   type GeometryLabelsV1,
   type LabellerV1,
+  type LabelSourceV1,
   type OpenSourceOptions,
-  type SupervisionSourceV1,
 } from '../spec.js';
 import { expectAllclose } from './allclose.js';
 import { globalRunner, once, type TestRunner } from './test-runner.js';
 
-export interface SupervisionConformance {
-  readonly source: SupervisionSourceV1;
+export interface LabelSourceConformance {
+  readonly source: LabelSourceV1;
   /** What the source is opened with. */
   readonly open?: OpenSourceOptions;
   /** Two or more images of one scene, absolute paths. */
@@ -42,16 +42,16 @@ const CONVENTIONS: Readonly<Record<string, readonly string[]>> = {
   world: ['first-camera', 'source'],
 };
 
-const checkContribution = ({ source }: SupervisionConformance): void => {
+const checkContribution = ({ source }: LabelSourceConformance): void => {
   assert.equal(source.specificationVersion, 'v1');
-  assert.equal(source.kind, 'supervision-source');
+  assert.equal(source.kind, 'label-source');
   assert.match(source.id, /^[a-z0-9][a-z0-9.-]*$/);
   assert.ok(source.provides.length > 0, 'provides lists no field');
   for (const field of source.provides)
     assert.ok(GEOMETRY_FIELDS.includes(field), `unknown field ${field}`);
 };
 
-const checkProvenance = (source: SupervisionSourceV1, labeller: LabellerV1): void => {
+const checkProvenance = (source: LabelSourceV1, labeller: LabellerV1): void => {
   const { provenance, provides, sourceId } = labeller;
   assert.equal(sourceId, source.id);
   assert.equal(provenance.source, source.id);
@@ -124,18 +124,18 @@ const rejectsWithSpatialError = async (promise: Promise<unknown>): Promise<void>
 };
 
 const checkErrors = async (
-  { source, images, foreignImage }: SupervisionConformance,
+  { source, images, foreignImage }: LabelSourceConformance,
   labeller: LabellerV1,
 ): Promise<void> => {
   const absent = path.join(path.dirname(images[0]!), 'no-such-image.png');
-  await rejectsWithSpatialError(labeller.doSupervise({ images: [absent] }));
-  if (foreignImage) await rejectsWithSpatialError(labeller.doSupervise({ images: [foreignImage] }));
+  await rejectsWithSpatialError(labeller.doLabel({ images: [absent] }));
+  if (foreignImage) await rejectsWithSpatialError(labeller.doLabel({ images: [foreignImage] }));
   await rejectsWithSpatialError(source.open({ settings: { 'no such setting': 1 } }));
 };
 
 /** Labels of 16 bits are near those of float32, are not the same, and say how they were made. */
 const checkPrecision = async (
-  { source, open, images, precisionTolerance = 0 }: SupervisionConformance,
+  { source, open, images, precisionTolerance = 0 }: LabelSourceConformance,
   { depth, features }: GeometryLabelsV1,
 ): Promise<void> => {
   for (const [precision, tolerance] of [
@@ -143,7 +143,7 @@ const checkPrecision = async (
     ['float16', precisionTolerance / 4],
   ] as const) {
     const labeller = await source.open({ ...open, precision });
-    const labels = await labeller.doSupervise({ images });
+    const labels = await labeller.doLabel({ images });
     await labeller.dispose();
     assert.equal(labeller.provenance.settings['precision'], precision);
     const errors = [distance(labels.depth, depth)];
@@ -163,8 +163,8 @@ const distance = (found: Float32Array, expected: Float32Array): number => {
  * agree with each other, equal requests give equal labels, and bad requests give typed errors.
  * @param create prepares the source and images of one scene; called once.
  */
-export const describeSupervisionSource = (
-  create: () => Promise<SupervisionConformance>,
+export const describeLabelSource = (
+  create: () => Promise<LabelSourceConformance>,
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;
@@ -174,7 +174,7 @@ export const describeSupervisionSource = (
   });
   const labelled = once(async () => {
     const { conformance, labeller } = await prepared();
-    return labeller.doSupervise({ images: conformance.images });
+    return labeller.doLabel({ images: conformance.images });
   });
   const cases: Readonly<Record<string, () => Promise<void>>> = {
     'says what it is': async () => checkContribution((await prepared()).conformance),
@@ -192,11 +192,11 @@ export const describeSupervisionSource = (
     'gives equal labels for equal requests': async () => {
       const { conformance, labeller } = await prepared();
       const { images } = conformance;
-      assert.deepEqual(await labeller.doSupervise({ images }), await labelled());
+      assert.deepEqual(await labeller.doLabel({ images }), await labelled());
     },
     'labels a single view': async () => {
       const { conformance, labeller } = await prepared();
-      const labels = await labeller.doSupervise({ images: conformance.images.slice(0, 1) });
+      const labels = await labeller.doLabel({ images: conformance.images.slice(0, 1) });
       checkLabels(labels, labeller.sourceId);
       assert.equal(labels.views, 1);
     },
@@ -213,7 +213,7 @@ export const describeSupervisionSource = (
     'stops when it is told to': async () => {
       const { conformance, labeller } = await prepared();
       const { images } = conformance;
-      await assert.rejects(labeller.doSupervise({ images, signal: AbortSignal.abort() }));
+      await assert.rejects(labeller.doLabel({ images, signal: AbortSignal.abort() }));
     },
   };
   runner.describe('label source', () => {

@@ -1,11 +1,8 @@
 import path from 'node:path';
 import { SpatialError } from '../errors.js';
 import { rigidFrom, rotationAbout } from '../geometry/index.js';
-import type { GeometryLabelsV1, LabellerV1, SupervisionSourceV1 } from '../spec.js';
-import {
-  describeSupervisionSource,
-  type SupervisionConformance,
-} from './describe-supervision-source.js';
+import type { GeometryLabelsV1, LabellerV1, LabelSourceV1 } from '../spec.js';
+import { describeLabelSource, type LabelSourceConformance } from './describe-label-source.js';
 import type { TestRunner } from './test-runner.js';
 
 const [H, W] = [12, 16];
@@ -35,10 +32,10 @@ const wallLabels = (views: number): GeometryLabelsV1 => ({
 
 const makeSource = (
   label: (views: number) => GeometryLabelsV1,
-  change: Partial<SupervisionSourceV1 & LabellerV1> = {},
-): SupervisionSourceV1 => ({
+  change: Partial<LabelSourceV1 & LabellerV1> = {},
+): LabelSourceV1 => ({
   specificationVersion: 'v1',
-  kind: 'supervision-source',
+  kind: 'label-source',
   id: 'wall',
   provides: ['depth', 'camera'],
   open: async ({ settings } = {}) => {
@@ -61,7 +58,7 @@ const makeLabeller = (
     licence: { name: 'Apache-2.0', commercialUse: true },
   },
   dispose: async () => undefined,
-  doSupervise: async ({ images, signal }) => {
+  doLabel: async ({ images, signal }) => {
     signal?.throwIfAborted();
     if (images.every((image) => path.basename(image).startsWith('wall')))
       return label(images.length);
@@ -70,7 +67,7 @@ const makeLabeller = (
   ...change,
 });
 
-const makeConformance = (source: SupervisionSourceV1): SupervisionConformance => ({
+const makeConformance = (source: LabelSourceV1): LabelSourceConformance => ({
   source,
   images: ['/scene/wall-0.png', '/scene/wall-1.png'],
   foreignImage: '/scene/door.png',
@@ -78,27 +75,27 @@ const makeConformance = (source: SupervisionSourceV1): SupervisionConformance =>
 });
 
 /** Runs the suite and gives the names of the cases that fail. */
-const failuresOf = async (source: SupervisionSourceV1): Promise<string[]> => {
+const failuresOf = async (source: LabelSourceV1): Promise<string[]> => {
   const cases: [string, () => Promise<void>][] = [];
   const runner: TestRunner = {
     describe: (_name, body) => body(),
     it: (name, body) => cases.push([name, body]),
     afterAll: () => undefined,
   };
-  describeSupervisionSource(async () => makeConformance(source), { runner });
+  describeLabelSource(async () => makeConformance(source), { runner });
   const failures: string[] = [];
   for (const [name, body] of cases) await body().catch(() => failures.push(name));
   return failures;
 };
 
-describe('describeSupervisionSource', () => {
-  describeSupervisionSource(async () => makeConformance(makeSource(wallLabels)));
+describe('describeLabelSource', () => {
+  describeLabelSource(async () => makeConformance(makeSource(wallLabels)));
 
   const wrong = (change: (labels: GeometryLabelsV1) => Partial<GeometryLabelsV1>) =>
     makeSource((views) => ({ ...wallLabels(views), ...change(wallLabels(views)) }));
   let calls = 0;
 
-  it.each<[string, string, SupervisionSourceV1]>([
+  it.each<[string, string, LabelSourceV1]>([
     ['a wrong id', 'says what it is', makeSource(wallLabels, { id: 'The Wall' })],
     [
       'labels of nobody',
@@ -162,12 +159,12 @@ describe('describeSupervisionSource', () => {
     [
       'errors without a type',
       'refuses images and settings that it cannot use with a SpatialError',
-      makeSource(wallLabels, { doSupervise: async () => wallLabels(2) }),
+      makeSource(wallLabels, { doLabel: async () => wallLabels(2) }),
     ],
     [
       'no way to stop',
       'stops when it is told to',
-      makeSource(wallLabels, { doSupervise: async ({ images }) => wallLabels(images.length) }),
+      makeSource(wallLabels, { doLabel: async ({ images }) => wallLabels(images.length) }),
     ],
   ])('finds %s', async (_name, expected, source) => {
     expect(await failuresOf(source)).toContain(expected);
