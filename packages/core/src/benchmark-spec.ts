@@ -1,6 +1,6 @@
 /** The contract of benchmarks, a part of `spec.ts`: types alone. */
+import type { ContributionBaseV1 } from './contribution-spec.js';
 import type { SpatialError } from './errors.js';
-import type { ContributionBaseV1 } from './spec.js';
 
 /** An image of a question: a file, or bytes that lie inside a file of the benchmark. */
 export interface BenchmarkImageV1 {

@@ -4,11 +4,11 @@ import { api, type Pointer } from './api.js';
 import { environment } from './environment.js';
 import { gpuThread } from './gpu-thread.js';
 import { Handle } from './handle.js';
-import { kindOf, memoryOf } from './provider.js';
+import type { Lane } from './lane.js';
+import { type ExecutionProvider, kindOf, memoryOf, type RunKind } from './provider.js';
 import { runSlots } from './run-slots.js';
-import type { Session, ValueInfo } from './session.js';
 import { call, callAsync, check, create, type Failure, outCell } from './status.js';
-import { DeviceValue } from './value.js';
+import { DeviceValue, type ValueInfo } from './value.js';
 
 /** Marks an output that ONNX Runtime allocates on the device of the session, anew at each run. */
 const ON_DEVICE = Symbol('on device');
@@ -19,13 +19,30 @@ const isOnHost = (value: DeviceValue | typeof ON_DEVICE): boolean =>
 /** Arrays that runs under way work in: a value that is disposed meanwhile lets go of its own. */
 const pinned = new Set<object>();
 
+/** What a binding needs of its session. */
+export interface BoundSession {
+  readonly name: string;
+  readonly provider: ExecutionProvider;
+  /** Runs queue here. */
+  readonly lane: Lane;
+  /** Whether its runs use the threads that all sessions share. */
+  readonly sharesThreads: boolean;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** Address of the OrtSession. @throws EngineError DISPOSED. */
+  readonly pointer: Pointer;
+  find(side: 'input' | 'output', name: string): ValueInfo | undefined;
+  /** OrtRunOptions of the next run, or null for the defaults. */
+  nextRunOptions(kind: RunKind): Pointer | null;
+}
+
 /**
  * The inputs and outputs of a session's runs, bound once and used many times. Nothing is copied on the CPU: kernels read
  * and write the bound memory itself. On a GPU, arrays of the host are uploaded and downloaded at every run, values of the
  * device stay where they are.
  */
 export class Binding {
-  readonly #session: Session;
+  readonly #session: BoundSession;
   readonly #handle: Handle;
   readonly #onDispose: (binding: Binding) => void;
   readonly #inputs = new Map<string, DeviceValue>();
@@ -36,8 +53,8 @@ export class Binding {
   #results: DeviceValue[] | undefined;
   #pending = 0;
 
-  /** Made by {@link Session.createBinding}. */
-  constructor(session: Session, onDispose: (binding: Binding) => void) {
+  /** Made by `Session.createBinding`. */
+  constructor(session: BoundSession, onDispose: (binding: Binding) => void) {
     const failure = runFailure(session);
     const pointer = create(failure, (out) =>
       call('CreateIoBinding', failure, session.pointer, out),
@@ -248,7 +265,7 @@ export class Binding {
   }
 }
 
-const runFailure = (session: Session): Failure => ({
+const runFailure = (session: BoundSession): Failure => ({
   code: 'RUN_FAILED',
   doing: `running "${session.name}" on ${session.provider}`,
   hint: 'The message is ONNX Runtime’s: check that every input is bound and that memory suffices.',
@@ -266,7 +283,7 @@ function boundOutputs(binding: Pointer, failure: Failure): Pointer[] {
   return pointers;
 }
 
-function find(session: Session, side: 'input' | 'output', name: string): ValueInfo {
+function find(session: BoundSession, side: 'input' | 'output', name: string): ValueInfo {
   const info = session.find(side, name);
   if (info) return info;
   const known = side === 'input' ? session.inputs : session.outputs;
@@ -278,7 +295,7 @@ function find(session: Session, side: 'input' | 'output', name: string): ValueIn
 }
 
 function assertFits(
-  session: Session,
+  session: BoundSession,
   side: 'input' | 'output',
   name: string,
   value: DeviceValue,
@@ -296,7 +313,7 @@ function assertFits(
 const sameShape = (declared: readonly number[], given: readonly number[]): boolean =>
   declared.length === given.length && declared.every((size, i) => size === -1 || size === given[i]);
 
-const busy = (session: Session): EngineError =>
+const busy = (session: BoundSession): EngineError =>
   new EngineError({
     code: 'BUSY',
     message: `session "${session.name}" has a run under way`,

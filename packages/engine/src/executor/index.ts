@@ -26,7 +26,6 @@ export {
   type OptimizationLevel,
   Session,
   type SessionOptions,
-  type ValueInfo,
 } from './session.js';
 export { type SessionLease, sessionPool } from './session-pool.js';
 export { saysNoMemory } from './status.js';
@@ -44,4 +43,4 @@ export {
   uploadValue,
   writeFromHost,
 } from './transfer.js';
-export { DeviceValue } from './value.js';
+export { DeviceValue, type ValueInfo } from './value.js';

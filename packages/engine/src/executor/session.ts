@@ -1,7 +1,6 @@
 import koffi from 'koffi';
-import type { ElementType } from '../onnx/element-type.js';
 import { api, type Pointer } from './api.js';
-import { Binding } from './binding.js';
+import { Binding, type BoundSession } from './binding.js';
 import { environment } from './environment.js';
 import { Handle } from './handle.js';
 import type { Lane } from './lane.js';
@@ -17,7 +16,7 @@ import {
 import { recordingGate } from './recording-gate.js';
 import { disposeAtExit, forgetAtExit } from './shutdown.js';
 import { call, callAsync, create, type Failure, outCell } from './status.js';
-import { describeInfo } from './value.js';
+import { describeInfo, type ValueInfo } from './value.js';
 
 export type OptimizationLevel = 'disabled' | 'basic' | 'extended' | 'all';
 
@@ -57,15 +56,8 @@ export interface SessionOptions {
   readonly extra?: Readonly<Record<string, string>>;
 }
 
-/** An input or output of a model; dimensions that the model leaves open are −1. */
-export interface ValueInfo {
-  readonly name: string;
-  readonly dtype: ElementType;
-  readonly shape: readonly number[];
-}
-
 /** A model that is ready to run. Owns its native session and the bindings made from it. */
-export class Session {
+export class Session implements BoundSession {
   readonly provider: ExecutionProvider;
   readonly name: string;
   readonly inputs: readonly ValueInfo[];

@@ -19,6 +19,13 @@ const failure: Failure = {
   hint: 'Give a typed array that matches the data type and has as many elements as the shape.',
 };
 
+/** An input or output of a model; dimensions that the model leaves open are −1. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+}
+
 /** A tensor that ONNX Runtime can read and write: either a view of a JavaScript array, or memory of a device. */
 export class DeviceValue {
   readonly dtype: ElementType;

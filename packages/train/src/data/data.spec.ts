@@ -105,7 +105,9 @@ describe('SamplesAhead', () => {
     }, 2);
     expect(await samples.take(5)).toBe(50);
     // Two more, though nobody has asked for them.
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    while (begun.length < 3) await turn();
+    for (let more = 0; more < 10; more++) await turn();
     expect(begun).toEqual([5, 6, 7]);
     await samples.close();
 
