@@ -26,8 +26,8 @@ export interface BackboneOptions {
 /**
  * Opens a checkpoint folder with the adapter that accepts its config.json.
  * @param tell what is said of things that are doubtful about the folder.
- * @throws SpatialError FILE_MISSING | FILE_INVALID for a wrong path, PLUGIN_UNKNOWN when no adapter accepts it, and what
- *   the adapter finds.
+ * @throws SpatialError FILE_MISSING | FILE_INVALID for a wrong path, PLUGIN_UNKNOWN when no adapter accepts it,
+ *   CONFIG_INVALID for a smallest view above the largest, and what the adapter finds.
  */
 export async function openModel(
   folder: string,
@@ -38,6 +38,7 @@ export async function openModel(
   const config = await readCheckpointConfig(folder);
   const adapter = located(`${folder}/config.json`, () => plugins.resolveBackboneAdapter(config));
   const { minPixels, maxPixels, set, settings = parseSettings('--set', set) } = options;
+  requireBudget(minPixels, maxPixels);
   const backbone = await adapter.open(folder, {
     ...(minPixels !== undefined && { minPixels }),
     ...(maxPixels !== undefined && { maxPixels }),
@@ -45,6 +46,15 @@ export async function openModel(
   });
   for (const finding of backbone.findings ?? []) tell(`warning: ${findingMessage(finding)}\n`);
   return backbone;
+}
+
+function requireBudget(minPixels = 0, maxPixels = Number.POSITIVE_INFINITY): void {
+  if (minPixels <= maxPixels) return;
+  throw new SpatialError({
+    code: 'CONFIG_INVALID',
+    message: `smallest size of a view: expected at most the largest of ${maxPixels} pixels, found ${minPixels}`,
+    hint: 'Swap --min-pixels and --max-pixels (in a file: minPixels and maxPixels), or leave one out.',
+  });
 }
 
 /** @throws SpatialError USAGE with the known families and the nearest of them. */

@@ -17,6 +17,8 @@ export function createProgram(context: CommandContext): Command {
   program.hook('preAction', async (_, action) => {
     const { expandPaths } = await import('./path-values.js');
     expandPaths(action);
+    const { requireOutputPlace } = await import('./output-place.js');
+    requireOutputPlace(action);
   });
   for (const register of COMMANDS) register(program, context);
   for (const command of withSubcommands(program)) {

@@ -39,10 +39,13 @@ function explain(issue: Issue, { yaml: { document }, keysAt }: Explained): strin
   if (issue.code === 'invalid_key')
     return `'${name}': ${issue.issues.map(({ message }) => message).join('; ')}`;
   const found = document.getIn([...issue.path]);
-  if (issue.code === 'invalid_type' && found === undefined) {
-    return `'${name}' is missing (expected ${issue.expected})`;
+  if (found === undefined) {
+    const expected = issue.code === 'invalid_type' ? ` (expected ${issue.expected})` : '';
+    return `'${name}' is missing${expected}`;
   }
-  return `'${name}': ${issue.message}, found ${JSON.stringify(isNode(found) ? found.toJSON() : found)}`;
+  const value = JSON.stringify(isNode(found) ? found.toJSON() : found);
+  if (issue.path.length === 0) return `expected keys with values, found ${value}`;
+  return `'${name}': ${issue.message}, found ${value}`;
 }
 
 function unknownKeys(keys: readonly string[], path: IssuePath, known: readonly string[]): string {
@@ -56,7 +59,7 @@ function unknownKeys(keys: readonly string[], path: IssuePath, known: readonly s
   return told.join('; ');
 }
 
-const dotted = (path: IssuePath): string => path.map(String).join('.') || 'the file';
+const dotted = (path: IssuePath): string => path.map(String).join('.');
 
 /** Keys that a schema knows at a path. */
 export function keysBelow(from: z.core.$ZodType, path: IssuePath): readonly string[] {

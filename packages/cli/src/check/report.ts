@@ -8,7 +8,8 @@ export type CheckKind =
   | 'configuration'
   | 'plugins'
   | 'evaluation'
-  | 'folder';
+  | 'folder'
+  | 'nothing';
 
 /** What a check says of one path. JSON. */
 export interface CheckReport {

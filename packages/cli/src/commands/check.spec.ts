@@ -152,6 +152,7 @@ describe('check', () => {
   it('is an error for a path where nothing is', async () => {
     const { exitCode, report } = await check(join(root, 'nowhere.jsonl'));
     expect(exitCode).toBe(1);
-    expectEach(texts(report), [/nowhere\.jsonl: expected a file, found nothing/]);
+    expectEach(texts(report), [/nowhere\.jsonl: expected a file or folder, found nothing/]);
+    expect(report.kind).toBe('nothing');
   });
 });

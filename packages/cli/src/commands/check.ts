@@ -1,4 +1,5 @@
 import { SpatialError } from '@spatialsv/core/spec';
+import { absentCheck } from '../check/absent-check.js';
 import { checkBenchmark } from '../check/benchmark-check.js';
 import { configCheck } from '../check/config-check.js';
 import { dataCheck } from '../check/data-check.js';
@@ -33,6 +34,7 @@ export interface CheckOptions {
 
 /** The first that takes a path looks at it. */
 const CHECKS: readonly Check[] = [
+  absentCheck,
   modelCheck,
   evaluationCheck,
   pluginsCheck,

@@ -327,6 +327,44 @@ describe('what a new user gets wrong', () => {
     expect(layers.err).toMatch(/--layers/);
   });
 
+  it('a place where nothing can be written, before anything is computed', async () => {
+    const file = join(root, 'taken');
+    writeFileSync(file, '');
+    const view = ['--model', '/nowhere', '--images', images[0]!];
+    const lift = (out: string) => runForTest(['lift', ...view, '--out', out]);
+    const taps = (out: string) => runForTest(['taps', ...view, '--question', '?', '--out', out]);
+    for (const [ended, message] of [
+      [
+        await lift(file),
+        /^error\[USAGE\]: --out .*taken: expected a folder to write, found a file\n/,
+      ],
+      [
+        await lift(join(file, 'lifted')),
+        /^error\[USAGE\]: .*taken is a file, not a folder\nhint: \S/,
+      ],
+      [await taps(root), /^error\[USAGE\]: .*: expected a file to write, found a folder\n/],
+    ] as const) {
+      expect(ended.exitCode).toBe(2);
+      expect(ended.err).toMatch(message);
+    }
+  });
+
+  it('a smallest size of a view above the largest', async () => {
+    const view = ['--images', images[0]!, '--question', '?', '--min-pixels', '900'];
+    const { exitCode, err } = await runForTest([
+      'ask',
+      '--model',
+      model,
+      ...view,
+      '--max-pixels',
+      '800',
+    ]);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(
+      /^error\[CONFIG_INVALID\]: .*at most the largest of 800 pixels, found 900\n/,
+    );
+  });
+
   it('a folder that is not empty', async () => {
     const { exitCode, err } = await runForTest(['tiny', '--family', 'qwen2.5-vl', '--out', model]);
     expect(exitCode).toBe(2);

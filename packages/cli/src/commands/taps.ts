@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import {
   type BackboneConfigV1,
   type DecoderSite,
@@ -56,6 +58,7 @@ export async function writeTaps(options: TapsOptions, context: CommandContext): 
   ]);
   tensors.set('grid', viewGrids(inputs));
   tensors.set('span', viewSpans(inputs));
+  await mkdir(dirname(options.out), { recursive: true });
   await writeSafetensors(options.out, tensors);
   progress.done(`${options.out} written`);
   const shapes = [...tensors].map(([name, { shape }]) => [name, [...shape]] as const);

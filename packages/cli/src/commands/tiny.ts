@@ -29,7 +29,8 @@ export interface TinyOptions {
 
 export async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
   const plugins = await composePlugins(context.folder);
-  const isSource = plugins.ids('label-source').includes(options.family);
+  const sources = plugins.ids('label-source');
+  const isSource = sources.includes(options.family);
   const write = isSource ? writeTinySource : writeTinyBackbone;
   const { summary, text } = await write(options, plugins);
   context.out(options.json ? `${JSON.stringify(summary)}\n` : `${options.out}: ${text}\n`);

@@ -40,7 +40,7 @@ describe('loadSweep', () => {
       'base: base.yaml\nout: o\narms: { a: { arm: txt } }\n',
       /sweep\.yaml: arm 'a': 'arm': .*"text"\|"distill"\|"spatialsv".*, found "txt"/,
     ],
-    ['a list', '[1, 2]', /sweep\.yaml: 'the file': .*expected object.*, found \[1,2\]/],
+    ['a list', '[1, 2]', /sweep\.yaml: expected keys with values, found \[1,2\]/],
   ])('says file, line, what was expected and found for %s', async (_what, text, message) => {
     const file = join(folder, 'sweep.yaml');
     writeFileSync(file, text);
