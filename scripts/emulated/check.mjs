@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Comparisons } from './compare.mjs';
-import { checkDecoderBlocks, checkHeads, checkLosses } from './golden-checks.mjs';
+import { checkDecoderBlocks, checkHeads, checkLosses, checkOptimizer } from './golden-checks.mjs';
 import { checkBlocks, checkChoice, checkKernels } from './kernel-checks.mjs';
 
 const comparisons = new Comparisons();
@@ -49,6 +49,7 @@ for (const name of isBlocked ? ['even', 'odd', 'literal', 'plain', 'outliers'] :
   await timed(`losses ${name}`, () => checkLosses(comparisons, name));
 }
 await timed('decoder', () => checkDecoderBlocks(comparisons));
+if (isBlocked) await timed('optimizer', () => checkOptimizer(comparisons));
 const { passed, failures } = comparisons;
 console.log(JSON.stringify({ kernels, passed, failures, blocks, sources, times }));
 process.exit(failures.length === 0 ? 0 : 1);

@@ -17,6 +17,8 @@ const { parseQwen25VlConfig, qwen25VlShapes } = await compiled(
   'qwen25vl-config.js',
 );
 
+const { AdamwOptimizer } = await compiled('train', 'optimizer/adamw-optimizer.js');
+
 const VALUES = { rtol: 1e-5, atol: 1e-5 };
 const gradientTolerance = (expected) => ({ rtol: 1e-4, atol: 1e-5 * largest(expected) });
 const mapNames = (names, make) => Object.fromEntries(names.map((name) => [name, make(name)]));
@@ -155,6 +157,41 @@ export async function checkDecoderBlocks(comparisons) {
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The first step of AdamW with moments of 8 and of 32 bits, beside the formula of 8 bits in PyTorch. */
+export async function checkOptimizer(comparisons) {
+  const golden = await readGolden(
+    path.join(folderOf('train/src'), '__golden__', 'quantised-adamw'),
+  );
+  const { sizes, halvings, settings, tolerance } = golden.info;
+  const { betas, eps: epsilon, weight_decay: weightDecay, lr, scale } = settings;
+  for (const stateBits of [8, 32]) {
+    const parameters = Object.entries(sizes).map(([name, shape]) => [
+      name,
+      { shape, group: 'spatial', data: filled(`start.${name}`, shape) },
+    ]);
+    const config = { betas, epsilon, weightDecay, stateBits };
+    const optimizer = await AdamwOptimizer.create(Object.fromEntries(parameters), config, 'cpu');
+    for (const [name, shape] of Object.entries(sizes)) {
+      const [magnitude, mean] = [filled(`size.${name}`, shape), filled(`mean.${name}`, shape)];
+      const gradient = filled(`noise.0.${name}`, shape).map(
+        (noise, i) =>
+          Math.fround(mean[i] + noise) *
+          2 ** -Math.floor(halvings[name] * 2 * Math.abs(magnitude[i])),
+      );
+      await optimizer.accumulators[name].write(gradient);
+    }
+    await optimizer.step(1, { 'language-model': 0, projector: 0, spatial: lr }, scale);
+    for (const name of Object.keys(sizes)) {
+      // Before the first step all moments are zero, whatever they take.
+      const found = await optimizer.parameters[name].read();
+      const limits = { rtol: 0, atol: tolerance.values };
+      const expected = golden.float32(`after.1.${name}`);
+      comparisons.numbers(`AdamW ${stateBits} bits ${name}`, found, expected, limits);
+    }
+    await optimizer.dispose();
   }
 }
 

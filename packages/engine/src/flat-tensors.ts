@@ -1,6 +1,6 @@
-import { CHUNKED_UPDATE_MULTIPLE } from './chunked-update.js';
 import { createTensor } from './compile.js';
 import type { DeviceTensor } from './devices/index.js';
+import { UPDATE_BLOCK } from './fused-update/index.js';
 import { sizeOf } from './graph/graph.js';
 import { float32, type TensorSpec } from './specs.js';
 
@@ -9,7 +9,7 @@ export interface FlatTensors {
   readonly tensors: Readonly<Record<string, DeviceTensor>>;
   /**
    * Their memory: one array, or several where one cannot hold them. Lengths are multiples of
-   * {@link CHUNKED_UPDATE_MULTIPLE}, gaps are zero. Equal specs are laid out alike.
+   * {@link UPDATE_BLOCK}, gaps are zero. Equal specs are laid out alike.
    */
   readonly arrays: readonly Float32Array[];
   /** Where each tensor lies: number of its array, first element, and how many. */
@@ -42,7 +42,7 @@ export function createFlatTensors(
 ): FlatTensors {
   const layouts = layOut(specs, largestArray, alignment);
   const parts = layouts.map(({ starts, end }) => {
-    const memory = new Float32Array(roundUp(end, CHUNKED_UPDATE_MULTIPLE));
+    const memory = new Float32Array(roundUp(end, UPDATE_BLOCK));
     const tensors = [...starts].map(([name, start]) => {
       const { shape } = specs[name]!;
       const view = memory.subarray(start, start + sizeOf(shape));
@@ -80,10 +80,7 @@ function layOut(
   for (const [name, spec] of Object.entries(specs)) {
     const size = roundUp(sizeOf(spec.shape), alignment);
     let layout = layouts.at(-1);
-    if (
-      layout === undefined ||
-      roundUp(layout.end + size, CHUNKED_UPDATE_MULTIPLE) > largestArray
-    ) {
+    if (layout === undefined || roundUp(layout.end + size, UPDATE_BLOCK) > largestArray) {
       layout = { starts: new Map(), end: 0 };
       layouts.push(layout);
     }

@@ -3,14 +3,6 @@ import './gradients.js';
 export { type BicubicOptions, cubicKernel } from './bicubic.js';
 export { userCacheFolder } from './cache-folder.js';
 export {
-  type BoundUpdate,
-  CHUNKED_UPDATE_MULTIPLE,
-  ChunkedUpdate,
-  type ChunkedUpdateOptions,
-  type ElementwiseProgram,
-  type UpdatedArray,
-} from './chunked-update.js';
-export {
   allocateTensor,
   compile,
   createTensor,
@@ -58,6 +50,14 @@ export {
   trimMemory,
 } from './executor/index.js';
 export { createFlatTensors, type FlatPlace, type FlatTensors } from './flat-tensors.js';
+export {
+  type BoundUpdate,
+  type ElementwiseProgram,
+  FusedUpdate,
+  type FusedUpdateOptions,
+  UPDATE_BLOCK,
+  type UpdatedArray,
+} from './fused-update/index.js';
 export {
   type GraphArray,
   type GraphFile,

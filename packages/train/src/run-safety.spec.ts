@@ -15,7 +15,7 @@ import { kernelRecord, pinKernels } from '@spatialsv/engine';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
-import { ChunkedAdamw } from './optimizer/chunked-adamw.js';
+import { FusedAdamw } from './optimizer/fused-adamw.js';
 import { readManifest } from './run-folder/manifest.js';
 import { METRICS_FILE, readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
@@ -74,9 +74,9 @@ const stateOf = (config: TrainConfig, step: number) =>
 describe('an update that fails half-way', () => {
   it('is not saved, and the message says so', async () => {
     const config = toyConfig(folder, 'run');
-    const update = ChunkedAdamw.prototype.run;
+    const update = FusedAdamw.prototype.run;
     let calls = 0;
-    jest.spyOn(ChunkedAdamw.prototype, 'run').mockImplementation(function (this: ChunkedAdamw, x) {
+    jest.spyOn(FusedAdamw.prototype, 'run').mockImplementation(function (this: FusedAdamw, x) {
       calls += 1;
       // Three groups: the second step has changed one of them.
       return calls === 5 ? Promise.reject(new Error('out of memory')) : update.call(this, x);
@@ -88,9 +88,9 @@ describe('an update that fails half-way', () => {
 
   it('leaves the checkpoint before it', async () => {
     const config = toyConfig(folder, 'run', { checkpointEvery: 1 });
-    const update = ChunkedAdamw.prototype.run;
+    const update = FusedAdamw.prototype.run;
     let calls = 0;
-    jest.spyOn(ChunkedAdamw.prototype, 'run').mockImplementation(function (this: ChunkedAdamw, x) {
+    jest.spyOn(FusedAdamw.prototype, 'run').mockImplementation(function (this: FusedAdamw, x) {
       calls += 1;
       return calls === 8 ? Promise.reject(new Error('out of memory')) : update.call(this, x);
     });

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
-  CHUNKED_UPDATE_MULTIPLE,
   type CompiledProgram,
   compile,
   createTensor,
@@ -12,6 +11,7 @@ import {
   type Program,
   type Tensor,
   tf,
+  UPDATE_BLOCK,
 } from '@spatialsv/engine';
 import { AdamwOptimizer, type TrainableParameter } from '@spatialsv/train';
 import { gflops, openProduct, PRODUCT, type Product } from './bare-product.js';
@@ -196,7 +196,7 @@ async function benchNodes(): Promise<void> {
 
 /** Bytes that AdamW has to move (read θ, m, v, g; write θ, m, v, g) beside a plain copy of one array. */
 async function benchAdamw(): Promise<void> {
-  const length = CHUNKED_UPDATE_MULTIPLE * 1024;
+  const length = UPDATE_BLOCK * 2 ** 18;
   const data = new Float32Array(length).fill(0.5);
   const weights = { weights: { shape: [length], data, group: 'language-model' as const } };
   const optimizer = await AdamwOptimizer.create(weights, ADAMW, 'cpu');

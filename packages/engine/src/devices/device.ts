@@ -54,7 +54,7 @@ export interface CompileOptions extends Partial<ProgramTarget> {
   readonly state?: readonly string[];
   /**
    * Whether the program has threads of its own that sleep as soon as a run has ended (CPU). Those that programs share look for
-   * work for some ten milliseconds more, and take a core from what runs then on other threads, such as a {@link ChunkedUpdate}.
+   * work for some ten milliseconds more, and take a core from what runs then on other threads, such as a {@link FusedUpdate}.
    */
   readonly rests?: boolean;
   /** Name for messages and profiles. */

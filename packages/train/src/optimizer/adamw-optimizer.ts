@@ -12,8 +12,8 @@ import {
 import type { RatesByGroup, TrainedGroup } from '../groups.js';
 import { mapValues } from '../records.js';
 import { type AdamwSettings, rateScalars, stepScalars, sumOfSquares } from './adamw.js';
-import { ChunkedAdamw } from './chunked-adamw.js';
 import { CompiledAdamw } from './compiled-adamw.js';
+import { FusedAdamw } from './fused-adamw.js';
 import type { GroupUpdate, OptimizerTensors, Tensors } from './group-update.js';
 import { QuantisedAdamw } from './quantised-adamw.js';
 
@@ -168,7 +168,7 @@ function alike(
 /** On the CPU the update works in chunks that stay in the cache; other devices have no such memory to save. */
 function updateFor(isQuantised: boolean, device: string) {
   if (isQuantised && device === 'cpu') return QuantisedAdamw;
-  if (!isQuantised) return device === 'cpu' ? ChunkedAdamw : CompiledAdamw;
+  if (!isQuantised) return device === 'cpu' ? FusedAdamw : CompiledAdamw;
   throw new SpatialError({
     code: 'CONFIG_INVALID',
     message: `optimizer.stateBits: moments of 8 bits need the device cpu, found '${device}'`,

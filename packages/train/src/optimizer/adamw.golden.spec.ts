@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openSafetensors } from '@spatialsv/core';
 import { tf } from '@spatialsv/engine';
 import { adamwUpdate, clipCoefficient, rateScalars, stepScalars, sumOfSquares } from './adamw.js';
+import { AdamwOptimizer, type TrainableParameter } from './adamw-optimizer.js';
 import { rateFactor } from './schedule.js';
 
 const FOLDER = join(__dirname, '../__golden__/adamw');
@@ -11,6 +12,13 @@ const SHAPES: Record<string, number[]> = { w: [5, 7], b: [3] };
 const NAMES = Object.keys(SHAPES);
 
 beforeAll(() => tf.setBackend('cpu'));
+
+const factorAt = (step: number) =>
+  rateFactor(step, {
+    steps: RECORD.steps,
+    warmupRatio: RECORD.warmupSteps / RECORD.steps,
+    type: 'cosine',
+  });
 
 const scalars = <Name extends string>(values: Record<Name, number>) =>
   Object.fromEntries(
@@ -50,13 +58,7 @@ describe.each(Object.keys(RECORD.cases))('AdamW, %s', (name) => {
       );
       const norm = Math.sqrt((await sumOfSquares(Object.fromEntries(slices)).data())[0]!);
       expectClose([norm], [norms[step]!]);
-      const rate =
-        lr *
-        rateFactor(step, {
-          steps: RECORD.steps,
-          warmupRatio: RECORD.warmupSteps / RECORD.steps,
-          type: 'cosine',
-        });
+      const rate = lr * factorAt(step);
       expectClose([rate], [rates[step]!]);
       const factors = {
         ...scalars(stepScalars(settings, step + 1, clipCoefficient(norm, clip))),
@@ -69,6 +71,30 @@ describe.each(Object.keys(RECORD.cases))('AdamW, %s', (name) => {
         expectClose(await next.parameter.data(), expected);
       }
     }
+  });
+
+  it('takes them with the update of the CPU as well', async () => {
+    const file = await openSafetensors(join(FOLDER, 'vectors.safetensors'));
+    const read = (key: string) => file.readFloat32(`${name}.${key}`);
+    const norms = await read('norms');
+    const parameters: Record<string, TrainableParameter> = {};
+    for (const key of NAMES)
+      parameters[key] = { shape: SHAPES[key]!, group: 'spatial', data: await read(`start.${key}`) };
+    const optimizer = await AdamwOptimizer.create(parameters, settings, 'cpu');
+    for (let step = 0; step < RECORD.steps; step++) {
+      for (const key of NAMES) {
+        const stacked = await read(`gradients.${key}`);
+        const gradient = await sliceAt(stacked, SHAPES[key]!, step).data();
+        await optimizer.accumulators[key]!.write(gradient as Float32Array);
+      }
+      const rates = { 'language-model': 0, projector: 0, spatial: lr * factorAt(step) };
+      await optimizer.step(step + 1, rates, clipCoefficient(norms[step]!, clip));
+      for (const key of NAMES) {
+        const expected = await sliceAt(await read(`after.${key}`), SHAPES[key]!, step).data();
+        expectClose(await optimizer.parameters[key]!.read(), expected);
+      }
+    }
+    await optimizer.dispose();
   });
 });
 

@@ -1,6 +1,6 @@
 import { float32 } from '@spatialsv/engine';
-import { ChunkedAdamw } from './chunked-adamw.js';
 import { CompiledAdamw } from './compiled-adamw.js';
+import { FusedAdamw } from './fused-adamw.js';
 import { type GroupUpdate, OPTIMIZER_KINDS } from './group-update.js';
 
 const SPECS = { w: float32(3, 5), other: float32(3, 5), bias: float32(7) };
@@ -38,7 +38,7 @@ async function steps(update: GroupUpdate): Promise<Record<string, number[]>> {
 
 it('updates tensor by tensor what the CPU updates chunk by chunk', async () => {
   const compiled = await CompiledAdamw.create(SPECS, SETTINGS, 'cpu');
-  const chunked = await ChunkedAdamw.create(SPECS, SETTINGS);
+  const chunked = await FusedAdamw.create(SPECS, SETTINGS);
   const [actual, expected] = [await steps(compiled), await steps(chunked)];
   expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
   for (const [name, numbers] of Object.entries(actual)) {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { filled, type Golden, readGolden } from '@spatialsv/core/testing';
 import { AdamwOptimizer, type OptimizerSettings } from './adamw-optimizer.js';
-import { ChunkedAdamw } from './chunked-adamw.js';
+import { FusedAdamw } from './fused-adamw.js';
 import { QuantisedAdamw } from './quantised-adamw.js';
 import { decodeMoments, encodeMoments } from './quantised-moments.js';
 
@@ -150,7 +150,7 @@ describe('AdamW with moments of 8 bits', () => {
   it('leaves small tensors and other devices to 32 bits', async () => {
     const small = { shape: [30], group: 'spatial' as const, data: new Float32Array(30) };
     const quantised = jest.spyOn(QuantisedAdamw, 'create');
-    const chunked = jest.spyOn(ChunkedAdamw, 'create');
+    const chunked = jest.spyOn(FusedAdamw, 'create');
     await (await AdamwOptimizer.create({ small }, settings(8), 'cpu')).dispose();
     expect([quantised.mock.calls.length, chunked.mock.calls.length]).toEqual([0, 1]);
     jest.restoreAllMocks();

@@ -1,8 +1,8 @@
 import {
   type BoundUpdate,
-  ChunkedUpdate,
   createFlatTensors,
   type FlatTensors,
+  FusedUpdate,
   type Tensor,
   type TensorSpec,
   tf,
@@ -33,21 +33,15 @@ const ARRAYS = [
 type ArrayName = (typeof ARRAYS)[number];
 
 /**
- * AdamW of a group on the CPU whose moments are kept in 8 bits, block by block: every chunk is decoded, updated and encoded while
+ * AdamW of a group on the CPU whose moments are kept in 8 bits, block by block: every block is decoded, updated and encoded while
  * it is in the cache. Parameters and gradients are float32, tensors begin at blocks of their own.
  */
 export class QuantisedAdamw implements GroupUpdate {
   readonly tensors: OptimizerTensors;
-  readonly #update: ChunkedUpdate;
   readonly #bound: readonly BoundUpdate[];
 
-  private constructor(
-    tensors: OptimizerTensors,
-    update: ChunkedUpdate,
-    bound: readonly BoundUpdate[],
-  ) {
+  private constructor(tensors: OptimizerTensors, bound: readonly BoundUpdate[]) {
     this.tensors = tensors;
-    this.#update = update;
     this.#bound = bound;
   }
 
@@ -60,14 +54,14 @@ export class QuantisedAdamw implements GroupUpdate {
     const zeros = (isSigned: boolean) =>
       parameters.arrays.map(({ length }) => zeroCodes(length, isSigned));
     const [first, second] = [zeros(true), zeros(false)];
-    const update = await ChunkedUpdate.create(
-      (arrays, scalars) => chunkProgram(settings, arrays as never, scalars as never),
+    const update = new FusedUpdate(
+      (arrays, scalars) => updateProgram(settings, arrays as never, scalars as never),
       {
         arrays: ARRAYS,
         changed: ARRAYS,
         scalars: ['gradientScale', 'secondScale', 'stepSize', 'decay'],
         bytes: ['firstCodes', 'secondCodes'],
-        strides: { firstScales: BLOCK, secondScales: BLOCK },
+        perBlock: ['firstScales', 'secondScales'],
       },
     );
     const bound = parameters.arrays.map((values, i) =>
@@ -83,7 +77,7 @@ export class QuantisedAdamw implements GroupUpdate {
       first: momentTensors(specs, parameters, first, true),
       second: momentTensors(specs, parameters, second, false),
     };
-    return new QuantisedAdamw(tensors, update, bound);
+    return new QuantisedAdamw(tensors, bound);
   }
 
   async run(scalars: UpdateScalars): Promise<void> {
@@ -91,7 +85,7 @@ export class QuantisedAdamw implements GroupUpdate {
   }
 
   async dispose(): Promise<void> {
-    this.#update.dispose();
+    for (const part of this.#bound) part.dispose();
     const { parameters, accumulators } = this.tensors;
     for (const tensor of [...Object.values(parameters), ...Object.values(accumulators)])
       tensor.dispose();
@@ -121,10 +115,10 @@ function momentTensors(
   });
 }
 
-type ChunkArrays = Readonly<Record<ArrayName, Tensor>>;
-type ChunkScalars = Parameters<typeof adamwUpdate>[3];
+type GroupArrays = Readonly<Record<ArrayName, Tensor>>;
+type GroupScalars = Parameters<typeof adamwUpdate>[3];
 
-function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: ChunkScalars) {
+function updateProgram(settings: AdamwSettings, arrays: GroupArrays, scalars: GroupScalars) {
   const { parameters, accumulators } = arrays;
   const first = decodeSigned({ codes: arrays.firstCodes, scales: arrays.firstScales });
   const second = decodeUnsigned({ codes: arrays.secondCodes, scales: arrays.secondScales });
@@ -135,7 +129,7 @@ function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: Chu
     parameters: updated.parameter,
     ...{ firstCodes: m.codes, firstScales: m.scales },
     ...{ secondCodes: v.codes, secondScales: v.scales },
-    // Zeros that come after the last use of the gradient, so that they may be written over it; parameters are finite here.
+    // Zeros where parameters are finite, as they are here.
     accumulators: tf.mul(updated.parameter, 0),
   };
 }

@@ -1,7 +1,7 @@
-import { type Tensor, tf } from '@spatialsv/engine';
+import { type Tensor, tf, UPDATE_BLOCK } from '@spatialsv/engine';
 
 /** Values with a scale of their own. */
-export const BLOCK = 256;
+export const BLOCK = UPDATE_BLOCK;
 
 /** Steps on either side of 0 of a signed code, and of an unsigned one. */
 const SIGNED_STEPS = 127;

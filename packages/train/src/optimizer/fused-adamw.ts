@@ -1,7 +1,7 @@
 import {
   type BoundUpdate,
-  ChunkedUpdate,
   createFlatTensors,
+  FusedUpdate,
   type Tensor,
   type TensorSpec,
   tf,
@@ -16,22 +16,13 @@ import {
   type UpdateScalars,
 } from './group-update.js';
 
-/**
- * AdamW of a group on the CPU: tensors of each kind lie in long arrays, as many as it takes, which are updated chunk by
- * chunk.
- */
-export class ChunkedAdamw implements GroupUpdate {
+/** AdamW of a group on the CPU: tensors of each kind lie in long arrays, as many as it takes, which are updated in one pass. */
+export class FusedAdamw implements GroupUpdate {
   readonly tensors: Readonly<Record<OptimizerKind, Tensors>>;
-  readonly #update: ChunkedUpdate;
   readonly #bound: readonly BoundUpdate[];
 
-  private constructor(
-    tensors: ChunkedAdamw['tensors'],
-    update: ChunkedUpdate,
-    bound: readonly BoundUpdate[],
-  ) {
+  private constructor(tensors: FusedAdamw['tensors'], bound: readonly BoundUpdate[]) {
     this.tensors = tensors;
-    this.#update = update;
     this.#bound = bound;
   }
 
@@ -41,12 +32,12 @@ export class ChunkedAdamw implements GroupUpdate {
     settings: AdamwSettings,
     _device?: string,
     largestArray?: number,
-  ): Promise<ChunkedAdamw> {
+  ): Promise<FusedAdamw> {
     const flat = Object.fromEntries(
       OPTIMIZER_KINDS.map((name) => [name, createFlatTensors(specs, largestArray)]),
     );
-    const update = await ChunkedUpdate.create(
-      (arrays, scalars) => chunkProgram(settings, arrays as never, scalars as never),
+    const update = new FusedUpdate(
+      (arrays, scalars) => updateProgram(settings, arrays as never, scalars as never),
       {
         arrays: OPTIMIZER_KINDS,
         changed: OPTIMIZER_KINDS,
@@ -56,8 +47,8 @@ export class ChunkedAdamw implements GroupUpdate {
     const parts = flat['parameters']!.arrays.map((_, i) =>
       update.bind(mapValues(flat, ({ arrays }) => arrays[i]!)),
     );
-    const tensors = mapValues(flat, (group) => group.tensors) as unknown as ChunkedAdamw['tensors'];
-    return new ChunkedAdamw(tensors, update, parts);
+    const tensors = mapValues(flat, (group) => group.tensors) as unknown as FusedAdamw['tensors'];
+    return new FusedAdamw(tensors, parts);
   }
 
   async run(scalars: UpdateScalars): Promise<void> {
@@ -65,17 +56,17 @@ export class ChunkedAdamw implements GroupUpdate {
   }
 
   async dispose(): Promise<void> {
-    this.#update.dispose();
+    for (const part of this.#bound) part.dispose();
     for (const kind of OPTIMIZER_KINDS) {
       for (const tensor of Object.values(this.tensors[kind])) tensor.dispose();
     }
   }
 }
 
-type ChunkArrays = Readonly<Record<OptimizerKind, Tensor>>;
-type ChunkScalars = Parameters<typeof adamwUpdate>[3];
+type GroupArrays = Readonly<Record<OptimizerKind, Tensor>>;
+type GroupScalars = Parameters<typeof adamwUpdate>[3];
 
-function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: ChunkScalars) {
+function updateProgram(settings: AdamwSettings, arrays: GroupArrays, scalars: GroupScalars) {
   const { parameters, first, second, accumulators } = arrays;
   const state = { parameter: parameters, first, second };
   const updated = adamwUpdate(settings, state, accumulators, scalars);
@@ -83,7 +74,7 @@ function chunkProgram(settings: AdamwSettings, arrays: ChunkArrays, scalars: Chu
     parameters: updated.parameter,
     first: updated.first,
     second: updated.second,
-    // Zeros that come after the last use of the gradient, so that they may be written over it; parameters are finite here.
+    // Zeros where parameters are finite, as they are here.
     accumulators: tf.mul(updated.parameter, 0),
   };
 }

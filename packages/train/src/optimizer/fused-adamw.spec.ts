@@ -1,14 +1,14 @@
-import { CHUNKED_UPDATE_MULTIPLE, type DeviceTensor, float32 } from '@spatialsv/engine';
-import { ChunkedAdamw } from './chunked-adamw.js';
+import { type DeviceTensor, float32, UPDATE_BLOCK } from '@spatialsv/engine';
+import { FusedAdamw } from './fused-adamw.js';
 
 const SETTINGS = { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0.1 } as const;
 const SCALARS = { gradientScale: 0.5, secondScale: 1.1, stepSize: 0.01, decay: 0.999 };
-const SIZES = { a: CHUNKED_UPDATE_MULTIPLE - 3, b: 40, c: CHUNKED_UPDATE_MULTIPLE + 5, d: 7 };
+const SIZES = { a: UPDATE_BLOCK - 3, b: 40, c: UPDATE_BLOCK + 5, d: 7 };
 
 /** Parameters and first moments after two updates. */
 async function updated(largestArray?: number): Promise<Record<string, number[]>> {
   const specs = Object.fromEntries(Object.entries(SIZES).map(([name, n]) => [name, float32(n)]));
-  const adamw = await ChunkedAdamw.create(specs, SETTINGS, 'cpu', largestArray);
+  const adamw = await FusedAdamw.create(specs, SETTINGS, 'cpu', largestArray);
   const fill = (tensor: DeviceTensor, phase: number) =>
     tensor.write(Float32Array.from({ length: tensor.shape[0]! }, (_, i) => Math.sin(i + phase)));
   for (const tensor of Object.values(adamw.tensors.parameters)) await fill(tensor, 0);
@@ -27,7 +27,7 @@ async function updated(largestArray?: number): Promise<Record<string, number[]>>
 describe('AdamW in chunks', () => {
   it('gives the same where a group takes several arrays as where it takes one', async () => {
     const whole = await updated();
-    const parts = await updated(CHUNKED_UPDATE_MULTIPLE);
+    const parts = await updated(UPDATE_BLOCK);
     // By name: a comparison of long arrays that fails takes minutes to print.
     const differs = (name: string) => parts[name]!.some((value, i) => value !== whole[name]![i]);
     expect(Object.keys(parts)).toEqual(Object.keys(whole));
