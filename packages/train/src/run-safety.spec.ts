@@ -16,6 +16,7 @@ import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
 import { FusedAdamw } from './optimizer/fused-adamw.js';
+import { WeightAverage } from './optimizer/weight-average.js';
 import { readManifest } from './run-folder/manifest.js';
 import { METRICS_FILE, readMetrics } from './run-folder/metrics-log.js';
 import { openToyBackbone, writeToyCheckpoint } from './testing/toy-backbone.js';
@@ -83,6 +84,16 @@ describe('an update that fails half-way', () => {
     });
     const error = await failure(config);
     expect(error.message).toMatch(/out of memory.*step 2 changed a part.*no checkpoint/);
+    expect(await listCheckpoints(config.out)).toEqual([]);
+  });
+
+  it('is not saved either where the averages behind it fail', async () => {
+    const update = jest.spyOn(WeightAverage.prototype, 'update');
+    // The first one makes the averages.
+    update.mockResolvedValueOnce().mockRejectedValue(new Error('no more memory'));
+    const config = headless({ ema: { decay: 0.9 } });
+    const error = await failure(config);
+    expect(error.message).toMatch(/no more memory.*step 1 changed a part.*no checkpoint/);
     expect(await listCheckpoints(config.out)).toEqual([]);
   });
 

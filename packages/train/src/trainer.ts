@@ -114,6 +114,8 @@ export class Trainer {
   #saved: { readonly step: number; readonly folder: string } | undefined;
   #best: BestRecord | undefined;
   #saveFailed = false;
+  /** From the first change of a step to its last; for good once one has failed between them. */
+  #isUpdating = false;
   readonly #samples: RunSamples;
   readonly #packs: PackReader;
 
@@ -203,9 +205,8 @@ export class Trainer {
    * @returns the error to throw.
    */
   async #saveAfter(error: unknown): Promise<unknown> {
-    const { optimizer } = this.#parts.state;
     if (this.#saveFailed) return this.#extend(error, 'nothing more was saved');
-    if (!optimizer.isWhole)
+    if (this.#isUpdating)
       return this.#extend(
         error,
         `step ${this.#step + 1} changed a part of the parameters, so nothing was saved`,
@@ -252,11 +253,13 @@ export class Trainer {
     const factor = rateFactor(this.#step, { steps, warmupRatio, type });
     const rates = mapValues(baseRates(config), (rate) => rate * factor) as RatesByGroup;
     const scale = clipCoefficient(norm, config.optimizer.gradientClip) / samples;
+    this.#isUpdating = true;
     await state.optimizer.step(this.#step + 1, rates, scale);
     await state.average?.update(this.#step + 1);
     await state.adaptive.step(this.#step + 1, samples, factor);
     this.#step += 1;
     this.#position += config.batchSize;
+    this.#isUpdating = false;
     return rates;
   }
 

@@ -47,7 +47,6 @@ export class AdamwOptimizer implements OptimizerTensors {
   readonly accumulators: Tensors;
   readonly #norm: CompiledProgram;
   readonly #updates: readonly UpdatedMembers[];
-  #isWhole = true;
 
   private constructor(updates: readonly UpdatedMembers[], norm: CompiledProgram) {
     const merged = <Kind extends keyof OptimizerTensors>(kind: Kind): OptimizerTensors[Kind] =>
@@ -84,11 +83,6 @@ export class AdamwOptimizer implements OptimizerTensors {
     );
   }
 
-  /** Whether every parameter has taken the same steps; false for good once {@link step} has failed half-way. */
-  get isWhole(): boolean {
-    return this.#isWhole;
-  }
-
   /** Global norm of the accumulated gradients. */
   async gradientNorm(): Promise<number> {
     const { squares } = (await this.#norm.run({ gradients: this.accumulators })) as {
@@ -100,18 +94,16 @@ export class AdamwOptimizer implements OptimizerTensors {
   }
 
   /**
-   * Applies the accumulated gradients times `gradientScale` and clears them.
+   * Applies the accumulated gradients times `gradientScale` and clears them. Where it fails, some parameters may have taken the step.
    * @param t number of this step, 1 for the first. @param rates learning rate by group.
    */
   async step(t: number, rates: RatesByGroup, gradientScale: number): Promise<void> {
-    this.#isWhole = false;
     for (const { group, settings, update } of this.#updates) {
       await update.run({
         ...stepScalars(settings, t, gradientScale),
         ...rateScalars(settings, t, rates[group]),
       });
     }
-    this.#isWhole = true;
   }
 
   async dispose(): Promise<void> {
