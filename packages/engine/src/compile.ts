@@ -39,8 +39,8 @@ export function programPeakBytes(
 ): number {
   checkTfjs();
   const { graph } = trace(program, specs, targetNamed(options.device, options.precision));
-  if (options.recomputeCheap === true) saveMemory(graph);
-  return memoryPlan(graph).bytes;
+  const planned = options.recomputeCheap === true ? saveMemory : memoryPlan;
+  return planned(graph).bytes;
 }
 
 /**

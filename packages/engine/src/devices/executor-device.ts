@@ -34,7 +34,7 @@ import { ExecutorProgram, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
-import { kernelChoice } from './kernel-choice/index.js';
+import { kernelChoice, settledKernelChoice } from './kernel-choice/index.js';
 import { assertPrecision } from './precision-support.js';
 import { lendStages, type ProgramLease } from './staged-session.js';
 import { piecesAtOnce, threadsOf } from './threads.js';
@@ -100,11 +100,10 @@ export class ExecutorBackedDevice implements Device {
     // On a GPU the copies of programs would add up, and there is no other layout to prepare.
     const prepares = options.prepareWeights === true && this.name === 'cpu';
     const target = targetOf(this.name, precision);
-    const unblocked = trace(full, specs, target);
-    const traced = await this.asChosen(unblocked, full, specs, target);
-    if (options.recomputeCheap === true) saveMemory(traced.graph);
+    const traced = await this.asChosen(full, specs, target);
+    const planned = options.recomputeCheap === true ? saveMemory : memoryPlan;
+    const workingBytes = planned(traced.graph).bytes;
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
-    const workingBytes = memoryPlan(traced.graph).bytes;
     const traceMs = performance.now() - started;
     const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
     const asksReplays = options.replays === true && kindOf(this.name) === 'cuda';
@@ -121,12 +120,16 @@ export class ExecutorBackedDevice implements Device {
         ? await lendStages(stagesOf(traced.graph, piecesAtOnce()), settings)
         : await this.lendWhole(traced.graph, settings, options, folder);
     const sessionMs = performance.now() - started - traceMs;
+    let flops: number | undefined;
     const stats = {
       nodes: traced.graph.nodes.length,
       traceMs,
       sessionMs,
-      // Zeros that fill up blocks are no work asked for.
-      flops: matrixFlops(unblocked.graph),
+      get flops() {
+        // Zeros that fill up blocks are no work asked for.
+        flops ??= matrixFlops(trace(full, specs, target).graph);
+        return flops;
+      },
       workingBytes,
     };
     return ExecutorProgram.create({
@@ -157,15 +160,15 @@ export class ExecutorBackedDevice implements Device {
     });
   }
 
-  /** The program with each operation written as this processor runs it fastest. */
-  private async asChosen(
-    plain: Traced,
-    program: Program,
-    specs: SpecTree,
-    target: GraphTarget,
-  ): Promise<Traced> {
+  /** The program with each operation written as this processor runs it fastest; traced once where that is known already. */
+  private async asChosen(program: Program, specs: SpecTree, target: GraphTarget): Promise<Traced> {
+    if (this.name !== 'cpu') return trace(program, specs, target);
+    const known = settledKernelChoice();
+    if (known !== undefined) return trace(program, specs, { ...target, choice: known });
+    const plain = trace(program, specs, target);
     const { alternatives } = plain.graph;
-    if (this.name !== 'cpu' || alternatives.length === 0) return plain;
+    // What this processor runs fastest is looked for when it matters.
+    if (alternatives.length === 0) return plain;
     const choice = await kernelChoice();
     const gains = alternatives.some(({ kind, size }) => (choice.of(kind, size) ?? PLAIN) !== PLAIN);
     return gains ? trace(program, specs, { ...target, choice }) : plain;

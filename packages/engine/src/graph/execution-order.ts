@@ -6,6 +6,16 @@ export function producersOf(nodes: readonly Node[]): Map<Value, Node> {
   return new Map(nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const)));
 }
 
+/** The nodes that make what a node reads. */
+function makersOf({ inputs }: Node, producers: ReadonlyMap<Value, Node>): Node[] {
+  const makers: Node[] = [];
+  for (const value of inputs) {
+    const maker = value && producers.get(value);
+    if (maker !== undefined) makers.push(maker);
+  }
+  return makers;
+}
+
 /**
  * The order in which ONNX Runtime runs the nodes of a file: backwards from those that no other node reads, the last one first, and
  * of what a node reads the later one in the file first. So a result is computed when the first node needs it, wherever it stands.
@@ -14,11 +24,14 @@ export function producersOf(nodes: readonly Node[]): Map<Value, Node> {
 export function executionOrder({ nodes }: Pick<Graph, 'nodes'>): Node[] {
   const producers = producersOf(nodes);
   const places = new Map(nodes.map((node, index) => [node, index]));
-  const readBy = (node: Node) =>
-    [...new Set(node.inputs.flatMap((value) => (value && producers.get(value)) ?? []))].sort(
-      (a, b) => places.get(a)! - places.get(b)!,
-    );
-  const read = new Set(nodes.flatMap(readBy));
+  const byPlace = (a: Node, b: Node) => places.get(a)! - places.get(b)!;
+  const read = new Set<Node>();
+  const readBy = new Map<Node, readonly Node[]>();
+  for (const node of nodes) {
+    const made = makersOf(node, producers);
+    for (const maker of made) read.add(maker);
+    readBy.set(node, made.length < 2 ? made : [...new Set(made)].sort(byPlace));
+  }
   const stack = nodes.filter((node) => !read.has(node)).map((node) => ({ node, isDone: false }));
   const seen = new Set<Node>();
   const order: Node[] = [];
@@ -28,7 +41,8 @@ export function executionOrder({ nodes }: Pick<Graph, 'nodes'>): Node[] {
     if (isDone || seen.has(node)) continue;
     seen.add(node);
     stack.push({ node, isDone: true });
-    for (const input of readBy(node)) if (!seen.has(input)) stack.push({ node: input, isDone });
+    for (const input of readBy.get(node)!)
+      if (!seen.has(input)) stack.push({ node: input, isDone });
   }
   return order;
 }
@@ -40,11 +54,9 @@ export function executionOrder({ nodes }: Pick<Graph, 'nodes'>): Node[] {
 export function soonestFirst(nodes: readonly Node[]): Node[] {
   const producers = producersOf(nodes);
   const places = new Map(nodes.map((node, index) => [node, index]));
-  const makersOf = (node: Node) =>
-    node.inputs.flatMap((value) => (value && producers.get(value)) ?? []);
-  const read = new Set(nodes.flatMap(makersOf));
+  const read = new Set(nodes.flatMap((node) => makersOf(node, producers)));
   const lastInput = (node: Node) =>
-    Math.max(-1, ...makersOf(node).map((made) => places.get(made)!));
+    Math.max(-1, ...makersOf(node, producers).map((made) => places.get(made)!));
   const ends = nodes.filter((node) => !read.has(node));
   return [
     ...nodes.filter((node) => read.has(node)),

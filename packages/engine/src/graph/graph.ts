@@ -227,7 +227,7 @@ export class Graph {
 
   /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
   output(name: string, value: Value): void {
-    const made = this.nodes.some((node) => node.outputs.includes(value));
+    const made = this.producers.has(value);
     const taken = this.outputs.some((output) => output.value === value);
     const type = { shape: value.shape, dtype: value.dtype };
     const named = made && !taken ? value : this.addMany('Identity', [value], [type])[0]!;
@@ -289,7 +289,7 @@ export class Graph {
     options: NodeOptions,
   ): string {
     const names = inputs.map((value) => value?.name ?? '').join(',');
-    return `${options.domain ?? ''}:${operator}(${names})${JSON.stringify(options.attributes ?? {}, (_, v) => (typeof v === 'bigint' ? v.toString() : v))}`;
+    return `${options.domain ?? ''}:${operator}(${names})${options.attributes === undefined ? '' : asText(options.attributes)}`;
   }
 
   constant(data: ConstantData, shape: readonly number[], dtype: ElementType): Value {
@@ -369,6 +369,9 @@ export class Graph {
     return this.add('Expand', [value, this.int64(shape)], { shape, dtype: value.dtype });
   }
 }
+
+const asText = (attributes: NonNullable<NodeOptions['attributes']>): string =>
+  JSON.stringify(attributes, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
 
 /** Inputs that some node reads. */
 export function readInputs({ nodes, inputs }: Graph): ReadonlySet<Value> {

@@ -17,20 +17,22 @@ const ROUNDS = 8;
  * shape takes it, be that at the other end of the run. Results before such a gap get a leading axis of length 1, so that no
  * other one takes what they leave; a Reshape, which moves nothing, gives them their shape again. The graph is changed in place; what it
  * computes is the same.
+ * @returns the plan of what the graph is then.
  */
-export function separateBuffers(graph: Graph): void {
+export function separateBuffers(graph: Graph): MemoryPlan {
   let plan = memoryPlan(graph);
   for (let round = 0; round < ROUNDS; round += 1) {
     const apart = new Set(takesBeforeGaps(plan).map(({ value }) => value));
-    if (apart.size === 0) return;
+    if (apart.size === 0) return plan;
     const nodes = graph.nodes.flatMap((node) =>
       apart.has(node.outputs[0]!) ? withLeadingAxis(graph, node) : [node],
     );
     const changed = memoryPlan({ nodes, outputs: graph.outputs });
-    if (changed.bytes >= plan.bytes) return;
+    if (changed.bytes >= plan.bytes) return plan;
     graph.nodes.splice(0, graph.nodes.length, ...nodes);
     plan = changed;
   }
+  return plan;
 }
 
 /** Of every large buffer that is idle when the block reaches its full size, the results before that. */

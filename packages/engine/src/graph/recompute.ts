@@ -20,6 +20,8 @@ const CHEAP_FLOPS_PER_BYTE = 64;
 /** Values that save nothing worth a node. */
 const SMALL_BYTES = 2 ** 16;
 
+const isLarge = (value: Value): boolean => bytesOf(value) > SMALL_BYTES;
+
 const isCheap = (node: Node): boolean => {
   if (node.outputs.length > 1) return false;
   if (CHEAP.has(node.operator)) return true;
@@ -35,6 +37,7 @@ const isCheap = (node: Node): boolean => {
  */
 export function recomputeCheap(graph: Graph): void {
   graph.nodes.splice(0, graph.nodes.length, ...soonestFirst(graph.nodes));
+  if (!graph.nodes.some(({ outputs }) => outputs.some(isLarge))) return;
   const peak = peakOf(graph);
   const producers = producersOf(graph.nodes);
   // Outputs are there to the end.
@@ -75,8 +78,7 @@ const START = -1;
 /** What is made before the peak and read after it, but not at it. */
 function idleValues({ order, index, lastRead }: Peak): Value[] {
   const made = order.slice(0, index).flatMap(({ outputs }) => outputs);
-  const isIdle = (value: Value) =>
-    (lastRead.get(value) ?? 0) > index && bytesOf(value) > SMALL_BYTES;
+  const isIdle = (value: Value) => (lastRead.get(value) ?? 0) > index && isLarge(value);
   return made.filter(isIdle);
 }
 
@@ -107,8 +109,7 @@ function smallestSet(wanted: readonly Value[], producers: ReadonlyMap<Value, Nod
 /** Inputs of a node that are computed and large; the others are at hand. */
 const counted = (node: Node, producers: ReadonlyMap<Value, Node>): Value[] =>
   node.inputs.filter(
-    (value): value is Value =>
-      value !== undefined && producers.has(value) && bytesOf(value) > SMALL_BYTES,
+    (value): value is Value => value !== undefined && producers.has(value) && isLarge(value),
   );
 
 /** Second computations of values. */
@@ -128,7 +129,7 @@ class Copies {
     const known = this.#copies.get(value);
     if (known !== undefined) return known;
     const node = this.#producers.get(value);
-    if (node === undefined || this.#kept.has(value) || bytesOf(value) <= SMALL_BYTES) return value;
+    if (node === undefined || this.#kept.has(value) || !isLarge(value)) return value;
     const copy = { ...value, name: `${value.name}_again` };
     const inputs = node.inputs.map((input) => input && this.of(input));
     this.nodes.push({ ...node, inputs, outputs: [copy] });

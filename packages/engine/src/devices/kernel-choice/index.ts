@@ -13,7 +13,7 @@ import { type Clocks, processClocks } from './clocks.js';
 import { findBlock, type Measuring, measureKernels, type TriedBlock } from './measure.js';
 import { KERNELS_VARIABLE, type Override, parseOverride } from './override.js';
 import type { MeasuredKernel } from './rounds.js';
-import { kernelTrials } from './trials.js';
+import { type KernelTrial, kernelTrials } from './trials.js';
 
 /** How operations are written on this machine, and why. */
 export interface KernelReport {
@@ -48,9 +48,23 @@ export interface KernelRecord {
 }
 
 let chosen: Promise<Chosen> | undefined;
+let settled: KernelChoice | undefined;
+
+function settleOn(next: Promise<Chosen>): Promise<Chosen> {
+  chosen = next;
+  const keep = ({ choice }: Chosen) => {
+    settled = choice;
+  };
+  // Whoever waits for the choice is told of a failure.
+  next.then(keep, () => undefined);
+  return next;
+}
 
 /** How operations are to be written on this processor: measured once and kept, checked for equality by every process. */
 export const kernelChoice = async (): Promise<KernelChoice> => (await choose()).choice;
+
+/** The same where this process has made its choice already. */
+export const settledKernelChoice = (): KernelChoice | undefined => settled;
 
 /** What was chosen on this machine, and why. @throws EngineError INPUT_INVALID for a wrong SPATIALSV_KERNELS. */
 export const kernelReport = async (): Promise<KernelReport> => (await choose()).report;
@@ -80,7 +94,7 @@ export async function pinKernels(record: KernelRecord): Promise<boolean> {
     return false;
   if (!(await isStillRight(record))) return false;
   const pinned = pinnedChoice(record, parseOverride(record.override, candidates));
-  chosen = Promise.resolve(pinned);
+  await settleOn(Promise.resolve(pinned));
   return true;
 }
 
@@ -98,28 +112,27 @@ function pinnedChoice(record: KernelRecord, override: Override | undefined): Cho
 }
 
 function choose(): Promise<Chosen> {
-  chosen ??= chooseKernels(userCacheFolder(), process.env[KERNELS_VARIABLE]);
-  return chosen;
+  return chosen ?? settleOn(chooseKernels(userCacheFolder(), process.env[KERNELS_VARIABLE]));
 }
 
 /** A process spends so long on the check of equality and on measuring, ms; what is begun ends a little before. */
 const BUDGET_MS = 300;
 const RESERVE_MS = 30;
 
-/** @param folder where measurements are kept. @param variable content of SPATIALSV_KERNELS. */
+/** @param folder where measurements are kept. @param variable content of SPATIALSV_KERNELS. @param trials what is measured. */
 export async function chooseKernels(
   folder: string,
   variable?: string,
   clocks: Clocks = processClocks(environment().threads),
+  trials: readonly KernelTrial[] = kernelTrials(),
 ): Promise<Chosen> {
   const started = clocks.now();
-  const trials = kernelTrials();
   const known = new Map(trials.map(({ kind, candidates }) => [kind, candidates]));
   const override = parseOverride(variable, known);
   const decidesAll = override?.has(undefined) ?? false;
   const found = decidesAll
     ? await onlyBlock()
-    : await measuredIn(folder, { clocks, end: started + BUDGET_MS - RESERVE_MS });
+    : await measuredIn(folder, trials, { clocks, end: started + BUDGET_MS - RESERVE_MS });
   const choice = choiceOf(found.measured, override);
   const { block, tried, kernels } = found.measured;
   const ms = Math.round(clocks.now() - started);
@@ -143,8 +156,11 @@ async function blockOnly(): Promise<Measurement> {
   return { block, tried, kernels: [] };
 }
 
-async function measuredIn(folder: string, measuring: Measuring): Promise<Found> {
-  const trials = kernelTrials();
+async function measuredIn(
+  folder: string,
+  trials: readonly KernelTrial[],
+  measuring: Measuring,
+): Promise<Found> {
   const key = machineKey(JSON.stringify(trials));
   const file = cacheFile(folder, key);
   const kept = readMeasurement(file, key);
