@@ -140,7 +140,7 @@ export const makeFolder = async (folder: string): Promise<void> => {
 const isAbsent = (error: unknown): boolean => isCode(error, 'ENOENT', 'ENOTDIR');
 
 /** Most bytes of a text file that is read as a whole: beyond any that a model, a run or a user's configuration has. */
-export const MAX_TEXT_BYTES = 1 << 28;
+const MAX_TEXT_BYTES = 1 << 28;
 
 const MEBIBYTE = 1 << 20;
 

@@ -177,6 +177,7 @@ export {
   type Vector3,
 } from './geometry/index.js';
 export { hashFile, hashFiles, hashWeights, type NamedFile } from './hash-files.js';
+export { hashText } from './hash-text.js';
 export {
   addPositionEmbedding,
   convolve1x1,

@@ -12,7 +12,7 @@ export interface Differentiated<Outputs> {
  * Gradients of a program in float16 are computed times this number and divided by it: many lie below its smallest number,
  * 6·10⁻⁸. A power of two changes nothing else.
  */
-export const FLOAT16_GRADIENT_SCALE = 2 ** 12;
+const FLOAT16_GRADIENT_SCALE = 2 ** 12;
 
 /**
  * Value and gradients of a scalar loss by every parameter, for use inside a program.

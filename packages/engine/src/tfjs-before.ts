@@ -7,7 +7,7 @@ interface TfjsGlobals {
 }
 
 /** A gradient of tfjs that this package never replaces: its registration tells one copy of tfjs from another. */
-export const MARKER_KERNEL = 'Tanh';
+const MARKER_KERNEL = 'Tanh';
 
 /** Registration of {@link MARKER_KERNEL} by the copy of tfjs that was loaded last; undefined before any. */
 export const currentMarker = (): object | undefined =>

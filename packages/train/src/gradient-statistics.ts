@@ -1,18 +1,11 @@
-import {
-  compile,
-  type DeviceTensor,
-  float32,
-  ProgramCache,
-  type ProgramTarget,
-} from '@spatialsv/engine';
+import { compile, type DeviceTensor, ProgramCache, type ProgramTarget } from '@spatialsv/engine';
 import type { SampleInputs } from './data/sample-inputs.js';
 import { TRAINED_GROUPS } from './groups.js';
 import type { ModelState } from './model-state.js';
-import { mapValues } from './records.js';
 import { gradientProgram, type NamesByGroup, termsOf } from './step/gradient-program.js';
 import type { StepModel } from './step/step-program.js';
 import { type StepShape, stepKey } from './step/step-shape.js';
-import { sampleSpecs } from './step/step-specs.js';
+import { measuringSpecs } from './step/step-specs.js';
 
 /** What the gradients of the terms of one sample say of each other. */
 export interface GradientMetrics {
@@ -65,12 +58,7 @@ export class GradientStatistics {
   }
 
   #compile(shape: StepShape) {
-    const { optimizer, frozenSpecs } = this.#state;
-    const specs = {
-      frozen: frozenSpecs,
-      parameters: mapValues(optimizer.parameters, ({ shape: size }) => float32(...size)),
-      sample: sampleSpecs(this.#model.heads, shape),
-    };
+    const specs = measuringSpecs(this.#model, this.#state, shape);
     return compile(gradientProgram(this.#model, shape, this.#groups), specs, {
       ...this.#target,
       name: 'gradient-statistics',

@@ -1,23 +1,16 @@
-import {
-  compile,
-  type DeviceTensor,
-  float32,
-  ProgramCache,
-  type ProgramTarget,
-} from '@spatialsv/engine';
+import { compile, type DeviceTensor, ProgramCache, type ProgramTarget } from '@spatialsv/engine';
 import type { Criterion } from './config/criteria.js';
 import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import type { TrainingData } from './data/training-data.js';
 import type { Agreement } from './labels/consensus.js';
 import type { ModelState } from './model-state.js';
-import { mapValues } from './records.js';
 import { heldOutProgram } from './step/held-out-program.js';
 import type { SampleLosses } from './step/sample-runner.js';
 import { readLosses } from './step/sample-step.js';
 import type { StepModel } from './step/step-program.js';
 import { type StepShape, stepKey } from './step/step-shape.js';
-import { sampleSpecs } from './step/step-specs.js';
+import { measuringSpecs } from './step/step-specs.js';
 import { LOSS_TERMS, type LossTerm } from './step/terms.js';
 
 /** What samples that are not learnt say of the model. */
@@ -109,11 +102,7 @@ export class HeldOut {
 
   #compile(shape: StepShape) {
     const { model, state, device, precision } = this.#options;
-    const specs = {
-      frozen: state.frozenSpecs,
-      parameters: mapValues(state.optimizer.parameters, ({ shape: size }) => float32(...size)),
-      sample: sampleSpecs(model.heads, shape),
-    };
+    const specs = measuringSpecs(model, state, shape);
     return compile(heldOutProgram(model, shape), specs, { device, precision, name: 'held-out' });
   }
 

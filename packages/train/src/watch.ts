@@ -8,7 +8,6 @@ import {
 import {
   compile,
   type DeviceTensor,
-  float32,
   ProgramCache,
   type ProgramTarget,
   type Tensor,
@@ -17,7 +16,6 @@ import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
 import type { TrainingSample } from './data/training-data.js';
 import type { ModelState } from './model-state.js';
-import { mapValues } from './records.js';
 import { withoutDropout } from './step/held-out-program.js';
 import { predictMaps } from './step/predict-maps.js';
 import {
@@ -28,7 +26,7 @@ import {
   tapSites,
 } from './step/step-program.js';
 import { type GridGroup, gridGroups, type StepShape, stepKey } from './step/step-shape.js';
-import { sampleSpecs } from './step/step-specs.js';
+import { measuringSpecs } from './step/step-specs.js';
 
 /** What the heads say of the views of a sample, at the output size of the first view's grid. */
 export interface WatchedMaps {
@@ -107,11 +105,7 @@ export class Watch {
 
   #compile(shape: StepShape) {
     const { model, state, device, precision } = this.#options;
-    const specs = {
-      frozen: state.frozenSpecs,
-      parameters: mapValues(state.optimizer.parameters, ({ shape: size }) => float32(...size)),
-      sample: sampleSpecs(model.heads, shape),
-    };
+    const specs = measuringSpecs(model, state, shape);
     return compile(watchProgram(model, shape), specs, { device, precision, name: 'watch' });
   }
 

@@ -2,7 +2,7 @@ import { type GraphFile, type GraphValueInfo, nearestName } from '@spatialsv/cor
 import { SpatialError } from '@spatialsv/core/spec';
 
 /** Names that exporters of VGGT and Depth Anything 3 are known to give to their values. */
-export const INPUT_NAMES = ['images', 'image', 'pixel_values', 'input', 'x'] as const;
+const INPUT_NAMES = ['images', 'image', 'pixel_values', 'input', 'x'] as const;
 export const OUTPUT_NAMES = {
   depth: ['depth', 'predicted_depth', 'depth_map', 'metric_depth', 'output'],
   points: ['world_points', 'point_map'],

@@ -10,7 +10,7 @@ export const MANIFEST_FILE = 'spatialsv-onnx.json';
  * `opencv`: OpenCV's area where nothing grows and cubic otherwise, first to the longest side, then to whole patches, as
  * Depth Anything 3 does.
  */
-export const RESIZE_METHODS = ['pillow-bicubic', 'opencv'] as const;
+const RESIZE_METHODS = ['pillow-bicubic', 'opencv'] as const;
 export type ResizeMethod = (typeof RESIZE_METHODS)[number];
 
 const size = z.int().positive();

@@ -4,7 +4,7 @@ import { FIRST_OBJECT_ID, type Scene } from './scene.js';
 
 export const BOX = 0;
 export const FRUSTUM = 1;
-export const ELLIPSOID = 2;
+const ELLIPSOID = 2;
 
 /** Numbers per solid in {@link CompiledScene.solids}: room-frame centre, cos and sin of the yaw, half extents. */
 export const SOLID_STRIDE = 8;

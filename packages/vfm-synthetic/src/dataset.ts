@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createRandom, encodePng, writeFileAtomic } from '@spatialsv/core/kit';
+import { createRandom, encodePng, hashText, writeFileAtomic } from '@spatialsv/core/kit';
 import { SpatialError } from '@spatialsv/core/spec';
 import { createScene, type SceneOptions } from './create-scene.js';
 import {
@@ -168,13 +168,7 @@ const makeRow = (
 /** FNV-1a over seed, split and index, 53 bits: splits and neighbouring seeds share no room. */
 const sceneSeed = (seed: number, split: string, index: number): number => {
   const text = `${seed}/${split}/${index}`;
-  return (fnv(`high/${text}`) >>> 11) * 2 ** 32 + fnv(text);
-};
-
-const fnv = (text: string): number => {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
+  return (hashText(`high/${text}`) >>> 11) * 2 ** 32 + hashText(text);
 };
 
 const countBy = <Item>(

@@ -6,7 +6,7 @@ import { FIRST_OBJECT_ID, OBJECT_KINDS, type Scene, type SceneCamera } from './s
 import { Shader } from './shading.js';
 
 /** Wavelengths of the position code, metres. */
-export const WAVELENGTHS = [16, 8, 4, 2, 1, 0.5] as const;
+const WAVELENGTHS = [16, 8, 4, 2, 1, 0.5] as const;
 
 const NORMAL = 6 * WAVELENGTHS.length;
 const CLASS = NORMAL + 3;

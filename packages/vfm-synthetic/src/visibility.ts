@@ -37,7 +37,7 @@ const measureView = (
 };
 
 /** Smallest share of the image at which an object counts as seen: 0.4 %, 200 pixels of 224 × 224. */
-export const SEEN_SHARE = 0.004;
+const SEEN_SHARE = 0.004;
 
 export const isSeen = (appearances: Appearances, view: number, object: number): boolean =>
   appearances[view]![object]!.share >= SEEN_SHARE;

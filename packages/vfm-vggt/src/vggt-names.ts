@@ -18,7 +18,7 @@ const HIDDEN = 32;
 export const POSE_VALUES = 9;
 
 /** Output channels of each dense head; the last one is the confidence. */
-export const HEAD_OUTPUTS = { depth: 2, point: 4 } as const;
+const HEAD_OUTPUTS = { depth: 2, point: 4 } as const;
 
 export type DenseHead = keyof typeof HEAD_OUTPUTS;
 

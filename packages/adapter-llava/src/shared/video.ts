@@ -46,7 +46,7 @@ const rowLength = ({ grid, newline }: VideoConfig): number =>
   grid.side + (newline === 'grid' ? 1 : 0);
 
 /** Layout of frame `index` of `count`. Only a newline behind the video makes the last frame another one. */
-export function frameLayout(config: VideoConfig, index: number, count: number): FrameLayout {
+function frameLayout(config: VideoConfig, index: number, count: number): FrameLayout {
   const isLast = index === count - 1;
   const { fit, size } = config.frame;
   const key = `${fit}-${size}-${config.key}-${config.newline}`;

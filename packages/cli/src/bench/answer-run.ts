@@ -1,5 +1,4 @@
 /** One process of `npm run bench -- large` and `backbones`: answers about images and prints its figures as JSON. */
-import { readFileSync } from 'node:fs';
 import {
   float32Source,
   type PreparedInputsV1,
@@ -10,7 +9,7 @@ import { type Device, openDevice, registerDevice, type WeightPolicy } from '@spa
 import { BackboneRunner } from '@spatialsv/eval';
 import { composePlugins } from '../composition.js';
 import { largeImage } from './large-image.js';
-import { median, peakRssMb } from './measure.js';
+import { median, peakRssMb, statusMb } from './measure.js';
 
 export interface AnswerSettings {
   readonly folder: string;
@@ -119,10 +118,7 @@ function watchFirstProgram(seconds: () => number): Promise<number> {
 }
 
 /** Peak resident memory, pages of mapped files included. */
-function peakMb(): number {
-  if (process.platform !== 'linux') return peakRssMb();
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024;
-}
+const peakMb = (): number => statusMb('VmHWM') ?? peakRssMb();
 
 const figures = await run(JSON.parse(process.argv[2]!) as AnswerSettings);
 process.stdout.write(`${JSON.stringify(figures)}\n`);

@@ -79,7 +79,7 @@ export interface StepTensors {
 }
 
 /** Mean next-token loss of one sequence, as a program. */
-export function stepLoss(size: StepSize): (inputs: StepTensors) => Tensor {
+function stepLoss(size: StepSize): (inputs: StepTensors) => Tensor {
   const decoder = createDecoder(decoderConfig(size), NAMES);
   const positions = Int32Array.from({ length: size.tokens }, (_, i) => i);
   return ({ parameters, ids, targets }) => {

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Target, targetOf } from '../target.js';
 import { dav3, type Subject, smoothImages, VGGT, writeSubject } from './label-subjects.js';
-import { type BenchOptions, emit, median, memoryFigures } from './measure.js';
+import { type BenchOptions, emit, median, memoryFigures, statusMb } from './measure.js';
 import { torchDevice } from './pytorch-peer.js';
 import { openVfmPeer, type PeerRun, type VfmPeer } from './pytorch-vfm.js';
 
@@ -172,24 +172,19 @@ interface Watched {
   readonly peakOwnMb: number;
 }
 
-const STATUS = '/proc/self/status';
-
 /** Time and peak memory of one run. Memory is read from Linux' /proc; elsewhere it is not a number. */
 async function watched(run: () => Promise<Float32Array>): Promise<Watched> {
   globalThis.gc?.();
-  const linux = existsSync(STATUS);
+  const linux = process.platform === 'linux';
   if (linux) writeFileSync('/proc/self/clear_refs', '5'); // Starts the peak anew.
   let own = 0;
   const sample = () => {
-    own = Math.max(own, statusMb('RssAnon'));
+    own = Math.max(own, statusMb('RssAnon') ?? Number.NaN);
   };
   const timer = linux ? setInterval(sample, 20) : undefined;
   const started = performance.now();
   const depth = await run();
   const ms = performance.now() - started;
   clearInterval(timer);
-  return { ms, depth, peakRssMb: linux ? statusMb('VmHWM') : Number.NaN, peakOwnMb: own };
+  return { ms, depth, peakRssMb: statusMb('VmHWM') ?? Number.NaN, peakOwnMb: own };
 }
-
-const statusMb = (key: string): number =>
-  Number(new RegExp(`${key}:\\s+(\\d+)`).exec(readFileSync(STATUS, 'utf8'))?.[1]) / 1024;

@@ -39,7 +39,7 @@ const ROUNDS = 7;
  * What lifting costs on top of the forward pass: the pass through the whole decoder, the pass to the layers that the heads read,
  * the same with maps, cameras and points, and writing the files of a lift, by turns.
  */
-export async function benchLift(name: string): Promise<void> {
+async function benchLift(name: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'spatialsv-bench-'));
   try {
     await measure(name, folder);

@@ -50,12 +50,16 @@ export const rssMb = (): number => process.memoryUsage.rss() / 2 ** 20;
 /** Memory of the process that is not backed by a file (Linux; elsewhere all resident memory). */
 export function ownMemoryMb(): number {
   globalThis.gc?.();
-  try {
-    const status = readFileSync('/proc/self/status', 'utf8');
-    return Number(/RssAnon:\s+(\d+)/.exec(status)![1]) / 1024;
-  } catch {
-    return rssMb();
-  }
+  return statusMb('RssAnon') ?? rssMb();
+}
+
+/** A line of Linux' account of this process, such as `VmHWM`, MiB; undefined elsewhere. */
+export function statusMb(key: string): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const line = new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  );
+  return line === null ? undefined : Number(line[1]) / 1024;
 }
 
 /** Memory of an NVIDIA GPU. */
@@ -67,7 +71,7 @@ export interface GpuFigures {
 }
 
 /** @returns undefined for a device that is no NVIDIA GPU. */
-export async function gpuFigures(device: string): Promise<GpuFigures | undefined> {
+async function gpuFigures(device: string): Promise<GpuFigures | undefined> {
   const [isCuda, number] = /^cuda(?::(\d+))?$/.exec(device) ?? [];
   if (isCuda === undefined) return undefined;
   const index = Number(number ?? 0);

@@ -40,7 +40,7 @@ const sizes = (): Size[] =>
   });
 
 /** An evaluation of a tiny checkpoint: an answer and the maps of the 3D heads for an image of every size. */
-export async function benchEvaluation(): Promise<void> {
+async function benchEvaluation(): Promise<void> {
   await inTemporaryFolder(async (folder) => {
     const { backbone, heads } = await openTiny(folder);
     const run = new Measurement('eval');

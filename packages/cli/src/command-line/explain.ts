@@ -4,7 +4,7 @@ import type { CommandContext } from '../context.js';
 import { describeCommand, wholeNumber } from './options.js';
 
 /** Names of the measures. Those of inspect are the same; it is not loaded to print a help text. */
-export const MEASURES = [
+const MEASURES = [
   'depth-rmse',
   'depth-rmse-median',
   'depth-rmse-affine',

@@ -14,6 +14,7 @@ import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
 import { type DeviceReport, probeDevice } from '../device-probe.js';
+import { processorModel } from '../machine.js';
 import { packageVersion } from '../version.js';
 import { formatCuda } from './format-cuda.js';
 import { formatPlugins, type PluginReport, pluginReport } from './plugins.js';
@@ -85,7 +86,7 @@ const gib = (bytes: number): number => Math.round((bytes / 2 ** 30) * 10) / 10;
 function machineReport(): DoctorReport['machine'] {
   return {
     platform: `${process.platform} ${process.arch}`,
-    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    cpu: processorModel(),
     threads: os.availableParallelism(),
     memoryGib: gib(os.totalmem()),
     freeMemoryGib: gib(availableMemory()),
@@ -137,7 +138,7 @@ function formatKernels(kernels: DoctorReport['kernels']): string {
 const ASSERTION = /\/onnxruntime_src\/.* was false\. /;
 
 /** The report as text for people. */
-export function formatDoctor(report: DoctorReport): string {
+function formatDoctor(report: DoctorReport): string {
   const { node, machine, onnxRuntime: runtime } = report;
   const nodeNote = node.supported ? '' : `, not supported: needs ${node.needs}`;
   const engine =

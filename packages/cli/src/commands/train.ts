@@ -161,10 +161,7 @@ function reportRun({ progress, err }: CommandContext, family: string) {
 }
 
 /** Taps and learning rates in a line, each with where it comes from. */
-export function describeDefaults(
-  { model, taps, learningRates }: ModelDefaults,
-  family: string,
-): string {
+function describeDefaults({ model, taps, learningRates }: ModelDefaults, family: string): string {
   const from = (origin: Origin) => (origin === 'model' ? (model ?? family) : 'the configuration');
   const rates = Object.entries(learningRates).map(
     ([name, { value, from: origin }]) => `${name} ${value} (${from(origin)})`,

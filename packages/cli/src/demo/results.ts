@@ -8,6 +8,7 @@ import {
   tablePercentage,
 } from '@spatialsv/eval';
 import { formatTable } from '../context.js';
+import { processorModel } from '../machine.js';
 import type { DepthErrors } from './depth.js';
 import type { DemoSettings } from './settings.js';
 
@@ -64,7 +65,7 @@ export function summarise(
   const { pointsOverFrequency, binomialP, permutationP } = significance;
   return {
     machine: {
-      cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+      cpu: processorModel(),
       threads: os.availableParallelism(),
       node: process.version,
     },

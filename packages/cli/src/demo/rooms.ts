@@ -64,7 +64,7 @@ async function orderOptions(file: string, target: string): Promise<string> {
 }
 
 /** The same question with options A, B, … in alphabetical order. */
-export function withOrderedOptions(row: MindCubeRow): MindCubeRow {
+function withOrderedOptions(row: MindCubeRow): MindCubeRow {
   const { stem, options } = splitInlineOptions(row.question);
   const ordered = Object.values(options).sort();
   const listed = ordered.map((text, index) => `${LETTERS[index]}. ${text}`);

@@ -12,7 +12,7 @@ import type { CommandContext } from '../context.js';
 import { counted } from '../counted.js';
 
 /** Log of view sets that were not labelled, in the folder of the store. */
-export const failureFile = (store: string): string => join(store, 'failures.jsonl');
+const failureFile = (store: string): string => join(store, 'failures.jsonl');
 
 export const describeLicence = ({ name, commercialUse }: LabelLicenceV1): string =>
   commercialUse ? name : `${name}, not for commercial use`;

@@ -40,7 +40,7 @@ export function mindCubeSetting(id: string): MindCubeSetting {
 }
 
 /** `official`: the instruction block of the benchmark around the question; `plain`: the question as it stands. */
-export const MINDCUBE_PROMPTS = ['official', 'plain'] as const;
+const MINDCUBE_PROMPTS = ['official', 'plain'] as const;
 
 /**
  * Official MindCube files (`id`, `images`, `question`, `gt_answer`). `question` of a sample is the full prompt, `answer` the

@@ -8,7 +8,7 @@ const PLACEHOLDER =
 const IMAGE = '<image>';
 
 /** First placeholder of any toolkit in a text. */
-export const findPlaceholder = (text: string): string | undefined => PLACEHOLDER.exec(text)?.[0];
+const findPlaceholder = (text: string): string | undefined => PLACEHOLDER.exec(text)?.[0];
 
 /**
  * Refuses a text with placeholders: a model would be given their letters.

@@ -7,7 +7,7 @@ export interface RecordText {
 }
 
 /** Longest row, characters: no row of a data set is so long, and a file without line ends must not fill the memory. */
-export const MAX_ROW = 1 << 26;
+const MAX_ROW = 1 << 26;
 
 /**
  * Cuts a text into rows: the lines of JSON Lines, or the elements of a JSON array, whichever it holds. Only LF, CR and CR LF end

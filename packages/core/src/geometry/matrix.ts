@@ -50,9 +50,6 @@ export const invert3 = (m: Matrix3): number[] => {
   ].map((cofactor) => cofactor * scale);
 };
 
-export const dot3 = (a: Vector3, b: Vector3): number =>
-  a[0]! * b[0]! + a[1]! * b[1]! + a[2]! * b[2]!;
-
 export const cross3 = (a: Vector3, b: Vector3): Triple => [
   a[1]! * b[2]! - a[2]! * b[1]!,
   a[2]! * b[0]! - a[0]! * b[2]!,

@@ -1,4 +1,5 @@
 import { SpatialError } from '../errors.js';
+import { hashText } from '../hash-text.js';
 import { layerShapes, normShapes, type Shapes, shapesBelow } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import type { ParameterValues } from '../spec.js';
@@ -106,16 +107,7 @@ function initialValue(name: string, shape: readonly number[], shapes: Shapes, se
   if (name.includes('.norm.')) return data.fill(name.endsWith('.weight') ? 1 : 0);
   const weight = shapes[name.replace(/\.bias$/, '.weight')] ?? shape;
   const fanIn = weight.slice(1).reduce((product, size) => product * size, 1);
-  const random = createRandom(hashName(name) + seed * 2 ** 32);
+  const random = createRandom(hashText(name) + seed * 2 ** 32);
   const bound = 1 / Math.sqrt(fanIn);
   return data.map(() => random.uniform(-bound, bound));
-}
-
-/** 32-bit FNV-1a of the UTF-8 bytes. */
-function hashName(name: string): number {
-  let hash = 2166136261;
-  for (const byte of new TextEncoder().encode(name)) {
-    hash = Math.imul(hash ^ byte, 16777619);
-  }
-  return hash >>> 0;
 }

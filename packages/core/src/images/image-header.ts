@@ -16,8 +16,8 @@ const READABLE: Readonly<Record<string, string>> = {
 };
 
 /** Largest file and image that are read: nothing a camera writes is near them, and no file shall fill the memory. */
-export const MAX_IMAGE_BYTES = 1 << 30;
-export const MAX_IMAGE_PIXELS = 1 << 28;
+const MAX_IMAGE_BYTES = 1 << 30;
+const MAX_IMAGE_PIXELS = 1 << 28;
 
 /** Formats of cameras that look like TIFF, of which a decoder would take the thumbnail. */
 const CAMERA_RAW = /\.(dng|nef|nrw|arw|srf|sr2|cr2|orf|rw2|pef|raf|3fr|iiq|erf|kdc|mos)$/i;

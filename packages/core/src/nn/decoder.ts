@@ -86,7 +86,7 @@ function attentionContext(
   const capacity = cache.keys.shape[1]!;
   checkLength(config, capacity);
   const rows = tf.add(arange(tokens, 0), cacheSlot); // (T, 1) slot of each new token
-  return { cache, slots: tf.reshape(rows, [tokens]), mask: causalMask(rows, capacity) };
+  return { cache, slots: tf.reshape(rows, [tokens]), mask: slotMask(rows, capacity) };
 }
 
 /** 0 … n−1 as a column (axis 0) or a row (axis 1), int32. */
@@ -96,7 +96,7 @@ function arange(n: number, axis: 0 | 1): Tensor {
 }
 
 /** (T, S): forbidden where the column lies after the row's own slot. */
-function causalMask(rows: Tensor, columns: number): Tensor {
+function slotMask(rows: Tensor, columns: number): Tensor {
   return tf.mul(tf.cast(tf.greater(arange(columns, 1), rows), 'float32'), FORBIDDEN);
 }
 

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { invalidPlugin } from './manifest.js';
 
 /** Importing an entry takes milliseconds on an idle machine: it says what there is, and loads the rest when that is asked for. */
-export const PLUGIN_LIMIT_MS = 60_000;
+const PLUGIN_LIMIT_MS = 60_000;
 
 const MEMORY_MB = 512;
 

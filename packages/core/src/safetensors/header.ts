@@ -8,7 +8,7 @@ import {
 } from './dtypes.js';
 
 /** Longest header that is read: a hundred bytes for each of 160,000 tensors, which take seconds to check. */
-export const MAX_HEADER_BYTES = 1 << 24;
+const MAX_HEADER_BYTES = 1 << 24;
 
 /** Where one tensor lies in its file. */
 export interface TensorRecord {

@@ -1,15 +1,8 @@
 /** Weights made from their names and spread widely, so that a wrong operator shows: reference/golden_weights.py makes them too. */
 import { cp } from 'node:fs/promises';
+import { hashText } from '../hash-text.js';
 import type { Shapes } from '../nn/index.js';
 import { float32Source, saveWeights, type TensorSource } from '../safetensors/index.js';
-
-/** FNV-1a. */
-const hash32 = (text: string): number => {
-  let value = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text))
-    value = Math.imul(value ^ byte, 0x01000193) >>> 0;
-  return value;
-};
 
 /**
  * Uniform with standard deviation 0.2, or 1 + uniform with 0.1 for the weights and biases of norms; exact in float32 in any
@@ -17,7 +10,7 @@ const hash32 = (text: string): number => {
  */
 export const wideWeight = (name: string, shape: readonly number[]): Float32Array => {
   const size = shape.reduce((product, side) => product * side, 1);
-  const start = hash32(name);
+  const start = hashText(name);
   const isNorm = name.includes('norm') || name.includes('ln_q');
   const scale = Math.fround(isNorm ? 0.1732 : 0.3464);
   return Float32Array.from({ length: size }, (_, i) => {

@@ -151,7 +151,7 @@ const TF32_VARIABLE = 'SPATIALSV_TF32';
 const GPU_MEMORY_VARIABLE = 'SPATIALSV_GPU_MEMORY';
 
 /** @throws EngineError INPUT_INVALID unless it is empty or a number above 0. */
-export function parseGibibytes(text: string | undefined): number | undefined {
+function parseGibibytes(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
   const gibibytes = Number(text);
   if (Number.isFinite(gibibytes) && gibibytes > 0) return Math.floor(gibibytes * 2 ** 30);

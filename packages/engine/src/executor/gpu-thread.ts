@@ -28,7 +28,7 @@ interface Answered {
  * One thread on which all runs on NVIDIA GPUs take place. The CUDA provider keeps handles with working memory of their own for
  * every thread that it is called on, and libuv's pool would show it four.
  */
-export class GpuThread {
+class GpuThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, (answer: Pointer | null | Error) => void>();
   #asked = 0;

@@ -1,18 +1,9 @@
+import { bytesPerElement } from '../onnx/element-type.js';
 import { executionOrder } from './execution-order.js';
 import { type Graph, type Node, sizeOf, type Value } from './graph.js';
 
-const BYTES: Readonly<Record<Value['dtype'], number>> = {
-  float32: 4,
-  int32: 4,
-  int64: 8,
-  float16: 2,
-  bfloat16: 2,
-  bool: 1,
-  uint8: 1,
-};
-
 export const bytesOf = ({ shape, dtype }: Pick<Value, 'shape' | 'dtype'>): number =>
-  sizeOf(shape) * BYTES[dtype];
+  sizeOf(shape) * bytesPerElement(dtype);
 
 /** The moment of a run at which most bytes of results are held. */
 export interface Peak {

@@ -61,7 +61,7 @@ const isConstant = (value: Value | undefined): boolean => value?.constant !== un
  * Products that stay float32 in a program of 16 bits. What is no product (norms, softmax, rotary positions, the residual
  * stream, losses, sums, scattering, updates) is float32 without being named.
  */
-export const EXCEPTIONS: readonly Exception[] = [
+const EXCEPTIONS: readonly Exception[] = [
   {
     what: 'what a program computes inside of `ops.inFloat32`, backward too: cameras of VGGT and Depth Anything 3, the 3D heads of a training',
     why: 'poses come out of few products, and their errors move every point of a view; normals are differences of neighbouring pixels; the originals do the same',

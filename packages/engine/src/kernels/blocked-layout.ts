@@ -153,7 +153,7 @@ export function prefersBlocked(
 }
 
 /** Whether so many channels are whole blocks of this machine's layout, if it has one. */
-export const fillsBlocks = (graph: Graph, channels: number): boolean =>
+const fillsBlocks = (graph: Graph, channels: number): boolean =>
   graph.channelBlock !== undefined && channels % graph.channelBlock === 0;
 
 /** Whether a node treats every element alike, without broadcasting. */

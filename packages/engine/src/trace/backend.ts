@@ -15,7 +15,7 @@ interface Entry {
  * A tfjs backend that computes nothing: every tensor stands for a value of the graph under construction. Data that a
  * program creates (`tf.tensor`, `tf.scalar`) become constants.
  */
-export class TraceBackend extends tf.KernelBackend {
+class TraceBackend extends tf.KernelBackend {
   private entries = new Map<object, Entry>();
   private current: Graph | undefined;
 

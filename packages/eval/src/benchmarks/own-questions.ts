@@ -36,7 +36,7 @@ const notAsked = (root: string, { id }: SampleV1) =>
   );
 
 /** A sample as a question; undefined without options or a right letter. */
-export function ofSample(sample: SampleV1): BenchmarkQuestionV1 | undefined {
+function ofSample(sample: SampleV1): BenchmarkQuestionV1 | undefined {
   const { id, images, question, system, options, answerLetter, category } = sample;
   if (question === undefined || options === undefined || answerLetter === undefined)
     return undefined;

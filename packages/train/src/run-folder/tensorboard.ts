@@ -43,7 +43,7 @@ export class EventFile {
 }
 
 /** Metrics by tag: `loss/text`, `rate/language-model`, `held-out/accuracy`, … */
-export function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number | null>> {
+function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number | null>> {
   const { losses, learningRates, heldOut, gradients } = metrics;
   const { teachers } = metrics;
   const cosines = Object.entries(gradients?.cosineWithText ?? {});

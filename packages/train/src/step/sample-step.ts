@@ -1,7 +1,6 @@
 import {
   compile,
   type DeviceTensor,
-  float32,
   ProgramCache,
   type ProgramTarget,
   programPeakBytes,
@@ -9,12 +8,11 @@ import {
 import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
 import type { ModelState } from '../model-state.js';
-import { mapValues } from '../records.js';
 import { type ProgramUsage, UsageMeter } from './program-usage.js';
 import type { SampleLosses, SampleRunner } from './sample-runner.js';
 import { type StepModel, stepProgram } from './step-program.js';
 import { type PackShape, packKey, type StepShape } from './step-shape.js';
-import { packSpecs } from './step-specs.js';
+import { packSpecs, parameterSpecs } from './step-specs.js';
 import { LOSS_TERMS, type LossTerm } from './terms.js';
 
 /** Shapes whose programs are kept compiled: images of many sizes in one data set are usual. */
@@ -90,10 +88,10 @@ export const stepPeakBytes = (
     recomputeCheap: true,
   });
 
-function stepSpecs(model: StepModel, { optimizer, frozenSpecs }: ModelState, shape: PackShape) {
-  const trained = mapValues(optimizer.parameters, (tensor) => float32(...tensor.shape));
+function stepSpecs(model: StepModel, state: ModelState, shape: PackShape) {
+  const trained = parameterSpecs(state);
   return {
-    frozen: frozenSpecs,
+    frozen: state.frozenSpecs,
     parameters: trained,
     accumulators: trained,
     pack: packSpecs(model.heads, shape),

@@ -1,14 +1,27 @@
 import type { GeometryHeadModelV1 } from '@spatialsv/core';
 import { float32, int32, type SpecTree } from '@spatialsv/engine';
-import { sampleName } from './step-program.js';
+import type { ModelState } from '../model-state.js';
+import { mapValues } from '../records.js';
+import { type StepModel, sampleName } from './step-program.js';
 import { gridGroups, type PackShape, type StepShape, viewsOf } from './step-shape.js';
 
 type Heads = Pick<GeometryHeadModelV1, 'outputSize'>;
 
 type Specs = Record<string, SpecTree>;
 
+/** Specs of the trained parameters, by name. */
+export const parameterSpecs = ({ optimizer }: Pick<ModelState, 'optimizer'>) =>
+  mapValues(optimizer.parameters, ({ shape }) => float32(...shape));
+
+/** Specs of a program that measures one sample of this shape with the parameters as they are. */
+export const measuringSpecs = ({ heads }: StepModel, state: ModelState, shape: StepShape) => ({
+  frozen: state.frozenSpecs,
+  parameters: parameterSpecs(state),
+  sample: sampleSpecs(heads, shape),
+});
+
 /** Specs of a sample for a program that computes no other. */
-export const sampleSpecs = (heads: Heads, shape: StepShape): Specs => ({
+const sampleSpecs = (heads: Heads, shape: StepShape): Specs => ({
   ...sequenceSpecs(shape, shape.views),
   ...targetSpecs(heads, shape),
 });

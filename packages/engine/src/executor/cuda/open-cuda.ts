@@ -58,7 +58,7 @@ const failureAt = (doing: string): Failure => ({
  * Checks that a GPU can be used before ONNX Runtime is asked, which ends the process over some of what may be missing.
  * @throws EngineError DEVICE_UNAVAILABLE with what is missing.
  */
-export function requireGpu(index: number): void {
+function requireGpu(index: number): void {
   const { provider, refused, version, missing, runtime } = cudaLibraries();
   const name = index === 0 ? 'cuda' : `cuda:${index}`;
   if (provider === null) {
@@ -198,7 +198,7 @@ export function appendCuda(
 }
 
 /** Options of the provider that are not as ONNX Runtime has them. */
-export function providerOptions(index: number, replays = false): Readonly<Record<string, string>> {
+function providerOptions(index: number, replays = false): Readonly<Record<string, string>> {
   const { tf32, memoryBytes } = environment().gpu;
   return {
     device_id: String(index),
