@@ -11,6 +11,7 @@ import {
   UPDATE_BLOCK,
   type UpdatedArray,
 } from '../index.js';
+import { windowsOf } from './fused-update.js';
 
 const filled = (length: number, f: (i: number) => number) =>
   Float32Array.from({ length }, (_, i) => f(i));
@@ -184,6 +185,28 @@ describe('FusedUpdate by blocks', () => {
     expect(bind({ codes, scales: new Float32Array(blocks) })).toThrow(
       /"push": expected a Float32Array, found nothing/,
     );
+  });
+});
+
+describe('windows of arrays', () => {
+  it('cover them in order, whatever an element of each stands for', () => {
+    const place = { type: 'float32', input: 0 } as const;
+    const layout = {
+      ...{ chunk: 0, scalars: 0 },
+      arrays: [
+        { ...place, elementsPer: 1 },
+        { ...place, elementsPer: UPDATE_BLOCK },
+      ],
+    };
+    const arrays = [filled(5 * UPDATE_BLOCK, (i) => i), filled(5, (i) => i)];
+    const windows = windowsOf({ layout }, { arrays, length: 5 * UPDATE_BLOCK }, 2 * UPDATE_BLOCK);
+    expect(windows.map(([, numbers]) => [...numbers!])).toEqual([[0, 1], [2, 3], [4]]);
+    expect(windows.map(([values]) => [values![0], values!.at(-1)])).toEqual([
+      [0, 511],
+      [512, 1023],
+      [1024, 1279],
+    ]);
+    expect(windows[1]![0]!.buffer).toBe(arrays[0]!.buffer);
   });
 });
 

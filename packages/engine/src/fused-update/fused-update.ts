@@ -157,12 +157,19 @@ export class BoundUpdate {
   }
 }
 
-/** The arrays in parts that a view of another thread can span. */
-function windowsOf({ layout }: UpdateKernel, { arrays, length }: Bound): UpdatedArray[][] {
-  return Array.from({ length: Math.ceil(length / WINDOW) }, (_, i) =>
+/**
+ * The arrays in parts that a view of another thread can span.
+ * @internal
+ */
+export function windowsOf(
+  { layout }: Pick<UpdateKernel, 'layout'>,
+  { arrays, length }: Pick<Bound, 'arrays' | 'length'>,
+  window = WINDOW,
+): UpdatedArray[][] {
+  return Array.from({ length: Math.ceil(length / window) }, (_, i) =>
     arrays.map((array, k) => {
       const { elementsPer } = layout.arrays[k]!;
-      return array.subarray((i * WINDOW) / elementsPer, ((i + 1) * WINDOW) / elementsPer);
+      return array.subarray((i * window) / elementsPer, ((i + 1) * window) / elementsPer);
     }),
   );
 }

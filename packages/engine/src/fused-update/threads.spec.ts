@@ -16,8 +16,11 @@ const LENGTH = 8 * UPDATE_BLOCK;
 
 function twoWindows(id: number) {
   const arrays = [1, 2].map((factor) => {
-    const push = Float32Array.from({ length: LENGTH }, (_, i) => factor * i);
-    return [new Float32Array(LENGTH).fill(1), push] as const;
+    // Parts of a larger buffer, as windows are.
+    const buffer = new Float32Array(3 * LENGTH);
+    const value = buffer.subarray(16, 16 + LENGTH).fill(1);
+    const push = buffer.subarray(2 * LENGTH).map((_, i) => factor * i);
+    return [value, push] as const;
   });
   const shared: SharedPieces = {
     id,
