@@ -154,19 +154,18 @@ class KernelWriter {
   #startLargest(quantity: Quantity) {
     const variable = this.#newVariable();
     this.#add('block', wasm.constant(Number.NEGATIVE_INFINITY), wasm.setLocal(variable));
-    const take = (candidates: Code): Code[] => [
-      ...[wasm.getLocal(variable), candidates],
-      ...[wasm.apply('max'), wasm.setLocal(variable)],
+    const take = (candidates: Code): Code => [
+      ...[...wasm.getLocal(variable), ...candidates],
+      ...[...wasm.apply('max'), ...wasm.setLocal(variable)],
     ];
     const add = () => {
       const [of] = (quantity.source as { readonly of: readonly Quantity[] }).of;
-      this.#add('element', ...take(this.#get(of!)));
+      this.#add('element', take(this.#get(of!)));
     };
-    const turned = (lanes: readonly number[]): Code => [
-      ...[...wasm.getLocal(variable), ...wasm.getLocal(variable), ...wasm.shuffle(lanes)],
-    ];
+    const twice = [...wasm.getLocal(variable), ...wasm.getLocal(variable)];
+    const turned = (lanes: readonly number[]): Code => [...twice, ...wasm.shuffle(lanes)];
     const end = () => {
-      this.#add('block', ...take(turned([2, 3, 0, 1])), ...take(turned([1, 0, 3, 2])));
+      this.#add('block', take(turned([2, 3, 0, 1])), take(turned([1, 0, 3, 2])));
       this.#variables.set(quantity, variable);
     };
     return { add, end };
