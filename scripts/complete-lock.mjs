@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { readArguments } from './arguments.mjs';
 
 const path = fileURLToPath(new URL('../package-lock.json', import.meta.url));
 const readLock = () => JSON.parse(readFileSync(path, 'utf8'));
@@ -59,5 +60,6 @@ function complete(lock) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  readArguments(import.meta.url);
   writeFileSync(path, `${JSON.stringify(complete(readLock()), null, 2)}\n`);
 }

@@ -7,6 +7,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './arguments.mjs';
+
+readArguments(import.meta.url);
 
 const EMULATOR = 'qemu-x86_64';
 const PROCESSORS = ['Haswell', 'Nehalem'];

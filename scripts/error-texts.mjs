@@ -10,6 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseSync } from '@swc/core';
+import { readArguments } from './arguments.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const NOT_OF_THE_PRODUCT = /\.spec\.ts$|__fixtures__|\/(testing|bench)\//;
@@ -87,14 +88,18 @@ function textsOf(file) {
   return texts;
 }
 
-const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const { values, positionals: words } = readArguments(
+  import.meta.url,
+  { json: { type: 'boolean' } },
+  Number.POSITIVE_INFINITY,
+);
 const files = readdirSync(`${root}/packages`, { recursive: true, encoding: 'utf8' })
   .map((file) => `packages/${file.replaceAll('\\', '/')}`)
   .filter((file) => /^packages\/[^/]+\/src\/.*\.ts$/.test(file))
   .filter((file) => !NOT_OF_THE_PRODUCT.test(file) && words.every((word) => file.includes(word)))
   .sort();
 const all = files.flatMap((file) => textsOf(`${root}/${file}`));
-if (process.argv.includes('--json')) console.log(JSON.stringify(all, null, 1));
+if (values.json) console.log(JSON.stringify(all, null, 1));
 else {
   for (const { place, code, via, texts, ...parts } of all) {
     console.log(via === undefined ? `${place}  ${code}` : `${place}  ${via}()`);

@@ -1,21 +1,19 @@
 /**
- * `gpu-kernels.mjs [DEVICE]`: every case of the kernel suite, and training steps of a tiny decoder, on a device and on the CPU.
- * Prints the largest relative differences as JSON lines; fails where one is over 1e-3, unless nothing is computed there, which
+ * `node scripts/gpu-kernels.mjs [DEVICE]`, after a build: every case of the kernel suite, and training steps of a tiny decoder, on
+ * a device and on the CPU. Prints the largest relative differences as JSON lines; fails where one is over 1e-3, unless nothing is computed there, which
  * a pretend GPU is known by.
  */
-import { compile, createTensor, cudaReport } from '../packages/engine/dist/index.js';
-import { compileCase, worst } from '../packages/engine/dist/testing/compare.js';
-import { differentiatedInputs, GROUPS } from '../packages/engine/dist/testing/kernel-cases.js';
-import {
-  tinyBatch,
-  tinyParameters,
-  tinySpecs,
-  tinyStep,
-} from '../packages/engine/dist/testing/tiny-decoder.js';
+import { importBuilt, readArguments } from './arguments.mjs';
 
 const TOLERANCE = 1e-3;
 const STEPS = 5;
-const device = process.argv[2] ?? 'cuda';
+const [device = 'cuda'] = readArguments(import.meta.url, {}, 1).positionals;
+const { compile, createTensor, cudaReport } = await importBuilt('engine/dist/index.js');
+const { compileCase, worst } = await importBuilt('engine/dist/testing/compare.js');
+const { differentiatedInputs, GROUPS } = await importBuilt('engine/dist/testing/kernel-cases.js');
+const { tinyBatch, tinyParameters, tinySpecs, tinyStep } = await importBuilt(
+  'engine/dist/testing/tiny-decoder.js',
+);
 const isPretend = (cudaReport().runtime?.gpus ?? []).some(({ name }) => name === 'pretend GPU');
 const say = (figures) => console.log(JSON.stringify({ bench: 'gpu', device, ...figures }));
 

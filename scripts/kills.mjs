@@ -1,7 +1,7 @@
 /**
  * `node scripts/kills.mjs [--kills 100] [--seed N] [--variant NAME] [--steps 40]`: kills `spatialsv train` at random moments,
  * resumes it each time, and compares every file of the last checkpoint with that of a run that nobody killed. Build first.
- * Variants are below; without one, all of them share the kills.
+ * Variants are full, mixed, lora and eight-bit; without one, all of them share the kills.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,19 +9,20 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { writeDataset } from '@spatialsv/vfm-synthetic';
+import { importBuilt, readArguments, wholeNumber } from './arguments.mjs';
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '100' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    variant: { type: 'string' },
-    steps: { type: 'string', default: '40' },
-  },
+const given = readArguments(import.meta.url, {
+  kills: { type: 'string', default: '100' },
+  seed: { type: 'string', default: String(1 + (Date.now() % 1_000_000)) },
+  variant: { type: 'string' },
+  steps: { type: 'string', default: '40' },
 });
+const { values } = given;
+const KILLS = wholeNumber(given, 'kills');
+const SEED = wholeNumber(given, 'seed');
+const { writeDataset } = await importBuilt('vfm-synthetic/dist/index.js');
 const MAIN = new URL('../packages/cli/dist/main.js', import.meta.url).pathname;
-const STEPS = Number(values.steps);
+const STEPS = wholeNumber(given, 'steps');
 
 const DATA = { format: 'mindcube', path: 'data/raw/MindCube_tinybench.jsonl', prompt: 'plain' };
 /** Keys of a training configuration by what they try, beside those of `configure`. */
@@ -39,10 +40,13 @@ const VARIANTS = {
   'eight-bit': { optimizer: { stateBits: 8 } },
 };
 const unknown = values.variant !== undefined && !(values.variant in VARIANTS);
-if (unknown) throw new Error(`--variant: expected ${Object.keys(VARIANTS).join(', ')}`);
+if (unknown)
+  given.refuse(
+    `--variant: expected ${Object.keys(VARIANTS).join(', ')}, found "${values.variant}"`,
+  );
 
 /** Park and Miller: enough for moments, and repeatable. */
-let state = Number(values.seed) % 2147483647 || 1;
+let state = SEED % 2147483647 || 1;
 const random = () => {
   state = (state * 48271) % 2147483647;
   return state / 2147483647;
@@ -187,9 +191,9 @@ async function killedRun(file, out, atMost) {
 
 const variants = values.variant === undefined ? Object.keys(VARIANTS) : [values.variant];
 await prepare();
-console.log(`seed ${values.seed}`);
+console.log(`seed ${SEED}`);
 let total = 0;
 for (const variant of variants)
-  total += await tryVariant(variant, Math.ceil(Number(values.kills) / variants.length));
+  total += await tryVariant(variant, Math.ceil(KILLS / variants.length));
 console.log(`${total} kills, all resumed, all bit-equal`);
 rmSync(folder, { recursive: true });

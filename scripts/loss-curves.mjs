@@ -14,8 +14,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { loadTrainConfig } from '../packages/train/dist/index.js';
+import { importBuilt, readArguments, wholeNumber } from './arguments.mjs';
 
 const CLI = fileURLToPath(new URL('../packages/cli/dist/main.js', import.meta.url));
 const SMOOTHED = 20;
@@ -27,24 +26,29 @@ const KINDS = {
   }),
 };
 
-const { values, positionals } = parseArgs({
-  options: {
+const given = readArguments(
+  import.meta.url,
+  {
     steps: { type: 'string', default: '200' },
     rate: { type: 'string', default: '2e-3' },
     seeds: { type: 'string', default: '7' },
   },
-  allowPositionals: true,
-});
-const [demo] = positionals;
+  1,
+);
+const { values } = given;
+const [demo] = given.positionals;
 const recorded = path.join(demo ?? '', 'run/config.yaml');
 if (demo === undefined || !existsSync(recorded)) {
-  console.error(`expected the folder of a demo, found no ${recorded}; npm run demo makes one`);
-  process.exit(2);
+  given.refuse(`expected the folder of a demo, found no ${recorded}; npm run demo makes one`);
 }
+const { loadTrainConfig } = await importBuilt('train/dist/index.js');
 const base = await loadTrainConfig(recorded);
 const rate = Number(values.rate);
-const steps = Number(values.steps);
+if (!(rate > 0)) given.refuse(`--rate: expected a number above 0, found "${values.rate}"`);
+const steps = wholeNumber(given, 'steps');
 const seeds = values.seeds.split(',').map(Number);
+if (!seeds.every(Number.isSafeInteger))
+  given.refuse(`--seeds: expected whole numbers with commas, found "${values.seeds}"`);
 
 /** Trains, or goes on. @returns losses by step. */
 function curve(kind, seed) {

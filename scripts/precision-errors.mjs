@@ -1,10 +1,13 @@
 /**
- * Prints the table of docs/precision.md: how far results and gradients in 16 bits are from those in float32, for every operation
- * with products of the kernel suite. Run after `npm run build`.
+ * `node scripts/precision-errors.mjs`: prints the table of docs/precision.md, how far results and gradients in 16 bits are from
+ * those in float32, for every operation with products of the kernel suite. Run after `npm run build`.
  */
-import { compileCase } from '../packages/engine/dist/testing/compare.js';
-import { FUSED } from '../packages/engine/dist/testing/fused-cases.js';
-import { differentiatedInputs, GROUPS } from '../packages/engine/dist/testing/kernel-cases.js';
+import { importBuilt, readArguments } from './arguments.mjs';
+
+readArguments(import.meta.url);
+const { compileCase } = await importBuilt('engine/dist/testing/compare.js');
+const { FUSED } = await importBuilt('engine/dist/testing/fused-cases.js');
+const { differentiatedInputs, GROUPS } = await importBuilt('engine/dist/testing/kernel-cases.js');
 
 const TYPES = ['bfloat16', 'float16'];
 const tables = Object.fromEntries(GROUPS);

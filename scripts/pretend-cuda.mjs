@@ -1,13 +1,16 @@
 /**
- * Prepares the dry run of the device `cuda`: the real provider of ONNX Runtime beside pretend libraries of CUDA, whose
- * kernels do nothing and whose calls are counted. Needs Python with pip, a C compiler, and once 250 MB from the package
- * index. Kept in the user's cache, where the tests look for it; prints the value of SPATIALSV_CUDA that uses it.
+ * `node scripts/pretend-cuda.mjs`: prepares the dry run of the device `cuda`, the real provider of ONNX Runtime beside pretend
+ * libraries of CUDA, whose kernels do nothing and whose calls are counted. Needs Python with pip, a C compiler, and once 250 MB
+ * from the package index. Kept in the user's cache, where the tests look for it; prints the value of SPATIALSV_CUDA that uses it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './arguments.mjs';
+
+readArguments(import.meta.url);
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json');

@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { readArguments } from './arguments.mjs';
 import { findLockFaults } from './complete-lock.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -201,6 +202,7 @@ export function runSmoke() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  readArguments(import.meta.url);
   const { passed, failed } = runSmoke();
   console.log(`\n${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
