@@ -38,28 +38,45 @@ const USAGE = `usage: npm run bench -- BENCH [CASE …]   [--device NAME] [--pre
   .map(([name, cases]) => `  ${name}: ${Object.keys(cases).join(', ')}`)
   .join('\n')}\n`;
 
+const OPTIONS = {
+  device: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  precision: { type: 'string' },
+  small: { type: 'boolean' },
+  views: { type: 'string' },
+} as const;
+
+/** @throws Error for options that no bench takes, or that have another value. */
+function readArguments(args: string[]) {
+  const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  return { help: values.help === true, positionals, options: optionsOf(values) };
+}
+
+function refuse(message: string): number {
+  process.stderr.write(`${message}\n${USAGE}`);
+  return 2;
+}
+
 async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    options: {
-      device: { type: 'string' },
-      precision: { type: 'string' },
-      small: { type: 'boolean' },
-      views: { type: 'string' },
-    },
-    allowPositionals: true,
-  });
-  const options = optionsOf(values);
+  let read: ReturnType<typeof readArguments>;
+  try {
+    read = readArguments(args);
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  const { positionals, options } = read;
+  if (read.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const [bench, ...wanted] = positionals;
   const cases = bench === undefined ? undefined : BENCHES[bench];
   const unknown = cases === undefined ? bench : wanted.find((name) => !(name in cases));
   if (cases === undefined || unknown !== undefined) {
     const known = cases === undefined ? Object.keys(BENCHES) : Object.keys(cases);
-    const near = unknown === undefined ? undefined : nearestName(known, unknown);
-    process.stderr.write(
-      near === undefined ? USAGE : `unknown: ${unknown}; did you mean ${near}?\n${USAGE}`,
-    );
-    return 2;
+    if (unknown === undefined) return refuse('expected the name of a bench');
+    const near = nearestName(known, unknown);
+    return refuse(`unknown: ${unknown}${near === undefined ? '' : `; did you mean ${near}?`}`);
   }
   const names = wanted.length > 0 ? wanted : Object.keys(cases);
   const flags = args.filter((arg) => !positionals.includes(arg));
