@@ -7,8 +7,8 @@ import { listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfigInput } from './config/schema.js';
 import { learnableLabels, viewLabels } from './labels/label-maps.js';
 import { readBest } from './run-folder/best.js';
-import { readMetrics } from './run-folder/metrics-log.js';
-import { maskedChecksum } from './run-folder/tensorboard.js';
+import { readMetrics, type StepMetrics } from './run-folder/metrics-log.js';
+import { EventFile, maskedChecksum } from './run-folder/tensorboard.js';
 import { openToyBackbone } from './testing/toy-backbone.js';
 import { toyLabels, toySource } from './testing/toy-data.js';
 import { TOY_HEADS, toyConfig, writeToyInputs } from './testing/toy-run.js';
@@ -122,6 +122,19 @@ describe('event files', () => {
     }
     return found;
   }
+
+  it('hold zeros, and leave out what is not finite', async () => {
+    const out = mkdtempSync(join(tmpdir(), 'events-'));
+    const events = await EventFile.create(out, 0);
+    const losses = { total: 0, text: Number.NaN };
+    await events.write({ step: 1, losses, learningRates: {} } as unknown as StepMetrics);
+    const [name] = readdirSync(out);
+    const { 2: step } = records(readFileSync(join(out, name!)));
+    // simple_value = 2, four bytes, behind the tag.
+    expect(step!.includes(Buffer.from('loss/total\x15\0\0\0\0', 'latin1'))).toBe(true);
+    expect(step!.includes('loss/text')).toBe(false);
+    rmSync(out, { recursive: true });
+  });
 
   it('hold the metrics of every step', async () => {
     const { config } = await run('events', { evaluation: { data: data(2), every: 2 } });

@@ -167,7 +167,7 @@ async function askQuestions(
   evaluation: Evaluation,
   runner: BackboneRunner,
   preparation: Preparation,
-  { progress, signal }: CommandContext,
+  { progress, signal, err }: CommandContext,
 ): Promise<readonly Answer[]> {
   const { options, protocol, questions, sizes, generation, identity, origin } = evaluation;
   const { out: path, overwrite, shard } = options;
@@ -183,6 +183,9 @@ async function askQuestions(
     },
     folder: { path, identity, origin, overwrite },
     onProgress: (done) => progress.update(done),
+  }).catch((error: unknown) => {
+    if (signal.aborted) err('Stopped. Repeat the command to go on: finished answers are kept.\n');
+    throw error;
   });
 }
 

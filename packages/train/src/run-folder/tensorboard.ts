@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import protobuf from 'protobufjs';
 import type { StepMetrics } from './metrics-log.js';
 
 /**
@@ -24,21 +25,21 @@ export class EventFile {
     const name = `events.out.tfevents.${id}.${hostname()}.${process.pid}.${from}`;
     const events = new EventFile(join(out, name));
     // A reader wants the version first, and takes a session that starts at a step for a restart from there.
-    await events.#append([encodeEvent(seconds, 0, bytes(3, Buffer.from('brain.Event:2')))]);
-    await events.#append([encodeEvent(seconds, from, bytes(7, varint(1, 1)))]);
+    await events.#append({ wallTime: seconds, step: 0, fileVersion: 'brain.Event:2' });
+    await events.#append({ wallTime: seconds, step: from, sessionLog: { status: START } });
     return events;
   }
 
   /** Appends the numbers of a step; those that are null or not finite are left out. */
   async write(metrics: StepMetrics): Promise<void> {
-    const values = Object.entries(scalarsOf(metrics)).flatMap(([tag, value]) =>
-      value === null || !Number.isFinite(value) ? [] : [scalar(tag, value)],
+    const value = Object.entries(scalarsOf(metrics)).flatMap(([tag, simpleValue]) =>
+      simpleValue === null || !Number.isFinite(simpleValue) ? [] : [{ tag, simpleValue }],
     );
-    await this.#append([encodeEvent(Date.now() / 1000, metrics.step, bytes(5, ...values))]);
+    await this.#append({ wallTime: Date.now() / 1000, step: metrics.step, summary: { value } });
   }
 
-  #append(events: readonly Buffer[]): Promise<void> {
-    return appendFile(this.#file, Buffer.concat(events.map(encodeRecord)));
+  #append(event: Event): Promise<void> {
+    return appendFile(this.#file, encodeRecord(eventType.encode({ ...event }).finish()));
   }
 }
 
@@ -71,46 +72,46 @@ function scalarsOf(metrics: StepMetrics): Readonly<Record<string, number | null>
 const tagged = (prefix: string, values: Readonly<Record<string, number | null>>) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]));
 
-// Fields of protocol buffers: tag = number · 8 + wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes).
+/** The part of the two messages that is written. */
+const descriptor = {
+  nested: {
+    Event: {
+      oneofs: { what: { oneof: ['fileVersion', 'summary', 'sessionLog'] } },
+      fields: {
+        wallTime: { id: 1, type: 'double' },
+        step: { id: 2, type: 'int64' },
+        fileVersion: { id: 3, type: 'string' },
+        summary: { id: 5, type: 'Summary' },
+        sessionLog: { id: 7, type: 'SessionLog' },
+      },
+    },
+    Summary: { fields: { value: { id: 1, type: 'Value', rule: 'repeated' } } },
+    Value: {
+      // Without it a zero would not be written, and read as no value.
+      oneofs: { value: { oneof: ['simpleValue'] } },
+      fields: { tag: { id: 1, type: 'string' }, simpleValue: { id: 2, type: 'float' } },
+    },
+    SessionLog: { fields: { status: { id: 1, type: 'int32' } } },
+  },
+};
 
-function varint(field: number, value: number): Buffer {
-  return Buffer.concat([varintBytes(field * 8), varintBytes(value)]);
+const eventType = protobuf.Root.fromJSON(descriptor).lookupType('Event');
+
+/** `SessionLog.SessionStatus.START`. */
+const START = 1;
+
+interface Event {
+  readonly wallTime: number;
+  readonly step: number;
+  readonly fileVersion?: string;
+  readonly summary?: {
+    readonly value: readonly { readonly tag: string; readonly simpleValue: number }[];
+  };
+  readonly sessionLog?: { readonly status: number };
 }
-
-function varintBytes(value: number): Buffer {
-  const digits: number[] = [];
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) digits.push((rest % 128) + 128);
-  return Buffer.from([...digits, rest]);
-}
-
-function bytes(field: number, ...parts: readonly Buffer[]): Buffer {
-  const content = Buffer.concat(parts);
-  return Buffer.concat([varintBytes(field * 8 + 2), varintBytes(content.length), content]);
-}
-
-function double(field: number, value: number): Buffer {
-  const content = Buffer.alloc(9, field * 8 + 1);
-  content.writeDoubleLE(value, 1);
-  return content;
-}
-
-function float(field: number, value: number): Buffer {
-  const content = Buffer.alloc(5, field * 8 + 5);
-  content.writeFloatLE(value, 1);
-  return content;
-}
-
-/** Summary.Value: tag = 1, simple_value = 2, in Summary.value = 1. */
-const scalar = (tag: string, value: number): Buffer =>
-  bytes(1, bytes(1, Buffer.from(tag)), float(2, value));
-
-/** Event: wall_time = 1, step = 2, and one of file_version = 3, summary = 5, session_log = 7. */
-const encodeEvent = (seconds: number, step: number, what: Buffer): Buffer =>
-  Buffer.concat([double(1, seconds), varint(2, step), what]);
 
 /** A record: length (8 bytes), its checksum, the data, their checksum. */
-function encodeRecord(data: Buffer): Buffer {
+function encodeRecord(data: Uint8Array): Buffer {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(data.length));
   return Buffer.concat([length, maskedChecksum(length), data, maskedChecksum(data)]);
