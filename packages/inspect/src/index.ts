@@ -21,7 +21,7 @@ export {
 } from './color-map.js';
 export {
   type CaseFigureInput,
-  type CasePicture,
+  type CaseImage,
   type CaseRow,
   caseSvg,
 } from './figures/case-figure.js';
@@ -66,8 +66,8 @@ export {
 } from './lift-file.js';
 export type { LiftSummary } from './lift-files.js';
 export { type LiftOptions, type LiftResult, liftGeometry } from './lift-geometry.js';
+export { colorizedPng, depthRangeOf } from './lift-images.js';
 export type { LiftDialogue, LiftInput, LiftPredictions } from './lift-input.js';
-export { colorizedPng, depthRangeOf } from './lift-pictures.js';
 export { encodePly } from './ply.js';
 export {
   buildPointCloud,

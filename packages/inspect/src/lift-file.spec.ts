@@ -14,7 +14,7 @@ const { conventions, views, height, width, depth, rays, confidence } = scene;
 const predictions = { conventions, views, height, width, depth, rays, depthConfidence: confidence };
 
 describe('a lift in a file', () => {
-  it('comes back with its pictures, maps, labels and conventions', async () => {
+  it('comes back with its images, maps, labels and conventions', async () => {
     const { labels } = await testLabels(folder);
     const file = join(folder, 'a.safetensors');
     const covered = scene.images.map(() => ({ x0: 4, y0: 0, x1: width, y1: height }));

@@ -24,7 +24,7 @@ export interface LiftPhoto {
   readonly jpeg: Uint8Array;
 }
 
-/** What a model sees of one view set, as it is kept: pictures, maps, and labels of the same size where there are any. */
+/** What a model sees of one view set, as it is kept: photographs, maps, and labels of the same size where there are any. */
 export interface StoredLift {
   /** One per view. */
   readonly photos: readonly LiftPhoto[];
@@ -34,10 +34,10 @@ export interface StoredLift {
   readonly labelSource?: string;
 }
 
-/** Longer side of a picture. */
+/** Longer side of an image. */
 const PHOTO_SIDE_PX = 640;
 
-/** The pictures of views, as far as maps cover them. */
+/** The images of views, as far as maps cover them. */
 export function liftPhotos(
   images: readonly RgbImage[],
   covered?: readonly CoveredRectangle[],
@@ -148,11 +148,11 @@ export async function readLift(file: string): Promise<StoredLift> {
     });
   }
   const names = JSON.parse(photos) as Omit<LiftPhoto, 'jpeg'>[];
-  const pictures: LiftPhoto[] = [];
+  const read: LiftPhoto[] = [];
   for (const [view, photo] of names.entries())
-    pictures.push({ ...photo, jpeg: await reader.readRaw(`photo.${view}`) });
+    read.push({ ...photo, jpeg: await reader.readRaw(`photo.${view}`) });
   return {
-    photos: pictures,
+    photos: read,
     predictions: await readPredictions(reader, JSON.parse(conventions)),
     ...(labelled && { labels: await readLabels(reader, JSON.parse(labelled)) }),
     ...(label_source !== undefined && { labelSource: label_source }),

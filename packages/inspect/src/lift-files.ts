@@ -123,7 +123,7 @@ function posedGeometry(scene: LiftScene, views: readonly number[]): GeometryLabe
   };
 }
 
-/** A picture for each view of how far the two kinds of points are apart. */
+/** A image for each view of how far the two kinds of points are apart. */
 export async function agreementFiles(scene: LiftScene): Promise<{
   readonly files: readonly OutputFile[];
   readonly views?: readonly HeadAgreement[];

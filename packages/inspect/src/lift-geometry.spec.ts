@@ -52,8 +52,8 @@ describe('liftGeometry', () => {
       false,
     ]);
     const scene = /<script type="application\/json" id="scene-lift">(.*?)<\/script>/s.exec(page)!;
-    const { label, predictions, views: pictures } = JSON.parse(scene[1]!);
-    expect([label.width, predictions[0].hasConfidence, pictures.length]).toEqual([32, true, 2]);
+    const { label, predictions, views: photographs } = JSON.parse(scene[1]!);
+    expect([label.width, predictions[0].hasConfidence, photographs.length]).toEqual([32, true, 2]);
     const data = /<script type="application\/json" id="report">(.*?)<\/script>/s.exec(page)!;
     expect(JSON.parse(data[1]!)).toMatchObject({
       title: input.title,

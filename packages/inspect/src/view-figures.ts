@@ -12,7 +12,7 @@ export interface ViewFile {
   readonly data: Uint8Array;
 }
 
-/** One whose picture is being encoded, beside others. */
+/** One whose image is being encoded, beside others. */
 interface PendingFile extends Omit<ViewFile, 'data'> {
   readonly data: Promise<Uint8Array>;
 }

@@ -186,7 +186,7 @@ describe('the files of a lift', () => {
     expect(rows('cameras.txt')[0]).toMatch(/^1 PINHOLE 64 48 /);
   });
 
-  it('are pictures with a colour bar, and depth in 16 bits whose step is stated', async () => {
+  it('are images with a colour bar, and depth in 16 bits whose step is stated', async () => {
     const { depthStep16Bit } = JSON.parse(text('lift.json'));
     const { labels } = rooms[0]!;
     const grey = await sharp(join(folder, 'depth/view-1-16bit.png'))
@@ -198,8 +198,8 @@ describe('the files of a lift', () => {
     expect(codes.length).toBe(pixels);
     for (let i = 0; i < pixels; i += 97)
       expect(codes[i]! * depthStep16Bit).toBeCloseTo(labels.depth[i]!, 3);
-    const picture = await sharp(join(folder, 'depth/view-1.png')).metadata();
-    expect(picture.width).toBeGreaterThan(4 * labels.width);
+    const drawn = await sharp(join(folder, 'depth/view-1.png')).metadata();
+    expect(drawn.width).toBeGreaterThan(4 * labels.width);
     expect(readdirSync(join(folder, 'agreement'))).toHaveLength(labels.views);
   });
 });

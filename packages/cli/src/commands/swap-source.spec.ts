@@ -60,7 +60,7 @@ const OFFICIAL = fileURLToPath(
 
 if (!existsSync(OFFICIAL)) console.warn(`skipped, missing: ${OFFICIAL}`);
 
-/** The first of the rows as they are published, with small pictures under the names that it gives. */
+/** The first of the rows as they are published, with small images under the names that it gives. */
 async function writeOfficialRows() {
   const folder = join(root, 'MindCube/data');
   const [row] = readFileSync(OFFICIAL, 'utf8').split('\n');

@@ -34,7 +34,7 @@ export interface CaseModel {
   readonly answer: string;
   readonly right: boolean;
   readonly quality: number;
-  /** Folder with the lift: pictures, point cloud, cameras and a page. */
+  /** Folder with the lift: images, point cloud, cameras and a page. */
   readonly lift: string;
 }
 
@@ -113,7 +113,7 @@ function expectedOf({ question: { right, options = [] } }: Answer): string | und
   return option === undefined ? right.value : `${option.letter}. ${option.text}`;
 }
 
-/** The picture has no path: COLMAP would take its cameras for those of the file, which may be larger. */
+/** The image has no path: COLMAP would take its cameras for those of the file, which may be larger. */
 async function pictureOf({ jpeg, name }: LiftPhoto): Promise<RgbImage> {
   const { data, width, height } = await decodeImage(jpeg, name);
   return { data, width, height };
@@ -165,7 +165,7 @@ async function writeCaseFigure(
   const rows: CaseRow[] = [
     {
       title: 'Views',
-      pictures: photos.map(({ jpeg, width, height }) => ({
+      images: photos.map(({ jpeg, width, height }) => ({
         kind: 'jpeg',
         bytes: jpeg,
         aspect: width / height,
@@ -176,12 +176,12 @@ async function writeCaseFigure(
   if (labels)
     rows.push({
       title: `Label depth (${first.stored.labelSource ?? 'unknown'}), near is warm: ${range.min.toFixed(2)} to ${range.max.toFixed(2)}, mean distance of the scene = 1`,
-      pictures: await colorizedPng({ ...labels, aspects }, range),
+      images: await colorizedPng({ ...labels, aspects }, range),
     });
   for (const { name: model, stored, right, quality, answer } of shown)
     rows.push({
       title: `${model}, ${right ? 'right' : 'wrong'}: ${shortened(answer)} (${measure.title} ${signed(quality, 3)})`,
-      pictures: await colorizedPng({ ...stored.predictions, aspects }, range),
+      images: await colorizedPng({ ...stored.predictions, aspects }, range),
     });
   const texts = [question, ...(expected === undefined ? [] : [`Right answer: ${expected}`])];
   const svg = caseSvg({ title: `${TITLES[kind]}: ${id}`, texts, rows });

@@ -1,13 +1,13 @@
 import { escapeXml } from '../escape-xml.js';
 
-/** A row of pictures, one for each view. */
+/** A row of images, one for each view. */
 export interface CaseRow {
   readonly title: string;
   /** PNG or JPEG bytes. */
-  readonly pictures: readonly CasePicture[];
+  readonly images: readonly CaseImage[];
 }
 
-export interface CasePicture {
+export interface CaseImage {
   readonly kind: 'png' | 'jpeg';
   readonly bytes: Uint8Array;
   /** Width divided by height. */
@@ -21,7 +21,7 @@ export interface CaseFigureInput {
   readonly rows: readonly CaseRow[];
 }
 
-const PICTURE_WIDTH_PX = 200;
+const IMAGE_WIDTH_PX = 200;
 const GAP_PX = 8;
 const MARGIN_PX = 16;
 const LINE_PX = 18;
@@ -30,10 +30,10 @@ const ROW_TITLE_PX = 24;
 const LETTERS_IN_100_PX = 13;
 const LEAST_WIDTH_PX = 520;
 
-/** A question with its pictures as SVG: what was asked, and row by row what the views, labels and models show. */
+/** A question with its images as SVG: what was asked, and row by row what the views, labels and models show. */
 export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
-  const columns = Math.max(1, ...rows.map(({ pictures }) => pictures.length));
-  const inner = Math.max(LEAST_WIDTH_PX, columns * (PICTURE_WIDTH_PX + GAP_PX) - GAP_PX);
+  const columns = Math.max(1, ...rows.map(({ images }) => images.length));
+  const inner = Math.max(LEAST_WIDTH_PX, columns * (IMAGE_WIDTH_PX + GAP_PX) - GAP_PX);
   const letters = (inner / 100) * LETTERS_IN_100_PX;
   const lines = texts.flatMap((text) => wrap(text, letters));
   const head = [
@@ -60,20 +60,20 @@ export function caseSvg({ title, texts, rows }: CaseFigureInput): string {
 }
 
 /** @param letters of a line of its title. */
-function rowSvg({ title, pictures }: CaseRow, top: number, letters: number) {
+function rowSvg({ title, images }: CaseRow, top: number, letters: number) {
   const lines = wrap(title, letters);
   const y = top + ROW_TITLE_PX + (lines.length - 1) * LINE_PX;
-  const height = Math.max(0, ...pictures.map(({ aspect }) => PICTURE_WIDTH_PX / aspect));
-  const images = pictures.map(({ kind, bytes, aspect }, i) => {
-    const x = MARGIN_PX + i * (PICTURE_WIDTH_PX + GAP_PX);
+  const height = Math.max(0, ...images.map(({ aspect }) => IMAGE_WIDTH_PX / aspect));
+  const drawn = images.map(({ kind, bytes, aspect }, i) => {
+    const x = MARGIN_PX + i * (IMAGE_WIDTH_PX + GAP_PX);
     const data = Buffer.from(bytes).toString('base64');
-    return `<image x="${x}" y="${y}" width="${PICTURE_WIDTH_PX}" height="${(PICTURE_WIDTH_PX / aspect).toFixed(1)}" style="image-rendering:pixelated" href="data:image/${kind};base64,${data}"/>`;
+    return `<image x="${x}" y="${y}" width="${IMAGE_WIDTH_PX}" height="${(IMAGE_WIDTH_PX / aspect).toFixed(1)}" style="image-rendering:pixelated" href="data:image/${kind};base64,${data}"/>`;
   });
   const captions = lines.map(
     (line, i) =>
       `<text x="${MARGIN_PX}" y="${top + 17 + i * LINE_PX}" fill="#555">${escapeXml(line)}</text>`,
   );
-  return { svg: [...captions, ...images].join('\n'), bottom: y + height };
+  return { svg: [...captions, ...drawn].join('\n'), bottom: y + height };
 }
 
 /** Lines of at most so many letters, broken at spaces; longer words stand alone. */

@@ -13,7 +13,7 @@ interface Column {
   readonly maps: DecodedMaps;
 }
 
-/** Pictures, depth and confidence of every view, with one cross-hair and the values under it. */
+/** Photographs, depth and confidence of every view, with one cross-hair and the values under it. */
 export class MapsView {
   readonly element = h('section', { class: 'views', 'aria-label': 'Views' });
   #repaint: readonly (() => void)[] = [];
@@ -52,11 +52,11 @@ export class MapsView {
     repaint: (() => void)[],
   ): HTMLElement {
     const { name, aspect, photo } = scene.views[view]!;
-    const picture = h('canvas', { role: 'img', 'aria-label': `Photo of view ${view + 1}` });
-    picture.width = photo.width;
-    picture.height = photo.height;
-    picture.getContext('2d')!.drawImage(photo, 0, 0);
-    const figures = [figure(picture, 'Photo', aspect)];
+    const drawn = h('canvas', { role: 'img', 'aria-label': `Photo of view ${view + 1}` });
+    drawn.width = photo.width;
+    drawn.height = photo.height;
+    drawn.getContext('2d')!.drawImage(photo, 0, 0);
+    const figures = [figure(drawn, 'Photo', aspect)];
     const reads: ((u: number, v: number) => void)[] = [];
     for (const column of columns) {
       const { canvas, paint } = mapCanvas(column, view, scene.scene.depthRange);
@@ -103,7 +103,7 @@ function figure(
   return h('figure', {}, frame, h('figcaption', {}, h('span', {}, title), output));
 }
 
-/** The cross-hair follows the pointer over any of the row's pictures. */
+/** The cross-hair follows the pointer over any of the row's images. */
 function bindCross(row: HTMLElement, reads: readonly ((u: number, v: number) => void)[]): void {
   row.addEventListener('pointermove', (event) => {
     const frame = (event.target as Element).closest('.frame');

@@ -79,7 +79,7 @@ function shuffled(items: Uint32Array): Uint32Array {
   return items;
 }
 
-/** (H, W, 4) colours of a picture at the size of the maps. */
+/** (H, W, 4) colours of an image at the size of the maps. */
 function photoPixels({ photo }: DecodedView, width: number, height: number): Uint8ClampedArray {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d', { willReadFrequently: true })!;

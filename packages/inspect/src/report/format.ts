@@ -1,6 +1,6 @@
 /** What a report page reads: types alone, shared by the writer (Node) and by the page (browser). */
 
-/** A report as its page reads it first: everything but pictures and maps. */
+/** A report as its page reads it first: everything but images and maps. */
 export interface PageData {
   readonly title: string;
   readonly subtitle?: string;
@@ -62,7 +62,7 @@ export interface PageTraining {
   readonly watched: readonly number[];
 }
 
-/** Pictures, maps and cameras of one view set, in axes with y up. Arrays are packed as {@link PageMaps} says. */
+/** Images, maps and cameras of one view set, in axes with y up. Arrays are packed as {@link PageMaps} says. */
 export interface PageScene {
   /** Symbol after a depth; empty for relative depths. */
   readonly unit: string;

@@ -26,7 +26,7 @@ const FRUSTUM_SHARE = 0.2;
 
 /**
  * Packs a scene for the page.
- * @param maxBytes what its pictures and maps may take, in base64; detail is left out until they do.
+ * @param maxBytes what its images and maps may take, in base64; detail is left out until they do.
  */
 export async function packScene(
   scene: ReportScene,
@@ -178,11 +178,11 @@ function packWithin(maps: MapsToPack, maxBytes: number) {
   }
 }
 
-/** What of the bytes of a scene its pictures may take. */
+/** What of the bytes of a scene its images may take. */
 const PHOTO_SHARE = 0.4;
 const PHOTO_SIDES_PX = [640, 448, 320, 256, 192, 128];
 
-/** The largest pictures that stay within `maxBytes`; the smallest where none do. */
+/** The largest images that stay within `maxBytes`; the smallest where none do. */
 async function packPhotos(photos: readonly LiftPhoto[], maxBytes: number): Promise<PageView[]> {
   let views: PageView[] = [];
   for (const side of PHOTO_SIDES_PX) {

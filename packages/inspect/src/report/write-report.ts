@@ -6,7 +6,7 @@ import { PAGE_END, pageScene, pageStart, sceneScript } from './page-html.js';
 import type { Report } from './report.js';
 
 export interface WriteReportOptions {
-  /** Of a report in one file: detail of pictures and maps is left out until it fits. Default 56 million. */
+  /** Of a report in one file: detail of images and maps is left out until it fits. Default 56 million. */
   readonly maxBytes?: number;
   readonly onProgress?: (doneScenes: number, scenes: number) => void;
   readonly signal?: AbortSignal;

@@ -1,6 +1,6 @@
-/** Pictures of stored lifts. */
+/** Images of stored lifts. */
 import { colorize, type ValueRange, valueRange } from './color-map.js';
-import type { CasePicture } from './figures/case-figure.js';
+import type { CaseImage } from './figures/case-figure.js';
 import { rgbPng } from './images.js';
 import type { StoredLift } from './lift-file.js';
 
@@ -28,15 +28,15 @@ interface DepthMaps {
 }
 
 /** Depth of every view in colours, near is warm, grey is not valid. */
-export async function colorizedPng(maps: DepthMaps, range: ValueRange): Promise<CasePicture[]> {
+export async function colorizedPng(maps: DepthMaps, range: ValueRange): Promise<CaseImage[]> {
   const { height, width, depth, mask, aspects } = maps;
   const pixels = height * width;
-  const pictures: CasePicture[] = [];
+  const images: CaseImage[] = [];
   for (const [view, aspect] of aspects.entries()) {
     const [from, to] = [view * pixels, (view + 1) * pixels];
     const options = { range, reverse: true, mask: mask?.subarray(from, to) };
     const bytes = await rgbPng(colorize(depth.subarray(from, to), height, width, options));
-    pictures.push({ kind: 'png', bytes, aspect });
+    images.push({ kind: 'png', bytes, aspect });
   }
-  return pictures;
+  return images;
 }
