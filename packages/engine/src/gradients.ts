@@ -76,6 +76,13 @@ tf.registerGradient({
   },
 });
 
+/** From y instead of x, so that x need not be kept: y > 0 where x > 0. */
+tf.registerGradient({
+  kernelName: 'Relu',
+  outputsToSave: [true],
+  gradFunc: (dy, [y]) => ({ x: () => tf.mul(dy as Tensor, tf.step(y!)) }),
+});
+
 /** The transposed interpolation: tfjs' own CPU kernel swaps height and width of its result. */
 tf.registerGradient({
   kernelName: 'ResizeBilinear',

@@ -6,7 +6,13 @@
  */
 import { type Tensor, tf } from '@spatialsv/engine';
 import type { ParameterScope } from '../nn/index.js';
-import { convolve1x1, convolve3x3, resizeAligned, upsampleByKernel } from './dense-layers.js';
+import {
+  convolve1x1,
+  convolve3x3,
+  convolveShared1x1,
+  resizeAligned,
+  upsampleByKernel,
+} from './dense-layers.js';
 import { addPositionEmbedding } from './position-embedding.js';
 
 export interface DptOptions {
@@ -75,12 +81,17 @@ export function dptFuse(
  * Fused features to output maps: 3×3, resize, position embedding, 3×3, ReLU, 1×1.
  * @returns (V, height, width, outputs) before any activation.
  */
-export function dptOutput(head: DptContext, fused: Tensor, { height, width }: Size): Tensor {
+export function dptOutput(head: DptContext, fused: Tensor, size: Size): Tensor {
+  const last = head.parameters.scope('scratch.output_conv2.2');
+  return convolve1x1(last, dptHidden(head, fused, size));
+}
+
+/** {@link dptOutput} before its last convolution. @returns (V, height, width, hidden). */
+export function dptHidden(head: DptContext, fused: Tensor, { height, width }: Size): Tensor {
   const scratch = head.parameters.scope('scratch');
   const narrow = convolve3x3(scratch.scope('output_conv1'), fused);
   const sized = embed(head, resizeAligned(narrow, height, width));
-  const hidden = tf.relu(convolve3x3(scratch.scope('output_conv2.0'), sized));
-  return convolve1x1(scratch.scope('output_conv2.2'), hidden);
+  return tf.relu(convolve3x3(scratch.scope('output_conv2.0'), sized));
 }
 
 const embed = (head: DptContext, x: Tensor): Tensor =>
@@ -89,7 +100,7 @@ const embed = (head: DptContext, x: Tensor): Tensor =>
 function reassemble(head: DptContext, tap: Tensor, stage: number): Tensor {
   const { parameters } = head;
   const resize = parameters.scope(`resize_layers.${stage}`);
-  const projected = embed(head, convolve1x1(parameters.scope(`projects.${stage}`), tap));
+  const projected = embed(head, convolveShared1x1(parameters.scope(`projects.${stage}`), tap));
   let resized = projected;
   if (stage < 2) resized = upsampleByKernel(resize, projected);
   if (stage === 3) resized = convolve3x3(resize, projected, { stride: 2 });

@@ -133,6 +133,21 @@ describe('predictGeometry', () => {
     expectAllclose(await alone.data(), expected, { rtol: 1e-5, atol: 1e-6 });
   });
 
+  it('predicts the same with small heads together and each head alone', async () => {
+    const parameters = tensors(config);
+    const size = { height: 9, width: 13 };
+    const layers = taps(2, 2, 3);
+    const together = predictGeometry(config, parameters, layers, size);
+    for (const task of config.tasks) {
+      const alone = predictGeometry({ ...config, tasks: [task] }, parameters, layers, size);
+      for (const name of Object.keys(alone) as (keyof typeof alone)[]) {
+        expect(together[name]!.shape).toEqual(alone[name]!.shape);
+        const expected = await alone[name]!.data();
+        expectAllclose(await together[name]!.data(), expected, { rtol: 1e-5, atol: 1e-6 });
+      }
+    }
+  });
+
   it('works on a single token', () => {
     const size = headOutputSize(config, { h: 1, w: 1 });
     const { depth } = predictGeometry(config, tensors(config), taps(1, 1, 1), size);

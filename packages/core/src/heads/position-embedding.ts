@@ -45,6 +45,9 @@ function encodeAxis(count: number, channels: number, first: number, span: number
   return table;
 }
 
+/** Values up to which the embedding of a map is one constant. */
+const SMALL_MAP = 2 ** 16;
+
 /**
  * x (V, h, w, C) + 0.1 · embedding. Columns and rows are added one after the other: the constants are a row and a column
  * instead of a whole map, which at full resolution is as large as x.
@@ -52,6 +55,14 @@ function encodeAxis(count: number, channels: number, first: number, span: number
 export function addPositionEmbedding(x: Tensor, aspect: number): Tensor {
   const [, h, w, channels] = x.shape as [number, number, number, number];
   const { columns, rows } = positionTables({ h, w }, channels, aspect);
+  if (h * w * channels <= SMALL_MAP) {
+    const whole = Float32Array.from({ length: h * w * channels }, (_, i) => {
+      const [pixel, channel] = [Math.floor(i / channels), i % channels];
+      const column = columns[(pixel % w) * channels + channel]!;
+      return 0.1 * (column + rows[Math.floor(pixel / w) * channels + channel]!);
+    });
+    return tf.add(x, tf.tensor4d(whole, [1, h, w, channels]));
+  }
   const scaled = (table: Float32Array) => table.map((value) => 0.1 * value);
   const withColumns = tf.add(x, tf.tensor4d(scaled(columns), [1, 1, w, channels]));
   return tf.add(withColumns, tf.tensor4d(scaled(rows), [1, h, 1, channels]));

@@ -2,7 +2,7 @@ import { ops, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { parameterScope } from '../nn/index.js';
 import type { GeometryPredictionV1, Parameters } from '../spec.js';
-import { dptHead } from './dpt-head.js';
+import { dptHeads } from './dpt-heads.js';
 import type { GeometryTask, HeadsConfig } from './heads-config.js';
 
 const NORM_EPSILON = 1e-5;
@@ -28,10 +28,11 @@ export function predictGeometry(
   requireEqualGrids(taps);
   const lifted = taps.map((tap, index) => projectTap(config, parameters, index, tap));
   const prediction = {};
-  for (const task of config.tasks) {
-    const raw = dptHead(config, parameterScope(parameters, `spatial.${task}`), lifted, outputSize);
-    Object.assign(prediction, activate(config, task, raw));
-  }
+  const heads = config.tasks.map((task) => parameterScope(parameters, `spatial.${task}`));
+  const maps = dptHeads(config, sizesOf(config), heads, lifted, outputSize);
+  config.tasks.forEach((task, i) => {
+    Object.assign(prediction, activate(config, task, maps[i]!));
+  });
   return prediction;
 }
 
@@ -89,3 +90,11 @@ export function projectForDistillation(parameters: Parameters, hidden: Tensor): 
   const projector = parameterScope(parameters, 'spatial.distill');
   return projector.linear('fc2', ops.gelu(projector.linear('fc1', hidden)));
 }
+
+/** Sizes that all heads have in common. */
+const sizesOf = (config: HeadsConfig) => ({
+  inputs: config.projectorChannels,
+  stages: config.stageChannels,
+  features: config.features,
+  hidden: config.hiddenChannels,
+});

@@ -24,6 +24,8 @@ export interface Alternative {
 export const PLAIN = 'plain';
 /** In ONNX Runtime's blocked layout. */
 export const BLOCKED = 'blocked';
+/** Domain of the layout's operators. */
+export const BLOCKED_DOMAIN = 'com.microsoft.nchwc';
 /** On one thread alone: what one core has made, another one does not read. */
 export const SINGLE_THREADED = 'single-threaded';
 /** In pieces that run at the same time, each on a thread of its own. */

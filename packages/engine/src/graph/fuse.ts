@@ -47,7 +47,7 @@ function startingFrom(node: Node, start: Value): (Value | undefined)[] | undefin
   return sums && node.inputs[0]?.uniform === 0 ? [start, ...node.inputs.slice(1)] : undefined;
 }
 
-function countUses(graph: Graph): Map<string, number> {
+export function countUses(graph: Graph): Map<string, number> {
   const uses = new Map<string, number>();
   const count = (value: Value | undefined) => {
     if (value !== undefined) uses.set(value.name, (uses.get(value.name) ?? 0) + 1);

@@ -2,11 +2,9 @@
  * ONNX Runtime's blocked layout (NCHWc): an image (N, h, w, C) as [N][C/b][h·w][b], which its graph writes as (N, C, h, w).
  * Convolutions in this layout run at one and a half times the speed of its matrix products.
  */
-import { BLOCK_SIZES, BLOCKED, type KernelSize } from '../graph/choice.js';
+import { BLOCK_SIZES, BLOCKED, BLOCKED_DOMAIN, type KernelSize } from '../graph/choice.js';
 import { type Graph, type Node, sizeOf, type Value } from '../graph/graph.js';
 import { isDifferentiating } from './differentiating.js';
-
-export const BLOCKED_DOMAIN = 'com.microsoft.nchwc';
 
 /** Blocked forms of values that have one, or `undefined` for values that are known to have none. */
 const forms = new WeakMap<Graph, Map<Value, Value | undefined>>();

@@ -2,14 +2,9 @@
  * Convolutions in ONNX Runtime's blocked layout (NCHWc), which for weights that are inputs of a graph it does not choose by
  * itself. Where it is the faster one is measured.
  */
+import { BLOCKED_DOMAIN } from '../graph/choice.js';
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
-import {
-  BLOCKED_DOMAIN,
-  fromBlocked,
-  prefersBlocked,
-  toBlocked,
-  wholeBlocks,
-} from './blocked-layout.js';
+import { fromBlocked, prefersBlocked, toBlocked, wholeBlocks } from './blocked-layout.js';
 import { type ConvInfo, sharedTable } from './conv-columns.js';
 import { isDifferentiating } from './differentiating.js';
 
@@ -18,6 +13,21 @@ export interface Padding {
   readonly left: number;
   readonly bottom: number;
   readonly right: number;
+}
+
+/**
+ * A filter in the layouts that convolutions want; a layout is written into the graph when it is asked for. The outputs of
+ * several sets follow one after the other.
+ */
+export interface Filter {
+  /** (sets · out, in, kh, kw), as ONNX and PyTorch have it. */
+  readonly planes: () => Value;
+  /** (sets · out, taps, in). */
+  readonly pixels: () => Value;
+  /** (taps, sets · out, in), of any shape. */
+  readonly tapsFirst: () => Value;
+  /** (in, taps, sets · out), of any shape. */
+  readonly outputsLast: () => Value;
 }
 
 /** ONNX Runtime rearranges channels in fours. */
@@ -50,43 +60,45 @@ function kindOf({ filterHeight, filterWidth }: ConvInfo): string {
 }
 
 /**
- * @param x (N, h, w, in). @param filter (out, in, kh, kw). @param bias (out).
+ * @param x (N, h, w, in). @param bias (sets · out).
  * @returns (N, oh, ow, out).
  */
 export function blockedConvolution(
   graph: Graph,
   x: Value,
-  filter: Value,
+  filter: Filter,
   bias: Value | undefined,
   info: ConvInfo,
 ): Value {
-  const weights = outputBlocks(graph, filter);
+  const weights = outputBlocks(graph, filter, info);
   return convolveBlocked(graph, x, weights, bias, {
     shape: info.outShape,
     kernel: [info.filterHeight, info.filterWidth],
     strides: [info.strideHeight, info.strideWidth],
     dilations: [info.dilationHeight, info.dilationWidth],
     padding: info.padInfo,
+    sets: info.sets,
   });
 }
 
 /**
  * dL/dx at stride 1: a convolution of dy with the flipped filter, its inputs and outputs exchanged.
- * @param dy (N, oh, ow, out). @param filter (out, in, kh, kw). @returns (N, h, w, in).
+ * @param dy (N, oh, ow, out). @returns (N, h, w, in).
  */
 export function blockedInputGradient(
   graph: Graph,
   dy: Value,
-  filter: Value,
+  filter: Filter,
   info: ConvInfo,
   padding: Padding,
 ): Value {
-  return convolveBlocked(graph, dy, inputBlocks(graph, filter), undefined, {
+  return convolveBlocked(graph, dy, inputBlocks(graph, filter, info), undefined, {
     shape: info.inShape,
     kernel: [info.filterHeight, info.filterWidth],
     strides: [1, 1],
     dilations: [1, 1],
     padding,
+    sets: info.sets,
   });
 }
 
@@ -97,37 +109,52 @@ interface BlockedOptions {
   readonly strides: readonly [number, number];
   readonly dilations: readonly [number, number];
   readonly padding: Padding;
+  readonly sets: number;
 }
 
-/** @param weights blocks [C'/b][C/b][taps][b of C][b of C'], for an image of C channels and a result of C'. */
+/**
+ * Images of several sets lie side by side in the layout, as groups of channels.
+ * @param weights blocks [sets][C'/b][C/b][taps][b of C][b of C'], for images of C channels and results of C'.
+ */
 function convolveBlocked(
   graph: Graph,
   image: Value,
   weights: Value,
   bias: Value | undefined,
-  { shape, kernel, strides, dilations, padding }: BlockedOptions,
+  { shape, kernel, strides, dilations, padding, sets }: BlockedOptions,
 ): Value {
   const [batch, height, width, channels] = shape;
   const inputs = image.shape[3]!;
-  const reordered = toBlocked(graph, image);
+  const blocked = toBlocked(graph, image);
+  const wholeInputs = wholeBlocks(graph, inputs);
+  const size = blocked.shape.slice(2);
+  const reordered = graph.reshape(blocked, [batch / sets, sets * wholeInputs, ...size]);
   const whole = wholeBlocks(graph, channels);
-  const filter = graph.reshape(weights, [whole, wholeBlocks(graph, inputs), ...kernel]);
-  const offset = bias === undefined ? [] : [padded(graph, bias, [whole])];
+  const filter = graph.reshape(weights, [sets * whole, wholeInputs, ...kernel]);
+  const offset = bias === undefined ? [] : [wholeBias(graph, bias, sets)];
   const { top, left, bottom, right } = padding;
   const attributes = {
     kernel_shape: kernel,
     strides,
     dilations,
     pads: [top, left, bottom, right],
-    group: 1,
+    group: sets,
   };
   const result = graph.add(
     'Conv',
     [reordered, filter, ...offset],
-    { shape: [batch, whole, height, width], dtype: 'float32' },
+    { shape: [batch / sets, sets * whole, height, width], dtype: 'float32' },
     { domain: BLOCKED_DOMAIN, attributes },
   );
-  return fromBlocked(graph, result, channels);
+  return fromBlocked(graph, graph.reshape(result, [batch, whole, height, width]), channels);
+}
+
+/** @param bias (sets · out). */
+function wholeBias(graph: Graph, bias: Value, sets: number): Value {
+  const channels = sizeOf(bias.shape) / sets;
+  const whole = wholeBlocks(graph, channels);
+  const all = padded(graph, graph.reshape(bias, [sets, channels]), [sets, whole]);
+  return graph.reshape(all, [sets * whole]);
 }
 
 /** With zeros at the ends of its axes. */
@@ -138,47 +165,58 @@ function padded(graph: Graph, x: Value, shape: readonly number[]): Value {
   return graph.add('Pad', [x, pads, graph.scalar(0)], { shape, dtype: x.dtype });
 }
 
-/** Outputs, inputs and taps of a filter, channels in whole blocks. */
-function sizesOf(graph: Graph, { shape }: Value) {
-  const [outputs, inputs, height, width] = shape as [number, number, number, number];
+/** Sizes of a filter, channels in whole blocks. */
+function sizesOf(graph: Graph, info: ConvInfo) {
+  const { outChannels: outputs, inChannels: inputs, filterHeight, filterWidth } = info;
   const [allOutputs, allInputs] = [outputs, inputs].map((n) => wholeBlocks(graph, n)) as [
     number,
     number,
   ];
-  return { outputs, inputs, taps: height * width, allOutputs, allInputs };
+  return { outputs, inputs, taps: filterHeight * filterWidth, allOutputs, allInputs };
 }
 
 /**
- * What a convolution takes: [out/b][in/b][taps][b of in][b of out]. Turned as one matrix, then moved in runs of b outputs: ONNX
- * Runtime is many times slower with a stack of small matrices, above all on several threads.
- * @param filter (out, in, kh, kw); blocks that it fills in part are filled up with zeros.
+ * What a convolution takes: [sets][out/b][in/b][taps][b of in][b of out], moved in runs of b outputs. Blocks that a filter fills in
+ * part are filled up with zeros.
  */
-function outputBlocks(graph: Graph, filter: Value): Value {
+function outputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
   const block = graph.channelBlock!;
-  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, filter);
-  const turned = graph.transpose(graph.reshape(filter, [outputs, inputs * taps]), [1, 0]);
-  const shape = [allInputs, taps, allOutputs];
-  const whole = padded(graph, graph.reshape(turned, [inputs, taps, outputs]), shape);
-  const place = (output: number, input: number, tap: number, row: number) =>
-    ((input * block + row) * taps + tap) * (allOutputs / block) + output;
-  const counts = [allOutputs / block, allInputs / block, taps, block] as const;
-  return movedRuns(graph, whole, `output blocks ${shape.join()}`, () => table(counts, place));
+  const { sets } = info;
+  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, info);
+  const shape = [allInputs, taps, sets, allOutputs];
+  const whole = padded(
+    graph,
+    graph.reshape(filter.outputsLast(), [inputs, taps, sets, outputs]),
+    shape,
+  );
+  const runs = (sets * allOutputs) / block;
+  const place = (run: number, group: number, tap: number, row: number) => {
+    const input = group * block + row;
+    return (input * taps + tap) * runs + run;
+  };
+  const counts = [runs, allInputs / block, taps, block] as const;
+  const key = `output blocks ${shape.join()}`;
+  return movedRuns(graph, whole, key, () => table(counts, place));
 }
 
 /**
  * What the convolution of an input gradient takes, inputs and outputs exchanged and the taps in reverse:
- * [in/b][out/b][taps][b of out][b of in].
- * @param filter as of {@link outputBlocks}.
+ * [sets][in/b][out/b][taps][b of out][b of in]. Blocks are filled up as in {@link outputBlocks}.
  */
-function inputBlocks(graph: Graph, filter: Value): Value {
+function inputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
   const block = graph.channelBlock!;
-  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, filter);
-  const turned = graph.transpose(graph.reshape(filter, [outputs * inputs, taps]), [1, 0]);
-  const shape = [taps, allOutputs, allInputs];
-  const whole = padded(graph, graph.reshape(turned, [taps, outputs, inputs]), shape);
-  const place = (input: number, output: number, tap: number, row: number) =>
-    ((taps - 1 - tap) * allOutputs + output * block + row) * (allInputs / block) + input;
-  const counts = [allInputs / block, allOutputs / block, taps, block] as const;
+  const { sets } = info;
+  const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, info);
+  const shape = [taps, sets, allOutputs, allInputs];
+  const rows = graph.reshape(filter.tapsFirst(), [taps, sets, outputs, inputs]);
+  const whole = padded(graph, rows, shape);
+  const blocks = allInputs / block;
+  const place = (run: number, group: number, tap: number, row: number) => {
+    const [set, input] = [Math.floor(run / blocks), run % blocks];
+    const output = set * allOutputs + group * block + row;
+    return ((taps - 1 - tap) * sets * allOutputs + output) * blocks + input;
+  };
+  const counts = [sets * blocks, allOutputs / block, taps, block] as const;
   return movedRuns(graph, whole, `input blocks ${shape.join()}`, () => table(counts, place));
 }
 

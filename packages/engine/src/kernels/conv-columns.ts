@@ -4,11 +4,15 @@
  */
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import type { tf } from '../tfjs.js';
+import { binary } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
 import { concat } from './shape.js';
 
-export type ConvInfo = tf.backend_util.Conv2DInfo;
+export interface ConvInfo extends tf.backend_util.Conv2DInfo {
+  /** Filters that take turns: image n is convolved with set n modulo `sets`. */
+  readonly sets: number;
+}
 
 /** Marks a place outside of the image, which counts as zero. */
 const OUTSIDE = -1;
@@ -95,7 +99,7 @@ function inputPlace(info: ConvInfo, y: number, x: number, ky: number, kx: number
 }
 
 /**
- * dL/dfilter as (out, taps, in).
+ * dL/dfilter as (sets · out, taps, in).
  * @param x (N, h, w, in). @param dy (N, oh, ow, out).
  */
 export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
@@ -105,19 +109,32 @@ export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo
     ? largeOrSmall(graph, info, rows)(graph, x, dy, info, rows)
     : fullProduct(graph, x, dy, info);
   const taps = info.filterHeight * info.filterWidth;
-  return graph.reshape(product, [info.outChannels, taps, info.inChannels]);
+  return graph.reshape(product, [info.sets * info.outChannels, taps, info.inChannels]);
 }
 
 /** Pixels of an image, those added among them, from which its planes are multiplied on their own. */
-const LARGE_IMAGE = 512;
+const LARGE_IMAGE = 256;
 
 const largeOrSmall = (graph: Graph, { outWidth }: ConvInfo, rows: number) =>
   !graph.withoutCpuOperators && rows * outWidth >= LARGE_IMAGE ? planeProduct : rowWiseProduct;
 
-/** dyᵀ · columns of x, of all taps: (out, taps · in). */
+/** dyᵀ · columns of x, of all taps: (sets, out, taps · in). */
 function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
   const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), info.outChannels]);
-  return matMul(graph, rows, columnsOf(graph, x, info), { transposeA: true });
+  return turnedProduct(graph, rows, columnsOf(graph, x, info), info);
+}
+
+/** aᵀ · b, summed over the rows of all images of a set. @param a (rows, A). @param b (rows, B). @returns (sets, A, B). */
+function turnedProduct(graph: Graph, a: Value, b: Value, info: ConvInfo): Value {
+  if (info.sets === 1) return matMul(graph, a, b, { transposeA: true });
+  const [left, right] = [a, b].map((rows) => bySet(graph, rows, info)) as [Value, Value];
+  return reduce(graph, 'ReduceSum', matMul(graph, left, right, { transposeA: true }), 0);
+}
+
+/** Rows of all images (rows, C) apart: (N / sets, sets, rows of an image, C). */
+function bySet(graph: Graph, rows: Value, { batchSize, sets }: ConvInfo): Value {
+  const [count, channels] = rows.shape as [number, number];
+  return graph.reshape(rows, [batchSize / sets, sets, count / batchSize, channels]);
 }
 
 /** What each output reads of x (N, h, w, in): (N · oh · ow, taps · in). */
@@ -136,7 +153,7 @@ function columnsOf(graph: Graph, x: Value, info: ConvInfo): Value {
 
 /**
  * The convolution as one product, which needs no other layout of the filter.
- * @param x (N, h, w, in). @param filter (out, taps, in). @param bias (out). @returns (N, oh, ow, out).
+ * @param x (N, h, w, in). @param filter (sets · out, taps, in). @param bias (sets · out). @returns (N, oh, ow, out).
  */
 export function columnConvolution(
   graph: Graph,
@@ -146,11 +163,27 @@ export function columnConvolution(
   info: ConvInfo,
 ): Value {
   const columns = columnsOf(graph, x, info);
+  if (info.sets > 1) return columnsBySet(graph, columns, filter, bias, info);
   const matrix = graph.reshape(filter, [info.outChannels, columns.shape[1]!]);
   const inputs = bias === undefined ? [columns, matrix] : [columns, matrix, bias];
   const type = { shape: [columns.shape[0]!, info.outChannels], dtype: 'float32' as const };
   const product = graph.add('Gemm', inputs, type, { attributes: { transA: 0, transB: 1 } });
   return graph.reshape(product, info.outShape);
+}
+
+function columnsBySet(
+  graph: Graph,
+  columns: Value,
+  filter: Value,
+  bias: Value | undefined,
+  info: ConvInfo,
+): Value {
+  const { sets, outChannels } = info;
+  const matrices = graph.reshape(filter, [sets, outChannels, columns.shape[1]!]);
+  const product = matMul(graph, bySet(graph, columns, info), matrices, { transposeB: true });
+  if (bias === undefined) return graph.reshape(product, info.outShape);
+  const offset = graph.reshape(bias, [sets, 1, outChannels]);
+  return graph.reshape(binary(graph, 'Add', product, offset), info.outShape);
 }
 
 /**
@@ -169,7 +202,7 @@ function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows:
         return within(from, outHeight) ? from * outWidth + column : OUTSIDE;
       }),
   });
-  const product = matMul(graph, shiftedGradient, shiftedInput, { transposeA: true });
+  const product = turnedProduct(graph, shiftedGradient, shiftedInput, info);
   return outputsFirst(graph, product, info);
 }
 
@@ -200,7 +233,9 @@ function planeProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows: n
     rows * outWidth,
     filterWidth * inChannels,
   ]);
-  return reduce(graph, 'ReduceSum', matMul(graph, shifted, shiftedInput), 0);
+  const product = matMul(graph, shifted, shiftedInput);
+  const size = [batchSize / info.sets, info.sets, ...product.shape.slice(1)];
+  return reduce(graph, 'ReduceSum', graph.reshape(product, size), 0);
 }
 
 /** x shifted along its rows, as tap kx of every row of the padded input reads it: (N · rows · ow, kx · in). */
@@ -216,18 +251,19 @@ function alongRows(graph: Graph, x: Value, info: ConvInfo, rows: number): Value 
   });
 }
 
-/** (ky · out, kx · in) to (out, ky · kx · in), by whole pixels: ONNX Runtime's general transpose is ten times slower. */
+/** (sets, ky · out, kx · in) to (sets · out, ky · kx · in), by whole pixels: ONNX Runtime's general transpose is ten times slower. */
 function outputsFirst(graph: Graph, product: Value, info: ConvInfo): Value {
-  const { filterHeight, filterWidth, outChannels, inChannels } = info;
-  const pixels = graph.reshape(product, [filterHeight * outChannels * filterWidth, inChannels]);
-  const order = sharedTable(
-    graph,
-    `outputs first ${filterHeight},${filterWidth},${outChannels}`,
-    () =>
-      table(
-        [outChannels, filterHeight, filterWidth],
-        (output, ky, kx) => (ky * outChannels + output) * filterWidth + kx,
-      ),
+  const { sets, filterHeight, filterWidth, outChannels, inChannels } = info;
+  const runs = sets * filterHeight * outChannels * filterWidth;
+  const pixels = graph.reshape(product, [runs, inChannels]);
+  const place = (output: number, ky: number, kx: number) => {
+    const set = Math.floor(output / outChannels);
+    const row = (set * filterHeight + ky) * outChannels + (output % outChannels);
+    return row * filterWidth + kx;
+  };
+  const key = `outputs first ${filterHeight},${filterWidth},${sets},${outChannels}`;
+  const order = sharedTable(graph, key, () =>
+    table([sets * outChannels, filterHeight, filterWidth], place),
   );
   const type = { shape: pixels.shape, dtype: 'float32' as const };
   return graph.add('Gather', [pixels, order], type, { attributes: { axis: 0 } });
@@ -235,7 +271,7 @@ function outputsFirst(graph: Graph, product: Value, info: ConvInfo): Value {
 
 /**
  * dL/dx of any stride: one product gives what every output sends to every tap, then each pixel of x collects its share.
- * @param dy (N, oh, ow, out). @param filter (out, taps, in). @returns (N, h, w, in).
+ * @param dy (N, oh, ow, out). @param filter (sets · out, taps, in). @returns (N, h, w, in).
  */
 export function collectedInputGradient(
   graph: Graph,
@@ -243,9 +279,11 @@ export function collectedInputGradient(
   filter: Value,
   info: ConvInfo,
 ): Value {
-  const [outputs, taps, inputs] = filter.shape as [number, number, number];
-  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), outputs]);
-  const sent = matMul(graph, rows, graph.reshape(filter, [outputs, taps * inputs]));
+  const [, taps, inputs] = filter.shape as [number, number, number];
+  const { sets, outChannels } = info;
+  const rows = graph.reshape(dy, [sizeOf(dy.shape.slice(0, 3)), outChannels]);
+  const matrices = graph.reshape(filter, [sets, outChannels, taps * inputs]);
+  const sent = matMul(graph, sets === 1 ? rows : bySet(graph, rows, info), matrices);
   const places = info.outHeight * info.outWidth * taps;
   const terms =
     Math.ceil(info.filterHeight / info.strideHeight) *

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findBlock } from '../devices/kernel-choice/measure.js';
 import { Session } from '../executor/index.js';
-import { alwaysBlocked } from '../graph/choice.js';
+import { alwaysBlocked, BLOCKED_DOMAIN as BLOCKED } from '../graph/choice.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { compile, float32, ops, type Tensor, tf } from '../index.js';
 import type { Program } from '../specs.js';
@@ -12,8 +12,6 @@ import { inLayout, runGraph, worstOf } from '../testing/graphs.js';
 import { trace } from '../trace/trace.js';
 
 type Inputs = Record<'x' | 'weight' | 'bias', Tensor>;
-
-const BLOCKED = 'com.microsoft.nchwc';
 
 /** A layer of blockable channels with its three gradients. */
 const layer = (stride: number, padding: number) =>
@@ -27,7 +25,7 @@ const layer = (stride: number, padding: number) =>
 const specsOf = (image: readonly number[], weight: readonly number[]) => ({
   x: float32(...image),
   weight: float32(...weight),
-  bias: float32(weight[0]!),
+  bias: float32(...(weight.length === 5 ? weight.slice(2, 4) : weight.slice(0, 1))),
 });
 
 const domains = (graph: Graph) => new Set(graph.nodes.map((node) => node.domain));
@@ -43,6 +41,9 @@ describe('the blocked layout', () => {
     [[2, 24, 22, 28], [20, 28, 3, 3], 2, 1],
     [[2, 24, 22, 16], [8, 16, 3, 3], 1, 1],
     [[1, 31, 29, 16], [16, 16, 5, 3], 1, 0],
+    [[4, 12, 13, 32], [3, 3, 2, 16, 32], 1, 1],
+    [[6, 18, 17, 16], [3, 3, 3, 8, 16], 1, 1],
+    [[2, 25, 24, 16], [3, 3, 2, 32, 16], 2, 1],
   ] as const)('equals plain operators on %j, weight %j, stride %i', async (...layerCase) => {
     const [image, weight, stride, padding] = layerCase;
     const specs = specsOf(image, weight);
@@ -160,7 +161,7 @@ describe('index tables', () => {
       };
       return { gradient: tf.grad(loss)(weight) };
     }) as unknown as Program;
-    const { graph } = trace(twice, specsOf([1, 20, 20, 16], [16, 16, 3, 3]));
+    const { graph } = trace(twice, specsOf([2, 12, 12, 16], [16, 16, 3, 3]));
     const tables = graph.nodes
       .filter(({ operator }) => operator === 'Gather')
       .map((node) => node.inputs[1]!.name);

@@ -1,8 +1,9 @@
-import type { Graph, Value } from '../graph/graph.js';
+import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import {
   blockedConvolution,
   blockedInputGradient,
+  type Filter,
   isBlockable,
   type Padding,
 } from './conv-blocked.js';
@@ -29,11 +30,12 @@ function convInfo(
     dilations?: number | [number, number];
     dimRoundingMode?: 'floor' | 'round' | 'ceil';
   },
+  sets = 1,
 ): ConvInfo {
   if (attributes.dataFormat !== undefined && attributes.dataFormat !== 'NHWC') {
     throw new Error(`Conv2D: data format ${attributes.dataFormat} is not supported; use NHWC.`);
   }
-  return tf.backend_util.computeConv2DInfo(
+  const info = tf.backend_util.computeConv2DInfo(
     xShape as [number, number, number, number],
     filterShape as [number, number, number, number],
     attributes.strides,
@@ -43,40 +45,80 @@ function convInfo(
     false,
     'channelsLast',
   );
+  return { ...info, sets };
 }
 
 const nodeAttributes = (info: ConvInfo) => ({
   strides: [info.strideHeight, info.strideWidth],
   dilations: [info.dilationHeight, info.dilationWidth],
   pads: [info.padInfo.top, info.padInfo.left, info.padInfo.bottom, info.padInfo.right],
+  ...groups(info),
 });
+
+const groups = ({ sets }: ConvInfo) => (sets === 1 ? {} : { group: sets });
 
 const channelsFirst = (shape: readonly number[]) => TO_CHANNELS_FIRST.map((axis) => shape[axis]!);
 
-/** A filter in the layouts that convolutions want; a layout is written into the graph when it is asked for. */
-interface Filter {
-  /** (out, in, kh, kw), as ONNX and PyTorch have it. */
-  readonly planes: () => Value;
-  /** (out, taps, in). */
-  readonly pixels: () => Value;
-}
+/** (N, C, h, w) as ONNX takes images of several filter sets: those of one step side by side, a group of channels each. */
+const besideEachOther = (graph: Graph, image: Value, { sets }: ConvInfo): Value => {
+  const [batch, channels, ...size] = image.shape as [number, number, number, number];
+  return graph.reshape(image, [batch / sets, sets * channels, ...size]);
+};
 
 /** @param filter (kh, kw, in, out). */
 function filterOfTfjs(graph: Graph, filter: Value): Filter {
   const [height, width, inputs, outputs] = filter.shape as [number, number, number, number];
   const matrix = graph.reshape(filter, [height * width * inputs, outputs]);
+  const planes = () => graph.transpose(filter, FILTER_TO_ONNX);
   return {
-    planes: () => graph.transpose(filter, FILTER_TO_ONNX),
+    ...turnedPlanes(graph, planes),
     pixels: () => graph.reshape(graph.transpose(matrix, [1, 0]), [outputs, height * width, inputs]),
   };
 }
 
-/** @param filter (out, in, kh, kw). */
+/** @param filter (out, in, kh, kw), or (kh, kw, sets, out, in). */
 function filterOfTorch(graph: Graph, filter: Value): Filter {
+  if (filter.shape.length === 5) return filterOfSets(graph, filter);
   const [outputs, inputs, height, width] = filter.shape as [number, number, number, number];
   const planes = graph.reshape(filter, [outputs, inputs, height * width]);
-  return { planes: () => filter, pixels: () => graph.transpose(planes, [0, 2, 1]) };
+  return {
+    ...turnedPlanes(graph, () => filter),
+    pixels: () => graph.transpose(planes, [0, 2, 1]),
+  };
 }
+
+/** Planes (out, in, kh, kw) turned as one matrix: ONNX Runtime is many times slower with a stack of small ones. */
+function turnedPlanes(graph: Graph, planes: () => Value) {
+  const turned = (rows: (outputs: number, inputs: number, taps: number) => readonly number[]) => {
+    const filter = planes();
+    const [outputs, inputs, height, width] = filter.shape as [number, number, number, number];
+    const matrix = graph.reshape(filter, rows(outputs, inputs, height * width));
+    return graph.transpose(matrix, [1, 0]);
+  };
+  return {
+    planes,
+    tapsFirst: () => turned((outputs, inputs, taps) => [outputs * inputs, taps]),
+    outputsLast: () => turned((outputs, inputs, taps) => [outputs, inputs * taps]),
+  };
+}
+
+/** @param filter (kh, kw, sets, out, in). */
+function filterOfSets(graph: Graph, filter: Value): Filter {
+  const [height, width, sets, outputs, inputs] = filter.shape as Five;
+  const rows = sets * outputs;
+  const tapsFirst = graph.reshape(filter, [height * width, rows, inputs]);
+  const planes = () =>
+    graph.transpose(graph.reshape(filter, [height * width, rows * inputs]), [1, 0]);
+  return {
+    planes: () => graph.reshape(planes(), [rows, inputs, height, width]),
+    pixels: () => graph.transpose(tapsFirst, [1, 0, 2]),
+    tapsFirst: () => tapsFirst,
+    outputsLast: () =>
+      graph.transpose(graph.reshape(filter, [height * width * rows, inputs]), [1, 0]),
+  };
+}
+
+type Five = readonly [number, number, number, number, number];
 
 /** Output pixels of a batch up to which another layout of the filter costs more than the product itself. */
 const FEW_PIXELS = 256;
@@ -85,7 +127,7 @@ const FEW_PIXELS = 256;
 const isSmall = (graph: Graph, info: ConvInfo): boolean =>
   !graph.withoutCpuOperators && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
 
-/** @param x (N, h, w, in). @returns (N, oh, ow, out). */
+/** @param x (N, h, w, in). @param bias (sets · out). @returns (N, oh, ow, out). */
 function convolve(
   graph: Graph,
   x: Value,
@@ -94,12 +136,25 @@ function convolve(
   info: ConvInfo,
 ): Value {
   if (isSmall(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
-  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter.planes(), bias, info);
-  const image = graph.transpose(x, TO_CHANNELS_FIRST);
+  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter, bias, info);
+  const image = besideEachOther(graph, graph.transpose(x, TO_CHANNELS_FIRST), info);
   const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
-  const type = { shape: channelsFirst(info.outShape), dtype: 'float32' as const };
-  const result = graph.add('Conv', inputs, type, { attributes: nodeAttributes(info) });
+  const result = plainConvolution(graph, inputs, info.outShape, info, nodeAttributes(info));
   return graph.transpose(result, TO_CHANNELS_LAST);
+}
+
+/** @param shape (N, h, w, C) of the result. @returns (N, C, h, w). */
+function plainConvolution(
+  graph: Graph,
+  inputs: readonly Value[],
+  shape: readonly number[],
+  { sets }: ConvInfo,
+  attributes: Readonly<Record<string, number | readonly number[]>>,
+): Value {
+  const [batch, channels, ...size] = channelsFirst(shape) as [number, number, number, number];
+  const type = { shape: [batch / sets, sets * channels, ...size], dtype: 'float32' as const };
+  const result = graph.add('Conv', inputs, type, { attributes });
+  return graph.reshape(result, [batch, channels, ...size]);
 }
 
 /** @param dy (N, oh, ow, out). @returns (N, h, w, in). */
@@ -110,7 +165,7 @@ function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo):
     return collectedInputGradient(graph, dy, filter.pixels(), info);
   }
   if (isBlockable(graph, info)) {
-    return blockedInputGradient(graph, dy, filter.planes(), info, padding);
+    return blockedInputGradient(graph, dy, filter, info, padding);
   }
   const image = graph.transpose(dy, TO_CHANNELS_FIRST);
   const result = correlateFlipped(graph, image, filter.planes(), info, padding);
@@ -128,7 +183,7 @@ function flippedPadding(info: ConvInfo): Padding {
   };
 }
 
-/** @param dy (N, out, oh, ow). @param filter (out, in, kh, kw). @returns (N, in, h, w). */
+/** @param dy (N, out, oh, ow). @param filter (sets · out, in, kh, kw). @returns (N, in, h, w). */
 function correlateFlipped(
   graph: Graph,
   dy: Value,
@@ -141,13 +196,18 @@ function correlateFlipped(
   const ends = graph.int64([-(2 ** 31), -(2 ** 31)]);
   const type = { shape: filter.shape, dtype: filter.dtype };
   const flipped = graph.add('Slice', [filter, starts, ends, axes, starts], type);
-  const attributes = { pads: [top, left, bottom, right] };
-  return graph.add(
-    'Conv',
-    [dy, graph.transpose(flipped, [1, 0, 2, 3])],
-    { shape: channelsFirst(info.inShape), dtype: 'float32' },
-    { attributes },
-  );
+  const attributes = { pads: [top, left, bottom, right], ...groups(info) };
+  const inputs = [besideEachOther(graph, dy, info), exchanged(graph, flipped, info)];
+  return plainConvolution(graph, inputs, info.inShape, info, attributes);
+}
+
+/** (sets · out, in, kh, kw) to (sets · in, out, kh, kw). */
+function exchanged(graph: Graph, filter: Value, { sets, outChannels }: ConvInfo): Value {
+  const [, inputs, ...kernel] = filter.shape as [number, number, number, number];
+  if (sets === 1) return graph.transpose(filter, [1, 0, 2, 3]);
+  const apart = graph.reshape(filter, [sets, outChannels, inputs, ...kernel]);
+  const turned = graph.transpose(apart, [0, 2, 1, 3, 4]);
+  return graph.reshape(turned, [sets * inputs, outChannels, ...kernel]);
 }
 
 // ---------------------------------------------------------------------------------------------- tfjs' kernels
@@ -185,13 +245,19 @@ const symmetricPadding = (padding: number): tf.backend_util.ExplicitPadding => [
   [0, 0],
 ];
 
-/** @param weight shape (out, in, kh, kw). */
+function ofSets(weight: readonly number[]): Five {
+  if (weight.length === 5) return weight as unknown as Five;
+  const [outputs, inputs, height, width] = weight as [number, number, number, number];
+  return [height, width, 1, outputs, inputs];
+}
+
+/** @param weight shape (out, in, kh, kw), or (kh, kw, sets, out, in). */
 function torchInfo(
   inShape: readonly number[],
   weight: readonly number[],
   { stride, padding }: ConvolutionAttributes,
 ): ConvInfo {
-  const [outputs, inputs, height, width] = weight as [number, number, number, number];
+  const [height, width, sets, outputs, inputs] = ofSets(weight);
   const pad = symmetricPadding(padding);
   const attributes = {
     strides: stride,
@@ -199,12 +265,13 @@ function torchInfo(
     dataFormat: 'NHWC',
     dimRoundingMode: 'floor',
   } as const;
-  return convInfo(inShape, [height, width, inputs, outputs], attributes);
+  return convInfo(inShape, [height, width, inputs, outputs], attributes, sets);
 }
 
 defineKernel('Convolution', ['x', 'weight', 'bias'], (graph, [x, weight, bias], attributes) => {
   const info = torchInfo(x!.shape, weight!.shape, attributes);
-  return convolve(graph, x!, filterOfTorch(graph, weight!), bias, info);
+  const offset = bias === undefined ? undefined : graph.reshape(bias, [sizeOf(bias.shape)]);
+  return convolve(graph, x!, filterOfTorch(graph, weight!), offset, info);
 });
 
 defineKernel('ConvolutionInputGradient', ['dy', 'weight'], (graph, [dy, weight], attributes) => {
@@ -214,8 +281,9 @@ defineKernel('ConvolutionInputGradient', ['dy', 'weight'], (graph, [dy, weight],
 
 defineKernel('ConvolutionWeightGradient', ['x', 'dy'], (graph, [x, dy], attributes) => {
   const info = torchInfo(x!.shape, attributes.weightShape, attributes);
-  const planes = graph.transpose(filterGradient(graph, x!, dy!, info), [0, 2, 1]);
-  return graph.reshape(planes, [...attributes.weightShape]);
+  const pixels = filterGradient(graph, x!, dy!, info);
+  const order = attributes.weightShape.length === 5 ? [1, 0, 2] : [0, 2, 1];
+  return graph.reshape(graph.transpose(pixels, order), [...attributes.weightShape]);
 });
 
 defineKernel('DepthwiseConv2dNative', ['x', 'filter'], (graph, [x, filter], attributes) => {

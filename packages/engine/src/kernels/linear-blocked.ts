@@ -1,5 +1,6 @@
+import { BLOCKED_DOMAIN } from '../graph/choice.js';
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
-import { BLOCKED_DOMAIN, fromBlocked, prefersBlocked, toBlocked } from './blocked-layout.js';
+import { fromBlocked, prefersBlocked, toBlocked } from './blocked-layout.js';
 import { isDifferentiating } from './differentiating.js';
 
 /** Rows of a product from which rearranging the weight costs less than it saves. */

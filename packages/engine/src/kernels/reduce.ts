@@ -53,6 +53,10 @@ for (const operator of ['Sum', 'Mean', 'Max', 'Min', 'Prod'] as const) {
     if (operator === 'Sum' && isColumnSum(numeric, axis)) {
       return columnSum(graph, numeric, attributes.keepDims ?? false);
     }
+    if (operator === 'Sum' && isRowSum(numeric, axis)) {
+      const rows = sumOfRows(graph, numeric);
+      return reduce(graph, 'ReduceSum', rows, axis, attributes.keepDims);
+    }
     return reduce(graph, `Reduce${operator}`, numeric, axis, attributes.keepDims);
   });
 }
@@ -64,6 +68,21 @@ function isColumnSum(x: Value, axis: number | readonly number[] | undefined): bo
   const axes = tf.util.parseAxisParam(axis as number[], [...x.shape]);
   const allButLast = axes.length === x.shape.length - 1 && axes.every((at, i) => at === i);
   return allButLast && x.dtype === 'float32' && sizeOf(x.shape) >= LARGE_SUM;
+}
+
+/** Whether the rows of many matrices are added up, and more. */
+function isRowSum(x: Value, axis: number | readonly number[] | undefined): boolean {
+  const axes = tf.util.parseAxisParam(axis as number[], [...x.shape]);
+  const last = x.shape.length - 1;
+  const rowsOnly = axes.includes(last - 1) && !axes.includes(last) && axes.length > 1;
+  return rowsOnly && x.dtype === 'float32' && sizeOf(x.shape) >= LARGE_SUM;
+}
+
+/** (…, R, C) to (…, 1, C), as {@link columnSum} does it. */
+function sumOfRows(graph: Graph, x: Value): Value {
+  const rows = x.shape.at(-2)!;
+  const ones = graph.constant(new Float32Array(rows).fill(1), [1, rows], 'float32');
+  return matMul(graph, ones, x);
 }
 
 /** Sum over every axis but the last as a product with a row of ones, several times faster than ONNX Runtime's ReduceSum. */

@@ -10,7 +10,8 @@ export interface ConvolutionOptions {
 
 /**
  * Two-dimensional convolution, with the weight as checkpoints store it.
- * @param x (N, h, w, in) float32. @param weight (out, in, kh, kw). @param bias (out), optional.
+ * @param x (N, h, w, in) float32. @param weight (out, in, kh, kw), or (kh, kw, S, out, in) for S filters that take turns: image
+ *   n is convolved with filter n mod S. @param bias (out) or (S, out), optional.
  * @returns (N, oh, ow, out) with oh = ⌊(h + 2·padding − kh) / stride⌋ + 1, and ow alike.
  */
 export function convolution(
@@ -20,14 +21,37 @@ export function convolution(
   { stride = 1, padding = 0 }: ConvolutionOptions = {},
 ): Tensor {
   const inputs = { x, weight, ...(bias === undefined ? {} : { bias }) };
-  return fused('Convolution', inputs, { stride, padding }, () => {
-    const filter = tf.transpose(weight, [2, 3, 1, 0]) as tf.Tensor4D;
-    // TensorFlow's backend has no gradient where padding is given in numbers.
-    const around: [number, number] = [padding, padding];
-    const padded = padding === 0 ? x : tf.pad(x, [[0, 0], around, around, [0, 0]]);
-    const y = tf.conv2d(padded as tf.Tensor4D, filter, stride, 'valid');
-    return bias === undefined ? y : tf.add(y, bias);
-  });
+  return fused('Convolution', inputs, { stride, padding }, () =>
+    weight.rank === 5
+      ? byTurns(x, weight, bias, { stride, padding })
+      : convolvePlain(x, weight, bias, { stride, padding }),
+  );
+}
+
+type Options = Required<ConvolutionOptions>;
+
+function convolvePlain(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  { stride, padding }: Options,
+): Tensor {
+  const filter = tf.transpose(weight, [2, 3, 1, 0]) as tf.Tensor4D;
+  // TensorFlow's backend has no gradient where padding is given in numbers.
+  const around: [number, number] = [padding, padding];
+  const padded = padding === 0 ? x : tf.pad(x, [[0, 0], around, around, [0, 0]]);
+  const y = tf.conv2d(padded as tf.Tensor4D, filter, stride, 'valid');
+  return bias === undefined ? y : tf.add(y, bias);
+}
+
+/** Each filter with its own images. */
+function byTurns(x: Tensor, weight: Tensor, bias: Tensor | undefined, options: Options): Tensor {
+  const sets = weight.shape[2]!;
+  const images = tf.unstack(tf.reshape(x, [-1, sets, ...x.shape.slice(1)]), 1);
+  const weights = tf.unstack(tf.transpose(weight, [2, 3, 4, 0, 1]));
+  const biases = bias === undefined ? [] : tf.unstack(bias);
+  const results = images.map((image, i) => convolvePlain(image, weights[i]!, biases[i], options));
+  return tf.reshape(tf.stack(results, 1), [x.shape[0]!, ...results[0]!.shape.slice(1)]);
 }
 
 tf.registerGradient({
@@ -41,7 +65,14 @@ tf.registerGradient({
     return {
       x: () => runKernel('ConvolutionInputGradient', { dy: y, weight }, ofInput),
       weight: () => runKernel('ConvolutionWeightGradient', { x, dy: y }, ofWeight),
-      bias: () => tf.sum(y, [0, 1, 2]),
+      bias: () => biasGradient(y, weight),
     };
   },
 });
+
+/** Sums dy over all but the channels and, where several filters take turns, these. */
+function biasGradient(dy: Tensor, weight: Tensor): Tensor {
+  if (weight.rank === 4) return tf.sum(dy, [0, 1, 2]);
+  const [sets, outputs] = weight.shape.slice(2) as [number, number];
+  return tf.sum(tf.reshape(dy, [dy.shape[0]! / sets, sets, -1, outputs]), [0, 2]);
+}

@@ -394,7 +394,7 @@ const RANDOM_CONVOLUTIONS: Table = Array.from({ length: 6 }, (_, i) => {
 });
 
 /**
- * [name, image, weight (out, in, kh, kw), stride, padding]. More than 256 output pixels, and then channels of multiples of
+ * [name, image, weight (out, in, kh, kw) or (kh, kw, sets, out, in), stride, padding]. More than 256 output pixels, and then channels of multiples of
  * 16 or not, are computed in different ways.
  */
 const LAYERS: readonly (readonly [string, readonly number[], readonly number[], number, number])[] =
@@ -414,13 +414,21 @@ const LAYERS: readonly (readonly [string, readonly number[], readonly number[], 
     ['1×1, in blocks', [2, 9, 16, 16], [16, 16, 1, 1], 1, 0],
     ['patches', [1, 8, 12, 3], [6, 3, 4, 4], 4, 0],
     ['of one pixel', [2, 1, 1, 16], [16, 16, 3, 3], 1, 1],
+    ['by turns', [4, 5, 4, 3], [3, 3, 2, 4, 3], 1, 1],
+    ['by turns, large', [2, 13, 11, 3], [3, 3, 2, 4, 3], 1, 1],
+    ['by turns, stride 2', [6, 7, 6, 3], [3, 3, 3, 2, 3], 2, 1],
+    ['by turns, tall', [2, 34, 8, 2], [3, 3, 2, 3, 2], 1, 1],
+    ['by turns, in blocks', [2, 18, 17, 16], [3, 3, 2, 16, 16], 1, 1],
   ];
+
+const biasOf = (weight: readonly number[]) =>
+  weight.length === 5 ? weight.slice(2, 4) : weight.slice(0, 1);
 
 const LAYER_CASES: Table = LAYERS.flatMap(([name, image, weight, stride, padding]) => [
   [
     `convolution ${name}`,
     (x, w, b) => ops.convolution(tf.mul(x, 0.25), w, b, { stride, padding }),
-    [image, weight, [weight[0]!]],
+    [image, weight, biasOf(weight)],
   ] as const,
   [
     `convolution ${name}, no bias`,

@@ -1,6 +1,7 @@
 import '../kernels/index.js';
 import { EngineError } from '../errors.js';
 import { fuseAddedProducts } from '../graph/fuse.js';
+import { fuseActivations } from '../graph/fuse-activations.js';
 import { Graph, type GraphTarget } from '../graph/graph.js';
 import { applyPrecision } from '../graph/precision.js';
 import { removeUnused } from '../graph/unused.js';
@@ -42,6 +43,7 @@ export function trace(program: Program, specs: SpecTree, target: GraphTarget = {
   removeUnused(graph);
   applyPrecision(graph);
   fuseAddedProducts(graph);
+  fuseActivations(graph);
   removeUnused(graph);
   return { graph, inputs, weights, outputs };
 }

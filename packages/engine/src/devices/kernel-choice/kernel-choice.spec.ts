@@ -2,10 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { userCacheFolder } from '../../cache-folder.js';
-import { BLOCK_SIZES, type KernelSize } from '../../graph/choice.js';
+import { BLOCK_SIZES, BLOCKED_DOMAIN, type KernelSize } from '../../graph/choice.js';
 import type { Graph } from '../../graph/graph.js';
 import { compile, float32, ops, type Tensor } from '../../index.js';
-import { BLOCKED_DOMAIN } from '../../kernels/blocked-layout.js';
 import type { Program } from '../../specs.js';
 import { trace } from '../../trace/trace.js';
 import { processClocks } from './clocks.js';

@@ -2,13 +2,13 @@ import '../../gradients.js';
 import {
   alwaysBlocked,
   BLOCKED,
+  BLOCKED_DOMAIN,
   IN_PIECES,
   type KernelSize,
   PLAIN,
   SINGLE_THREADED,
 } from '../../graph/choice.js';
 import type { Graph } from '../../graph/graph.js';
-import { BLOCKED_DOMAIN } from '../../kernels/blocked-layout.js';
 import { STORED_PRODUCT } from '../../kernels/linear-stored.js';
 import * as ops from '../../ops/index.js';
 import { float32, type Program, type SpecTree } from '../../specs.js';
