@@ -85,7 +85,9 @@ it.each(Object.entries(FAMILIES).filter(([, family]) => family === 'qwen2.5-vl')
       data: onRooms(config.data),
       source: { ...config.source, ...stored },
       ...(second && { secondTeacher: { ...second, ...stored } }),
-      ...(evaluation && { evaluation: { ...evaluation, data: onRooms(evaluation.data) } }),
+      ...(evaluation && {
+        evaluation: { ...evaluation, data: [{ ...onRooms(evaluation.data)[0], limit: 1 }] },
+      }),
       ...(config.featureCache && { featureCache: join(root, 'features') }),
       out: join(root, `${name}-run`),
       heads: { preset: 'tiny', outputScale: 4 },

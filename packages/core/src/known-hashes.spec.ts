@@ -1,6 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { hashFile } from './hash-files.js';
 import { KnownHashes } from './known-hashes.js';
 
@@ -18,6 +26,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const open = (settledMs = 0) =>
   new KnownHashes({
     file: join(folder, 'cache', 'hashes.json'),
+    temporary: join(folder, 'temporary'),
     settledMs,
     hash: (path) => {
       read.push(path);
@@ -54,6 +63,19 @@ describe('hashes of files', () => {
     const hashes = open(3600_000);
     await hashes.of(image);
     await hashes.of(image);
+    expect(read).toHaveLength(2);
+  });
+
+  it('are not kept for later processes where files come and go', async () => {
+    const passing = join(folder, 'temporary', 'c.png');
+    mkdirSync(dirname(passing));
+    writeFileSync(passing, 'third');
+    const hashes = open();
+    await Promise.all([passing, image].map(hashes.of));
+    await hashes.keep();
+    const file = join(folder, 'cache', 'hashes.json');
+    expect(Object.keys(JSON.parse(readFileSync(file, 'utf8')).files)).toEqual([image]);
+    expect(await hashes.of(passing)).toBe(await hashFile(passing));
     expect(read).toHaveLength(2);
   });
 

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve, sep } from 'node:path';
 import { userCacheFolder } from '@spatialsv/engine';
 import { z } from 'zod';
 import { writeFileAtomic } from './files.js';
@@ -24,6 +25,8 @@ const SETTLED_MS = 2000;
 export interface KnownHashesOptions {
   /** Where they are kept; in the user's folder for caches where absent. */
   readonly file?: string;
+  /** Folder of files that come and go, which no later process asks for; that of the system where absent. */
+  readonly temporary?: string;
   /** Age of the last change from which on a hash is remembered. */
   readonly settledMs?: number;
   readonly hash?: (path: string) => Promise<string>;
@@ -36,15 +39,17 @@ export interface KnownHashesOptions {
  */
 export class KnownHashes {
   readonly #file: string;
+  readonly #temporary: string;
   readonly #settledMs: number;
   readonly #hash: (path: string) => Promise<string>;
   #known: Promise<Map<string, readonly [Stamp, string]>> | undefined;
   #isChanged = false;
 
-  constructor({ file, settledMs = SETTLED_MS, hash = hashFile }: KnownHashesOptions = {}) {
-    this.#file = file ?? join(userCacheFolder(), 'file-hashes.json');
-    this.#settledMs = settledMs;
-    this.#hash = hash;
+  constructor(options: KnownHashesOptions = {}) {
+    this.#file = options.file ?? join(userCacheFolder(), 'file-hashes.json');
+    this.#temporary = resolve(options.temporary ?? tmpdir()) + sep;
+    this.#settledMs = options.settledMs ?? SETTLED_MS;
+    this.#hash = options.hash ?? hashFile;
   }
 
   /**
@@ -64,10 +69,14 @@ export class KnownHashes {
     if (isSettled && (await stampOf(name))?.stamp === before.stamp) {
       known.delete(name);
       known.set(name, [before.stamp, hash]);
-      this.#isChanged = true;
+      this.#isChanged ||= this.#lasts(name);
     }
     return hash;
   };
+
+  #lasts(name: string): boolean {
+    return !name.startsWith(this.#temporary);
+  }
 
   /** Keeps what was found for later processes. A folder that cannot be written to is no failure: then files are read again. */
   async keep(): Promise<void> {
@@ -79,7 +88,8 @@ export class KnownHashes {
       all.delete(name);
       all.set(name, entry);
     }
-    const files = Object.fromEntries([...all].slice(-KEPT));
+    const lasting = [...all].filter(([name]) => this.#lasts(name));
+    const files = Object.fromEntries(lasting.slice(-KEPT));
     const content = JSON.stringify({ version: 1, files });
     await mkdir(dirname(this.#file), { recursive: true })
       .then(() => writeFileAtomic(this.#file, content))

@@ -35,9 +35,11 @@ function writeConfig(name: string, more = ''): string {
   const lines = [
     `model: ${model}`,
     `out: ${name}`,
-    `data: [{ format: mindcube, path: ${rows}, prompt: plain }]`,
+    // One length of a question: one program to compile.
+    `data: [{ format: mindcube, path: ${rows}, prompt: plain, limit: 1 }]`,
     'source: { name: synthetic }',
     'heads: { preset: tiny, outputScale: 4, tasks: [depth] }',
+    'losses: { gradientScales: 1, normalScales: 1, outlierQuantile: null }',
     'imageBudget: { maxPixels: 3136 }',
     'batchSize: 1',
     'schedule: { steps: 3 }',
@@ -94,7 +96,7 @@ describe('train', () => {
   it('names the line of a misspelt key, a wrong model and an unknown source', async () => {
     const typo = await runForTest(['train', writeConfig('typo', 'batchsize: 3')]);
     expect(typo.exitCode).toBe(1);
-    expect(typo.err).toMatch(/CONFIG_INVALID.*typo\.yaml:9: unknown key 'batchsize'.*'batchSize'/);
+    expect(typo.err).toMatch(/CONFIG_INVALID.*typo\.yaml:10: unknown key 'batchsize'.*'batchSize'/);
     const config = writeConfig('wrong');
     writeFileSync(config, readFileSync(config, 'utf8').replace(model, '/nowhere'));
     expect((await runForTest(['train', config])).err).toContain('error[FILE_MISSING]');
