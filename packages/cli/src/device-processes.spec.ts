@@ -15,7 +15,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 /** A device per process is a matter of the built program. */
 function run(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+  const node = [...process.execArgv, MAIN];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...node, ...args], {
     encoding: 'utf8',
     timeout: 300_000,
   });
@@ -76,7 +77,7 @@ describe('several devices', () => {
       const marker = join(root, `${name}-killed`);
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
-        ['--import', kill, MAIN, ...args, '--devices', 'cpu,cpu'],
+        [...process.execArgv, '--import', kill, MAIN, ...args, '--devices', 'cpu,cpu'],
         { encoding: 'utf8', timeout: 300_000, env: { ...process.env, KILLED: marker } },
       );
       expect(existsSync(marker)).toBe(true);

@@ -19,7 +19,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 async function withWebgpu(script: string, ...args: string[]): Promise<string> {
   const file = join(__dirname, '../dist', script);
   const env = { ...process.env, ...softwareVulkanEnvironment() };
-  const { stdout } = await promisify(execFile)(process.execPath, [file, ...args], { env });
+  const node = [...process.execArgv, file];
+  const { stdout } = await promisify(execFile)(process.execPath, [...node, ...args], { env });
   return stdout;
 }
 

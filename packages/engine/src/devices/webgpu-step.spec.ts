@@ -15,6 +15,7 @@ function runBoth(): { cpu: Trained; webgpu: Trained } {
   const child = spawnSync(
     process.execPath,
     [
+      ...process.execArgv,
       '-r',
       path.join(__dirname, '../executor/__fixtures__/register.cjs'),
       path.join(__dirname, '__fixtures__/webgpu-step.cjs'),

@@ -23,7 +23,7 @@ function hasPretendCuda() {
 }
 
 function spawnOnPretendCuda(args, environment = {}) {
-  return spawnSync(process.execPath, args, {
+  return spawnSync(process.execPath, [...process.execArgv, ...args], {
     encoding: 'utf8',
     timeout: 300_000,
     maxBuffer: 1 << 26,
