@@ -5,6 +5,7 @@ import {
   DeviceValue,
   type ExecutionProvider,
   kindOf,
+  largestTensorBytes,
   makeRoomToStay,
   providerNamed,
   type SessionOptions,
@@ -175,9 +176,6 @@ export class ExecutorBackedDevice implements Device {
   }
 }
 
-/** What every adapter of WebGPU takes as one tensor of a shader (`maxStorageBufferBindingSize`); many take more. */
-const LARGEST_BINDING = 2 ** 27;
-
 /** What graphs are written for that leave a device for other machines. */
 const portableTarget = (device: ExecutionProvider): GraphTarget => ({
   withoutCpuOperators: device !== 'cpu',
@@ -191,7 +189,7 @@ export const targetOf = (device: ExecutionProvider, precision: Precision): Graph
   ...(device === 'webgpu' && {
     // Nothing there has bfloat16, and whether there is float16 is known for a program that computes in it.
     narrowWeightsAs: precision === 'float16' ? 'float16' : 'float32',
-    largestWeightBytes: LARGEST_BINDING,
+    largestWeightBytes: largestTensorBytes(),
     substitutes: WEBGPU_SUBSTITUTES,
   }),
 });

@@ -23,7 +23,12 @@ export interface EnvironmentOptions {
   readonly gpuMemoryBytes?: number;
   /** Whether a node that a GPU has no kernel for may run on the CPU, at the price of copies (default true). */
   readonly cpuFallback?: boolean;
+  /** Bytes of the largest tensor that a shader of WebGPU is given (2²⁷ by default, which every adapter takes; many take more). */
+  readonly largestTensorBytes?: number;
 }
+
+/** `maxStorageBufferBindingSize` that WebGPU promises of every adapter. */
+const LARGEST_TENSOR_BYTES = 2 ** 27;
 
 /** What counts for sessions of GPUs. */
 export interface GpuSettings {
@@ -66,6 +71,9 @@ export function configureEnvironment(settings: EnvironmentOptions): void {
   }
   options = { ...options, ...settings };
 }
+
+/** Larger weights are read in pieces on WebGPU. */
+export const largestTensorBytes = (): number => options.largestTensorBytes ?? LARGEST_TENSOR_BYTES;
 
 /** The one environment of this process, made at the first call. */
 export function environment(): Environment {

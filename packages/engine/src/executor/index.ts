@@ -8,7 +8,12 @@ export {
 export { Binding } from './binding.js';
 export { type CudaReport, cudaReport, gpuMemory } from './cuda/open-cuda.js';
 export type { GpuMemory } from './cuda/runtime.js';
-export { configureEnvironment, type EnvironmentOptions, executorInfo } from './environment.js';
+export {
+  configureEnvironment,
+  type EnvironmentOptions,
+  executorInfo,
+  largestTensorBytes,
+} from './environment.js';
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';
 export { collectGarbage, trimHeap } from './heap.js';

@@ -8,7 +8,12 @@ const fixtures = join(__dirname, '__fixtures__');
 function runChecks(environment: NodeJS.ProcessEnv) {
   return spawnSync(
     process.execPath,
-    [...process.execArgv, '-r', join(fixtures, 'register.cjs'), join(fixtures, 'webgpu-checks.cjs')],
+    [
+      ...process.execArgv,
+      '-r',
+      join(fixtures, 'register.cjs'),
+      join(fixtures, 'webgpu-checks.cjs'),
+    ],
     { encoding: 'utf8', env: { ...process.env, ...environment }, timeout: 600_000 },
   );
 }

@@ -123,9 +123,12 @@ async function withWeight(rows, filled, body) {
   }
 }
 
-/** 130 MiB, more than every adapter takes as one tensor: what is read of its first, middle and last rows. */
+/** As much as a shader is given in this process: what adapters take by themselves is a matter of hundreds of MiB. */
+const LARGEST_BYTES = 2 ** 20;
+
+/** More than is given to a shader at once: what is read of its first, middle and last rows. */
 function dividedWeight() {
-  const rows = 130 * 256;
+  const rows = LARGEST_BYTES / 4096 + 4;
   const middle = rows / 2;
   const filled = { 0: 1, [middle - 1]: 2, [middle]: 3, [rows - 1]: 4 };
   return withWeight(rows, filled, async (w) => {
@@ -220,7 +223,7 @@ async function withoutKernels() {
 }
 
 async function main() {
-  configureEnvironment({ cpuFallback: false });
+  configureEnvironment({ cpuFallback: false, largestTensorBytes: LARGEST_BYTES });
   const add = await open('Add');
   const multiply = await open('Mul');
   const seen = {
