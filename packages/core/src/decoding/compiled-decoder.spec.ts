@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type DeviceTensor, ProgramCache, type Tensor, tf } from '@spatialsv/engine';
+import { type DeviceTensor, liveHandles, ProgramCache, type Tensor, tf } from '@spatialsv/engine';
 import { float32Source, openSafetensors, writeSafetensors } from '../safetensors/index.js';
 import type { BlockInputsV1, DecoderSite, Parameters } from '../spec.js';
 import { expectAllclose, withTemporaryFolder } from '../testing/index.js';
@@ -12,8 +12,9 @@ import {
   testSizes,
   testValues,
 } from './__fixtures__/test-decoder.js';
-import { CompiledDecoder, type DecoderCache } from './compiled-decoder.js';
+import { CompiledDecoder } from './compiled-decoder.js';
 import { decodeSequence, embedSequence } from './decode-sequence.js';
+import type { DecoderCache } from './decoder-cache.js';
 import { padSequence } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
 
@@ -192,6 +193,15 @@ describe('CompiledDecoder', () => {
       const [last] = await decoder.extend(grown, [behind([5], first, [70], 4)]);
       close(last!, row(expected[0]!, tokens + 4));
       grown.dispose();
+    });
+
+    it('leaves nothing of a cache that cannot grow', async () => {
+      await decoder.growCache(decoder.createCache(40), 75).then((grown) => grown.dispose());
+      const before = liveHandles();
+      const cache = decoder.createCache(40);
+      cache.layers.at(-1)!.values.dispose();
+      await expect(decoder.growCache(cache, 75)).rejects.toMatchObject({ code: 'DISPOSED' });
+      expect(liveHandles()).toBe(before);
     });
 
     it('reads its weights as often as it has to', async () => {

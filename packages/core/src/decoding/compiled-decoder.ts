@@ -10,27 +10,15 @@ import {
   type TensorSpec,
   type Tree,
 } from '@spatialsv/engine';
-import type { DecoderLayerV1, DecoderSite, DecoderV1 } from '../spec.js';
+import type { DecoderSite, DecoderV1 } from '../spec.js';
 import { type DecodeRequest, neededLayers } from './decode-sequence.js';
-import { layerNames } from './layer-parameters.js';
-import {
-  type CachedShape,
-  compileBlock,
-  compileBlockStep,
-  compileCachedBlock,
-  compileCachedKeys,
-  compileEmbed,
-  compileGrownRows,
-  compileHead,
-  compileSequenceStep,
-  type DecoderSizes,
-  type HeadRequest,
-  type LayerProgramContext,
-} from './layer-programs.js';
+import { createCache, type DecoderCache, growCache } from './decoder-cache.js';
+import { DecoderPrograms, type ProgramSource } from './decoder-programs.js';
+import type { DecoderSizes, HeadRequest, LayerProgramContext } from './layer-programs.js';
 import { lastToken, layOutNext, type NextTokens, nextMask, rowBucket } from './next-rows.js';
 import { type PaddedSequence, roundUp } from './sequence-layout.js';
 import { siteOfLayer } from './tap-sites.js';
-import { bindWeights, type WeightBinding, type Weights } from './weight-binding.js';
+import type { Weights } from './weight-binding.js';
 
 /** On `cpu` by default. */
 export interface CompiledDecoderOptions extends Partial<ProgramTarget> {
@@ -49,22 +37,6 @@ export interface DecodedStates {
   readonly logits?: Float32Array;
 }
 
-/**
- * Keys and values of every layer on the device, (kvHeads, capacity, hd) each. Who decodes says which slots its sequences take;
- * the last slot takes what pads a program and belongs to nobody.
- */
-export interface DecoderCache {
-  readonly capacity: number;
-  readonly layers: readonly { readonly keys: DeviceTensor; readonly values: DeviceTensor }[];
-  dispose(): void;
-}
-
-/** A program of the cache, and how it is made where it is not there. */
-interface ProgramSource {
-  readonly key: string;
-  readonly make: () => Promise<CompiledProgram>;
-}
-
 /** Values that all layers of a run read, with their specs. */
 type Constants = Readonly<Record<string, readonly [TensorSpec, Int32Array | Float32Array]>>;
 
@@ -81,12 +53,13 @@ const VISUAL_BUCKET = 64;
 export class CompiledDecoder {
   readonly #options: CompiledDecoderOptions;
   readonly #context: LayerProgramContext;
-  readonly #bindings = new Map<string, WeightBinding>();
+  readonly #programs: DecoderPrograms;
 
   constructor(options: CompiledDecoderOptions) {
     const { decoder, sizes, device = 'cpu', precision } = options;
     this.#options = options;
     this.#context = { decoder, sizes, device, precision };
+    this.#programs = new DecoderPrograms(this.#context, options.weights);
   }
 
   /**
@@ -106,7 +79,7 @@ export class CompiledDecoder {
       for (let index = 0; index < depth; index++) {
         const site = siteOfLayer(index, this.#context.sizes.layers);
         if (taps.has(site)) hidden[site] = await this.#copy(x, sequence);
-        await this.#runLayer(index, this.#blockProgram(index, sequence.length), { x, positions });
+        await this.#runLayer(index, this.#programs.block(index, sequence.length), { x, positions });
       }
       const reached = siteOfLayer(depth, this.#context.sizes.layers);
       if (reached !== 'final' && taps.has(reached)) hidden[reached] = await this.#copy(x, sequence);
@@ -119,34 +92,12 @@ export class CompiledDecoder {
 
   /** An empty cache, which belongs to the caller. */
   createCache(capacity: number): DecoderCache {
-    const { sizes, device } = this.#context;
-    const spec = float32(sizes.kvHeads, capacity, sizes.headDim);
-    const layers = Array.from({ length: sizes.layers }, () => ({
-      keys: createTensor(spec, undefined, device),
-      values: createTensor(spec, undefined, device),
-    }));
-    return { capacity, layers, dispose: () => layers.forEach(disposeRows) };
+    return createCache(this.#context, capacity);
   }
 
-  /**
-   * A larger cache with the same content slot by slot, but for the spare one, copied on the device; the smaller one is disposed,
-   * layer by layer.
-   */
-  async growCache(cache: DecoderCache, capacity: number): Promise<DecoderCache> {
-    const program = await compileGrownRows(this.#context, { from: cache.capacity, to: capacity });
-    const grown: DecoderCache['layers'][number][] = [];
-    const grow = async (rows: DeviceTensor): Promise<DeviceTensor> => {
-      const made = (await program.run({ rows })) as { readonly grown: DeviceTensor };
-      rows.dispose();
-      return made.grown;
-    };
-    try {
-      for (const { keys, values } of cache.layers)
-        grown.push({ keys: await grow(keys), values: await grow(values) });
-    } finally {
-      await program.dispose();
-    }
-    return { capacity, layers: grown, dispose: () => grown.forEach(disposeRows) };
+  /** A larger cache with the same content, in the place of this one, which is disposed: see {@link growCache}. */
+  growCache(cache: DecoderCache, capacity: number): Promise<DecoderCache> {
+    return growCache(this.#context, cache, capacity);
   }
 
   /**
@@ -167,7 +118,7 @@ export class CompiledDecoder {
       this.#withTensors({ slots: [int32(tokens), places] }, async (inputs) => {
         const whole = this.#wholeLayers();
         for (const [index, rows] of cache.layers.slice(0, whole).entries())
-          await this.#runLayer(index, this.#cachedProgram(index, shape), {
+          await this.#runLayer(index, this.#programs.cached(index, shape), {
             ...{ x, positions, cache: rows },
             ...inputs,
           });
@@ -195,14 +146,14 @@ export class CompiledDecoder {
     const { capacity, layers } = cache;
     const index = layers.length - 1;
     const rows = layers[index]!;
-    const parameters = this.#layer(index).binding.values;
-    const keys = this.#keysProgram(index, { tokens: sequence.length, capacity });
+    const parameters = this.#programs.weights(index);
+    const keys = this.#programs.keys(index, { tokens: sequence.length, capacity });
     const row = Int32Array.of(sequence.tokens - 1);
-    const x = (await this.#run(keys, { parameters, cache: rows, row, ...inputs }))['entering']!;
     const { constants } = this.#stepInputs(capacity, [lastToken(sequence, slots)]);
+    const x = (await this.#run(keys, { parameters, cache: rows, row, ...inputs }))['entering']!;
     try {
       return await this.#withTensors(constants, async (step) => {
-        const program = this.#stepProgram(index, { tokens: 1, capacity });
+        const program = this.#programs.step(index, { tokens: 1, capacity });
         await this.#runLayer(index, program, { x, cache: rows, ...step });
         const [logits] = await this.#logitsOf(x, Int32Array.of(0));
         return logits!;
@@ -224,9 +175,9 @@ export class CompiledDecoder {
     const depth = this.#depth({ taps: request.taps, last: request.logits });
     const head = headRequest(request);
     this.#prepare([
-      this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
-      ...Array.from({ length: depth }, (_, index) => this.#blockProgram(index, length)),
-      ...(isEmpty(head) ? [] : [this.#headProgram(length, head)]),
+      this.#programs.embed(length, roundUp(visualRows, VISUAL_BUCKET)),
+      ...Array.from({ length: depth }, (_, index) => this.#programs.block(index, length)),
+      ...(isEmpty(head) ? [] : [this.#programs.head(length, head)]),
     ]);
   }
 
@@ -240,21 +191,21 @@ export class CompiledDecoder {
     const whole = this.#wholeLayers();
     const shape = { tokens: length, capacity };
     this.#prepare([
-      this.#embedProgram(length, roundUp(visualRows, VISUAL_BUCKET)),
-      ...layers.slice(0, whole).map((index) => this.#cachedProgram(index, shape)),
-      ...layers.slice(whole).map((index) => this.#keysProgram(index, shape)),
+      this.#programs.embed(length, roundUp(visualRows, VISUAL_BUCKET)),
+      ...layers.slice(0, whole).map((index) => this.#programs.cached(index, shape)),
+      ...layers.slice(whole).map((index) => this.#programs.keys(index, shape)),
     ]);
     if (this.#context.decoder.takesSlots !== true) {
-      this.#prepare([this.#headProgram(length, rowsOfLogits(1))]);
+      this.#prepare([this.#programs.head(length, rowsOfLogits(1))]);
       return;
     }
     const together = rowBucket(sequences);
     this.#prepare([
-      ...layers.slice(whole).map((index) => this.#stepProgram(index, { tokens: 1, capacity })),
-      this.#headProgram(1, rowsOfLogits(1)),
-      this.#embedProgram(together, 0),
-      ...layers.map((index) => this.#stepProgram(index, { tokens: together, capacity })),
-      this.#headProgram(together, rowsOfLogits(together)),
+      ...layers.slice(whole).map((index) => this.#programs.step(index, { tokens: 1, capacity })),
+      this.#programs.head(1, rowsOfLogits(1)),
+      this.#programs.embed(together, 0),
+      ...layers.map((index) => this.#programs.step(index, { tokens: together, capacity })),
+      this.#programs.head(together, rowsOfLogits(together)),
     ]);
   }
 
@@ -282,7 +233,7 @@ export class CompiledDecoder {
     const { next, constants } = this.#stepInputs(capacity, sequences);
     const tokens = next.inputIds.length;
     return this.#through(cache, next.inputIds, next.last, constants, (index) =>
-      this.#stepProgram(index, { tokens, capacity }),
+      this.#programs.step(index, { tokens, capacity }),
     );
   }
 
@@ -316,7 +267,7 @@ export class CompiledDecoder {
       before: [int32(), Int32Array.of(before)],
     };
     const [logits] = await this.#through(cache, next.inputIds, next.last, constants, (index) =>
-      this.#sequenceProgram(index, { tokens, capacity, window }),
+      this.#programs.sequence(index, { tokens, capacity, window }),
     );
     return logits!;
   }
@@ -398,22 +349,10 @@ export class CompiledDecoder {
   }
 
   async #embed(inputs: Record<string, RunValue>, length: number, visualRows: number) {
-    const parameters = this.#embedBinding().values;
-    const program = this.#embedProgram(length, visualRows);
+    const parameters = this.#programs.embedWeights().values;
+    const program = this.#programs.embed(length, visualRows);
     const { x } = await this.#run(program, { parameters, ...inputs });
     return x!;
-  }
-
-  #embedProgram(length: number, visualRows: number): ProgramSource {
-    const { specs, key } = this.#embedBinding();
-    return {
-      key: `embed:${length}:${visualRows}:${key}`,
-      make: () => compileEmbed(this.#context, specs, { length, visualRows }),
-    };
-  }
-
-  #embedBinding(): WeightBinding {
-    return this.#bind('embed', this.#context.decoder.names.embed);
   }
 
   /** Turns `x` into the output of a block. */
@@ -422,72 +361,16 @@ export class CompiledDecoder {
     program: ProgramSource,
     inputs: Readonly<Record<string, Tree<RunValue>>>,
   ): Promise<void> {
-    const parameters = this.#layer(index).binding.values;
+    const parameters = this.#programs.weights(index);
     await this.#run(program, { parameters, ...inputs });
-  }
-
-  #blockProgram(index: number, length: number): ProgramSource {
-    const { kind, binding } = this.#layer(index);
-    return {
-      key: `block:${kind}:${length}:${binding.key}`,
-      make: () => compileBlock(this.#context, kind, binding.specs, length),
-    };
-  }
-
-  #cachedProgram(index: number, shape: CachedShape): ProgramSource {
-    const { kind, binding } = this.#layer(index);
-    return {
-      key: `cached:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
-      make: () => compileCachedBlock(this.#context, kind, binding.specs, shape),
-    };
-  }
-
-  #keysProgram(index: number, shape: CachedShape): ProgramSource {
-    const { kind, binding } = this.#layer(index);
-    return {
-      key: `keys:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
-      make: () => compileCachedKeys(this.#context, kind, binding.specs, shape),
-    };
-  }
-
-  #stepProgram(index: number, shape: CachedShape): ProgramSource {
-    const { kind, binding } = this.#layer(index);
-    return {
-      key: `step:${kind}:${shape.tokens}:${shape.capacity}:${binding.key}`,
-      make: () => compileBlockStep(this.#context, kind, binding.specs, shape),
-    };
-  }
-
-  #sequenceProgram(index: number, shape: CachedShape & { readonly window: number }): ProgramSource {
-    const { kind, binding } = this.#layer(index);
-    const { tokens, capacity, window } = shape;
-    return {
-      key: `sequence:${kind}:${tokens}:${capacity}:${window}:${binding.key}`,
-      make: () => compileSequenceStep(this.#context, kind, binding.specs, shape),
-    };
   }
 
   /** @param rows the rows whose logits are wanted, where they are not all. */
   async #runHead(x: DeviceTensor, request: HeadRequest, rows?: Int32Array) {
     if (isEmpty(request)) return {};
-    const parameters = this.#headBinding(request).values;
+    const parameters = this.#programs.headWeights(request).values;
     const asked = rows !== undefined && { rows };
-    return this.#run(this.#headProgram(x.shape[0]!, request), { parameters, x, ...asked });
-  }
-
-  #headProgram(length: number, request: HeadRequest): ProgramSource {
-    const { specs, key } = this.#headBinding(request);
-    return {
-      key: `head:${length}:${request.states}:${JSON.stringify(request.logits)}:${key}`,
-      make: () => compileHead(this.#context, specs, length, request),
-    };
-  }
-
-  #headBinding({ logits: wanted }: HeadRequest): WeightBinding {
-    const { finalNorm, logits } = this.#context.decoder.names;
-    return wanted === 'none'
-      ? this.#bind('norm', finalNorm)
-      : this.#bind('head', [...finalNorm, ...logits]);
+    return this.#run(this.#programs.head(x.shape[0]!, request), { parameters, x, ...asked });
   }
 
   #run(
@@ -500,23 +383,6 @@ export class CompiledDecoder {
     return this.#options.programs.use(key, make, work);
   }
 
-  #layer(index: number): { readonly kind: string; readonly binding: WeightBinding } {
-    const layer: DecoderLayerV1 = this.#context.decoder.layers[index]!;
-    const isThere = (name: string) => Object.hasOwn(this.#options.weights, name);
-    const binding = this.#cached(`layer:${index}`, () => layerNames(layer, isThere));
-    return { kind: layer.kind, binding };
-  }
-
-  #bind(part: string, names: readonly string[]): WeightBinding {
-    return this.#cached(part, () => Object.fromEntries(names.map((name) => [name, name])));
-  }
-
-  #cached(part: string, names: () => Readonly<Record<string, string>>): WeightBinding {
-    const binding = this.#bindings.get(part) ?? bindWeights(this.#options.weights, names());
-    this.#bindings.set(part, binding);
-    return binding;
-  }
-
   /** The rows of the sequence: the next block overwrites the tensor. */
   async #copy(x: DeviceTensor, { tokens }: PaddedSequence): Promise<Float32Array> {
     const values = (await x.read()) as Float32Array;
@@ -525,11 +391,6 @@ export class CompiledDecoder {
 }
 
 const rowsOfLogits = (rows: number): HeadRequest => ({ states: false, logits: { rows } });
-
-const disposeRows = ({ keys, values }: DecoderCache['layers'][number]): void => {
-  keys.dispose();
-  values.dispose();
-};
 
 const headRequest = (request: {
   readonly taps: readonly DecoderSite[];
@@ -543,7 +404,10 @@ const isEmpty = ({ states, logits }: HeadRequest): boolean => !states && logits 
 
 /** Values of a result that nobody else needs, padding left out. */
 async function take(tensor: DeviceTensor, sequence?: PaddedSequence): Promise<Float32Array> {
-  const values = (await tensor.read()) as Float32Array;
-  tensor.dispose();
-  return sequence === undefined ? values : values.slice(0, sequence.tokens * tensor.shape[1]!);
+  try {
+    const values = (await tensor.read()) as Float32Array;
+    return sequence === undefined ? values : values.slice(0, sequence.tokens * tensor.shape[1]!);
+  } finally {
+    tensor.dispose();
+  }
 }

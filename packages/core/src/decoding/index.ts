@@ -3,7 +3,6 @@ export {
   CompiledDecoder,
   type CompiledDecoderOptions,
   type DecodedStates,
-  type DecoderCache,
 } from './compiled-decoder.js';
 export {
   type DecodedSequence,
@@ -14,6 +13,7 @@ export {
   neededLayers,
   type SequenceTensors,
 } from './decode-sequence.js';
+export type { DecoderCache } from './decoder-cache.js';
 export { layerNames, layerParameters } from './layer-parameters.js';
 export type { DecoderSizes, LayerProgramContext } from './layer-programs.js';
 export type { NextTokens } from './next-rows.js';
