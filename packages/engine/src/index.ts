@@ -84,6 +84,7 @@ export {
   type WeightSpec,
   weightSpec,
 } from './specs.js';
+export { takeValues } from './take-values.js';
 export { TensorPool } from './tensor-pool.js';
 export { type Tensor, type TensorInfo, tf } from './tfjs.js';
 export { flatten, mapTree, nest } from './tree.js';

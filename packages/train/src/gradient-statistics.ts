@@ -1,4 +1,10 @@
-import { compile, type DeviceTensor, ProgramCache, type ProgramTarget } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  ProgramCache,
+  type ProgramTarget,
+  takeValues,
+} from '@spatialsv/engine';
 import type { SampleInputs } from './data/sample-inputs.js';
 import { TRAINED_GROUPS } from './groups.js';
 import type { ModelState } from './model-state.js';
@@ -50,8 +56,7 @@ export class GradientStatistics {
     );
     const groups = [...this.#groups.keys()];
     const rows = async (tensor: DeviceTensor) => {
-      const values = Array.from(await tensor.read());
-      tensor.dispose();
+      const values = Array.from(await takeValues(tensor));
       return terms.map((_, term) => values.slice(term * groups.length, (term + 1) * groups.length));
     };
     return summarise(terms, groups, await rows(squares), await rows(products));

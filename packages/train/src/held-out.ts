@@ -1,4 +1,10 @@
-import { compile, type DeviceTensor, ProgramCache, type ProgramTarget } from '@spatialsv/engine';
+import {
+  compile,
+  type DeviceTensor,
+  ProgramCache,
+  type ProgramTarget,
+  takeValues,
+} from '@spatialsv/engine';
 import type { Criterion } from './config/criteria.js';
 import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
@@ -111,12 +117,8 @@ export class HeldOut {
   }
 }
 
-async function readAll(tensor: DeviceTensor | undefined): Promise<number[] | undefined> {
-  if (tensor === undefined) return undefined;
-  const values = Array.from(await tensor.read());
-  tensor.dispose();
-  return values;
-}
+const readAll = async (tensor: DeviceTensor | undefined): Promise<number[] | undefined> =>
+  tensor && Array.from(await takeValues(tensor));
 
 const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;

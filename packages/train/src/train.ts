@@ -172,24 +172,21 @@ interface OpenedRunParts {
 async function trainLocked(run: LockedRun): Promise<TrainResult> {
   const { config, defaults, options, data } = run;
   const opened = await openRunFolder(config, { ...options, defaults }, data);
-  const parts = await openParts(run, opened);
-  const { state } = parts;
+  const owned: Cleanup[] = [];
   return withCleanup(
-    () => trainFrom(opened.resumeFrom, run, parts),
-    () => parts.features.dispose(),
-    () => parts.runner.dispose(),
-    () => parts.heldOut?.dispose(),
-    () => parts.gradients?.dispose(),
-    () => parts.watch?.dispose(),
-    () => state.average?.dispose(),
-    () => state.optimizer.dispose(),
-    () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
+    async () => trainFrom(opened.resumeFrom, run, await openParts(run, opened, owned)),
+    () => withCleanup(async () => undefined, ...owned),
   );
 }
 
+/** Gives back what a run has opened. */
+type Cleanup = () => unknown;
+
+/** @param owned takes what gives back each part as soon as it is there, the last one first: a later one may fail to open. */
 async function openParts(
   run: LockedRun,
   { modelHash, recompute: decided }: OpenedRun,
+  owned: Cleanup[],
 ): Promise<OpenedRunParts> {
   const { config, options, data, heads } = run;
   const { backbone, source } = options;
@@ -197,13 +194,20 @@ async function openParts(
   const state = await createModelState(config, backbone, heads, labels).catch((error: unknown) => {
     throw explainNoRoom(error, config);
   });
+  owned.unshift(
+    () => state.average?.dispose(),
+    () => state.optimizer.dispose(),
+    () => Object.values(state.frozenTensors).map((tensor) => tensor.dispose()),
+  );
   const features = await openFeatures(config, backbone, modelHash);
+  owned.unshift(() => features.dispose());
   const builder = openBuilder(config, heads, options, features);
   const taps = state.spatial?.taps ?? [];
   const model = { backbone, heads: heads.model, losses: config.losses, taps };
   const recompute = await decideRecompute(config, model, state, { builder, data, decided });
   const runner = openRunner(model, state, { ...stepTarget(config), recompute });
-  const observers = await openObservers(run, { ...targetOf(config), model, state, builder });
+  owned.unshift(() => runner.dispose());
+  const observers = await openObservers(run, { ...targetOf(config), model, state, builder }, owned);
   return { state, features, builder, runner, recompute, ...observers };
 }
 
@@ -221,17 +225,19 @@ async function openFeatures(config: RunConfig, backbone: BackboneV1, modelHash: 
 type ObservedParts = Omit<WatchOptions, 'samples' | 'onWatch' | 'skipsBroken'>;
 
 /** What looks at a run while it goes on. */
-async function openObservers(run: LockedRun, parts: ObservedParts) {
+async function openObservers(run: LockedRun, parts: ObservedParts, owned: Cleanup[]) {
   const { config, heldOut: data } = run;
   const skipsBroken = config.brokenSamples === 'skip';
-  return {
-    heldOut: data && new HeldOut({ ...parts, data, skipsBroken }),
-    gradients:
-      config.gradientStatisticsEvery === undefined
-        ? undefined
-        : new GradientStatistics(parts.model, parts.state, targetOf(config)),
-    watch: await openWatch(run, { ...parts, skipsBroken }),
-  };
+  const heldOut = data && new HeldOut({ ...parts, data, skipsBroken });
+  owned.unshift(() => heldOut?.dispose());
+  const gradients =
+    config.gradientStatisticsEvery === undefined
+      ? undefined
+      : new GradientStatistics(parts.model, parts.state, targetOf(config));
+  owned.unshift(() => gradients?.dispose());
+  const watch = await openWatch(run, { ...parts, skipsBroken });
+  owned.unshift(() => watch?.dispose());
+  return { heldOut, gradients, watch };
 }
 
 /** @param resumeFrom step of the checkpoint to go on from. */

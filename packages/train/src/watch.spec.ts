@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readDataset, readImage, readSpatialCheckpoint } from '@spatialsv/core';
+import { liveHandles } from '@spatialsv/engine';
 import { BackboneRunner } from '@spatialsv/eval';
 import type { TrainConfigInput } from './config/schema.js';
 import { readMetrics } from './run-folder/metrics-log.js';
@@ -94,9 +95,14 @@ describe('watched samples', () => {
     expect(again.looks).toEqual([]);
   });
 
-  it('need heads that say something about depth', async () => {
-    await expect(run('text', { arm: 'text', watch: {} })).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-    });
+  it('need heads that say something about depth; a run that cannot begin leaves nothing behind', async () => {
+    const refused = () =>
+      expect(run('text', { arm: 'text', watch: {} })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      });
+    await refused();
+    const before = liveHandles();
+    await refused();
+    expect(liveHandles()).toBe(before);
   });
 });

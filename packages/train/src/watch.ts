@@ -11,6 +11,7 @@ import {
   ProgramCache,
   type ProgramTarget,
   type Tensor,
+  takeValues,
 } from '@spatialsv/engine';
 import { unlessBroken } from './data/run-samples.js';
 import type { SampleInputs, SampleInputsBuilder } from './data/sample-inputs.js';
@@ -122,8 +123,7 @@ async function place(
   { views }: GridGroup,
   count: number,
 ): Promise<void> {
-  const values = (await tensor.read()) as Float32Array;
-  tensor.dispose();
+  const values = await takeValues(tensor);
   const each = values.length / views.length;
   maps[name] ??= new Float32Array(count * each);
   for (const [i, view] of views.entries())

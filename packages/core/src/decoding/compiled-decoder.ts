@@ -9,6 +9,7 @@ import {
   type RunValue,
   type TensorSpec,
   type Tree,
+  takeValues,
 } from '@spatialsv/engine';
 import type { DecoderSite, DecoderV1 } from '../spec.js';
 import { type DecodeRequest, neededLayers } from './decode-sequence.js';
@@ -317,7 +318,7 @@ export class CompiledDecoder {
     const padded = new Int32Array(rowBucket(rows.length)).fill(rows[0]!);
     padded.set(rows);
     const outputs = await this.#runHead(x, rowsOfLogits(padded.length), padded);
-    const all = await take(outputs.logits!);
+    const all = await takeValues(outputs.logits!);
     const size = all.length / padded.length;
     return Array.from(rows, (_, i) => all.subarray(i * size, (i + 1) * size));
   }
@@ -403,11 +404,7 @@ const headRequest = (request: {
 const isEmpty = ({ states, logits }: HeadRequest): boolean => !states && logits === 'none';
 
 /** Values of a result that nobody else needs, padding left out. */
-async function take(tensor: DeviceTensor, sequence?: PaddedSequence): Promise<Float32Array> {
-  try {
-    const values = (await tensor.read()) as Float32Array;
-    return sequence === undefined ? values : values.slice(0, sequence.tokens * tensor.shape[1]!);
-  } finally {
-    tensor.dispose();
-  }
+async function take(tensor: DeviceTensor, sequence: PaddedSequence): Promise<Float32Array> {
+  const [, channels] = tensor.shape;
+  return (await takeValues(tensor)).slice(0, sequence.tokens * channels!);
 }

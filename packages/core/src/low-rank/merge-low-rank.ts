@@ -4,6 +4,7 @@ import {
   type DeviceTensor,
   float32,
   type Tensor,
+  takeValues,
   tf,
   weightSpec,
 } from '@spatialsv/engine';
@@ -32,8 +33,7 @@ export async function mergeLowRank(
       const inputs = { weight, a: a.data, b: b.data, scale: Float32Array.of(scale) };
       const outputs = await (await program).run(inputs);
       const { sum } = outputs as Readonly<Record<'sum', DeviceTensor>>;
-      merged.set(`${layer}.weight`, Float32Array.from((await sum.read()) as Float32Array));
-      sum.dispose();
+      merged.set(`${layer}.weight`, Float32Array.from(await takeValues(sum)));
     }
   } finally {
     for (const program of programs.values()) await (await program).dispose();

@@ -21,6 +21,7 @@ import {
   type Precision,
   ProgramCache,
   type Tree,
+  takeValues,
   type WeightPolicy,
   type WeightReport,
   WeightSet,
@@ -248,15 +249,8 @@ function decoderWeights(
 const viewKey = ({ layout, pixelShape }: ViewInputV1, blocks: readonly number[]): string =>
   `vision:${layout.key}:${pixelShape.join()}:${blocks.join()}`;
 
-/** Values of a result that nobody else needs. */
-async function take(tensor: DeviceTensor): Promise<Float32Array> {
-  const values = (await tensor.read()) as Float32Array;
-  tensor.dispose();
-  return values;
-}
-
 async function takeStates(tensor: DeviceTensor): Promise<ViewStates> {
-  return { shape: tensor.shape, data: await take(tensor) };
+  return { shape: tensor.shape, data: await takeValues(tensor) };
 }
 
 /** Rows of the grid cells, row-major, of the rows (N, C) of all positions of a view. */

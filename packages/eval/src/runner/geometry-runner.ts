@@ -4,7 +4,7 @@ import {
   siteOfLayer,
   type ViewGridV1,
 } from '@spatialsv/core';
-import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
+import { type DeviceTensor, type ProgramCache, takeValues } from '@spatialsv/engine';
 import { compileHeads, type HeadsShape, type ProgramContext } from './runner-programs.js';
 
 /** Maps of V views at one size; those of tasks that the heads have. Scale and frame are those of the training labels. */
@@ -109,10 +109,7 @@ export class GeometryRunner {
       async (program) => (await program.run(inputs)) as Record<string, DeviceTensor>,
     );
     const maps: Record<string, Float32Array> = {};
-    for (const [name, tensor] of Object.entries(outputs)) {
-      maps[name] = (await tensor.read()) as Float32Array;
-      tensor.dispose();
-    }
+    for (const [name, tensor] of Object.entries(outputs)) maps[name] = await takeValues(tensor);
     return maps;
   }
 

@@ -15,6 +15,7 @@ import {
   ProgramCache,
   type ProgramTarget,
   type Tensor,
+  takeValues,
 } from '@spatialsv/engine';
 import { mapValues } from '../records.js';
 import { sha256 } from './sha256.js';
@@ -77,10 +78,8 @@ export class VisionFeatures {
       async (program) =>
         (await program.run({ pixelValues: view.pixelValues })) as { features: DeviceTensor },
     );
-    const data = Float32Array.from(await features.read());
-    const shape = features.shape as [number, number];
-    features.dispose();
-    return { data, shape: [shape[0], shape[1]] };
+    const [rows, channels] = features.shape as [number, number];
+    return { data: Float32Array.from(await takeValues(features)), shape: [rows, channels] };
   }
 
   #compile({ layout, pixelShape }: ViewInputV1) {

@@ -6,6 +6,7 @@ import {
   differentiate,
   float32,
   type Tensor,
+  takeValues,
 } from '@spatialsv/engine';
 import type { Tensors } from '../optimizer/group-update.js';
 import { mapValues } from '../records.js';
@@ -23,7 +24,6 @@ import {
   type ProbeBatch,
   type ProbeContext,
   type ProbeModel,
-  takeValues,
 } from './probe-model.js';
 import {
   type ChannelScale,

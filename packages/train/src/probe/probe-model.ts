@@ -1,10 +1,4 @@
-import type {
-  CompiledProgram,
-  DeviceTensor,
-  HostArray,
-  ProgramCache,
-  Tree,
-} from '@spatialsv/engine';
+import type { CompiledProgram, HostArray, ProgramCache, Tree } from '@spatialsv/engine';
 import type { Tensors } from '../optimizer/group-update.js';
 import type { ChannelStatistics, FeatureSource } from './feature-sources.js';
 import type { ProbeTargets } from './probe-targets.js';
@@ -54,13 +48,6 @@ export interface ProbeModel {
     sets: readonly ProbeSet[],
     signal?: AbortSignal,
   ): Promise<LossSum & { readonly metrics: Metrics }>;
-}
-
-/** Values of a result that nobody else needs. */
-export async function takeValues(tensor: DeviceTensor): Promise<Float32Array> {
-  const values = (await tensor.read()) as Float32Array;
-  tensor.dispose();
-  return values;
 }
 
 /** Parts of equal size in one array, and zeros behind them. */

@@ -1,17 +1,11 @@
 import { createRandom, initialiseShapes, SpatialError } from '@spatialsv/core';
-import type { DeviceTensor, ProgramCache } from '@spatialsv/engine';
+import { type DeviceTensor, type ProgramCache, takeValues } from '@spatialsv/engine';
 import { clipCoefficient } from '../optimizer/adamw.js';
 import { AdamwOptimizer } from '../optimizer/adamw-optimizer.js';
 import type { Tensors } from '../optimizer/group-update.js';
 import { rateFactor } from '../optimizer/schedule.js';
 import { mapValues } from '../records.js';
-import {
-  type LossSum,
-  type Metrics,
-  type ProbeBatch,
-  type ProbeModel,
-  takeValues,
-} from './probe-model.js';
+import type { LossSum, Metrics, ProbeBatch, ProbeModel } from './probe-model.js';
 import type { ProbeSet, Split } from './view-sets.js';
 
 /** How probes are trained. */

@@ -4,6 +4,7 @@ import {
   ProgramCache,
   type ProgramTarget,
   programPeakBytes,
+  takeValues,
 } from '@spatialsv/engine';
 import { joinSamples, packShape } from '../data/join-samples.js';
 import type { SampleInputs } from '../data/sample-inputs.js';
@@ -104,8 +105,7 @@ export async function readLosses(
   model: StepModel,
   shapes: readonly StepShape[],
 ): Promise<readonly SampleLosses[]> {
-  const values = await tensor.read();
-  tensor.dispose();
+  const values = await takeValues(tensor);
   return shapes.map((shape, sample) => {
     const losses = LOSS_TERMS.map((term, index) => [
       term,
