@@ -43,6 +43,20 @@ export function fromBlocked(graph: Graph, blocked: Value, channels = blocked.sha
   return image;
 }
 
+/**
+ * The planes of an image that is in the layout anyway, or one block wide: several times faster than a transposition, which runs on one
+ * thread. @param image (N, h, w, C). @returns (N, C, h, w), without blocks.
+ */
+export function planesFromBlocked(graph: Graph, image: Value): Value {
+  const [batch, height, width, channels] = image.shape as [number, number, number, number];
+  return graph.add(
+    'ReorderOutput',
+    [toBlocked(graph, image)],
+    { shape: [batch, channels, height, width], dtype: 'float32' },
+    { domain: BLOCKED_DOMAIN, attributes: { channels, channels_last: 0 } },
+  );
+}
+
 /** [N][1][h·w][b] is (N, h, w, b): nothing has to move. */
 const isOneBlock = (graph: Graph, channels: number): boolean => channels === graph.channelBlock;
 

@@ -5,8 +5,9 @@
 import { BLOCKED_DOMAIN } from '../graph/choice.js';
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { fromBlocked, prefersBlocked, toBlocked, wholeBlocks } from './blocked-layout.js';
-import { type ConvInfo, sharedTable } from './conv-columns.js';
+import type { ConvInfo } from './conv-info.js';
 import { isDifferentiating } from './differentiating.js';
+import { sharedTable } from './shared-table.js';
 
 export interface Padding {
   readonly top: number;

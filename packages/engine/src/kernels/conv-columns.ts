@@ -3,16 +3,14 @@
  * Gradients exist for undilated filters only, as in tfjs.
  */
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
-import type { tf } from '../tfjs.js';
+import { planesFromBlocked } from './blocked-layout.js';
+import { isBlockable } from './conv-blocked.js';
+import type { ConvInfo } from './conv-info.js';
 import { binary } from './elementwise.js';
 import { matMul } from './matmul.js';
 import { reduce } from './reduce.js';
 import { concat } from './shape.js';
-
-export interface ConvInfo extends tf.backend_util.Conv2DInfo {
-  /** Filters that take turns: image n is convolved with set n modulo `sets`. */
-  readonly sets: number;
-}
+import { sharedTable } from './shared-table.js';
 
 /** Marks a place outside of the image, which counts as zero. */
 const OUTSIDE = -1;
@@ -25,20 +23,6 @@ interface Pick {
   /** Entries per row of the result. */
   readonly taps: number;
   readonly index: () => Int32Array;
-}
-
-const tables = new WeakMap<Graph, Map<string, Value>>();
-
-/** Index tables are large and many layers of a model share their geometry. */
-export function sharedTable(graph: Graph, key: string, make: () => Int32Array): Value {
-  const known = tables.get(graph) ?? new Map<string, Value>();
-  tables.set(graph, known);
-  const found = known.get(key);
-  if (found !== undefined) return found;
-  const data = make();
-  const table = graph.constant(data, [data.length], 'int32');
-  known.set(key, table);
-  return table;
 }
 
 /** Whole pixels of images (N, p, C), by their place: (N · rows, taps · C). */
@@ -206,6 +190,10 @@ function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows:
   return outputsFirst(graph, product, info);
 }
 
+/** dy as planes (N, out, oh, ow). */
+const planesOf = (graph: Graph, dy: Value, info: ConvInfo): Value =>
+  isBlockable(graph, info) ? planesFromBlocked(graph, dy) : graph.transpose(dy, [0, 3, 1, 2]);
+
 /**
  * The same image by image, with dy as planes: shifting a plane by whole rows is moving all of it at once, the left factor needs no
  * transposition, and no image is read by two threads.
@@ -213,7 +201,7 @@ function rowWiseProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows:
 function planeProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo, rows: number): Value {
   const { batchSize, outChannels, outHeight, outWidth, filterHeight, filterWidth, inChannels } =
     info;
-  const planes = graph.reshape(graph.transpose(dy, [0, 3, 1, 2]), [
+  const planes = graph.reshape(planesOf(graph, dy, info), [
     batchSize * outChannels,
     outHeight * outWidth,
   ]);

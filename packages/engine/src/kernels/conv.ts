@@ -7,12 +7,8 @@ import {
   isBlockable,
   type Padding,
 } from './conv-blocked.js';
-import {
-  type ConvInfo,
-  collectedInputGradient,
-  columnConvolution,
-  filterGradient,
-} from './conv-columns.js';
+import { collectedInputGradient, columnConvolution, filterGradient } from './conv-columns.js';
+import type { ConvInfo } from './conv-info.js';
 import { defineKernel } from './registry.js';
 
 /** tfjs keeps images as NHWC and filters as HWIO; ONNX wants NCHW and OIHW. */
