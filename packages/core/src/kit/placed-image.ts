@@ -64,7 +64,9 @@ export function padCentre(
   const left = Math.floor((width - image.width) / 2);
   const top = Math.floor((height - image.height) / 2);
   const data = new Uint8Array(width * height * CHANNELS);
-  for (let i = 0; i < data.length; i++) data[i] = colour[i % CHANNELS]!;
+  const lineBytes = width * CHANNELS;
+  for (let i = 0; i < lineBytes; i++) data[i] = colour[i % CHANNELS]!;
+  for (let row = 1; row < height; row++) data.copyWithin(row * lineBytes, 0, lineBytes);
   const stride = image.width * CHANNELS;
   for (let row = 0; row < image.height; row++) {
     const line = image.data.subarray(row * stride, (row + 1) * stride);
