@@ -153,6 +153,36 @@ function checkChangesets(names) {
   if (unknown.length > 0) throw new Error(`no such package:\n${unknown.join('\n')}`);
 }
 
+/** Pages for users: READMEs and docs. */
+const pages = () =>
+  ['README.md', 'docs', 'packages'].flatMap((name) => {
+    const path = join(root, name);
+    if (name.endsWith('.md')) return [path];
+    const files = readdirSync(path, { recursive: true, encoding: 'utf8' });
+    const own = files.filter((file) => file.endsWith('.md') && !file.includes('node_modules'));
+    return own.map((file) => join(path, file));
+  });
+
+const IMPORT = /^import \{([^}]*)\} from '((?:@spatialsv\/|spatialsv\b)[^']*)'/gm;
+
+/** @returns `[name, module]` of what the examples of a page import of ours, types left out. */
+const importsOf = (page) =>
+  [...readFileSync(page, 'utf8').matchAll(IMPORT)].flatMap(([, names, from]) =>
+    names
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '' && !name.startsWith('type '))
+      .map((name) => [name, from]),
+  );
+
+/** A module with a name that is not there does not load. */
+function checkExamples() {
+  const imports = pages().flatMap(importsOf);
+  if (imports.length < 20) throw new Error(`expected examples, found ${imports.length} imports`);
+  const program = imports.map(([name, from], i) => `import { ${name} as _${i} } from '${from}';`);
+  node('--input-type=module', '--eval', program.join('\n'));
+}
+
 /** @returns the checks of one package as `[title, function]`; all packages are unpacked before the first one runs. */
 function checksOf({ manifest }, files) {
   const { name } = manifest;
@@ -194,6 +224,7 @@ export function runSmoke() {
     ['package-lock.json: complete on every platform', checkLock],
     ['.changeset: names packages that there are', () => checkChangesets(names)],
     ...checks,
+    ['examples of READMEs and docs: import what there is', checkExamples],
     ['spatialsv: runs with one adapter, and names those that are missing', checkSparse],
   ].map(passes);
   rmSync(home, { recursive: true, force: true });
