@@ -78,7 +78,7 @@ export const tinyStep = ((inputs: { parameters: Parameters; ids: Tensor; targets
 }) as unknown as Program;
 
 /** @param tokens of a batch. */
-const tinySpecsOf = (tokens: number) => ({
+export const tinySpecsOf = (tokens: number) => ({
   parameters: Object.fromEntries(
     Object.entries(SHAPES).map(([name, shape]) => [name, float32(...shape)]),
   ),
