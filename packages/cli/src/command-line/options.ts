@@ -8,10 +8,13 @@ export function describeCommand(
   examples: readonly string[],
 ): Command {
   const lines = examples.map((example) => `  $ spatialsv ${example}`);
-  return command
-    .description(description)
-    .option('--verbose', 'print where an error happened')
-    .addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${lines.join('\n')}`);
+  return (
+    command
+      // Lines of the source are no lines of a terminal: only what ends a sentence begins a new one.
+      .description(description.replace(/(?<![.:])\n/g, ' '))
+      .option('--verbose', 'print where an error happened')
+      .addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${lines.join('\n')}`)
+  );
 }
 
 /** Parser of an option that takes a whole number of at least `least`. */

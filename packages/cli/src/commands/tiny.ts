@@ -1,5 +1,7 @@
 import {
   type BackboneConfigV1,
+  errorMessage,
+  extendError,
   type GeometryHeadV1,
   type PluginRegistry,
   SpatialError,
@@ -29,8 +31,7 @@ export interface TinyOptions {
 
 export async function writeTiny(options: TinyOptions, context: CommandContext): Promise<void> {
   const plugins = await composePlugins(context.folder);
-  const sources = plugins.ids('label-source');
-  const isSource = sources.includes(options.family);
+  const isSource = plugins.ids('label-source').includes(options.family);
   const write = isSource ? writeTinySource : writeTinyBackbone;
   const { summary, text } = await write(options, plugins);
   context.out(options.json ? `${JSON.stringify(summary)}\n` : `${options.out}: ${text}\n`);
@@ -42,8 +43,18 @@ interface Written {
   readonly text: string;
 }
 
+/** @throws SpatialError USAGE, which also names the label sources. */
+function findFamily(family: string, plugins: PluginRegistry) {
+  try {
+    return findAdapter(family, plugins);
+  } catch (error) {
+    const sources = plugins.ids('label-source').join(', ');
+    throw extendError(error, `${errorMessage(error)} Label sources: ${sources}.`);
+  }
+}
+
 async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry): Promise<Written> {
-  const adapter = findAdapter(options.family, plugins);
+  const adapter = findFamily(options.family, plugins);
   if (!options.force) await requireEmpty(options.out);
   const { out, seed, hiddenSize, layers, attentionHeads, tokenizer, set } = options;
   await adapter.writeTiny({

@@ -44,7 +44,7 @@ const unknown = (wanted: string, { kind, known, plugins }: Offer, hint: string):
   const list = known.length > 0 ? known.join(', ') : 'none';
   return new SpatialError({
     code: 'PLUGIN_UNKNOWN',
-    message: `no ${kind} ${wanted}. Known: ${list}.${describeRejected(plugins)}`,
+    message: `no ${kind.replace('-', ' ')} ${wanted}. Known: ${list}.${describeRejected(plugins)}`,
     hint,
   });
 };
