@@ -54,7 +54,8 @@ const seen = (labels: GeometryLabelsV1, points: Float32Array) =>
     );
     const at = (axis: number) =>
       Array.from({ length: perView }, (_, i) => projected[3 * i + axis]!);
-    return { pixels: at(0).flatMap((u, i) => [u, at(1)[i]!]), depth: at(2) };
+    const [us, vs, depth] = [at(0), at(1), at(2)];
+    return { pixels: us.flatMap((u, i) => [u, vs[i]!]), depth };
   });
 
 describe.each(MOTIONS)('exact geometry of a room (%s) comes back to 1e-5', (motion) => {

@@ -60,26 +60,37 @@ describe.each(['qwen2_5', 'qwen3', 'llama2'])('the published tokenizer %s', (nam
   });
 });
 
-/** A folder with the files of the original layout of a Qwen tokenizer, without tokenizer.json. */
+/** Texts of the original layout of a Qwen tokenizer, by file; made once of a file of some megabytes. */
+const originalLayout = (name: string): Promise<Readonly<Record<string, string>>> => {
+  const texts = layouts.get(name) ?? readOriginalLayout(name);
+  layouts.set(name, texts);
+  return texts;
+};
+const layouts = new Map<string, Promise<Readonly<Record<string, string>>>>();
+
+async function readOriginalLayout(name: string): Promise<Readonly<Record<string, string>>> {
+  const { model, added_tokens: added } = await json(path.join(filesOf(name), 'tokenizer.json'));
+  const pairs = (model.merges as (string | string[])[]).map((pair) =>
+    typeof pair === 'string' ? pair : pair.join(' '),
+  );
+  const ids = (added as { content: string; id: number }[]).map(({ content, id }) => [content, id]);
+  return {
+    'vocab.json': JSON.stringify(model.vocab),
+    'merges.txt': `#version: 0.2\n${pairs.join('\n')}\n`,
+    'added_tokens.json': JSON.stringify(Object.fromEntries(ids)),
+  };
+}
+
+/** A folder with the files of the original layout, without tokenizer.json. */
 const withOriginalLayout = (
   name: string,
   settings: (published: Record<string, unknown>) => unknown,
   use: (folder: string) => Promise<void>,
 ) =>
   withTemporaryFolder(async (folder) => {
-    const { model, added_tokens: added } = await json(path.join(filesOf(name), 'tokenizer.json'));
-    const pairs = (model.merges as (string | string[])[]).map((pair) =>
-      typeof pair === 'string' ? pair : pair.join(' '),
-    );
     const published = await json(path.join(filesOf(name), 'tokenizer_config.json'));
     const write = (file: string, text: string) => writeFile(path.join(folder, file), text);
-    await write('vocab.json', JSON.stringify(model.vocab));
-    await write('merges.txt', `#version: 0.2\n${pairs.join('\n')}\n`);
-    const ids = (added as { content: string; id: number }[]).map(({ content, id }) => [
-      content,
-      id,
-    ]);
-    await write('added_tokens.json', JSON.stringify(Object.fromEntries(ids)));
+    for (const [file, text] of Object.entries(await originalLayout(name))) await write(file, text);
     await write('tokenizer_config.json', JSON.stringify(settings(published)));
     await use(folder);
   });
