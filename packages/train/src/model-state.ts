@@ -127,7 +127,14 @@ async function openOptimizer(config: RunConfig, parameters: TrainableParameters)
     { betas, epsilon, weightDecay, stateBits, replays: config.cudaGraphs },
     device,
   );
-  const average = ema && (await WeightAverage.create(optimizer.parameters, ema.decay, device));
+  const average =
+    ema &&
+    (await WeightAverage.create(optimizer.parameters, ema.decay, device).catch(
+      async (error: unknown) => {
+        await optimizer.dispose();
+        throw error;
+      },
+    ));
   const published = average !== undefined && ema?.use ? average.tensors : optimizer.parameters;
   return { optimizer, average, published };
 }

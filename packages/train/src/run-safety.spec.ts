@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LabellerV1, SpatialError, writePng } from '@spatialsv/core';
-import { kernelRecord, pinKernels } from '@spatialsv/engine';
+import { kernelRecord, liveHandles, pinKernels } from '@spatialsv/engine';
 import { checkpointFolder, listCheckpoints } from './checkpoint/checkpoint.js';
 import type { TrainConfig, TrainConfigInput } from './config/schema.js';
 import { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
@@ -110,6 +110,16 @@ describe('an update that fails half-way', () => {
     expect(await listCheckpoints(config.out)).toEqual([1, 2]);
     jest.restoreAllMocks();
     expect((await run(config, { resume: true })).complete).toBe(true);
+  });
+});
+
+describe('a run whose averages do not fit', () => {
+  it('gives its optimiser back', async () => {
+    jest.spyOn(WeightAverage, 'create').mockRejectedValue(new Error('no more memory'));
+    await failure(headless({ ema: { decay: 0.9 } }));
+    const before = liveHandles();
+    await failure(headless({ ema: { decay: 0.9 } }));
+    expect(liveHandles()).toBe(before);
   });
 });
 
