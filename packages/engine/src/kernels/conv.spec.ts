@@ -154,6 +154,17 @@ describe('the blocked layout', () => {
   });
 });
 
+describe('filters that take turns', () => {
+  it('refuse a last turn that is not whole', () => {
+    expect(() => trace(layer(1, 1), specsOf([3, 4, 4, 2], [3, 3, 2, 4, 2]))).toThrow(
+      expect.objectContaining({
+        code: 'PROGRAM_INVALID',
+        message: expect.stringContaining('expected a multiple of 2 images, found 3'),
+      }),
+    );
+  });
+});
+
 describe('index tables', () => {
   it('are shared by layers of one geometry', () => {
     const twice = (({ x, weight, bias }: Inputs) => {

@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { fused, runKernel } from './fused.js';
 
@@ -13,6 +14,7 @@ export interface ConvolutionOptions {
  * @param x (N, h, w, in) float32. @param weight (out, in, kh, kw), or (kh, kw, S, out, in) for S filters that take turns: image
  *   n is convolved with filter n mod S. @param bias (out) or (S, out), optional.
  * @returns (N, oh, ow, out) with oh = ⌊(h + 2·padding − kh) / stride⌋ + 1, and ow alike.
+ * @throws EngineError PROGRAM_INVALID unless the images are whole turns of S.
  */
 export function convolution(
   x: Tensor,
@@ -20,12 +22,22 @@ export function convolution(
   bias?: Tensor,
   { stride = 1, padding = 0 }: ConvolutionOptions = {},
 ): Tensor {
+  if (weight.rank === 5) assertWholeTurns(x, weight.shape[2]!);
   const inputs = { x, weight, ...(bias === undefined ? {} : { bias }) };
   return fused('Convolution', inputs, { stride, padding }, () =>
     weight.rank === 5
       ? byTurns(x, weight, bias, { stride, padding })
       : convolvePlain(x, weight, bias, { stride, padding }),
   );
+}
+
+function assertWholeTurns(x: Tensor, filters: number): void {
+  if (x.shape[0]! % filters === 0) return;
+  throw new EngineError({
+    code: 'PROGRAM_INVALID',
+    message: `convolution: ${filters} filters take turns, expected a multiple of ${filters} images, found ${x.shape[0]}`,
+    hint: 'Put the images of all filters side by side along the first axis: the first image of each filter, then the second of each.',
+  });
 }
 
 type Options = Required<ConvolutionOptions>;
