@@ -49,6 +49,15 @@ async function benchProbe(size: string): Promise<void> {
 }
 
 async function measure(size: string, folder: string): Promise<void> {
+  const opened = await open(size, folder);
+  const extraction = await extractionCost(opened);
+  const probes = await probeRuns(opened);
+  report(size, opened, extraction, probes);
+  await opened.labels.dispose();
+}
+
+/** Rooms with labels, and a model whose states of them are probed. */
+async function open(size: string, folder: string) {
   const labelled = await writeLabelledRooms(folder);
   const labels = await openStoredLabels(labelled.store);
   const files = new ImageFiles();
@@ -60,26 +69,34 @@ async function measure(size: string, folder: string): Promise<void> {
   const sites = parseSites(SITES[size]!, backbone.config);
   const identity = { weights: size, prompt: '', settings: {}, storedAs: 'float16' as const };
   const store = await FeatureStore.open(join(folder, 'features'), identity);
+  return { folder, labels, files, sets, backbone, sites, store };
+}
+
+type Opened = Awaited<ReturnType<typeof open>>;
+
+/** Of one view set. */
+async function extractionCost({ backbone, ...rest }: Opened): Promise<Cost> {
+  const { sets, sites, store, files } = rest;
   const runner = new BackboneRunner(backbone);
   await runner.load();
   const readStates = stateReader(backbone, runner);
-  // The first set compiles the programs.
-  const extract = (some: typeof sets) =>
+  const extract = (some: Opened['sets']) =>
     extractFeatures({ sets: some, sites, pixels: false, store, files, backbone, readStates });
+  // The first set compiles the programs.
   await extract(sets.slice(0, 1));
-  const extraction = scaled(await costOf(() => extract(sets.slice(1))), 1 / (sets.length - 1));
+  const cost = scaled(await costOf(() => extract(sets.slice(1))), 1 / (sets.length - 1));
   await runner.dispose();
+  return cost;
+}
+
+/** A run of one step, the same with three seeds, and one of more steps. */
+async function probeRuns({ folder, store, labels, sets, sites }: Opened) {
   let runs = 0;
   const probes = (steps: number, seeds: number) => {
     runs += 1;
     const request: ProbeRunRequest = {
       folder: join(folder, `probes-${runs}`),
-      store,
-      labels,
-      sets,
-      subjects: sites,
-      tasks: ['depth'],
-      kind: 'dpt',
+      ...{ store, labels, sets, subjects: sites, tasks: ['depth'], kind: 'dpt' },
       training: { ...PROBE_TRAINING, steps },
       heldOut: HELD_OUT,
       seeds: Array.from({ length: seeds }, (_, seed) => seed),
@@ -89,9 +106,17 @@ async function measure(size: string, folder: string): Promise<void> {
   };
   const single = await probes(1, 1);
   const further = await probes(1, 3);
-  const timed = await probes(1 + TIMED_STEPS, 1);
-  const wall = probeCost('wall', { single, further, timed }, sets.length);
-  const cpu = probeCost('cpu', { single, further, timed }, sets.length);
+  return { single, further, timed: await probes(1 + TIMED_STEPS, 1) };
+}
+
+function report(
+  size: string,
+  { sets, sites, files }: Opened,
+  extraction: Cost,
+  runs: Awaited<ReturnType<typeof probeRuns>>,
+): void {
+  const wall = probeCost('wall', runs, sets.length);
+  const cpu = probeCost('cpu', runs, sets.length);
   emit('inspect', size === 'large-1b' ? 'probe' : `probe-${size}`, {
     view_sets: sets.length,
     sites: sites.length,
@@ -108,7 +133,6 @@ async function measure(size: string, folder: string): Promise<void> {
     aim_ratio: 1.2,
     peak_rss_mb: peakRssMb(),
   });
-  await labels.dispose();
 }
 
 const scaled = ({ wall, cpu }: Cost, factor: number): Cost => ({
