@@ -103,6 +103,8 @@ export async function notRead(path: string): Promise<readonly PassedOver[]> {
   const isRead = (name: string) =>
     READ.test(name) ||
     weights.has(name) ||
+    // Weights that cannot be opened are an error, not passed over.
+    (reader === undefined && /\.safetensors(\.index\.json)?$/.test(name)) ||
     (name === 'model.safetensors.index.json' && reader !== undefined && !isSingle);
   const names = (await listFolder(path)).filter((name) => !name.startsWith('.') && !isRead(name));
   const known = names.map(async (name): Promise<PassedOver> => {

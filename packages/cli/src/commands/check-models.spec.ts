@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findingMessage } from '@spatialsv/core/host';
@@ -47,6 +47,15 @@ describe('check of a model', () => {
   it('takes what transformers 5 saves', async () => {
     const { exitCode, texts } = await check(models.newer);
     expect([exitCode, texts]).toEqual([0, []]);
+  });
+
+  it('does not call weights passed over that it could not open', async () => {
+    const damaged = join(root, 'damaged');
+    cpSync(model, damaged, { recursive: true });
+    truncateSync(join(damaged, 'model.safetensors'), 1000);
+    const { exitCode, texts, passed } = await check(damaged);
+    expect([exitCode, passed]).toEqual([1, []]);
+    expect(texts).toEqual(each(/^error: .*model\.safetensors: /));
   });
 
   it('says which weights are passed over', async () => {

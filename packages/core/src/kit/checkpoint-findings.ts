@@ -95,11 +95,12 @@ function typeFindings({ reader, names, shapes }: ComparedTensors): readonly Find
   });
 }
 
-function missingFindings({ reader, names, shapes, isUnread }: ComparedTensors): readonly Finding[] {
+function missingFindings(compared: ComparedTensors): readonly Finding[] {
+  const { reader, names, shapes } = compared;
   const missing = Object.keys(shapes).filter((name) => !names.has(name));
   if (missing.length === 0) return [];
-  const found = [...names.keys()];
-  const unexpected = found.filter((name) => !Object.hasOwn(shapes, name) && !isUnread(name));
+  const unexpected = unexpectedNames(compared);
+  const candidates = unexpected.length > 0 ? unexpected : [...names.keys()];
   return [
     {
       severity: 'error',
@@ -108,7 +109,7 @@ function missingFindings({ reader, names, shapes, isUnread }: ComparedTensors): 
       where: reader.source,
       expected: `the tensor ${listed(missing)}`,
       found: 'none',
-      hint: nearest(unexpected.length > 0 ? unexpected : found, missing[0]!) + RESTORE,
+      hint: nearest(candidates, missing[0]!) + RESTORE,
     },
   ];
 }
@@ -124,46 +125,39 @@ const patternOf = (name: string): string => name.replace(/\d+/g, '#');
  * A tensor of a kind that the model reads, in a layer that config.json has no place for, is an error: the sizes are wrong. One of
  * another kind, such as a value head, is passed over as `transformers` does.
  */
-function unexpectedFindings({
-  reader,
-  names,
-  shapes,
-  isUnread,
-}: ComparedTensors): readonly Finding[] {
+function unexpectedFindings(compared: ComparedTensors): readonly Finding[] {
+  const { reader, shapes } = compared;
   const patterns = new Set(Object.keys(shapes).map(patternOf));
-  const unexpected = [...names.keys()].filter(
-    (name) => !Object.hasOwn(shapes, name) && !isUnread(name),
-  );
-  const isError = (name: string) => patterns.has(patternOf(name)) || isLora(name);
-  const [misplaced, foreign] = [
-    unexpected.filter(isError),
-    unexpected.filter((name) => !isError(name)),
-  ];
-  const finding = (severity: Finding['severity'], list: readonly string[], hint: string) => ({
-    severity,
-    code: 'WEIGHT_UNEXPECTED' as const,
-    what: `found the tensor ${listed(list)}, which ${severity === 'error' ? 'config.json has no place for' : 'the model does not read: passed over'}`,
-    where: reader.source,
-    hint,
-  });
-  const known = Object.keys(shapes);
-  return [
-    ...(misplaced.length > 0
-      ? [
-          finding(
-            'error',
-            misplaced,
-            misplaced.some(isLora)
-              ? 'Merge the low-rank updates into the model (merge_and_unload of `peft`) and save it again.'
-              : `${nearest(known, misplaced[0]!)}Check the sizes in config.json. ${RESTORE}`,
-          ),
-        ]
-      : []),
-    ...(foreign.length > 0
-      ? [finding('warning', foreign, 'Nothing to do if another tool added it, as a value head is.')]
-      : []),
-  ];
+  const isMisplaced = (name: string) => patterns.has(patternOf(name)) || isLora(name);
+  const unexpected = unexpectedNames(compared);
+  const misplaced = unexpected.filter(isMisplaced);
+  const foreign = unexpected.filter((name) => !isMisplaced(name));
+  const finding = { code: 'WEIGHT_UNEXPECTED', where: reader.source } as const;
+  const findings: Finding[] = [];
+  if (misplaced.length > 0)
+    findings.push({
+      ...finding,
+      severity: 'error',
+      what: `found the tensor ${listed(misplaced)}, which config.json has no place for`,
+      hint: misplacedHint(misplaced, Object.keys(shapes)),
+    });
+  if (foreign.length > 0)
+    findings.push({
+      ...finding,
+      severity: 'warning',
+      what: `found the tensor ${listed(foreign)}, which the model does not read: passed over`,
+      hint: 'Nothing to do if another tool added it, as a value head is.',
+    });
+  return findings;
 }
+
+const unexpectedNames = ({ names, shapes, isUnread }: ComparedTensors): readonly string[] =>
+  [...names.keys()].filter((name) => !Object.hasOwn(shapes, name) && !isUnread(name));
+
+const misplacedHint = (misplaced: readonly string[], known: readonly string[]): string =>
+  misplaced.some(isLora)
+    ? 'Merge the low-rank updates into the model (merge_and_unload of `peft`) and save it again.'
+    : `${nearest(known, misplaced[0]!)}Check the sizes in config.json. ${RESTORE}`;
 
 function nearest(candidates: readonly string[], name: string): string {
   const near = nearestName(candidates, name);
