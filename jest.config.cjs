@@ -6,6 +6,8 @@ module.exports = {
   projects: ['<rootDir>/packages/*/jest.config.cjs'],
   maxWorkers: workers,
   testSequencer: require.resolve('./scripts/jest/longest-first.cjs'),
+  // Node lets go of few of the contexts in which files ran. Among gigabytes of them collecting garbage takes most of the time.
+  workerIdleMemoryLimit: '1GB',
   // A worker that has run half of the tests gives back a gigabyte when it ends; nothing is left open in it.
   workerGracefulExitTimeout: 10_000,
   testTimeout, // Several projects take the one given here, a single one its own.
