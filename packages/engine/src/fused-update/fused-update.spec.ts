@@ -65,8 +65,8 @@ async function compiled(
 }
 
 describe('FusedUpdate', () => {
-  // A part of a chunk, several chunks with a remainder, and pieces that threads take from each other.
-  it.each([1, 83, 4097])('changes every element of %i blocks in place', async (blocks) => {
+  // A part of a chunk, several chunks with a remainder, and enough for other threads, where there are any.
+  it.each([1, 83, 1025])('changes every element of %i blocks in place', async (blocks) => {
     const arrays = signals(blocks * UPDATE_BLOCK);
     const expected = await compiled(momentum, arrays, { rate: 0.5 });
     const push = arrays.push.slice();
@@ -124,10 +124,10 @@ describe('FusedUpdate', () => {
 
   it('runs at the same time with other scalars on other arrays', async () => {
     const update = new FusedUpdate(momentum, options);
-    const runs = [0.25, 0.5].map((rate) => ({ rate, arrays: signals(2048 * UPDATE_BLOCK) }));
+    const runs = [0.25, 0.5].map((rate) => ({ rate, arrays: signals(40 * UPDATE_BLOCK) }));
     await Promise.all(runs.map(({ rate, arrays }) => update.bind(arrays).run({ rate })));
     for (const { rate, arrays } of runs) {
-      const expected = await compiled(momentum, signals(2048 * UPDATE_BLOCK), { rate });
+      const expected = await compiled(momentum, signals(40 * UPDATE_BLOCK), { rate });
       expect(worst(arrays.value, expected['value']!)).toBe(0);
     }
   });
