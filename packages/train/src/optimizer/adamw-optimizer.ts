@@ -157,7 +157,7 @@ function alike(
   return [...groups.values()];
 }
 
-/** On the CPU the update works in chunks that stay in the cache; other devices have no such memory to save. */
+/** On the CPU the update is one loop over memory; other devices run it as a program. */
 function updateFor(isQuantised: boolean, device: string) {
   if (isQuantised && device === 'cpu') return QuantisedAdamw;
   if (!isQuantised) return device === 'cpu' ? FusedAdamw : CompiledAdamw;
