@@ -12,6 +12,7 @@ import {
   type UpdatedArray,
 } from '../index.js';
 import { windowsOf } from './fused-update.js';
+import type { WasmHost } from './wasm.js';
 
 const filled = (length: number, f: (i: number) => number) =>
   Float32Array.from({ length }, (_, i) => f(i));
@@ -224,6 +225,20 @@ describe('FusedUpdate refuses', () => {
     bound.dispose();
     bound.dispose();
     await expect(bound.run({ rate: 1 })).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+
+  it('a process without addresses for its kernel, and says what to set', () => {
+    const { WebAssembly } = globalThis as unknown as WasmHost;
+    const instance = jest.spyOn(WebAssembly, 'Instance').mockImplementation(() => {
+      throw new RangeError('Out of memory');
+    });
+    try {
+      expect(() => new FusedUpdate(momentum, options)).toThrow(
+        expect.objectContaining({ code: 'RUN_FAILED', hint: expect.stringContaining('ulimit -v') }),
+      );
+    } finally {
+      instance.mockRestore();
+    }
   });
 
   it('an array that was sent to another thread', async () => {

@@ -1,14 +1,11 @@
+import { sizeOf } from '../graph/graph.js';
 import { ops, tf } from '../index.js';
 import { type Case, type Given, isFilled, seeded, type Table } from './compare.js';
 import { FUSED } from './fused-cases.js';
 
 const positive = (...shape: number[]): Given => ({
   shape,
-  values: seeded(
-    shape.reduce((a, b) => a * b, 1),
-    0.2,
-    2,
-  ),
+  values: seeded(sizeOf(shape), 0.2, 2),
 });
 const indices = (shape: number[], ...numbers: number[]): Given => ({
   shape,
