@@ -57,6 +57,32 @@ const twoLayerValues = {
   x: seeded(12),
 };
 
+it('types inputs, results and gradients by program, specs and options', async () => {
+  const compiled = await compile(
+    ({ parameters: { w }, x }) => ({ loss: tf.sum(tf.mul(x, w)), w: tf.add(w, x), y: { x } }),
+    { parameters: { w: float32(2) }, w: float32(2), x: float32(2) },
+    { gradients: ['parameters'], state: ['w'] },
+  );
+  const w = createTensor(float32(2));
+  const results = await compiled.run({
+    parameters: { w: Float32Array.of(3, 4) },
+    w,
+    x: Float32Array.of(1, 2),
+  });
+  const named: readonly DeviceTensor[] = [
+    results.loss,
+    results.gradients.parameters.w,
+    results.y.x,
+  ];
+  // @ts-expect-error state stays in the tensor that was given
+  expect(results.w).toBeUndefined();
+  expect(await Promise.all(named.map(async (each) => [...(await each.read())]))).toEqual([
+    [11],
+    [1, 2],
+    [1, 2],
+  ]);
+});
+
 describe.each(['cpu', 'tfjs-cpu'])('compile on %s', (device) => {
   it('returns outputs and gradients of the loss', async () => {
     const compiled = await compile(twoLayers, twoLayerSpecs, { device, gradients: ['parameters'] });

@@ -4,11 +4,12 @@ import {
   type CompileOptions,
   type DeviceTensor,
   openDevice,
+  type ResultsOf,
 } from './devices/index.js';
 import { memoryPlan } from './graph/memory-plan.js';
 import { saveMemory } from './graph/save-memory.js';
-import type { HostArray, Program, SpecTree, TensorSpec } from './specs.js';
-import { checkTfjs } from './tfjs.js';
+import type { HostArray, Program, SpecTree, TensorSpec, TensorsOf, Tree } from './specs.js';
+import { checkTfjs, type Tensor } from './tfjs.js';
 import { trace } from './trace/trace.js';
 
 /**
@@ -16,9 +17,25 @@ import { trace } from './trace/trace.js';
  * asked, and prepares the graph on a device.
  * @param program a function over a nested record of tensors. It must not read tensor values.
  * @param specs shapes of its inputs, or weights that stay in their file; nested like the program's parameter.
+ * @returns the compiled program; results of its runs have the names that the program, its state and its gradients give them.
  * @throws EngineError KERNEL_MISSING, PROGRAM_INVALID, DEVICE_UNAVAILABLE, DUPLICATE_PACKAGE when a second tfjs was loaded;
  *   errors of the program pass through.
  */
+export function compile<
+  Specs extends SpecTree,
+  Outputs extends Tree<Tensor>,
+  const Options extends CompileOptions,
+>(
+  program: (inputs: TensorsOf<Specs>) => Outputs,
+  specs: Specs,
+  options?: Options,
+): Promise<CompiledProgram<ResultsOf<Specs, Outputs, Options>>>;
+/** The same for programs and specs whose types do not say their names. */
+export function compile(
+  program: Program,
+  specs: SpecTree,
+  options?: CompileOptions,
+): Promise<CompiledProgram>;
 export async function compile(
   program: Program,
   specs: SpecTree,

@@ -51,6 +51,11 @@ export interface WeightSpec {
 
 export type SpecTree = Tree<TensorSpec | MappedTensor | WeightSpec>;
 
+/** The tensors that a program is given for its specs. */
+export type TensorsOf<Specs> = Specs extends { readonly shape: readonly number[] }
+  ? Tensor
+  : { readonly [Name in keyof Specs]: TensorsOf<Specs[Name]> };
+
 /** An ordinary function over tfjs tensors. It is traced once; it must not read tensor values. */
 export type Program = (inputs: never) => Tree<Tensor>;
 

@@ -6,8 +6,10 @@ import type {
   Program,
   SpecTree,
   TensorSpec,
+  TensorsOf,
   Tree,
 } from '../specs.js';
+import type { Tensor } from '../tfjs.js';
 
 /** A tensor that lives on a device and outlives the runs that read or write it. */
 export interface DeviceTensor {
@@ -84,7 +86,23 @@ export interface RunOptions {
   readonly release?: boolean;
 }
 
-export interface CompiledProgram {
+type NamesIn<Names> = Names extends readonly string[] ? Names[number] : never;
+
+/** Tensors of a device in the places of those of a program. */
+export type OnDevice<Tensors, Without = never> = Tensors extends Tensor
+  ? DeviceTensor
+  : { readonly [Name in keyof Tensors as Exclude<Name, Without>]: OnDevice<Tensors[Name]> };
+
+/** What runs of a program give: its outputs that are not state, and gradients where they were asked for. */
+export type ResultsOf<Specs, Outputs, Options extends CompileOptions> =
+  Tree<Tensor> extends Outputs
+    ? Tree<DeviceTensor>
+    : OnDevice<Outputs, NamesIn<Options['state']>> &
+        (Options extends { readonly gradients: infer Names }
+          ? { readonly gradients: OnDevice<TensorsOf<Pick<Specs, NamesIn<Names> & keyof Specs>>> }
+          : unknown);
+
+export interface CompiledProgram<Results = Tree<DeviceTensor>> {
   readonly outputs: Tree<TensorSpec>;
   /**
    * Runs off the event loop. Calls queue.
@@ -92,11 +110,7 @@ export interface CompiledProgram {
    * @returns the outputs that are not state; they belong to the caller.
    * @throws EngineError INPUT_INVALID for a missing, unknown or misshapen input.
    */
-  run(
-    inputs: Tree<RunValue>,
-    into?: Tree<DeviceTensor>,
-    options?: RunOptions,
-  ): Promise<Tree<DeviceTensor>>;
+  run(inputs: Tree<RunValue>, into?: Tree<DeviceTensor>, options?: RunOptions): Promise<Results>;
   /** Writes the graph as an ONNX file. Frozen weights stay where they are and are referred to by relative path. */
   save(path: string): Promise<void>;
   dispose(): Promise<void>;

@@ -50,6 +50,7 @@ export {
   openDevice,
   type ProgramTarget,
   type ReplayCounts,
+  type ResultsOf,
   type RunOptions,
   type RunValue,
   registerDevice,

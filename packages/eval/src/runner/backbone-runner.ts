@@ -29,7 +29,7 @@ import {
 import type { GenerateOptions, GenerateResult } from './answer.js';
 import { AnswerBatch, visualTokens } from './answer-batch.js';
 import { requireFinite } from './finite.js';
-import { type GeometryMaps, GeometryRunner, type HiddenStates } from './geometry-runner.js';
+import { type GeometryMaps, GeometryRunner } from './geometry-runner.js';
 import { compileVision, type ProgramContext } from './runner-programs.js';
 
 export interface RunnerOptions {
@@ -52,9 +52,9 @@ export interface RunnerOptions {
   readonly reuse?: boolean;
 }
 
-export interface ForwardRequest {
+export interface ForwardRequest<Site extends TapSite = TapSite> {
   /** Sites whose states are wanted. */
-  readonly sites: readonly TapSite[];
+  readonly sites: readonly Site[];
   readonly logits?: boolean;
 }
 
@@ -64,11 +64,16 @@ export interface ViewStates {
   readonly shape: readonly number[];
 }
 
-export interface ForwardResult {
-  /** Those of the decoder. */
-  readonly hidden: HiddenStates;
-  /** Those of the views, by site, in the order of the views. */
-  readonly views: Readonly<Partial<Record<ViewSite, readonly ViewStates[]>>>;
+/** By site: of every site that was asked for, where its type says which those are. */
+type BySite<Asked extends TapSite, Site extends TapSite, States> = TapSite extends Asked
+  ? Readonly<Partial<Record<Site, States>>>
+  : Readonly<Record<Asked & Site, States>>;
+
+export interface ForwardResult<Asked extends TapSite = TapSite> {
+  /** Those of the decoder, (T, C). */
+  readonly hidden: BySite<Asked, DecoderSite, Float32Array>;
+  /** Those of the views, in the order of the views. */
+  readonly views: BySite<Asked, ViewSite, readonly ViewStates[]>;
   /** (T, K). */
   readonly logits?: Float32Array;
 }
@@ -140,6 +145,10 @@ export class BackboneRunner {
    * States at any sites, and logits of a whole sequence.
    * @throws SpatialError TAP_UNKNOWN for a site that the backbone does not have.
    */
+  forward<Site extends TapSite>(
+    inputs: PreparedInputsV1,
+    request: ForwardRequest<Site>,
+  ): Promise<ForwardResult<Site>>;
   async forward(inputs: PreparedInputsV1, request: ForwardRequest): Promise<ForwardResult> {
     const { config } = this.backbone;
     const asked = [...new Set(request.sites)].map((site) => parseTapSite(site, config));
