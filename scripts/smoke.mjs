@@ -13,12 +13,14 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { readArguments } from './arguments.mjs';
 import { findLockFaults } from './complete-lock.mjs';
+import { checkExamples, installWrittenPlugin } from './doc-examples.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 // Inside node_modules, so that the dependencies of other people resolve from the unpacked packages.
@@ -153,34 +155,16 @@ function checkChangesets(names) {
   if (unknown.length > 0) throw new Error(`no such package:\n${unknown.join('\n')}`);
 }
 
-/** Pages for users: READMEs and docs. */
-const pages = () =>
-  ['README.md', 'docs', 'packages'].flatMap((name) => {
-    const path = join(root, name);
-    if (name.endsWith('.md')) return [path];
-    const files = readdirSync(path, { recursive: true, encoding: 'utf8' });
-    const own = files.filter((file) => file.endsWith('.md') && !file.includes('node_modules'));
-    return own.map((file) => join(path, file));
-  });
-
-const IMPORT = /^import \{([^}]*)\} from '((?:@spatialsv\/|spatialsv\b)[^']*)'/gm;
-
-/** @returns `[name, module]` of what the examples of a page import of ours, types left out. */
-const importsOf = (page) =>
-  [...readFileSync(page, 'utf8').matchAll(IMPORT)].flatMap(([, names, from]) =>
-    names
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== '' && !name.startsWith('type '))
-      .map((name) => [name, from]),
-  );
-
-/** A module with a name that is not there does not load. */
-function checkExamples() {
-  const imports = pages().flatMap(importsOf);
-  if (imports.length < 20) throw new Error(`expected examples, found ${imports.length} imports`);
-  const program = imports.map(([name, from], i) => `import { ${name} as _${i} } from '${from}';`);
-  node('--input-type=module', '--eval', program.join('\n'));
+/** The plugin of the docs conforms, and the command line finds it and labels with it. */
+function checkWrittenPlugin() {
+  const plugin = installWrittenPlugin(home);
+  node('--test', join(plugin, 'dist', 'my-depth.test.js'));
+  const manifest = { dependencies: { 'my-depth-source': '*' } };
+  writeFileSync(join(home, 'package.json'), JSON.stringify(manifest));
+  const main = join(home, 'node_modules', 'spatialsv', 'bin', 'spatialsv.js');
+  const what = ['--source', 'my-depth', '--images', join(plugin, 'fixtures'), '--out', 'labels'];
+  const { written, views } = JSON.parse(node(main, 'label', ...what, '--json'));
+  if (written !== 1 || views !== 2) throw new Error(`expected 2 views in a set, found ${views}`);
 }
 
 /** @returns the checks of one package as `[title, function]`; all packages are unpacked before the first one runs. */
@@ -224,7 +208,8 @@ export function runSmoke() {
     ['package-lock.json: complete on every platform', checkLock],
     ['.changeset: names packages that there are', () => checkChangesets(names)],
     ...checks,
-    ['examples of READMEs and docs: import what there is', checkExamples],
+    ['examples of READMEs and docs: compile', () => checkExamples(home)],
+    ['the plugin of docs/concepts/plugins.md: conforms and labels', checkWrittenPlugin],
     ['spatialsv: runs with one adapter, and names those that are missing', checkSparse],
   ].map(passes);
   rmSync(home, { recursive: true, force: true });

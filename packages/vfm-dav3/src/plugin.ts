@@ -5,7 +5,7 @@ import { SOURCE_ID } from './identity.js';
  * The label source `dav3`: labels by Depth Anything 3 (arXiv:2511.10647). Its settings are `Da3Settings`. The network is
  * loaded when the source is opened.
  */
-export const da3Source: LabelSourceV1 = {
+export const da3Source: Required<LabelSourceV1> = {
   specificationVersion: 'v1',
   kind: 'label-source',
   id: SOURCE_ID,

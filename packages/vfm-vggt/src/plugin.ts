@@ -5,7 +5,7 @@ import { SOURCE_ID } from './identity.js';
  * The label source `vggt`: labels by VGGT (arXiv:2503.11651). Its settings are `VggtSettings`. The network is loaded when
  * the source is opened.
  */
-export const vggtSource: LabelSourceV1 = {
+export const vggtSource: Required<LabelSourceV1> = {
   specificationVersion: 'v1',
   kind: 'label-source',
   id: SOURCE_ID,
