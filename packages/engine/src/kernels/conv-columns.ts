@@ -5,6 +5,7 @@
 import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { planesFromBlocked } from './blocked-layout.js';
 import { isBlockable } from './conv-blocked.js';
+import { hasImageFilters, imageFilterGradient } from './conv-filter-gradient.js';
 import type { ConvInfo } from './conv-info.js';
 import { binary } from './elementwise.js';
 import { matMul } from './matmul.js';
@@ -16,6 +17,13 @@ import { sharedTable } from './shared-table.js';
 const OUTSIDE = -1;
 /** Most rows that the row-wise filter gradient may add to those of the output. */
 const MOST_EXTRA_ROWS = 1.25;
+
+/** Output pixels of a batch up to which another layout of the filter costs more than the product itself. */
+const FEW_PIXELS = 256;
+
+/** GPUs have a good convolution of their own. */
+export const hasFewPixels = (graph: Graph, info: ConvInfo): boolean =>
+  !graph.withoutCpuOperators && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
 
 /** Which pixels are gathered; `key` tells tables of one graph apart. */
 interface Pick {
@@ -88,19 +96,26 @@ function inputPlace(info: ConvInfo, y: number, x: number, ky: number, kx: number
  */
 export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
   const rows = info.outHeight + info.filterHeight - 1;
+  const isLarge = !graph.withoutCpuOperators && rows * info.outWidth >= LARGE_IMAGE;
+  if (isLarge && !hasFewPixels(graph, info) && hasImageFilters(graph, info))
+    return outputsBeforeTaps(graph, x, dy, info);
   const rowWise = info.strideHeight === 1 && rows <= MOST_EXTRA_ROWS * info.outHeight;
   const product = rowWise
-    ? largeOrSmall(graph, info, rows)(graph, x, dy, info, rows)
+    ? (isLarge ? planeProduct : rowWiseProduct)(graph, x, dy, info, rows)
     : fullProduct(graph, x, dy, info);
   const taps = info.filterHeight * info.filterWidth;
   return graph.reshape(product, [info.sets * info.outChannels, taps, info.inChannels]);
 }
 
-/** Pixels of an image, those added among them, from which its planes are multiplied on their own. */
+/** Pixels of an image, those added among them, from which images are taken one by one. */
 const LARGE_IMAGE = 256;
 
-const largeOrSmall = (graph: Graph, { outWidth }: ConvInfo, rows: number) =>
-  !graph.withoutCpuOperators && rows * outWidth >= LARGE_IMAGE ? planeProduct : rowWiseProduct;
+/** By images of dy as filters: (kw, sets · out, kh, in) as (sets · out, taps, in). */
+function outputsBeforeTaps(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
+  const gradient = graph.transpose(imageFilterGradient(graph, x, dy, info), [1, 2, 0, 3]);
+  const taps = info.filterHeight * info.filterWidth;
+  return graph.reshape(gradient, [info.sets * info.outChannels, taps, info.inChannels]);
+}
 
 /** dyᵀ · columns of x, of all taps: (sets, out, taps · in). */
 function fullProduct(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {

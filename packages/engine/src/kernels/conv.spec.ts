@@ -41,7 +41,10 @@ describe('the blocked layout', () => {
     [[2, 24, 22, 28], [20, 28, 3, 3], 2, 1],
     [[2, 24, 22, 16], [8, 16, 3, 3], 1, 1],
     [[1, 31, 29, 16], [16, 16, 5, 3], 1, 0],
+    [[2, 17, 16, 32], [24, 32, 3, 3], 1, 1],
+    [[1, 12, 31, 16], [16, 16, 3, 5], 1, 1],
     [[4, 12, 13, 32], [3, 3, 2, 16, 32], 1, 1],
+    [[4, 16, 16, 8], [3, 3, 2, 16, 8], 1, 1],
     [[6, 18, 17, 16], [3, 3, 3, 8, 16], 1, 1],
     [[2, 25, 24, 16], [3, 3, 2, 32, 16], 2, 1],
   ] as const)('equals plain operators on %j, weight %j, stride %i', async (...layerCase) => {
@@ -131,6 +134,19 @@ describe('the blocked layout', () => {
     const moves = graph.nodes.filter(({ operator }) => operator.startsWith('Reorder'));
     expect(moves.map(({ operator }) => operator)).toEqual(['ReorderOutput']);
     expect(moves[0]!.attributes['channels_last']).toBe(0);
+  });
+
+  it('takes images of the gradient as filters: no pixels are gathered, nothing is copied', () => {
+    const { graph } = trace(layer(1, 1), specsOf([2, 18, 32, 16], [16, 16, 3, 3]), {
+      choice: alwaysBlocked(16),
+    });
+    const operators = graph.nodes.filter(
+      ({ outputs }) => sizeOf(outputs[0]!.shape) >= 2 * 18 * 32 * 16,
+    );
+    const copies = ['Gather', 'Pad', 'Transpose', 'Concat', 'MatMul'];
+    expect(
+      operators.map(({ operator }) => operator).filter((name) => copies.includes(name)),
+    ).toEqual([]);
   });
 
   it('is not used for few pixels, where one product is faster', () => {

@@ -7,7 +7,12 @@ import {
   isBlockable,
   type Padding,
 } from './conv-blocked.js';
-import { collectedInputGradient, columnConvolution, filterGradient } from './conv-columns.js';
+import {
+  collectedInputGradient,
+  columnConvolution,
+  filterGradient,
+  hasFewPixels,
+} from './conv-columns.js';
 import type { ConvInfo } from './conv-info.js';
 import { defineKernel } from './registry.js';
 
@@ -116,13 +121,6 @@ function filterOfSets(graph: Graph, filter: Value): Filter {
 
 type Five = readonly [number, number, number, number, number];
 
-/** Output pixels of a batch up to which another layout of the filter costs more than the product itself. */
-const FEW_PIXELS = 256;
-
-/** GPUs have a good convolution of their own. */
-const isSmall = (graph: Graph, info: ConvInfo): boolean =>
-  !graph.withoutCpuOperators && info.batchSize * info.outHeight * info.outWidth <= FEW_PIXELS;
-
 /** @param x (N, h, w, in). @param bias (sets · out). @returns (N, oh, ow, out). */
 function convolve(
   graph: Graph,
@@ -131,7 +129,7 @@ function convolve(
   bias: Value | undefined,
   info: ConvInfo,
 ): Value {
-  if (isSmall(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
+  if (hasFewPixels(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
   if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter, bias, info);
   const image = besideEachOther(graph, graph.transpose(x, TO_CHANNELS_FIRST), info);
   const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
@@ -157,7 +155,7 @@ function plainConvolution(
 function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo): Value {
   const padding = flippedPadding(info);
   const isUnit = info.strideHeight === 1 && info.strideWidth === 1;
-  if (!isUnit || isSmall(graph, info) || Math.min(...Object.values(padding)) < 0) {
+  if (!isUnit || hasFewPixels(graph, info) || Math.min(...Object.values(padding)) < 0) {
     return collectedInputGradient(graph, dy, filter.pixels(), info);
   }
   if (isBlockable(graph, info)) {
