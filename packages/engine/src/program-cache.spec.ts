@@ -110,6 +110,8 @@ describe('ProgramCache', () => {
         () => compile(sum, { x: float32(size) }),
         async (program) => {
           const x = new Float32Array(size).fill(1);
+          await program.run({ x });
+          // Meanwhile others have ended, and had to let this program be.
           const { y } = (await program.run({ x })) as { y: DeviceTensor };
           return (await y.read())[0];
         },

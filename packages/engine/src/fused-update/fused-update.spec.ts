@@ -241,6 +241,24 @@ describe('FusedUpdate refuses', () => {
     }
   });
 
+  it('a process without WebAssembly, and says what to start it without', () => {
+    const replaced = jest.replaceProperty(
+      globalThis as Partial<WasmHost>,
+      'WebAssembly',
+      undefined,
+    );
+    try {
+      expect(() => new FusedUpdate(momentum, options)).toThrow(
+        expect.objectContaining({
+          code: 'RUN_FAILED',
+          message: expect.stringContaining('--jitless'),
+        }),
+      );
+    } finally {
+      replaced.restore();
+    }
+  });
+
   it('an array that was sent to another thread', async () => {
     const arrays = { value: zeros(), speed: zeros(), push: zeros() };
     const bound = new FusedUpdate(momentum, options).bind(arrays);

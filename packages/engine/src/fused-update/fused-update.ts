@@ -37,7 +37,7 @@ export class FusedUpdate {
 
   /**
    * @throws EngineError PROGRAM_INVALID for a program that is not elementwise within blocks of {@link UPDATE_BLOCK};
-   *   RUN_FAILED where addresses are too few.
+   *   RUN_FAILED without WebAssembly, or where addresses are too few.
    */
   constructor(program: ElementwiseProgram, options: FusedUpdateOptions) {
     this.#options = options;

@@ -6,7 +6,7 @@ import {
   type UpdatePlan,
 } from './plan.js';
 import { planSweeps, type Sweep } from './sweeps.js';
-import { type Code, encodeModule, type WasmHost, type WasmModule, wasm } from './wasm.js';
+import { type Code, encodeModule, requireWebAssembly, type WasmModule, wasm } from './wasm.js';
 
 /**
  * Elements that are worked on at a time: copied into the memory of the kernel, changed there and copied back. Those of all arrays
@@ -45,7 +45,7 @@ export function compileKernel(plan: UpdatePlan, options: FusedUpdateOptions): Up
   const body = writer.write(plan);
   const { vectors } = writer;
   const bytes = encodeModule({ integers: INTEGERS, vectors, body }, memory.bytes);
-  const { Module } = (globalThis as unknown as WasmHost).WebAssembly;
+  const { Module } = requireWebAssembly();
   return { module: new Module(bytes), layout };
 }
 

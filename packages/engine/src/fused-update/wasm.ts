@@ -4,6 +4,8 @@
  * Source: webassembly.github.io/spec/core/binary, with fixed-width SIMD.
  */
 
+import { EngineError } from '../errors.js';
+
 /** What Node has of WebAssembly, and leaves to the types of browsers. */
 export interface WasmHost {
   readonly WebAssembly: {
@@ -17,6 +19,18 @@ export interface WasmHost {
       };
     };
   };
+}
+
+/** @throws EngineError RUN_FAILED in a process without WebAssembly. */
+export function requireWebAssembly(): WasmHost['WebAssembly'] {
+  const { WebAssembly } = globalThis as Partial<WasmHost>;
+  if (WebAssembly !== undefined) return WebAssembly;
+  throw new EngineError({
+    code: 'RUN_FAILED',
+    message:
+      'Fused update: expected WebAssembly, found none: Node runs with --jitless or --no-expose-wasm.',
+    hint: 'Start Node without that option; NODE_OPTIONS may hold it too.',
+  });
 }
 
 /** A compiled module, which may be sent to threads. */

@@ -290,18 +290,6 @@ describe('generate', () => {
     });
   });
 
-  it('takes more sizes of views than programs are kept, in several answers at once', async () => {
-    const sizes = Array.from({ length: 5 }, (_, i) => [1 + i, 2] as const);
-    const prompts = [sizes, sizes.toReversed(), sizes.slice(2)].map((views) =>
-      layOut([3, 4], views, [5]),
-    );
-    const small = new BackboneRunner(backbone, { programs: 2 });
-    const options = { maxNewTokens: 3 };
-    const answers = await Promise.all(prompts.map((inputs) => small.generate(inputs, options)));
-    expect(answers.map(({ ids }) => ids)).toEqual(prompts.map((inputs) => greedy(inputs, 3)));
-    await small.dispose();
-  });
-
   it('stops where it is told to', async () => {
     const aborted = AbortSignal.abort();
     const none = await runner.generate(textOnly, { signal: aborted });
