@@ -291,6 +291,23 @@ describe('FusedUpdate refuses', () => {
       /a maximum over something else than the blocks/,
     ],
     [
+      'a maximum over elements of several blocks',
+      ({ value, speed }) => {
+        const turned = tf.reshape(value!, [UPDATE_BLOCK, value!.shape[0]! / UPDATE_BLOCK]);
+        const scaled = tf.mul(turned, tf.max(turned, 0));
+        return { value: tf.reshape(scaled, value!.shape), speed: speed! };
+      },
+      /elements in the shape 256×2; expected 512 or 2×256/,
+    ],
+    [
+      'more elements than there are',
+      ({ value, speed }) => ({
+        value: tf.add(value!, tf.max(tf.reshape(value!, [2, UPDATE_BLOCK]), 1, true)),
+        speed: speed!,
+      }),
+      /a tensor of 1024 elements/,
+    ],
+    [
       'one number for an array',
       (_, { rate }) => ({ value: tf.mul(rate!, 2), speed: tf.mul(rate!, 3) }),
       /"value": expected a value per element, found one per run/,
@@ -302,6 +319,27 @@ describe('FusedUpdate refuses', () => {
     ],
   ])('%s', (_, program, message) => {
     const make = () => new FusedUpdate(program, options);
+    expect(make).toThrow(expect.objectContaining({ code: 'PROGRAM_INVALID' }));
+    expect(make).toThrow(message);
+  });
+});
+
+describe('options of a FusedUpdate', () => {
+  it.each<readonly [string, Partial<FusedUpdateOptions>, RegExp]>([
+    [
+      'a changed array',
+      { changed: ['value', 'sped'] },
+      /changed: expected names of arrays, found "sped"/,
+    ],
+    ['an array of bytes', { bytes: ['codes'] }, /bytes: expected names of arrays, found "codes"/],
+    ['an array by blocks', { perBlock: ['scale'] }, /perBlock: expected names of arrays/],
+    [
+      'numbers of blocks in bytes',
+      { bytes: ['push'], perBlock: ['push'] },
+      /"push": bytes have a value for each element/,
+    ],
+  ])('name %s that there is', (_, wrong, message) => {
+    const make = () => new FusedUpdate(momentum, { ...options, ...wrong });
     expect(make).toThrow(expect.objectContaining({ code: 'PROGRAM_INVALID' }));
     expect(make).toThrow(message);
   });

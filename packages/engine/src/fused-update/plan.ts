@@ -72,8 +72,12 @@ const EXTENTS: ReadonlyMap<number, Extent> = new Map([
   [TRACED, 'element'],
 ]);
 
-/** Reads a program. @throws EngineError PROGRAM_INVALID for one that is not elementwise within blocks. */
+/**
+ * Reads a program.
+ * @throws EngineError PROGRAM_INVALID for one that is not elementwise within blocks, and for options that name what is not there.
+ */
 export function planUpdate(program: ElementwiseProgram, options: FusedUpdateOptions): UpdatePlan {
+  checkOptions(options);
   const graph = traced(program, options);
   const known = new Map<Value, Quantity>();
   for (const value of graph.inputs) known.set(value, inputOf(value));
@@ -90,6 +94,16 @@ export function planUpdate(program: ElementwiseProgram, options: FusedUpdateOpti
       return [name, quantity];
     }),
   );
+}
+
+function checkOptions({ arrays, changed, bytes = [], perBlock = [] }: FusedUpdateOptions): void {
+  for (const [option, names] of Object.entries({ changed, bytes, perBlock })) {
+    const unknown = names.find((name) => !arrays.includes(name));
+    if (unknown !== undefined)
+      throw invalid(`${option}: expected names of arrays, found "${unknown}"`);
+  }
+  const both = bytes.find((name) => perBlock.includes(name));
+  if (both !== undefined) throw invalid(`"${both}": bytes have a value for each element`);
 }
 
 function traced(program: ElementwiseProgram, options: FusedUpdateOptions): Graph {
@@ -119,14 +133,25 @@ function extentOf(shape: readonly number[]): Extent {
   );
 }
 
+/** The elements stay in their order, so that blocks are rows: of other shapes a block would be what it is not. */
+function requireBlocks(shape: readonly number[]): void {
+  const found = shape.filter((length) => length !== 1).join('×');
+  const rows = `${TRACED / UPDATE_BLOCK}×${UPDATE_BLOCK}`;
+  if (found !== `${TRACED}` && found !== rows)
+    throw invalid(`elements in the shape ${found}; expected ${TRACED} or ${rows}`);
+}
+
 /** The quantity that a node makes. */
 function read(node: Node, known: ReadonlyMap<Value, Quantity>): Quantity {
   const [first, ...others] = node.inputs;
+  const { shape } = node.outputs[0]!;
+  const extent = extentOf(shape);
+  if (extent === 'element') requireBlocks(shape);
   if (node.operator === 'Reshape' || node.operator === 'Identity') return quantityOf(first!, known);
   const of = [first!, ...others.filter((value) => value !== undefined)].map((value) =>
     quantityOf(value, known),
   );
-  if (node.operator === 'ReduceMax') return largestOf(node, of[0]!);
+  if (node.operator === 'ReduceMax') return largestOf(of[0]!, extent);
   if (node.operator === 'Clip') {
     const [value, low, high] = of as [Quantity, Quantity, Quantity];
     return apply('min', [apply('max', [value, low]), high]);
@@ -158,8 +183,8 @@ function apply(operator: Operator, of: readonly Quantity[]): Quantity {
   return { extent, sweep, source: { kind: 'operator', operator, of } };
 }
 
-function largestOf(node: Node, of: Quantity): Quantity {
-  if (of.extent !== 'element' || extentOf(node.outputs[0]!.shape) !== 'block')
+function largestOf(of: Quantity, extent: Extent): Quantity {
+  if (of.extent !== 'element' || extent !== 'block')
     throw invalid(`a maximum over something else than the blocks of ${UPDATE_BLOCK} elements`);
   return { extent: 'block', sweep: of.sweep + 1, source: { kind: 'largest', of: [of] } };
 }
