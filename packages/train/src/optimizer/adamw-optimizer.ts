@@ -65,22 +65,20 @@ export class AdamwOptimizer implements OptimizerTensors {
     device: string,
   ): Promise<AdamwOptimizer> {
     const updates: UpdatedMembers[] = [];
-    for (const { members, isQuantised, ...kind } of alike(parameters, settings)) {
-      const specs = mapValues(members, ({ shape }) => float32(...shape));
-      const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
-      for (const [name, { data }] of Object.entries(members)) {
-        const tensor = update.tensors.parameters[name]!;
-        await writeFirst(tensor, data);
-        // With a GPU no two of them are on the host at once.
-        await placeTensors([tensor], device);
+    try {
+      for (const { members, isQuantised, ...kind } of alike(parameters, settings)) {
+        const specs = mapValues(members, ({ shape }) => float32(...shape));
+        const update = await updateFor(isQuantised, device).create(specs, kind.settings, device);
+        updates.push({ ...kind, update });
+        await writeValues(update.tensors.parameters, members, device);
       }
-      updates.push({ ...kind, update });
+      const specs = mapValues(parameters, ({ shape }) => float32(...shape));
+      const target = { device, replays: settings.replays };
+      return new AdamwOptimizer(updates, await compileNorm(specs, target));
+    } catch (error) {
+      for (const { update } of updates) await update.dispose();
+      throw error;
     }
-    const specs = mapValues(parameters, ({ shape }) => float32(...shape));
-    return new AdamwOptimizer(
-      updates,
-      await compileNorm(specs, { device, replays: settings.replays }),
-    );
   }
 
   /** Global norm of the accumulated gradients. */
@@ -112,8 +110,17 @@ export class AdamwOptimizer implements OptimizerTensors {
   }
 }
 
-/** Sets the value before the first step. */
-async function writeFirst(tensor: DeviceTensor, data: TrainableParameter['data']): Promise<void> {
+/** Sets the values before the first step. */
+async function writeValues(tensors: Tensors, members: Members, device: string): Promise<void> {
+  for (const [name, { data }] of Object.entries(members)) {
+    const tensor = tensors[name]!;
+    await writeValue(tensor, data);
+    // With a GPU no two of them are on the host at once.
+    await placeTensors([tensor], device);
+  }
+}
+
+async function writeValue(tensor: DeviceTensor, data: TrainableParameter['data']): Promise<void> {
   if (typeof data !== 'function') return tensor.write(data);
   // The memory of the tensor itself where it lies in that of the process; a copy elsewhere.
   const values = (await tensor.read()) as Float32Array;

@@ -1,4 +1,5 @@
-import { float32 } from '@spatialsv/engine';
+import { float32, tf } from '@spatialsv/engine';
+import { AdamwOptimizer } from './adamw-optimizer.js';
 import { CompiledAdamw } from './compiled-adamw.js';
 import { FusedAdamw } from './fused-adamw.js';
 import { type GroupUpdate, OPTIMIZER_KINDS } from './group-update.js';
@@ -48,4 +49,18 @@ it('updates tensor by tensor what the CPU updates chunk by chunk', async () => {
   expect(actual['accumulators/w']).toEqual(new Array(15).fill(0));
   await compiled.dispose();
   await chunked.dispose();
+});
+
+it('leaves nothing on its device where a later parameter cannot be read', async () => {
+  const group = 'spatial' as const;
+  const unread = () => Promise.reject(new Error('the file ended'));
+  const parameters = {
+    first: { group, shape: [3], data: new Float32Array(3) },
+    bias: { group, shape: [2], data: unread, decays: false },
+  };
+  const create = () => AdamwOptimizer.create(parameters, SETTINGS, 'tfjs-cpu');
+  await expect(create()).rejects.toThrow('the file ended');
+  const before = tf.memory().numTensors;
+  await expect(create()).rejects.toThrow('the file ended');
+  expect(tf.memory().numTensors).toBe(before);
 });
