@@ -23,7 +23,7 @@ export interface WasmHost {
 
 /** @throws EngineError RUN_FAILED in a process without WebAssembly. */
 export function requireWebAssembly(): WasmHost['WebAssembly'] {
-  const { WebAssembly } = globalThis as Partial<WasmHost>;
+  const { WebAssembly } = globalThis as unknown as Partial<WasmHost>;
   if (WebAssembly !== undefined) return WebAssembly;
   throw new EngineError({
     code: 'RUN_FAILED',
