@@ -44,6 +44,8 @@ CASES = {
     "three-cameras": dict(config=tiny.SWIGLU, views=3, size=[70, 56], intrinsics=[K, K, K],
                           extrinsics=[np.eye(4).tolist(), E1, E2], shifts=FOV),
     "mono-sky": dict(config=tiny.MONO, views=2, size=[56, 98], shifts={"head.scratch.sky_output_conv2.2.bias": 0.1}),
+    # wide enough maps and layers for those before the rays to be joined
+    "wide-layers": dict(config=tiny.DUAL | dict(features=128), views=1, size=[182, 238], shifts=FOV),
     "nested": dict(config=dict(anyview=tiny.SWIGLU, metric=tiny.MONO), views=3, size=[56, 70], strategy="first",
                    shifts={f"da3.{k}": v for k, v in FOV.items()} | {"da3_metric.head.scratch.sky_output_conv2.2.bias": 0.1}),
 }

@@ -179,9 +179,9 @@ export {
 export { hashFile, hashFiles, hashWeights, type NamedFile } from './hash-files.js';
 export { hashText } from './hash-text.js';
 export {
-  addPositionEmbedding,
   convolve1x1,
   convolve3x3,
+  convolveInTurn,
   type DptContext,
   type DptOptions,
   type DptSizes,
@@ -192,6 +192,7 @@ export {
   dptOutputShapes,
   dptPyramid,
   dptShapes,
+  positionEmbedding,
   resizeAligned,
 } from './heads/index.js';
 export {

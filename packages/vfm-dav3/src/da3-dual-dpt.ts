@@ -1,14 +1,15 @@
 /** Depth and rays of one view. Source: Depth Anything 3 (arXiv:2511.10647), model/dualdpt.py. */
 import {
-  addPositionEmbedding,
   convolve1x1,
   convolve3x3,
+  convolveInTurn,
   type DptContext,
   dptFuse,
   dptOutput,
   dptPyramid,
   layerNorm,
   type ParameterScope,
+  positionEmbedding,
   type Tensor,
   tf,
 } from '@spatialsv/core/kit';
@@ -70,14 +71,23 @@ function rayBranch(
   size: PixelSize,
 ): Required<Pick<DualOutputs, 'rays' | 'rayConfidence'>> {
   const { parameters } = head;
-  const neck = NECK.reduce(
-    (x, i) => convolve3x3(parameters.scope(`scratch.output_conv1_aux.3.${i}`), x),
-    dptFuse(head, pyramid, size, '_aux'),
-  );
   const output = parameters.scope('scratch.output_conv2_aux.3');
-  const hidden = convolve3x3(output.scope('0'), addPositionEmbedding(neck, head.aspect));
+  const layers = [
+    ...NECK.map((i) => parameters.scope(`scratch.output_conv1_aux.3.${i}`)),
+    output.scope('0'),
+  ];
+  const fused = dptFuse(head, pyramid, size, '_aux');
+  const positions = convolvedPositions(output.scope('0'), fused, head.aspect);
+  const hidden = tf.add(convolveInTurn(layers, fused), positions);
   const active = tf.relu(layerNorm(scope.scope(RAY_NORM), hidden, NORM_EPSILON));
   const raw = convolve1x1(output.scope('5'), active);
   const [direction, origin, confidence] = tf.split(raw, [3, 3, 1], 3) as [Tensor, Tensor, Tensor];
   return { rays: tf.concat([origin, direction], 3), rayConfidence: aboveOne(confidence) };
+}
+
+/** What a convolution makes of the position embedding that is added to its input: a constant of the network. */
+function convolvedPositions(layer: ParameterScope, { shape }: Tensor, aspect: number): Tensor {
+  const [, h, w] = shape as [number, number, number];
+  const channels = layer.get('weight').shape[1]!;
+  return convolve3x3(layer, positionEmbedding({ h, w }, channels, aspect), { bias: false });
 }

@@ -44,6 +44,7 @@ const CASES = [
   'tall-range',
   'three-cameras',
   'mono-sky',
+  'wide-layers',
   'nested',
 ];
 

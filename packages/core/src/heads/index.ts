@@ -1,3 +1,4 @@
+export { convolveInTurn } from './convolve-in-turn.js';
 export { convolve1x1, convolve3x3, resizeAligned } from './dense-layers.js';
 export { dptGeometryHead } from './dpt-geometry-head.js';
 export {
@@ -25,7 +26,7 @@ export {
   headsConfigSchema,
   parseHeadsConfig,
 } from './heads-config.js';
-export { addPositionEmbedding } from './position-embedding.js';
+export { positionEmbedding } from './position-embedding.js';
 export {
   type GeometryPrediction,
   predictGeometry,

@@ -45,6 +45,30 @@ function encodeAxis(count: number, channels: number, first: number, span: number
   return table;
 }
 
+/** 0.1 · columns (1, 1, w, C) and 0.1 · rows (1, h, 1, C): their sum, broadcast, is the embedding. */
+function scaledTables(
+  size: { readonly h: number; readonly w: number },
+  channels: number,
+  aspect: number,
+): readonly [Tensor, Tensor] {
+  const { columns, rows } = positionTables(size, channels, aspect);
+  const scaled = (table: Float32Array) => table.map((value) => 0.1 * value);
+  return [
+    tf.tensor4d(scaled(columns), [1, 1, size.w, channels]),
+    tf.tensor4d(scaled(rows), [1, size.h, 1, channels]),
+  ];
+}
+
+/** 0.1 · embedding of a whole map. @returns (1, h, w, C). @param size, channels, aspect as of {@link positionTables}. */
+export function positionEmbedding(
+  size: { readonly h: number; readonly w: number },
+  channels: number,
+  aspect: number,
+): Tensor {
+  const [columns, rows] = scaledTables(size, channels, aspect);
+  return tf.add(columns, rows);
+}
+
 /** Values up to which the embedding of a map is one constant. */
 const SMALL_MAP = 2 ** 16;
 
@@ -54,8 +78,8 @@ const SMALL_MAP = 2 ** 16;
  */
 export function addPositionEmbedding(x: Tensor, aspect: number): Tensor {
   const [, h, w, channels] = x.shape as [number, number, number, number];
-  const { columns, rows } = positionTables({ h, w }, channels, aspect);
   if (h * w * channels <= SMALL_MAP) {
+    const { columns, rows } = positionTables({ h, w }, channels, aspect);
     const whole = Float32Array.from({ length: h * w * channels }, (_, i) => {
       const [pixel, channel] = [Math.floor(i / channels), i % channels];
       const column = columns[(pixel % w) * channels + channel]!;
@@ -63,7 +87,6 @@ export function addPositionEmbedding(x: Tensor, aspect: number): Tensor {
     });
     return tf.add(x, tf.tensor4d(whole, [1, h, w, channels]));
   }
-  const scaled = (table: Float32Array) => table.map((value) => 0.1 * value);
-  const withColumns = tf.add(x, tf.tensor4d(scaled(columns), [1, 1, w, channels]));
-  return tf.add(withColumns, tf.tensor4d(scaled(rows), [1, h, 1, channels]));
+  const [columns, rows] = scaledTables({ h, w }, channels, aspect);
+  return tf.add(tf.add(x, columns), rows);
 }

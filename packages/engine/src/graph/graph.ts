@@ -5,6 +5,7 @@ import {
 } from '../onnx/element-type.js';
 import type { DType, MappedTensor, Precision, StoredType, WeightSpec } from '../specs.js';
 import type { Alternative, KernelChoice } from './choice.js';
+import { PreparedValues } from './prepared.js';
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators or stored values need. */
 export type ElementType = Extract<
@@ -120,6 +121,7 @@ export class Graph {
   /** What the results of Reshape nodes are other shapes of. */
   private readonly reshaped = new Map<Value, Value>();
   private readonly producers = new Map<Value, Node>();
+  private readonly prepared = new PreparedValues();
   private counter = 0;
 
   readonly withoutCpuOperators: boolean;
@@ -225,6 +227,11 @@ export class Graph {
     return this.weight(path, spec, { first: first + (rows?.first ?? 0), count });
   }
 
+  /** Whether a value depends on weights and constants alone. */
+  isPrepared(value: Value): boolean {
+    return this.prepared.has(value);
+  }
+
   /** Marks an output. A value that a node makes takes the output's name; anything else is copied by an Identity. */
   output(name: string, value: Value): void {
     const made = this.producers.has(value);
@@ -280,6 +287,7 @@ export class Graph {
   /** Adds a node that makes given values. */
   addNode(node: Node): void {
     this.nodes.push(node);
+    this.prepared.add(node);
     for (const output of node.outputs) this.producers.set(output, node);
   }
 

@@ -21,6 +21,8 @@ export interface Padding {
  * several sets follow one after the other.
  */
 export interface Filter {
+  /** What all layouts are made of. */
+  readonly source: Value;
   /** (sets · out, in, kh, kw), as ONNX and PyTorch have it. */
   readonly planes: () => Value;
   /** (sets · out, taps, in). */

@@ -149,6 +149,21 @@ describe('the blocked layout', () => {
     ).toEqual([]);
   });
 
+  it('is not used for what constants alone decide, which is computed before the first run', () => {
+    const domainsOf = (program: (inputs: Inputs) => Tensor) => {
+      const specs = specsOf([1, 20, 20, 16], [16, 16, 3, 3]);
+      const asked = (inputs: Inputs) => ({ y: program(inputs) });
+      const { graph } = trace(asked as unknown as Program, specs, { choice: alwaysBlocked(16) });
+      return domains(graph);
+    };
+    const image = () => tf.tensor(seeded(20 * 20 * 16, -1, 1), [1, 20, 20, 16]);
+    const filter = () => tf.tensor(seeded(16 * 16 * 9, -1, 1), [16, 16, 3, 3]);
+    const convolve = (x: Tensor, w: Tensor) => ops.convolution(x, w, undefined, { padding: 1 });
+    expect(domainsOf(() => convolve(image(), filter())).has(BLOCKED)).toBe(false);
+    expect(domainsOf((inputs) => convolve(image(), inputs.weight)).has(BLOCKED)).toBe(true);
+    expect(domainsOf(({ x }) => convolve(x, filter())).has(BLOCKED)).toBe(true);
+  });
+
   it('is not used for few pixels, where one product is faster', () => {
     const { graph } = trace(layer(1, 1), specsOf([1, 16, 16, 16], [16, 16, 3, 3]), {
       choice: alwaysBlocked(16),

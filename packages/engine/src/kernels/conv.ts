@@ -72,6 +72,7 @@ function filterOfTfjs(graph: Graph, filter: Value): Filter {
   const matrix = graph.reshape(filter, [height * width * inputs, outputs]);
   const planes = () => graph.transpose(filter, FILTER_TO_ONNX);
   return {
+    source: filter,
     ...turnedPlanes(graph, planes),
     pixels: () => graph.reshape(graph.transpose(matrix, [1, 0]), [outputs, height * width, inputs]),
   };
@@ -83,6 +84,7 @@ function filterOfTorch(graph: Graph, filter: Value): Filter {
   const [outputs, inputs, height, width] = filter.shape as [number, number, number, number];
   const planes = graph.reshape(filter, [outputs, inputs, height * width]);
   return {
+    source: filter,
     ...turnedPlanes(graph, () => filter),
     pixels: () => graph.transpose(planes, [0, 2, 1]),
   };
@@ -111,6 +113,7 @@ function filterOfSets(graph: Graph, filter: Value): Filter {
   const planes = () =>
     graph.transpose(graph.reshape(filter, [height * width, rows * inputs]), [1, 0]);
   return {
+    source: filter,
     planes: () => graph.reshape(planes(), [rows, inputs, height, width]),
     pixels: () => graph.transpose(tapsFirst, [1, 0, 2]),
     tapsFirst: () => tapsFirst,
@@ -121,6 +124,10 @@ function filterOfSets(graph: Graph, filter: Value): Filter {
 
 type Five = readonly [number, number, number, number, number];
 
+/** ONNX Runtime computes what weights alone decide once, before the first run, but knows no operators of the layout there. */
+const isInLayout = (graph: Graph, image: Value, { source }: Filter, info: ConvInfo): boolean =>
+  !(graph.isPrepared(image) && graph.isPrepared(source)) && isBlockable(graph, info);
+
 /** @param x (N, h, w, in). @param bias (sets · out). @returns (N, oh, ow, out). */
 function convolve(
   graph: Graph,
@@ -130,7 +137,7 @@ function convolve(
   info: ConvInfo,
 ): Value {
   if (hasFewPixels(graph, info)) return columnConvolution(graph, x, filter.pixels(), bias, info);
-  if (isBlockable(graph, info)) return blockedConvolution(graph, x, filter, bias, info);
+  if (isInLayout(graph, x, filter, info)) return blockedConvolution(graph, x, filter, bias, info);
   const image = besideEachOther(graph, graph.transpose(x, TO_CHANNELS_FIRST), info);
   const inputs = bias === undefined ? [image, filter.planes()] : [image, filter.planes(), bias];
   const result = plainConvolution(graph, inputs, info.outShape, info, nodeAttributes(info));
@@ -158,7 +165,7 @@ function inputGradient(graph: Graph, dy: Value, filter: Filter, info: ConvInfo):
   if (!isUnit || hasFewPixels(graph, info) || Math.min(...Object.values(padding)) < 0) {
     return collectedInputGradient(graph, dy, filter.pixels(), info);
   }
-  if (isBlockable(graph, info)) {
+  if (isInLayout(graph, dy, filter, info)) {
     return blockedInputGradient(graph, dy, filter, info, padding);
   }
   const image = graph.transpose(dy, TO_CHANNELS_FIRST);
