@@ -30,8 +30,14 @@ import type {
 } from '../specs.js';
 import { type Traced, trace } from '../trace/trace.js';
 import { flatten, isSpec } from '../tree.js';
-import type { CompiledProgram, CompileOptions, Device, DeviceTensor } from './device.js';
-import { ExecutorProgram, planOutputs } from './executor-program.js';
+import type {
+  CompiledProgram,
+  CompileOptions,
+  CompileStats,
+  Device,
+  DeviceTensor,
+} from './device.js';
+import { ExecutorProgram, type ProgramParts, planOutputs } from './executor-program.js';
 import { ExecutorTensor } from './executor-tensor.js';
 import { withGradients } from './gradients.js';
 import { hostArray, newHostArray } from './host.js';
@@ -98,17 +104,36 @@ export class ExecutorBackedDevice implements Device {
     const { precision = 'float32' } = options;
     await assertPrecision(this.name, precision);
     const full = withGradients(program, options.gradients);
-    // On a GPU the copies of programs would add up, and there is no other layout to prepare.
-    const prepares = options.prepareWeights === true && this.name === 'cpu';
     const target = targetOf(this.name, precision);
     const traced = await this.asChosen(full, specs, target);
     const planned = options.recomputeCheap === true ? saveMemory : memoryPlan;
     const workingBytes = planned(traced.graph).bytes;
     const plans = planOutputs(traced, options, kindOf(this.name) !== 'webgpu');
     const traceMs = performance.now() - started;
-    const folder = prepares ? externalFolder(mappedOf(specs)) : undefined;
+    const lent = await this.lend(traced.graph, specs, options, workingBytes);
+    const sessionMs = performance.now() - started - traceMs;
+    const nodes = traced.graph.nodes.length;
+    // Zeros that fill up blocks are no work asked for.
+    const flops = () => matrixFlops(trace(full, specs, target).graph);
+    return ExecutorProgram.create({
+      ...{ traced, plans, ...lent },
+      stats: withFlops({ nodes, traceMs, sessionMs, workingBytes }, flops),
+      plain: () => trace(full, specs, portableTarget(this.name)).graph,
+    });
+  }
+
+  /** A session of a graph, and what became of the options that depend on the device. */
+  private async lend(
+    graph: Graph,
+    specs: SpecTree,
+    options: CompileOptions,
+    workingBytes: number,
+  ): Promise<Pick<ProgramParts, 'lease' | 'options' | 'obstacle'>> {
+    // On a GPU the copies of programs would add up, and there is no other layout to prepare.
+    const prepareWeights = options.prepareWeights === true && this.name === 'cpu';
+    const folder = prepareWeights ? externalFolder(mappedOf(specs)) : undefined;
     const asksReplays = options.replays === true && kindOf(this.name) === 'cuda';
-    const obstacle = asksReplays ? unrecordable(traced.graph) : undefined;
+    const obstacle = asksReplays ? unrecordable(graph) : undefined;
     const replays = asksReplays && obstacle === undefined;
     const settings = {
       name: options.name ?? 'program',
@@ -117,31 +142,10 @@ export class ExecutorBackedDevice implements Device {
       disabledOptimizers: leftOutFor(this.name, options.recomputeCheap === true),
     };
     const lease =
-      traced.graph.threading === 'in-pieces' && folder === undefined
-        ? await lendStages(stagesOf(traced.graph, piecesAtOnce()), settings)
-        : await this.lendWhole(traced.graph, settings, options, folder);
-    const sessionMs = performance.now() - started - traceMs;
-    let flops: number | undefined;
-    const stats = {
-      nodes: traced.graph.nodes.length,
-      traceMs,
-      sessionMs,
-      get flops() {
-        // Zeros that fill up blocks are no work asked for.
-        flops ??= matrixFlops(trace(full, specs, target).graph);
-        return flops;
-      },
-      workingBytes,
-    };
-    return ExecutorProgram.create({
-      traced,
-      plans,
-      lease,
-      options: { ...options, prepareWeights: prepares, replays },
-      obstacle,
-      stats,
-      plain: () => trace(full, specs, portableTarget(this.name)).graph,
-    });
+      graph.threading === 'in-pieces' && folder === undefined
+        ? await lendStages(stagesOf(graph, piecesAtOnce()), settings)
+        : await this.lendWhole(graph, settings, options, folder);
+    return { lease, options: { ...options, prepareWeights, replays }, obstacle };
   }
 
   private lendWhole(
@@ -174,6 +178,18 @@ export class ExecutorBackedDevice implements Device {
     const gains = alternatives.some(({ kind, size }) => (choice.of(kind, size) ?? PLAIN) !== PLAIN);
     return gains ? trace(program, specs, { ...target, choice }) : plain;
   }
+}
+
+/** Statistics whose count of operations costs a trace: it is made when it is asked for. */
+function withFlops(stats: Omit<CompileStats, 'flops'>, count: () => number): CompileStats {
+  let flops: number | undefined;
+  return {
+    ...stats,
+    get flops() {
+      flops ??= count();
+      return flops;
+    },
+  };
 }
 
 /** What graphs are written for that leave a device for other machines. */

@@ -69,7 +69,7 @@ export interface OutputPlan {
   readonly inPlace: boolean;
 }
 
-interface ProgramParts {
+export interface ProgramParts {
   readonly traced: Traced;
   readonly plans: readonly OutputPlan[];
   /** Belongs to the program from here on. */
