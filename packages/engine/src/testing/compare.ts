@@ -31,6 +31,15 @@ export function seeded(size: number, low = -1, high = 1): Float32Array {
   });
 }
 
+/** Uniform in 0 … limit − 1, of the same sequence. */
+export const randomInteger = (limit: number): number => Math.floor(seeded(1, 0, limit)[0]!);
+
+/** Axes of 1 … 5, of the same sequence. */
+export const randomShape = (rank: number): number[] =>
+  Array.from({ length: rank }, () => 1 + randomInteger(5));
+
+export const as4d = (x: tf.Tensor) => x as tf.Tensor4D;
+
 export const isFilled = (given: Given): given is { shape: readonly number[]; values: HostArray } =>
   !Array.isArray(given);
 
