@@ -2,11 +2,9 @@
 
 export { canonicalJson } from './canonical-json.js';
 export {
-  MINDCUBE_SYSTEM,
   type MindCubeSetting,
   mindCubePrompt,
   mindCubeSetting,
-  mindCubeTarget,
 } from './data/mindcube.js';
 export { multipleChoicePrompt } from './data/mmbench.js';
 export { type SplitQuestion, splitInlineOptions } from './data/options.js';

@@ -20,16 +20,13 @@ const INSTRUCTION = [
   '[Question]',
 ].join('\n');
 
-/** System turn of the official converter. */
-export const MINDCUBE_SYSTEM = 'You are a helpful assistant.';
-
 /** The official plain prompt around a question. */
 export function mindCubePrompt(question: string): string {
   return `${INSTRUCTION}\n${question}`;
 }
 
 /** Target string of the official fine-tuning data. */
-export function mindCubeTarget(letter: string, text: string): string {
+function mindCubeTarget(letter: string, text: string): string {
   return `<answer>${letter}. ${text}</answer>`;
 }
 

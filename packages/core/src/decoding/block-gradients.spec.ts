@@ -17,7 +17,7 @@ import {
   testSizes,
   testValues,
 } from './__fixtures__/test-decoder.js';
-import { compileBlockGradients } from './block-gradients.js';
+import { blockGradients } from './block-gradients.js';
 import { decodeSequence } from './decode-sequence.js';
 import { padSequence } from './sequence-layout.js';
 
@@ -90,7 +90,6 @@ async function layerByLayer(): Promise<Record<string, Float32Array>> {
   const specs = Object.fromEntries(
     names.map((name) => [name, float32(...testShapes[blockNames[0]![name]!]!)]),
   );
-  const context = { decoder: testDecoder, sizes: testSizes, device: 'cpu' };
   type Inputs = { parameters: Parameters; x: Tensor; positions: Tensor };
   const forward = await made(
     compile(
@@ -109,8 +108,17 @@ async function layerByLayer(): Promise<Record<string, Float32Array>> {
       { parameters: specsOf(head), x: rows },
     ),
   );
+  type GradientInputs = { trained: Parameters; x: Tensor; positions: Tensor; dy: Tensor };
   const backward = await made(
-    compileBlockGradients(context, 'block', { trained: specs, frozen: {} }, LENGTH),
+    compile(
+      ({ trained, ...tensors }: GradientInputs) => {
+        const parameters = { trained, frozen: {} };
+        const { dx, gradients } = blockGradients(testDecoder, 'block', parameters, tensors);
+        return { dy: dx, gradients };
+      },
+      { trained: specs, x: rows, positions: int32(3, LENGTH), dy: rows },
+      { state: ['dy'] },
+    ),
   );
   const parametersOf = (layer: number) =>
     Object.fromEntries(names.map((name) => [name, values[blockNames[layer]![name]!]!]));
@@ -122,7 +130,7 @@ async function layerByLayer(): Promise<Record<string, Float32Array>> {
   const { dy } = (await top.run({ parameters: dataOf(head), x: inputs.pop()! })) as Named;
   const found: Record<string, Float32Array> = {};
   for (let layer = testSizes.layers - 1; layer >= 0; layer--) {
-    const given = { trained: parametersOf(layer), frozen: {}, x: inputs[layer]!, positions };
+    const given = { trained: parametersOf(layer), x: inputs[layer]!, positions };
     const out = (await backward.run({ ...given, dy: dy! })) as unknown as { gradients: Named };
     for (const [name, gradient] of Object.entries(out.gradients))
       found[blockNames[layer]![name]!] = await read(gradient);

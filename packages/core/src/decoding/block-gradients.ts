@@ -1,15 +1,5 @@
-import {
-  type CompiledProgram,
-  compile,
-  differentiate,
-  float32,
-  int32,
-  type SpecTree,
-  type Tensor,
-  tf,
-} from '@spatialsv/engine';
+import { differentiate, type Tensor, tf } from '@spatialsv/engine';
 import type { BlockInputsV1, DecoderV1, Parameters } from '../spec.js';
-import type { LayerProgramContext } from './layer-programs.js';
 
 /** Name of x among what a block is differentiated by; parameters have names that are not empty. */
 const INPUT = '';
@@ -42,31 +32,4 @@ export function blockGradients(
   );
   const { [INPUT]: dx, ...rest } = gradients;
   return { dx: dx!, gradients: rest };
-}
-
-interface GradientTensors {
-  readonly trained: Parameters;
-  readonly frozen: Parameters;
-  readonly x: Tensor;
-  readonly positions: Tensor;
-  readonly dy: Tensor;
-}
-
-/**
- * {@link blockGradients} as a program for every block of one kind and length: the state `dy` becomes dL/dx, and `gradients`
- * are returned.
- */
-export function compileBlockGradients(
-  { decoder, sizes, device, precision }: LayerProgramContext,
-  kind: string,
-  weights: { readonly trained: SpecTree; readonly frozen: SpecTree },
-  length: number,
-): Promise<CompiledProgram> {
-  const program = ({ trained, frozen, ...tensors }: GradientTensors) => {
-    const { dx, gradients } = blockGradients(decoder, kind, { trained, frozen }, tensors);
-    return { dy: dx, gradients };
-  };
-  const rows = float32(length, sizes.hiddenSize);
-  const specs = { ...weights, x: rows, positions: int32(sizes.positionRows, length), dy: rows };
-  return compile(program, specs, { device, precision, state: ['dy'], name: 'block-gradients' });
 }

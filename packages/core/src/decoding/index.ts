@@ -1,4 +1,4 @@
-export { type BlockGradients, blockGradients, compileBlockGradients } from './block-gradients.js';
+export { type BlockGradients, blockGradients } from './block-gradients.js';
 export {
   CompiledDecoder,
   type CompiledDecoderOptions,
@@ -15,7 +15,7 @@ export {
 } from './decode-sequence.js';
 export type { DecoderCache } from './decoder-cache.js';
 export { layerNames, layerParameters } from './layer-parameters.js';
-export type { DecoderSizes, LayerProgramContext } from './layer-programs.js';
+export type { DecoderSizes } from './layer-programs.js';
 export type { NextTokens } from './next-rows.js';
 export { type PaddedSequence, padSequence, roundUp, TOKEN_BUCKET } from './sequence-layout.js';
 export {

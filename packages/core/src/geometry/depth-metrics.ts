@@ -19,13 +19,6 @@ export interface DepthMetrics {
 /** How a prediction is brought to the scale of its target, per image, before it is compared. */
 export type DepthAlignment = 'raw' | 'median-scale' | 'least-squares-scale' | 'scale-and-shift';
 
-export const DEPTH_ALIGNMENTS: readonly DepthAlignment[] = [
-  'raw',
-  'median-scale',
-  'least-squares-scale',
-  'scale-and-shift',
-];
-
 /** prediction ↦ scale · prediction + shift. */
 export interface ScaleAndShift {
   readonly scale: number;

@@ -21,7 +21,6 @@ export {
 } from './cameras.js';
 export { type CloudErrors, cloudErrors } from './cloud-errors.js';
 export {
-  DEPTH_ALIGNMENTS,
   type DepthAlignment,
   type DepthComparison,
   type DepthMetrics,
