@@ -96,10 +96,11 @@ describe('liftGeometry', () => {
   });
 
   it('refuses labels of another size or scale, and a source that is not there', async () => {
-    const other = { ...labels, width: 1 };
-    await expect(liftGeometry({ ...input, labels: other }, folder)).rejects.toMatchObject({
-      code: 'SHAPE_MISMATCH',
-    });
+    const sizes = [{ width: 1 }, { views: 1, height: labels.views * labels.height }];
+    for (const size of sizes)
+      await expect(
+        liftGeometry({ ...input, labels: { ...labels, ...size } }, folder),
+      ).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
     const relative = { ...labels, conventions: { ...conventions, scale: 'relative' as const } };
     const mixed = liftGeometry({ ...input, labels: relative }, folder);
     await expect(mixed).rejects.toMatchObject({ code: 'CONVENTION_MISMATCH' });

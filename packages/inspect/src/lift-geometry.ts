@@ -138,7 +138,8 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
     });
   }
   if (labels === undefined) return;
-  if (labels.depth.length !== pixels || labels.width !== predictions.width) {
+  const sizes = ['views', 'height', 'width'] as const;
+  if (labels.depth.length !== pixels || sizes.some((size) => labels[size] !== predictions[size])) {
     throw new SpatialError({
       code: 'SHAPE_MISMATCH',
       message: `lift: expected labels of (${predictions.views}, ${predictions.height}, ${predictions.width}), found (${labels.views}, ${labels.height}, ${labels.width})`,

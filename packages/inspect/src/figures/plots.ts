@@ -102,8 +102,15 @@ const PANEL_HEIGHT_PX = 180;
 
 /** Values over ordered steps, such as accuracy over bins: points with their intervals, joined; a panel for each group. */
 export function seriesPlot(input: SeriesInput): Figure {
-  const { x, y, panel, color, joined, rows } = input;
-  const panels = panel === undefined ? [] : distinct(rows, panel);
+  const { name, panel, rows } = input;
+  const [width, height] =
+    panel === undefined ? [WIDTH_PX, HEIGHT_PX] : [PANEL_WIDTH_PX, PANEL_HEIGHT_PX];
+  const drawing = { width, height, layer: seriesLayers(input) };
+  const spec = panel === undefined ? drawing : inPanels(panel, distinct(rows, panel), drawing);
+  return { name, rows, spec: { title: titleOf(input), ...spec } as unknown as Figure['spec'] };
+}
+
+function seriesLayers({ x, y, color, joined, rows }: SeriesInput): readonly object[] {
   const encoding = {
     x: {
       field: x.field,
@@ -118,38 +125,26 @@ export function seriesPlot(input: SeriesInput): Figure {
   // Beside each other, where intervals would cover each other. A line with offsets would fall into single points.
   const isBeside = color !== undefined && distinct(rows, color).length > 1;
   const beside = { ...encoding, ...(isBeside && { xOffset: nominal(color) }) };
-  const layer = [
+  const layers = [
     {
       mark: { type: 'line', opacity: 0.7 },
       encoding,
       ...(joined !== undefined && { transform: [{ filter: { field: joined, equal: true } }] }),
     },
-    ...(y.interval === undefined
-      ? []
-      : [
-          {
-            mark: { type: 'rule', opacity: 0.6 },
-            encoding: { ...beside, ...ends(y, y.interval) },
-          },
-        ]),
+    y.interval !== undefined && {
+      mark: { type: 'rule', opacity: 0.6 },
+      encoding: { ...beside, ...ends(y, y.interval) },
+    },
     { mark: { type: 'point', filled: true, size: 60, opacity: 1 }, encoding: beside },
   ];
-  const size = panel === undefined ? [WIDTH_PX, HEIGHT_PX] : [PANEL_WIDTH_PX, PANEL_HEIGHT_PX];
-  const drawing = { width: size[0], height: size[1], layer };
-  const spec =
-    panel === undefined
-      ? drawing
-      : {
-          facet: { field: panel, type: 'nominal', title: null, sort: panels },
-          columns: columnsFor(panels.length),
-          spec: drawing,
-        };
-  return {
-    name: input.name,
-    rows,
-    spec: { title: titleOf(input), ...spec } as unknown as Figure['spec'],
-  };
+  return layers.filter((layer) => layer !== false);
 }
+
+const inPanels = (field: string, panels: readonly Cell[], spec: object) => ({
+  facet: { field, type: 'nominal', title: null, sort: panels },
+  columns: columnsFor(panels.length),
+  spec,
+});
 
 /** Panels in a row: as many as leave no gap, four at most; three where every number does. */
 const columnsFor = (panels: number): number =>
