@@ -36,9 +36,10 @@ interface Plan {
   readonly work: number;
 }
 
-/** Work that joining has to save for its cuts and joints: by estimate. */
+/** Share of the work that joining has to save to be worth its cuts and concatenations: by estimate. */
 const LEAST_SAVING = 0.2;
 
+/** The division into runs that takes the least work, of all that there are: layers in a row are few. */
 function cheapest(layers: Layers, size: Size): Plan {
   if (layers.length === 0) return { runs: [], work: 0 };
   const plans = layers.map((_, i): Plan => {
@@ -56,8 +57,8 @@ function workOf(run: Layers, { height, width }: Size): number {
   const kernel = 2 * run.length + 1;
   const [inputs, outputs] = [widths[0]![1], widths.at(-1)![0]];
   const strips = 2 * stripOf(run);
-  const edges = Math.min(1, strips / height + strips / width);
-  return (kernel * kernel * inputs * outputs + edges * apart) / (1 - LEAST_SAVING);
+  const shareOfStrips = Math.min(1, strips / height + strips / width);
+  return (kernel * kernel * inputs * outputs + shareOfStrips * apart) / (1 - LEAST_SAVING);
 }
 
 // ---------------------------------------------------------------------------------------------- joined layers
