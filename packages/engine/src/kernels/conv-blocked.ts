@@ -7,6 +7,7 @@ import { type Graph, sizeOf, type Value } from '../graph/graph.js';
 import { fromBlocked, prefersBlocked, toBlocked, wholeBlocks } from './blocked-layout.js';
 import type { ConvInfo } from './conv-info.js';
 import { isDifferentiating } from './differentiating.js';
+import { slice } from './shape.js';
 import { sharedTable } from './shared-table.js';
 
 export interface Padding {
@@ -31,6 +32,16 @@ export interface Filter {
   readonly tapsFirst: () => Value;
   /** (in, taps, sets · out), of any shape. */
   readonly outputsLast: () => Value;
+  /** Where it was taken from. */
+  readonly stack?: FilterStack | undefined;
+}
+
+/** Filters of several layers that lie together, their outputs one after the other. */
+export interface FilterStack {
+  readonly whole: Filter;
+  readonly layers: number;
+  /** Which of them this filter is. */
+  readonly layer: number;
 }
 
 /** ONNX Runtime rearranges channels in fours. */
@@ -183,6 +194,7 @@ function sizesOf(graph: Graph, info: ConvInfo) {
  * part are filled up with zeros.
  */
 function outputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
+  if (filter.stack !== undefined) return fromStack(graph, filter.stack, info, outputBlocks);
   const block = graph.channelBlock!;
   const { sets } = info;
   const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, info);
@@ -207,6 +219,7 @@ function outputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
  * [sets][in/b][out/b][taps][b of out][b of in]. Blocks are filled up as in {@link outputBlocks}.
  */
 function inputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
+  if (filter.stack !== undefined) return fromStack(graph, filter.stack, info, inputBlocks);
   const block = graph.channelBlock!;
   const { sets } = info;
   const { outputs, inputs, taps, allOutputs, allInputs } = sizesOf(graph, info);
@@ -221,6 +234,18 @@ function inputBlocks(graph: Graph, filter: Filter, info: ConvInfo): Value {
   };
   const counts = [sets * blocks, allOutputs / block, taps, block] as const;
   return movedRuns(graph, whole, `input blocks ${shape.join()}`, () => table(counts, place));
+}
+
+/** Filters of a stack are brought into blocks at once, which costs as much as one alone. */
+function fromStack(
+  graph: Graph,
+  { whole, layers, layer }: FilterStack,
+  info: ConvInfo,
+  blocksOf: typeof outputBlocks,
+): Value {
+  const blocks = blocksOf(graph, whole, { ...info, sets: info.sets * layers });
+  const [runs, block] = blocks.shape as [number, number];
+  return slice(graph, blocks, [(layer * runs) / layers, 0], [runs / layers, block]);
 }
 
 /** Runs of b channels in another order. @param order as of {@link sharedTable}. */

@@ -90,31 +90,41 @@ function inputPlace(info: ConvInfo, y: number, x: number, ky: number, kx: number
   return inside ? row * info.inWidth + column : OUTSIDE;
 }
 
-/**
- * dL/dfilter as (sets · out, taps, in).
- * @param x (N, h, w, in). @param dy (N, oh, ow, out).
- */
-export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
+/** dL/dfilter in two orders; a node that moves values is written when it is asked for. */
+export interface FilterGradient {
+  /** (sets · out, taps, in). */
+  readonly outputsFirst: () => Value;
+  /** (taps, sets · out, in). */
+  readonly tapsFirst: () => Value;
+}
+
+/** @param x (N, h, w, in). @param dy (N, oh, ow, out). */
+export function filterGradient(graph: Graph, x: Value, dy: Value, info: ConvInfo): FilterGradient {
   const rows = info.outHeight + info.filterHeight - 1;
   const isLarge = !graph.withoutCpuOperators && rows * info.outWidth >= LARGE_IMAGE;
   if (isLarge && !hasFewPixels(graph, info) && hasImageFilters(graph, info))
-    return outputsBeforeTaps(graph, x, dy, info);
+    return byImageFilters(graph, x, dy, info);
   const rowWise = info.strideHeight === 1 && rows <= MOST_EXTRA_ROWS * info.outHeight;
   const product = rowWise
     ? (isLarge ? planeProduct : rowWiseProduct)(graph, x, dy, info, rows)
     : fullProduct(graph, x, dy, info);
   const taps = info.filterHeight * info.filterWidth;
-  return graph.reshape(product, [info.sets * info.outChannels, taps, info.inChannels]);
+  const pixels = graph.reshape(product, [info.sets * info.outChannels, taps, info.inChannels]);
+  return { outputsFirst: () => pixels, tapsFirst: () => graph.transpose(pixels, [1, 0, 2]) };
 }
 
 /** Pixels of an image, those added among them, from which images are taken one by one. */
 const LARGE_IMAGE = 256;
 
-/** By images of dy as filters: (kw, sets · out, kh, in) as (sets · out, taps, in). */
-function outputsBeforeTaps(graph: Graph, x: Value, dy: Value, info: ConvInfo): Value {
-  const gradient = graph.transpose(imageFilterGradient(graph, x, dy, info), [1, 2, 0, 3]);
-  const taps = info.filterHeight * info.filterWidth;
-  return graph.reshape(gradient, [info.sets * info.outChannels, taps, info.inChannels]);
+function byImageFilters(graph: Graph, x: Value, dy: Value, info: ConvInfo): FilterGradient {
+  const gradient = imageFilterGradient(graph, x, dy, info); // (kw, sets · out, kh, in)
+  const [outputs, taps] = [info.sets * info.outChannels, info.filterHeight * info.filterWidth];
+  const ordered = (axes: readonly number[], shape: readonly number[]) =>
+    graph.reshape(graph.transpose(gradient, axes), shape);
+  return {
+    outputsFirst: () => ordered([1, 2, 0, 3], [outputs, taps, info.inChannels]),
+    tapsFirst: () => ordered([2, 0, 1, 3], [taps, outputs, info.inChannels]),
+  };
 }
 
 /** dyᵀ · columns of x, of all taps: (sets, out, taps · in). */

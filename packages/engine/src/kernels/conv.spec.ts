@@ -111,6 +111,36 @@ describe('the blocked layout', () => {
     expect(domains(graph).has(BLOCKED)).toBe(false);
   });
 
+  it('is entered at once by filters that lie in one stack', async () => {
+    const specs = { x: float32(4, 12, 13, 16), stack: float32(9, 2 * 2 * 16 * 16) };
+    const layers = (({ x, stack }: Record<'x' | 'stack', Tensor>) => {
+      const loss = (...[image, filters]: Tensor[]) => {
+        const [first, second] = tf
+          .split(filters!, 2, 1)
+          .map((part) => tf.reshape(part, [3, 3, 2, 16, 16]));
+        const inner = ops.convolution(image!, first!, undefined, { padding: 1 });
+        return tf.sum(tf.square(ops.convolution(inner, second!, undefined, { padding: 1 })));
+      };
+      const [dx, dStack] = tf.grads(loss as (...inputs: Tensor[]) => tf.Scalar)([x, stack]);
+      return { dx, dStack };
+    }) as unknown as Program;
+    const data = Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => [name, seeded(sizeOf(shape), -0.1, 0.1)]),
+    );
+    const atOnce = trace(layers, specs, { choice: alwaysBlocked(16) }).graph;
+    const moved = atOnce.nodes.filter(
+      ({ operator, outputs }) =>
+        operator === 'Gather' && sizeOf(outputs[0]!.shape) === sizeOf(specs.stack.shape),
+    );
+    expect(moved).toHaveLength(2);
+    const { block } = await findBlock();
+    const blocked = trace(layers, specs, { choice: inLayout(block) }).graph;
+    const plain = trace(layers, specs, { withoutCpuOperators: true }).graph;
+    const [found, expected] = [await runGraph(blocked, data), await runGraph(plain, data)];
+    const worst = expected.map((values, output) => worstOf(found[output]!, values));
+    expect(Math.max(...worst)).toBeLessThan(1e-5);
+  });
+
   it('fills half-filled blocks with zeros that stay there', () => {
     const twice = (({ x, weight, bias }: Inputs) => {
       const inner = tf.relu(ops.convolution(x, weight, bias, { padding: 1 }));

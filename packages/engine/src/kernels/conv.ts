@@ -4,6 +4,7 @@ import {
   blockedConvolution,
   blockedInputGradient,
   type Filter,
+  type FilterStack,
   isBlockable,
   type Padding,
 } from './conv-blocked.js';
@@ -106,7 +107,27 @@ function turnedPlanes(graph: Graph, planes: () => Value) {
 }
 
 /** @param filter (kh, kw, sets, out, in). */
-function filterOfSets(graph: Graph, filter: Value): Filter {
+const filterOfSets = (graph: Graph, filter: Value): Filter => ({
+  ...wholeFilterOfSets(graph, filter),
+  stack: stackOf(graph, filter),
+});
+
+/** Where a filter was split off from others of its shape that lay beside it: (taps, layers · sets · out · in). */
+function stackOf(graph: Graph, filter: Value): FilterStack | undefined {
+  const part = graph.unshaped(filter);
+  const split = graph.producerOf(part);
+  if (split?.operator !== 'Split' || split.attributes['axis'] !== 1) return undefined;
+  const [height, width, sets, outputs, inputs] = filter.shape as Five;
+  const isRow = (value: Value) =>
+    value.shape.join() === [height * width, sets * outputs * inputs].join();
+  if (!split.outputs.every(isRow)) return undefined;
+  const layers = split.outputs.length;
+  const shape = [height, width, layers * sets, outputs, inputs];
+  const whole = wholeFilterOfSets(graph, graph.reshape(split.inputs[0]!, shape));
+  return { whole, layers, layer: split.outputs.indexOf(part) };
+}
+
+function wholeFilterOfSets(graph: Graph, filter: Value): Filter {
   const [height, width, sets, outputs, inputs] = filter.shape as Five;
   const rows = sets * outputs;
   const tapsFirst = graph.reshape(filter, [height * width, rows, inputs]);
@@ -225,7 +246,7 @@ defineKernel('Conv2DBackpropInput', ['dy', 'filter'], (graph, [dy, filter], attr
 
 defineKernel('Conv2DBackpropFilter', ['x', 'dy'], (graph, [x, dy], attributes) => {
   const info = convInfo(x!.shape, attributes.filterShape, attributes);
-  const gradient = filterGradient(graph, x!, dy!, info);
+  const gradient = filterGradient(graph, x!, dy!, info).outputsFirst();
   const taps = info.filterHeight * info.filterWidth;
   const matrix = graph.reshape(gradient, [info.outChannels, taps * info.inChannels]);
   return graph.reshape(graph.transpose(matrix, [1, 0]), [...attributes.filterShape]);
@@ -282,9 +303,10 @@ defineKernel('ConvolutionInputGradient', ['dy', 'weight'], (graph, [dy, weight],
 
 defineKernel('ConvolutionWeightGradient', ['x', 'dy'], (graph, [x, dy], attributes) => {
   const info = torchInfo(x!.shape, attributes.weightShape, attributes);
-  const pixels = filterGradient(graph, x!, dy!, info);
-  const order = attributes.weightShape.length === 5 ? [1, 0, 2] : [0, 2, 1];
-  return graph.reshape(graph.transpose(pixels, order), [...attributes.weightShape]);
+  const { outputsFirst, tapsFirst } = filterGradient(graph, x!, dy!, info);
+  const isOfSets = attributes.weightShape.length === 5;
+  const ordered = isOfSets ? tapsFirst() : graph.transpose(outputsFirst(), [0, 2, 1]);
+  return graph.reshape(ordered, [...attributes.weightShape]);
 });
 
 defineKernel('DepthwiseConv2dNative', ['x', 'filter'], (graph, [x, filter], attributes) => {
