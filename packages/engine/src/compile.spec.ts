@@ -2,6 +2,7 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
+  type CompileOptions,
   compile,
   createTensor,
   type DeviceTensor,
@@ -81,6 +82,19 @@ it('types inputs, results and gradients by program, specs and options', async ()
     [1, 2],
     [1, 2],
   ]);
+});
+
+it('types results without options, and with options that are no literals', async () => {
+  const program = ({ x }: { x: Tensor }) => ({ y: tf.square(x) });
+  const x = Float32Array.of(3);
+  const plain = await compile(program, { x: float32(1) });
+  const { y } = await plain.run({ x });
+  expect([...(await y.read())]).toEqual([9]);
+  const options: CompileOptions = { device: 'cpu' };
+  const other = await compile(program, { x: float32(1) }, options);
+  const results = await other.run({ x });
+  expect([...(await results.y.read())]).toEqual([9]);
+  await Promise.all([plain.dispose(), other.dispose()]);
 });
 
 describe.each(['cpu', 'tfjs-cpu'])('compile on %s', (device) => {

@@ -24,7 +24,7 @@ import { trace } from './trace/trace.js';
 export function compile<
   Specs extends SpecTree,
   Outputs extends Tree<Tensor>,
-  const Options extends CompileOptions,
+  const Options extends CompileOptions = Record<never, never>,
 >(
   program: (inputs: TensorsOf<Specs>) => Outputs,
   specs: Specs,

@@ -1,4 +1,4 @@
-import { compile, type DeviceTensor, float32, type Tensor, tf } from '@spatialsv/engine';
+import { compile, float32, type Tensor, tf } from '@spatialsv/engine';
 import { type ParameterScope, parameterScope } from '../nn/index.js';
 import type { Parameters } from '../spec.js';
 import { expectAllclose } from '../testing/index.js';
@@ -39,10 +39,7 @@ function compiled(convolve: Convolve, parameters: Parameters, x: Tensor) {
     ),
     x: specOf(x),
   };
-  const program = (inputs: { parameters: Parameters; x: Tensor }) => ({
-    y: convolve(scopesOf(inputs.parameters), inputs.x),
-  });
-  return compile(program as never, specs);
+  return compile((inputs) => ({ y: convolve(scopesOf(inputs.parameters), inputs.x) }), specs);
 }
 
 /** Arithmetic beside that of the layers one by one. */
@@ -93,7 +90,7 @@ describe('convolutions with nothing between them', () => {
     const values = Object.fromEntries(
       Object.entries(parameters).map(([name, value]) => [name, host(value)]),
     );
-    const { y } = (await program.run({ parameters: values, x: host(x) })) as { y: DeviceTensor };
+    const { y } = await program.run({ parameters: values, x: host(x) });
     expectAllclose([...(await y.read())], [...expected], { rtol: 1e-5, atol: 1e-5 });
     await program.dispose();
   });

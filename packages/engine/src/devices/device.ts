@@ -86,7 +86,12 @@ export interface RunOptions {
   readonly release?: boolean;
 }
 
-type NamesIn<Names> = Names extends readonly string[] ? Names[number] : never;
+/** None where the type does not say which. */
+type NamesIn<Names> = Names extends readonly (infer Name)[]
+  ? string extends Name
+    ? never
+    : Name
+  : never;
 
 /** Tensors of a device in the places of those of a program. */
 export type OnDevice<Tensors, Without = never> = Tensors extends Tensor
