@@ -13,6 +13,7 @@ import { satisfies } from 'semver';
 import sharp from 'sharp';
 import { composePlugins } from '../composition.js';
 import { type CommandContext, formatTable } from '../context.js';
+import { counted } from '../counted.js';
 import { type DeviceReport, probeDevice } from '../device-probe.js';
 import { processorModel } from '../machine.js';
 import { packageVersion } from '../version.js';
@@ -129,7 +130,7 @@ function formatKernels(kernels: DoctorReport['kernels']): string {
     Object.entries(ms)
       .map(([way, time]) => `${way} ${time.toFixed(2)} ms`)
       .join(', '),
-    turns > 0 ? `${turns} undisturbed turns` : '',
+    turns > 0 ? counted(turns, 'undisturbed turn') : '',
   ]);
   return `${indent(`${layout}; ${KERNEL_SOURCES[source]}${kept}${forced}\n`)}${indent(formatTable(rows))}`;
 }

@@ -296,6 +296,12 @@ describe('labels show', () => {
     }
     expect(json.detail[0].centre.map(Math.abs)).toEqual([0, 0, 0]);
   });
+
+  it('writes a centre at the origin without a sign', async () => {
+    const keys = await keysOf(shared);
+    const shown = keys.map((key) => runForTest(['labels', 'show', shared, key]));
+    for (const { out } of await Promise.all(shown)) expect(out).not.toContain('-0.000');
+  });
 });
 
 describe('labels verify', () => {

@@ -107,7 +107,8 @@ function viewRow({ image, fieldOfView, centre, validShare, depth }: ViewDetail, 
   return [
     `${view + 1}`,
     fieldOfView.map((degrees) => `${degrees.toFixed(1)}°`).join(' × '),
-    centre.map((value) => value.toFixed(3)).join(' '),
+    // Adding 0 takes the sign off −0.
+    centre.map((value) => (Number(value.toFixed(3)) + 0).toFixed(3)).join(' '),
     percent(validShare),
     number(depth?.min),
     number(depth?.median),
