@@ -1,7 +1,8 @@
 /**
  * Checks the packages as a user gets them: each is packed, its content checked, unpacked beside the others, and every
- * entry imported by plain Node (which resolves more strictly than Jest); then the command line is tried without the plugins that
- * it does not need. The lock file is checked too. Needs a build.
+ * entry imported by plain Node (which resolves more strictly than Jest). Then the examples of the docs are compiled, the plugin
+ * that they write is used, and the command line is tried without the plugins that it does not need. The lock file is checked
+ * too. Needs a build.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
