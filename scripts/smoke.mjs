@@ -4,7 +4,7 @@
  * that they write is used, and the command line is tried without the plugins that it does not need. The lock file is checked
  * too. Needs a build.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -16,7 +16,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { readArguments } from './arguments.mjs';
@@ -38,18 +38,21 @@ function findPackages() {
     .filter(({ manifest }) => manifest.private !== true);
 }
 
-/** Packs a package and unpacks it where Node finds it; @returns the paths inside the tarball. */
-function install({ folder, manifest }) {
-  const args = ['pack', folder, '--json', '--pack-destination', home];
+/** Packs all packages and unpacks them where Node finds them; @returns the paths inside each tarball, by name of the package. */
+function installAll(packages) {
+  const folders = packages.map(({ folder }) => folder);
+  const args = ['pack', ...folders, '--json', '--pack-destination', home];
   const packed = JSON.parse(
     execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: 'pipe' }),
   );
   // npm 12 prints an object by package name where earlier ones print a list.
-  const [{ filename, files }] = Object.values(packed);
-  const target = join(home, 'node_modules', manifest.name);
-  mkdirSync(target, { recursive: true });
-  execFileSync('tar', ['-xzf', join(home, filename), '-C', target, '--strip-components=1']);
-  return files.map(({ path }) => path);
+  const paths = Object.values(packed).map(({ name, filename, files }) => {
+    const target = join(home, 'node_modules', name);
+    mkdirSync(target, { recursive: true });
+    execFileSync('tar', ['-xzf', join(home, filename), '-C', target, '--strip-components=1']);
+    return [name, files.map(({ path }) => path)];
+  });
+  return new Map(paths);
 }
 
 /** @returns every file that the manifest promises: targets of `exports`, `bin` and the plugin entry. */
@@ -73,25 +76,31 @@ function checkContent(manifest, files) {
 }
 
 /** Runs Node in the folder of the unpacked packages; @throws with its output when it does not end with 0. */
-function node(...args) {
-  const { status, stdout, stderr } = spawnNode(home, args);
+async function node(...args) {
+  const { status, stdout, stderr } = await runNode(home, args);
   if (status !== 0) throw new Error(`exit code ${status}\n${stdout}${stderr}`);
   return stdout;
 }
 
-const spawnNode = (cwd, args) =>
-  spawnSync(process.execPath, args, { cwd, encoding: 'utf8', timeout: 300_000 });
+/** @returns how Node ended, and what it wrote; `status` is what ended it where that was not its own exit. */
+const runNode = (cwd, args) =>
+  new Promise((resolve) => {
+    const options = { cwd, encoding: 'utf8', timeout: 300_000, maxBuffer: 2 ** 26 };
+    execFile(process.execPath, args, options, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : (error.code ?? error.signal), stdout, stderr });
+    });
+  });
 
 function importEntry(name) {
   const program = `const entry = await import(${JSON.stringify(name)});
     if (Object.keys(entry).length === 0) throw new Error('exports nothing');`;
-  node('--input-type=module', '--eval', program);
+  return node('--input-type=module', '--eval', program);
 }
 
-function checkCommand(manifest, path) {
+async function checkCommand(manifest, path) {
   const main = join(home, 'node_modules', manifest.name, path);
-  if (!/usage/i.test(node(main, '--help'))) throw new Error('--help prints no usage');
-  const version = node(main, '--version').trim();
+  if (!/usage/i.test(await node(main, '--help'))) throw new Error('--help prints no usage');
+  const version = (await node(main, '--version')).trim();
   if (version !== manifest.version) {
     throw new Error(`--version prints ${version}, package.json says ${manifest.version}`);
   }
@@ -121,11 +130,11 @@ function installSparsely(adapter) {
 }
 
 /** With one adapter the others are named with the command that brings them, and nothing else fails. */
-function checkSparse() {
+async function checkSparse() {
   const project = installSparsely('@spatialsv/adapter-qwen25vl');
   try {
     const main = join(project, 'node_modules', 'spatialsv', 'bin', 'spatialsv.js');
-    const { stdout } = spawnNode(project, [main, 'plugins', '--json']);
+    const { stdout } = await runNode(project, [main, 'plugins', '--json']);
     const { contributions, notInstalled } = JSON.parse(stdout);
     const families = contributions.filter(({ kind }) => kind === 'backbone-adapter');
     if (families.map(({ id }) => id).join() !== 'qwen2.5-vl' || notInstalled.length !== 6)
@@ -134,7 +143,7 @@ function checkSparse() {
       [['tiny', '--family', 'internvl3', '--out', 'tiny'], '@spatialsv/adapter-internvl3'],
       [['demo', '--out', 'demo'], '@spatialsv/vfm-synthetic'],
     ]) {
-      const { status, stderr } = spawnNode(project, [main, ...args]);
+      const { status, stderr } = await runNode(project, [main, ...args]);
       if (status === 0 || !stderr.includes(`hint: npm install ${hint}\n`))
         throw new Error(`expected a hint to install ${hint}, found\n${stderr}`);
     }
@@ -157,14 +166,14 @@ function checkChangesets(names) {
 }
 
 /** The plugin of the docs conforms, and the command line finds it and labels with it. */
-function checkWrittenPlugin() {
+async function checkWrittenPlugin() {
   const plugin = installWrittenPlugin(home);
-  node('--test', join(plugin, 'dist', 'my-depth.test.js'));
+  await node('--test', join(plugin, 'dist', 'my-depth.test.js'));
   const manifest = { dependencies: { 'my-depth-source': '*' } };
   writeFileSync(join(home, 'package.json'), JSON.stringify(manifest));
   const main = join(home, 'node_modules', 'spatialsv', 'bin', 'spatialsv.js');
   const what = ['--source', 'my-depth', '--images', join(plugin, 'fixtures'), '--out', 'labels'];
-  const { written, views } = JSON.parse(node(main, 'label', ...what, '--json'));
+  const { written, views } = JSON.parse(await node(main, 'label', ...what, '--json'));
   if (written !== 1 || views !== 2) throw new Error(`expected 2 views in a set, found ${views}`);
 }
 
@@ -185,9 +194,9 @@ function checksOf({ manifest }, files) {
   ];
 }
 
-function passes([title, check]) {
+async function passes([title, check]) {
   try {
-    check();
+    await check();
     console.log(`  ok      ${title}`);
     return true;
   } catch (error) {
@@ -196,23 +205,35 @@ function passes([title, check]) {
   }
 }
 
+/** Runs checks as many at once as there are cores, as each waits for a process; @returns whether each passed. */
+async function runAll(checks) {
+  const waiting = [...checks];
+  const results = [];
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      results.push(await passes(next));
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return results;
+}
+
 /** @returns how many checks passed and failed. */
-export function runSmoke() {
+export async function runSmoke() {
   rmSync(home, { recursive: true, force: true });
   mkdirSync(home, { recursive: true });
   const packages = findPackages();
-  const checks = packages
-    .map((item) => [item, install(item)])
-    .flatMap(([item, files]) => checksOf(item, files));
+  const files = installAll(packages);
   const names = packages.map(({ manifest }) => manifest.name);
-  const results = [
+  const results = await runAll([
+    ['spatialsv: runs with one adapter, and names those that are missing', checkSparse],
     ['package-lock.json: complete on every platform', checkLock],
     ['.changeset: names packages that there are', () => checkChangesets(names)],
-    ...checks,
+    ...packages.flatMap((item) => checksOf(item, files.get(item.manifest.name))),
     ['examples of READMEs and docs: compile', () => checkExamples(home)],
-    ['the plugin of docs/concepts/plugins.md: conforms and labels', checkWrittenPlugin],
-    ['spatialsv: runs with one adapter, and names those that are missing', checkSparse],
-  ].map(passes);
+  ]);
+  // Built of the examples.
+  const plugin = 'the plugin of docs/concepts/plugins.md: conforms and labels';
+  results.push(await passes([plugin, checkWrittenPlugin]));
   rmSync(home, { recursive: true, force: true });
   const passed = results.filter(Boolean).length;
   return { passed, failed: results.length - passed };
@@ -220,7 +241,7 @@ export function runSmoke() {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   readArguments(import.meta.url);
-  const { passed, failed } = runSmoke();
+  const { passed, failed } = await runSmoke();
   console.log(`\n${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
 }

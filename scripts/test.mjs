@@ -60,7 +60,7 @@ function unitTests() {
 const stages = [
   ['build', () => command('nx', 'run-many', '-t', 'build')],
   ['lint', () => command('biome', 'check', '.')],
-  ['type-check', () => command('nx', 'run-many', '-t', 'typecheck')],
+  ['type-check', () => command(process.execPath, join(root, 'scripts', 'typecheck.mjs'))],
   ['tests', unitTests],
   ['packed packages in plain Node', runSmoke],
 ];
