@@ -5,6 +5,7 @@ import {
   openWeights,
   type SafetensorsReader,
   saveWeights,
+  sizeOf,
   type TensorSource,
 } from '@spatialsv/core/kit';
 import { withTemporaryFolder } from '@spatialsv/core/testing';
@@ -71,7 +72,7 @@ describe.each(LAYOUTS)('a checkpoint, %s layout', (layout) => {
     withTiny({ layout, storedAs }, async (source, target) => {
       const model = await internVl3.open(source);
       const replaced = names[layout].map((name) => {
-        const size = model.weights[name]!.shape.reduce((a, b) => a * b, 1);
+        const size = sizeOf(model.weights[name]!.shape);
         return [name, new Float32Array(size).fill(1 / 3)] as const;
       });
       await model.save(target, new Map(replaced));
@@ -117,7 +118,7 @@ describe.each(LAYOUTS)('a checkpoint, %s layout', (layout) => {
       await rewrite(source, (tensors) => tensors.set(HEAD, tensors.get(EMBEDDING)!));
       const model = await internVl3.open(source);
       expect(Object.keys(model.weights)).not.toContain(HEAD);
-      const size = model.weights[EMBEDDING]!.shape.reduce((a, b) => a * b, 1);
+      const size = sizeOf(model.weights[EMBEDDING]!.shape);
       await model.save(target, new Map([[EMBEDDING, new Float32Array(size).fill(2)]]));
       expect((await (await openWeights(target)).readFloat32(HEAD))[7]).toBe(2);
     }));

@@ -1,3 +1,4 @@
+import { sizeOf } from '@spatialsv/core/kit';
 import { inMemoryName, nativeNames } from './__fixtures__/native-names.js';
 import { nativeConfigOf, originalConfigOf } from './__fixtures__/published-configs.js';
 import { parseInternVl3Config } from './internvl3-config.js';
@@ -47,7 +48,7 @@ describe('internVl3Shapes', () => {
     const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };
     for (const [name, shape] of Object.entries(internVl3Shapes(parseInternVl3Config(config)))) {
       const group = name.endsWith('lm_head.weight') ? 'head' : parameterGroup(name);
-      totals[group] += shape.reduce((product, side) => product * side, 1);
+      totals[group] += sizeOf(shape);
     }
     return totals;
   };

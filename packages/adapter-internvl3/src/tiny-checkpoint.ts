@@ -5,6 +5,7 @@ import {
   QWEN_TOKENIZER,
   QWEN_TOKENS,
   qwenGenerationConfig,
+  sizeOf,
   type TinyModelParts,
   tinyChatMlTemplate,
   tinyModelWeights,
@@ -104,7 +105,7 @@ function tinyTensors(raw: JsonObject, options: InternVl3TinyOptions) {
   const { tower, ofTower, projector, ofProjector } = VISION_NAMES[config.layout];
   const positions = [ofTower.classToken, ofTower.positions].map(({ name }) => `${tower}.${name}`);
   const special: TinyModelParts['special'] = (name, shape, random) => {
-    const size = shape.reduce((product, side) => product * side, 1);
+    const size = sizeOf(shape);
     if (positions.includes(name)) return random.normals(size, POSITION_DEVIATION);
     const isNorm = name === `${projector}.${ofProjector.norm}.weight`;
     return isNorm ? new Float32Array(size).fill(1) : undefined;

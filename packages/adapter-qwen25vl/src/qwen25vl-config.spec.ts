@@ -1,4 +1,4 @@
-import { cellParameterGroup } from '@spatialsv/core/kit';
+import { cellParameterGroup, sizeOf } from '@spatialsv/core/kit';
 import { config3B, config7B } from './__fixtures__/published-configs.js';
 import { qwen25Vl } from './plugin.js';
 import { parseQwen25VlConfig, qwen25VlShapes } from './qwen25vl-config.js';
@@ -114,7 +114,7 @@ describe('qwen25VlShapes', () => {
     const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };
     for (const [name, shape] of Object.entries(qwen25VlShapes(parseQwen25VlConfig(config)))) {
       const group = name === 'lm_head.weight' ? 'head' : cellParameterGroup(name);
-      totals[group] += shape.reduce((product, side) => product * side, 1);
+      totals[group] += sizeOf(shape);
     }
     return totals;
   };

@@ -20,6 +20,7 @@ export {
   ProgramCache,
   type ProgramTarget,
   type ProgramUse,
+  sizeOf,
   type Tensor,
   TensorPool,
   tf,

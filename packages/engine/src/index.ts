@@ -79,6 +79,7 @@ export {
   type Program,
   type SpecTree,
   type StoredType,
+  sizeOf,
   type TensorSpec,
   type Tree,
   type WeightSpec,

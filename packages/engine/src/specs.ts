@@ -61,7 +61,12 @@ export type Program = (inputs: never) => Tree<Tensor>;
 
 export type HostArray = Float32Array | Int32Array | Uint8Array;
 
+/** Elements of a tensor of this shape, 1 for a scalar. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
+
+/** What a program takes or gives: float32 of these sizes, a scalar without any. */
 export const float32 = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
+/** The same of int32. */
 export const int32 = (...shape: number[]): TensorSpec => ({ shape, dtype: 'int32' });
 
 /** The place that a weight takes in a program whose weights are given at each run. */

@@ -1,4 +1,5 @@
 import { SpatialError } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 import type { SampleInputs } from './data/sample-inputs.js';
 import type { AdamwOptimizer } from './optimizer/adamw-optimizer.js';
 import type { SampleLosses, SampleRunner } from './step/sample-runner.js';
@@ -33,7 +34,7 @@ export async function explainNonFiniteGradient(
 
 async function clear({ accumulators }: AdamwOptimizer): Promise<void> {
   for (const tensor of Object.values(accumulators)) {
-    const size = tensor.shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(tensor.shape);
     await tensor.write(new Float32Array(size));
   }
 }

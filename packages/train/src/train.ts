@@ -14,6 +14,7 @@ import {
   SpatialError,
   withCleanup,
 } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 import { checkpointFolder, restoreCheckpoint } from './checkpoint/checkpoint.js';
 import {
   completeConfig,
@@ -393,9 +394,7 @@ export async function openHeads(config: TrainConfig, options: TrainOptions): Pro
 }
 
 function countParameters({ optimizer }: ModelState): number {
-  const sizes = Object.values(optimizer.parameters).map(({ shape }) =>
-    shape.reduce((product, length) => product * length, 1),
-  );
+  const sizes = Object.values(optimizer.parameters).map(({ shape }) => sizeOf(shape));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 

@@ -1,4 +1,5 @@
 import type { GraphFile, GraphResult } from '@spatialsv/core/kit';
+import { sizeOf } from '@spatialsv/core/kit';
 import { readFeatures } from './features.js';
 
 const GRAPH = { path: 'model.onnx', inputs: [], outputs: [] } as unknown as GraphFile;
@@ -8,7 +9,7 @@ const TOKENS = 1 + 2 * 3;
 
 /** Value = its own position. */
 const output = (...shape: number[]): Readonly<Record<string, GraphResult>> => {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = sizeOf(shape);
   return {
     tokens: { dtype: 'float32', shape, data: Float32Array.from({ length: count }, (_, i) => i) },
   };

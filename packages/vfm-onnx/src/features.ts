@@ -1,4 +1,5 @@
 import type { ImageSize } from '@spatialsv/core/kit';
+import { sizeOf } from '@spatialsv/core/kit';
 import type { GeometryLabelsV1 } from '@spatialsv/core/spec';
 import type { OutputsPlan } from './plan-outputs.js';
 import { reject } from './reject.js';
@@ -17,7 +18,7 @@ export function readFeatures(
   const [h, w] = [Math.floor(height / patch), Math.floor(width / patch)];
   const { shape, data: stored } = results[name]!;
   const [tokens = 0, channels = 0] = shape.slice(-2);
-  const stacked = shape.slice(0, -2).reduce((product, size) => product * size, 1);
+  const stacked = sizeOf(shape.slice(0, -2));
   const perView = h * w * channels;
   if (tokens !== specialTokens + h * w || stacked % views !== 0 || perView === 0) {
     throw reject(

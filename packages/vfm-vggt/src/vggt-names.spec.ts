@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { sizeOf } from '@spatialsv/core/kit';
 import { RELEASED_VGGT } from './vggt-config.js';
 import { isIgnoredTensor, vggtTensorShapes } from './vggt-names.js';
 
@@ -11,7 +12,7 @@ interface Listing {
   readonly sha256WithoutTrackHead: string;
 }
 
-const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const count = (shape: readonly number[]): number => sizeOf(shape);
 
 describe('names and shapes of the released model', () => {
   const shapes = new Map(Object.entries(vggtTensorShapes(RELEASED_VGGT)));

@@ -7,6 +7,7 @@ import {
   hashFile,
   hashWeights,
   openWeights,
+  sizeOf,
   type TensorSource,
   writeSafetensors,
 } from '@spatialsv/core/kit';
@@ -37,7 +38,7 @@ const change = async (
 };
 
 const values = (...shape: number[]): TensorSource =>
-  float32Source(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+  float32Source(new Float32Array(sizeOf(shape)), shape);
 
 const failure = (code: string, ...texts: string[]) =>
   expect.objectContaining({

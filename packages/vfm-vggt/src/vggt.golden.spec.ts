@@ -7,6 +7,7 @@ import {
   float32,
   parameterScope,
   resamplePositionEmbedding,
+  sizeOf,
   type Tensor,
   tf,
 } from '@spatialsv/core/kit';
@@ -43,7 +44,7 @@ const sampled = (values: Float32Array): number[] =>
 /** Largest error of the sampled values, of the mean and of the root mean square, each relative as case.json says. */
 function worstError(golden: Golden, name: string, actual: Float32Array): number {
   const { shape, mean, rms } = (golden.info as unknown as CaseInfo).tensors[name]!;
-  expect(actual).toHaveLength(shape.reduce((a, b) => a * b, 1));
+  expect(actual).toHaveLength(sizeOf(shape));
   const expected = golden.float32(name);
   const floor = hasFloor(name) && rms !== undefined && Number.isFinite(rms) ? rms : 0;
   const errors = sampled(actual).map((value, i) => {
@@ -148,7 +149,7 @@ describe.each(CASES)('VGGT on %s', (name) => {
 
   it('has the tensors of the reference', () => {
     const shapes = Object.values(model.weights.tensors).map(({ shape }) => shape);
-    const values = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const values = shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
     expect({ tensors: shapes.length, values }).toEqual(info.parameters);
   });
 

@@ -5,8 +5,7 @@ import {
   openWeights,
   type SafetensorsReader,
   saveWeights,
-  type TensorSource,
-} from '@spatialsv/core/kit';
+  type TensorSource, sizeOf } from '@spatialsv/core/kit';
 import type { BackboneAdapterV1 } from '@spatialsv/core/spec';
 import { rampImage, withTemporaryFolder } from '@spatialsv/core/testing';
 
@@ -75,7 +74,7 @@ export const describeCheckpoints = (
         await rm(path.join(stored, 'model.safetensors'));
         await saveWeights(stored, tensors, weightMap);
         const backbone = await adapter.open(stored);
-        const size = backbone.weights[projector]!.shape.reduce((a, b) => a * b, 1);
+        const size = sizeOf(backbone.weights[projector]!.shape);
         const target = path.join(folder, '..', 'target');
         await backbone.save(target, new Map([[projector, new Float32Array(size).fill(0.5)]]));
         const [before, after] = [await openWeights(stored), await openWeights(target)];

@@ -1,10 +1,9 @@
 import type { Shapes } from '@spatialsv/core/kit';
+import { sizeOf } from '@spatialsv/core/kit';
 import { siglip7B } from '../__fixtures__/published-configs.js';
 import { parseNextVideoSiglipConfig } from './config.js';
 import { parameterGroup } from './names.js';
 import { storedShapes } from './tiny-checkpoint.js';
-
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1);
 
 const countParameters = (shapes: Shapes) => {
   const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };

@@ -1,12 +1,11 @@
 import type { Shapes } from '@spatialsv/core/kit';
+import { sizeOf } from '@spatialsv/core/kit';
 import { wrongDefaults } from '@spatialsv/core/testing';
 import defaults from '../__fixtures__/config-defaults.json' with { type: 'json' };
 import { nextVideo7B } from '../__fixtures__/published-configs.js';
 import { parameterGroup } from '../shared/native-names.js';
 import { parseNextVideoConfig } from './config.js';
 import { storedShapes } from './tiny-checkpoint.js';
-
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1);
 
 const countParameters = (shapes: Shapes) => {
   const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };

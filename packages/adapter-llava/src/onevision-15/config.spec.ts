@@ -1,4 +1,4 @@
-import { cellParameterGroup, cellShapes } from '@spatialsv/core/kit';
+import { cellParameterGroup, cellShapes, sizeOf } from '@spatialsv/core/kit';
 import { llavaOneVision15 } from './adapter.js';
 import { parseOneVision15Config } from './config.js';
 import { MODEL_TYPE } from './model-type.js';
@@ -69,7 +69,7 @@ const count = (config: Readonly<Record<string, unknown>>) => {
   const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };
   for (const [name, shape] of Object.entries(cellShapes(vision, decoder))) {
     const group = name === 'lm_head.weight' ? 'head' : cellParameterGroup(name);
-    totals[group] += shape.reduce((product, side) => product * side, 1);
+    totals[group] += sizeOf(shape);
   }
   return totals;
 };

@@ -1,4 +1,4 @@
-import { configFields } from '@spatialsv/core/kit';
+import { configFields, sizeOf } from '@spatialsv/core/kit';
 import { parameterGroup } from '../shared/native-names.js';
 import { llavaOneVision } from './adapter.js';
 import { parseOneVisionConfig } from './config.js';
@@ -54,7 +54,7 @@ const count = (config: Readonly<Record<string, unknown>>) => {
   const totals = { vision: 0, projector: 0, 'language-model': 0, spatial: 0, head: 0 };
   for (const [name, shape] of Object.entries(oneVisionShapes(parseOneVisionConfig(config)))) {
     const group = name.endsWith('lm_head.weight') ? 'head' : parameterGroup(name);
-    totals[group] += shape.reduce((product, side) => product * side, 1);
+    totals[group] += sizeOf(shape);
   }
   return totals;
 };

@@ -9,6 +9,7 @@ import {
   float32,
   ops,
   type Program,
+  sizeOf,
   type Tensor,
   tf,
   UPDATE_BLOCK,
@@ -90,7 +91,7 @@ export async function openStep(size: StepSize): Promise<Step> {
 
 function initialParameters(size: StepSize): Record<string, TrainableParameter> {
   const entries = Object.entries(parameterShapes(size)).map(([name, shape]) => {
-    const length = shape.reduce((a, b) => a * b, 1);
+    const length = sizeOf(shape);
     const data = async (target: Float32Array) => {
       const isNorm = name.endsWith('norm.weight');
       for (let i = 0; i < length; i += 1)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDecoder } from '@spatialsv/core';
 import { CompiledDecoder, padSequence } from '@spatialsv/core/kit';
-import { type MappedTensor, ProgramCache } from '@spatialsv/engine';
+import { type MappedTensor, ProgramCache, sizeOf } from '@spatialsv/engine';
 import type { Target } from '../target.js';
 import { type GpuSize, gpuDecoderConfig, gpuShapes, NAMES, randomValues } from './gpu-sizes.js';
 
@@ -66,7 +66,7 @@ async function writeWeights(
   shapes: Readonly<Record<string, readonly number[]>>,
 ): Promise<Record<string, MappedTensor>> {
   const entries = Object.entries(shapes);
-  const count = ([, shape]: (typeof entries)[number]) => shape.reduce((a, b) => a * b, 1);
+  const count = ([, shape]: (typeof entries)[number]) => sizeOf(shape);
   const largest = Math.max(...entries.map(count));
   const STEP = 64;
   const values = randomValues(largest + (STEP / 2) * entries.length);

@@ -1,4 +1,5 @@
 import { createRandom, type DecoderConfig, decoderShapes } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 
 /** A decoder as `npm run bench -- gpu` runs it, here and in PyTorch (`reference/bench_gpu.py`). */
 export interface GpuSize {
@@ -63,7 +64,7 @@ export const gpuShapes = (size: GpuSize): Record<string, readonly number[]> =>
 /** Values of all tensors. */
 export const parameterCount = (size: GpuSize): number =>
   Object.values(gpuShapes(size))
-    .map((shape) => shape.reduce((product, n) => product * n, 1))
+    .map((shape) => sizeOf(shape))
     .reduce((sum, count) => sum + count, 0);
 
 const POOL = 2 ** 24;

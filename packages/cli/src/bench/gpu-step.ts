@@ -11,6 +11,7 @@ import {
   ops,
   type RunValue,
   type SpecTree,
+  sizeOf,
   type Tensor,
   type Tree,
   tf,
@@ -210,7 +211,7 @@ function initialParameters(
   shapes: Readonly<Record<string, readonly number[]>>,
 ): Record<string, TrainableParameter> {
   const entries = Object.entries(shapes).map(([name, shape]) => {
-    const count = shape.reduce((product, n) => product * n, 1);
+    const count = sizeOf(shape);
     const isNorm = name.includes('norm');
     const data = isNorm ? new Float32Array(count).fill(1) : randomValues(count);
     return [name, { data, group: 'language-model' as const, shape }] as const;

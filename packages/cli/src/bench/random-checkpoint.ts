@@ -1,9 +1,11 @@
 /** Random bfloat16 checkpoints of real shapes, written once. */
+
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { createRandom, float32Source, saveWeights, type TensorSource } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 
 /** @returns a folder of the user's cache, which is filled when it is first asked for. */
 export async function cachedFolder(
@@ -59,7 +61,7 @@ function tableOf(deviation: number): Uint8Array {
 
 /** Norms are 1, biases small, matrices normal with the variance 1 / fan-in. */
 function source(name: string, shape: readonly number[]): TensorSource {
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = sizeOf(shape);
   if (shape.length === 1) {
     const isNorm = /(norm\d?|ln_q|layernorm)\.weight$/.test(name);
     const data = isNorm ? new Float32Array(size).fill(1) : random.normals(size, 0.02);

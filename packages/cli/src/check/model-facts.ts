@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BackboneV1, openWeights, type SafetensorsReader } from '@spatialsv/core';
 import { listFolder } from '@spatialsv/core/host';
+import { sizeOf } from '@spatialsv/engine';
 import type { PassedOver } from './report.js';
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -52,7 +53,7 @@ function weightFacts(reader: SafetensorsReader): Facts {
 /** Weights are mapped from their files; a float32 copy of the decoder's is made where memory suffices. */
 function memoryFacts({ weights, parameterGroup }: BackboneV1): Facts {
   const count = (names: readonly string[]) =>
-    names.reduce((sum, name) => sum + weights[name]!.shape.reduce((a, b) => a * b, 1), 0);
+    names.reduce((sum, name) => sum + sizeOf(weights[name]!.shape), 0);
   const names = Object.keys(weights);
   const copied = names.filter(
     (name) => parameterGroup(name) === 'language-model' && weights[name]!.storedAs !== 'F32',

@@ -7,6 +7,7 @@ import {
   SpatialError,
   writeSpatialCheckpoint,
 } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 import { composePlugins } from '../composition.js';
 import type { CommandContext } from '../context.js';
 import { findAdapter, openModel } from '../model.js';
@@ -68,10 +69,7 @@ async function writeTinyBackbone(options: TinyOptions, plugins: PluginRegistry):
   });
   const { config, weights } = await openModel(out, plugins);
   if (options.heads) await writeHeads(out, config, plugins.resolveGeometryHead('dpt'), seed);
-  const parameters = Object.values(weights).reduce(
-    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
-    0,
-  );
+  const parameters = Object.values(weights).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const summary = {
     folder: out,
     family: adapter.id,

@@ -1,3 +1,4 @@
+import { sizeOf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { hashText } from '../hash-text.js';
 import { layerShapes, normShapes, type Shapes, shapesBelow } from '../nn/index.js';
@@ -103,10 +104,10 @@ export function initialiseShapes(
 }
 
 function initialValue(name: string, shape: readonly number[], shapes: Shapes, seed: number) {
-  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  const data = new Float32Array(sizeOf(shape));
   if (name.includes('.norm.')) return data.fill(name.endsWith('.weight') ? 1 : 0);
   const weight = shapes[name.replace(/\.bias$/, '.weight')] ?? shape;
-  const fanIn = weight.slice(1).reduce((product, size) => product * size, 1);
+  const fanIn = sizeOf(weight.slice(1));
   const random = createRandom(hashText(name) + seed * 2 ** 32);
   const bound = 1 / Math.sqrt(fanIn);
   return data.map(() => random.uniform(-bound, bound));

@@ -1,5 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { sizeOf } from '@spatialsv/engine';
 import type { SpatialError } from '../errors.js';
 import { findingsOf } from '../finding.js';
 import {
@@ -18,7 +19,7 @@ const short = (name: string) => name.replace(/^model\./, '');
 const content: CheckpointContent = { shapes, names: renamed(short), tied };
 
 const values = (first: number, ...shape: number[]) => {
-  const size = shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(shape);
   return float32Source(
     Float32Array.from({ length: size }, (_, i) => first + i),
     shape,

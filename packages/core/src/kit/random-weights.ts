@@ -1,4 +1,5 @@
 /** Checkpoints of random weights, of any size: for tests, demonstrations and measurements. */
+import { sizeOf } from '@spatialsv/engine';
 import type { Shapes } from '../nn/index.js';
 import { createRandom } from '../random.js';
 import type { TensorSource, TensorSources } from '../safetensors/index.js';
@@ -37,7 +38,7 @@ const randomSource = (
       yield new Uint8Array(values.buffer);
       return;
     }
-    const count = shape.reduce((a, b) => a * b, 1);
+    const count = sizeOf(shape);
     const draw = uniformValues(seed, values);
     for (let start = 0; start < count; start += PIECE)
       yield new Uint8Array(draw(Math.min(PIECE, count - start)).buffer);
@@ -78,7 +79,7 @@ export function unitGain(
   if (shape.length === 1 && name.endsWith('.weight')) return [0.9, 1.1];
   if (name.endsWith('bias')) return [-0.05, 0.05];
   if (!name.endsWith('weight')) return [-0.5, 0.5];
-  const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
+  const inputs = sizeOf(shape.slice(1));
   const limit = Math.sqrt(3 / inputs) * gain;
   return [-limit, limit];
 }

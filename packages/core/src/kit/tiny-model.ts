@@ -1,4 +1,5 @@
 /** What tiny checkpoints of all families share: options, parts of their configuration files, random weights. */
+import { sizeOf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import type { Shapes, VisionTowerConfig, VisionTowerNames } from '../nn/index.js';
@@ -131,7 +132,7 @@ function valuesOf(
   return (name, shape, random) => {
     const own = special?.(name, shape, random);
     if (own !== undefined) return own;
-    const size = shape.reduce((product, side) => product * side, 1);
+    const size = sizeOf(shape);
     if (name === `${vision}.${names.patch}.weight`) return tinyPatchFilters(tower, random);
     if (name === `${vision}.${names.blocks}.0.${projection}.bias`) return random.normals(size, 1);
     if (name === `${output}.weight`)

@@ -5,6 +5,7 @@
  * frozen in training, so they are made to pass on what they see: the patch embedding mixes low-frequency cosine components
  * of each colour, and the blocks are small residuals.
  */
+import { sizeOf } from '@spatialsv/engine';
 import type { Shapes, VisionTowerConfig } from '../nn/index.js';
 import { createRandom, type Random } from '../random.js';
 
@@ -28,8 +29,6 @@ const TOWER_RESIDUAL = 0.3;
 
 const isResidual = (name: string): boolean =>
   /(attn\.proj|out_proj|o_proj|fc2|down_proj)\.weight$/.test(name);
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Values of a decoder's tensor. @param layers blocks of the decoder. */
 export const tinyDecoderValues =

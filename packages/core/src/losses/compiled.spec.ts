@@ -1,4 +1,4 @@
-import { compile, type DeviceTensor, float32, type Tensor, tf } from '@spatialsv/engine';
+import { compile, type DeviceTensor, float32, sizeOf, type Tensor, tf } from '@spatialsv/engine';
 import { initialiseHeads } from '../heads/head-parameters.js';
 import { parseHeadsConfig } from '../heads/heads-config.js';
 import { predictGeometry } from '../heads/predict-geometry.js';
@@ -39,7 +39,7 @@ function program({ parameters, taps, labels }: Inputs) {
 function hostInputs(): Record<keyof Inputs, Host> {
   const random = createRandom(3);
   const make = (shape: number[], value: () => number) => {
-    const size = shape.reduce((product, n) => product * n, 1);
+    const size = sizeOf(shape);
     return { shape, data: Float32Array.from({ length: size }, value) };
   };
   const map = (channels: number[], value: () => number) =>

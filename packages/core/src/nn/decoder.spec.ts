@@ -1,4 +1,4 @@
-import { type Tensor, tf } from '@spatialsv/engine';
+import { sizeOf, type Tensor, tf } from '@spatialsv/engine';
 import { decodeSequence, embedSequence } from '../decoding/index.js';
 import { SpatialError } from '../errors.js';
 import type { DecoderSite, LayerCacheV1, Parameters } from '../spec.js';
@@ -214,7 +214,7 @@ describe('decoderShapes', () => {
   const count = (c: DecoderConfig, skipHead: boolean) =>
     Object.entries(decoderShapes(c, names))
       .filter(([name]) => !(skipHead && name === names.head))
-      .reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      .reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
 
   it.each([
     // hidden, layers, heads, kv, hd, intermediate, vocabulary, bias, norm, parameters without the head

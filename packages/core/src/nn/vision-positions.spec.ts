@@ -1,4 +1,4 @@
-import { type Tensor, tf } from '@spatialsv/engine';
+import { sizeOf, type Tensor, tf } from '@spatialsv/engine';
 import { createRandom } from '../random.js';
 import { expectAllclose } from '../testing/allclose.js';
 import { resamplePositionEmbedding, rotary2d, rotate } from './vision-positions.js';
@@ -7,7 +7,7 @@ beforeAll(() => tf.setBackend('cpu'));
 
 const random = (seed: number, shape: readonly number[]): Tensor => {
   const source = createRandom(seed);
-  const size = shape.reduce((product, length) => product * length, 1);
+  const size = sizeOf(shape);
   return tf.tensor(
     Float32Array.from({ length: size }, () => source.uniform(-0.5, 0.5)),
     [...shape],

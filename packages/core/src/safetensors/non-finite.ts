@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { MappedTensor } from '@spatialsv/engine';
+import { sizeOf } from '@spatialsv/engine';
 import { readAt, unreadable } from '../files.js';
 import { decodeFloat32 } from './dtypes.js';
 
@@ -75,7 +76,7 @@ export async function* nonFiniteWeights(
   for (const [name, tensor] of Object.entries(weights)) {
     signal?.throwIfAborted();
     const found = await findInTensor(tensor);
-    const size = tensor.shape.reduce((product, side) => product * side, 1);
+    const size = sizeOf(tensor.shape);
     if (found !== undefined) yield { ...found, name, size };
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { tf } from '@spatialsv/engine';
+import { sizeOf, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { refusePixelBudget, refuseSettings } from '../kit/backbone-settings.js';
 import { openCheckpoint } from '../kit/checkpoint.js';
@@ -54,7 +54,7 @@ const shapes: Readonly<Record<string, readonly number[]>> = {
 const writeTiny = async ({ folder, seed }: TinyCheckpointOptions): Promise<void> => {
   const random = createRandom(seed);
   const tensors = Object.entries(shapes).map(([name, shape]) => {
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = sizeOf(shape);
     return [name, float32Source(random.normals(count, 0.5), shape)] as const;
   });
   await mkdir(folder, { recursive: true });

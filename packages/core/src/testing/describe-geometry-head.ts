@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { compile, type DeviceTensor, float32, type Tensor, tf } from '@spatialsv/engine';
+import { compile, type DeviceTensor, float32, sizeOf, type Tensor, tf } from '@spatialsv/engine';
 import { SpatialError } from '../errors.js';
 import { createRandom } from '../random.js';
 import type {
@@ -42,8 +42,6 @@ interface Evaluated {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
   readonly gradients: Readonly<Record<string, Float32Array>>;
 }
-
-const count = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
 
 const widths = ({ tapCount }: GeometryHeadModelV1): readonly number[] =>
   Array<number>(tapCount).fill(CHANNELS);
@@ -134,7 +132,7 @@ const checkRefusal = async (head: GeometryHeadV1): Promise<void> => {
 const checkParameters = ({ model, parameters }: Configured): void => {
   for (const [name, { data, shape }] of Object.entries(parameters)) {
     assert.match(name, /^spatial\.(?!distill\.)./);
-    assert.equal(data.length, count(shape), `${name} does not have the size of its shape`);
+    assert.equal(data.length, sizeOf(shape), `${name} does not have the size of its shape`);
     assert.ok(data.every(Number.isFinite), `${name} is not finite`);
   }
   assert.deepEqual(model.initialise(widths(model), SEED), parameters);

@@ -1,3 +1,5 @@
+import { sizeOf } from '@spatialsv/engine';
+
 /** Tensors made from their names, as reference/heads/fill.py makes them, so that golden cases store no weights. */
 
 const { imul } = Math;
@@ -27,7 +29,7 @@ const mix = (value: number): number => {
  * within 0.5.
  */
 export const filled = (name: string, shape: readonly number[]): Float32Array => {
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = sizeOf(shape);
   const [offset, gain] = rangeOf(name, shape, size);
   return Float32Array.from(uniformOf(name, size), (u) => offset + gain * u);
 };

@@ -1,5 +1,7 @@
 /** Weights made from their names and spread widely, so that a wrong operator shows: reference/golden_weights.py makes them too. */
+
 import { cp } from 'node:fs/promises';
+import { sizeOf } from '@spatialsv/engine';
 import { hashText } from '../hash-text.js';
 import type { Shapes } from '../nn/index.js';
 import { float32Source, saveWeights, type TensorSource } from '../safetensors/index.js';
@@ -9,7 +11,7 @@ import { float32Source, saveWeights, type TensorSource } from '../safetensors/in
  * language.
  */
 export const wideWeight = (name: string, shape: readonly number[]): Float32Array => {
-  const size = shape.reduce((product, side) => product * side, 1);
+  const size = sizeOf(shape);
   const start = hashText(name);
   const isNorm = name.includes('norm') || name.includes('ln_q');
   const scale = Math.fround(isNorm ? 0.1732 : 0.3464);

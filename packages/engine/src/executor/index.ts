@@ -2,7 +2,6 @@ export {
   allocateHost,
   bytesPerElement,
   type ElementType,
-  elementCount,
   type HostMemory,
 } from '../onnx/element-type.js';
 export { Binding } from './binding.js';

@@ -1,11 +1,6 @@
-import {
-  allocateHost,
-  type ElementType,
-  elementCount,
-  type HostMemory,
-  onnxCode,
-} from '../onnx/element-type.js';
+import { allocateHost, type ElementType, type HostMemory, onnxCode } from '../onnx/element-type.js';
 import { serialiseModel } from '../onnx/schema.js';
+import { sizeOf } from '../specs.js';
 import { api, type Pointer } from './api.js';
 import type { Binding } from './binding.js';
 import { environment } from './environment.js';
@@ -37,7 +32,7 @@ const allocators = new Map<ExecutionProvider, Promise<Pointer>>();
  * @param target array to fill; a new one where absent.
  */
 export async function readToHost(value: DeviceValue, target?: HostMemory): Promise<HostMemory> {
-  const array = target ?? allocateHost(value.dtype, elementCount(value.shape));
+  const array = target ?? allocateHost(value.dtype, sizeOf(value.shape));
   const result = DeviceValue.fromHost(array, value.dtype, value.shape);
   try {
     await copy(value, result);
@@ -80,7 +75,7 @@ export const copyValue = (source: DeviceValue, target: DeviceValue): Promise<voi
 
 /** Writes values on the host in another type, on a worker thread; to float32 exact, to the nearest in others. */
 export async function convert(source: DeviceValue, target: DeviceValue): Promise<void> {
-  if (elementCount(source.shape) === 0) return;
+  if (sizeOf(source.shape) === 0) return;
   await through(await transferOf('cpu', source.dtype, target.dtype), source, target, false);
 }
 
@@ -169,7 +164,7 @@ const oneNumber = async (device: ExecutionProvider): Promise<DeviceValue> =>
     : allocateOnDevice(device, 'float32', [1]);
 
 async function copy(source: DeviceValue, target: DeviceValue): Promise<void> {
-  if (elementCount(source.shape) === 0) return;
+  if (sizeOf(source.shape) === 0) return;
   const provider = source.device === 'cpu' ? target.device : source.device;
   await through(await transferOf(provider, source.dtype), source, target, false);
 }

@@ -3,11 +3,11 @@ import { EngineError } from '../errors.js';
 import {
   bytesPerElement,
   type ElementType,
-  elementCount,
   elementTypeOf,
   type HostMemory,
   onnxCode,
 } from '../onnx/element-type.js';
+import { sizeOf } from '../specs.js';
 import { api, type Pointer } from './api.js';
 import { Handle } from './handle.js';
 import { type ExecutionProvider, laneOf, memoryOf, providerOfMemory } from './provider.js';
@@ -47,7 +47,7 @@ export class DeviceValue {
     this.dtype = described.dtype;
     this.shape = described.shape;
     this.device = described.device;
-    this.byteLength = elementCount(described.shape) * bytesPerElement(described.dtype);
+    this.byteLength = sizeOf(described.shape) * bytesPerElement(described.dtype);
     this.#host = host;
   }
 
@@ -56,7 +56,7 @@ export class DeviceValue {
    * @throws EngineError VALUE_INVALID when the array has another size than `shape` of `dtype`.
    */
   static fromHost(array: HostMemory, dtype: ElementType, shape: readonly number[]): DeviceValue {
-    const bytes = elementCount(shape) * bytesPerElement(dtype);
+    const bytes = sizeOf(shape) * bytesPerElement(dtype);
     if (array.byteLength !== bytes) throw wrongSize(array, dtype, shape, bytes);
     // V8 keeps arrays of up to 64 bytes inside its moving heap until their buffer is asked for.
     void array.buffer;
@@ -69,7 +69,7 @@ export class DeviceValue {
 
   /** Describes memory of the host that its owner keeps until the value is disposed, for example of a mapped file. */
   static atAddress(address: Pointer, dtype: ElementType, shape: readonly number[]): DeviceValue {
-    const bytes = elementCount(shape) * bytesPerElement(dtype);
+    const bytes = sizeOf(shape) * bytesPerElement(dtype);
     return new DeviceValue(wrap(address, bytes, dtype, shape), { dtype, shape, device: 'cpu' });
   }
 

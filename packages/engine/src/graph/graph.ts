@@ -3,9 +3,18 @@ import {
   onnxCode,
   STORED_TYPE,
 } from '../onnx/element-type.js';
-import type { DType, MappedTensor, Precision, StoredType, WeightSpec } from '../specs.js';
+import {
+  type DType,
+  type MappedTensor,
+  type Precision,
+  type StoredType,
+  sizeOf,
+  type WeightSpec,
+} from '../specs.js';
 import type { Alternative, KernelChoice } from './choice.js';
 import { PreparedValues } from './prepared.js';
+
+export { sizeOf };
 
 /** Element types inside a graph: tfjs' three, plus those that only ONNX operators or stored values need. */
 export type ElementType = Extract<
@@ -79,8 +88,6 @@ export interface OutputType {
   readonly shape: readonly number[];
   readonly dtype: ElementType;
 }
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);

@@ -1,5 +1,7 @@
 /** Our own kernels: the few compositions in which a language model spends its time outside of matrix products. */
+
 import type { Graph, Value } from '../graph/graph.js';
+import { sizeOf } from '../graph/graph.js';
 import { bytesOf } from '../graph/peak-bytes.js';
 import { isDifferentiating } from './differentiating.js';
 import { binary, like, unary } from './elementwise.js';
@@ -96,7 +98,7 @@ defineKernel('RmsNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight], 
 /** mean(x · w) over the last axis as a matrix-vector product: no full-size intermediate. */
 function meanOfProduct(graph: Graph, x: Value, weight: Value): Value {
   const channels = x.shape.at(-1)!;
-  const rows = graph.reshape(x, [x.shape.slice(0, -1).reduce((a, b) => a * b, 1), channels]);
+  const rows = graph.reshape(x, [sizeOf(x.shape.slice(0, -1)), channels]);
   const column = graph.reshape(weight, [channels, 1]);
   const dots = matMul(graph, rows, column, { alpha: 1 / channels });
   return graph.reshape(dots, [...x.shape.slice(0, -1), 1]);
@@ -128,7 +130,7 @@ defineKernel('LayerNormGradient', ['dy', 'x', 'weight'], (graph, [dy, x, weight]
 
 defineKernel('Rotary', ['x', 'cos', 'sin'], (graph, [x, cos, sin]) => {
   const [rows, half] = cos!.shape as [number, number];
-  const heads = x!.shape.slice(0, -2).reduce((a, b) => a * b, 1);
+  const heads = sizeOf(x!.shape.slice(0, -2));
   const positions = graph.constant(
     BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
     [1, rows],

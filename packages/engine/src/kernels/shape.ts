@@ -1,11 +1,12 @@
 import type { Graph, Value } from '../graph/graph.js';
+import { sizeOf } from '../graph/graph.js';
 import { tf } from '../tfjs.js';
 import { groupsFirst } from './blocked-layout.js';
 import { full, like } from './elementwise.js';
 import { defineKernel } from './registry.js';
 
 defineKernel('Reshape', ['x'], (graph, [x], { shape }) => {
-  const size = x!.shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(x!.shape);
   return graph.reshape(x!, tf.util.inferFromImplicitShape(shape, size));
 });
 defineKernel('ExpandDims', ['input'], (graph, [x], { dim }) => {

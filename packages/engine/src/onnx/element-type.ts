@@ -60,6 +60,3 @@ export function elementTypeOf(code: number): ElementType {
     hint: 'Cast it inside the graph.',
   });
 }
-
-export const elementCount = (shape: readonly number[]): number =>
-  shape.reduce((product, size) => product * size, 1);

@@ -1,3 +1,4 @@
+import { sizeOf } from '../graph/graph.js';
 import {
   type CompileOptions,
   compile,
@@ -46,7 +47,7 @@ export const isFilled = (given: Given): given is { shape: readonly number[]; val
 export function values(given: Given): { shape: readonly number[]; values: HostArray } {
   if (isFilled(given)) return given;
   const shape = given as readonly number[];
-  return { shape, values: seeded(shape.reduce((a, b) => a * b, 1)) };
+  return { shape, values: seeded(sizeOf(shape)) };
 }
 
 /** A case whose value and gradients were computed by the engine, and can be computed again at other inputs. */
@@ -157,7 +158,7 @@ function gradientOf(program: Case, by: number): Case {
 }
 
 function weightedSum(y: Tensor): tf.Scalar {
-  const weights = tf.tensor(ramp(y.shape.reduce((a, b) => a * b, 1)), y.shape);
+  const weights = tf.tensor(ramp(sizeOf(y.shape)), y.shape);
   return tf.sum(tf.mul(y, weights)) as tf.Scalar;
 }
 

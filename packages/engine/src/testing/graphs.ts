@@ -1,7 +1,8 @@
 /** Running graphs as they are written, without the choice of a processor. */
+
 import { api, type Pointer } from '../executor/api.js';
 import { environment } from '../executor/environment.js';
-import { allocateHost, DeviceValue, elementCount, Session } from '../executor/index.js';
+import { allocateHost, DeviceValue, Session } from '../executor/index.js';
 import type { OptimizationLevel } from '../executor/session.js';
 import { call, create, type Failure } from '../executor/status.js';
 import { alwaysBlocked } from '../graph/choice.js';
@@ -44,7 +45,7 @@ export async function allocatedBlock(
   });
   const binding = session.createBinding();
   const zeros = ({ dtype, shape }: Value) =>
-    DeviceValue.fromHost(allocateHost(dtype, elementCount(shape)), dtype, shape);
+    DeviceValue.fromHost(allocateHost(dtype, sizeOf(shape)), dtype, shape);
   for (const input of graph.inputs) binding.bindInput(input.name, zeros(input));
   for (const { name, value } of graph.outputs) binding.bindOutput(name, zeros(value));
   await binding.run();

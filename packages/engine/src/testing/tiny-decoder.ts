@@ -1,4 +1,5 @@
 import { differentiate } from '../differentiate.js';
+import { sizeOf } from '../graph/graph.js';
 import { float32, int32, ops, type Program, type Tensor, tf } from '../index.js';
 import { seeded } from './compare.js';
 
@@ -93,7 +94,7 @@ export const tinyParameters = (): Record<string, Float32Array> =>
     Object.entries(SHAPES).map(([name, shape]) => [
       name,
       seeded(
-        shape.reduce((a, b) => a * b, 1),
+        sizeOf(shape),
         name.startsWith('norm') ? 0.5 : -0.4,
         name.startsWith('norm') ? 1.5 : 0.4,
       ),

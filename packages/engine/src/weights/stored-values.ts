@@ -5,14 +5,13 @@ import {
   convert,
   DeviceValue,
   type ExecutionProvider,
-  elementCount,
   FileMapping,
   type FileRange,
   uploadValue,
 } from '../executor/index.js';
 import { boundAs, placedAs, type Rows, rowsOf, type WeightType } from '../graph/graph.js';
 import { allocateHost, type ElementType, STORED_TYPE } from '../onnx/element-type.js';
-import type { MappedTensor } from '../specs.js';
+import { type MappedTensor, sizeOf } from '../specs.js';
 
 /** One mapping and one copy per device of what lies in it, shared by all users in this process. */
 interface OpenFile {
@@ -194,7 +193,7 @@ async function copied(mapping: FileMapping, tensor: MappedTensor): Promise<Devic
 
 function viewOf(whole: DeviceValue, { first, count }: Rows): DeviceValue {
   const inner = whole.shape.slice(1);
-  const row = elementCount(inner);
+  const row = sizeOf(inner);
   const data = whole.host!.subarray(first * row, (first + count) * row);
   return DeviceValue.fromHost(data, 'float32', [count, ...inner]);
 }
@@ -246,7 +245,7 @@ async function uploaded(
 
 /** A copy of a value on the host in another type, in memory of its own. */
 async function converted(stored: DeviceValue, type: ElementType): Promise<DeviceValue> {
-  const data = allocateHost(type, elementCount(stored.shape));
+  const data = allocateHost(type, sizeOf(stored.shape));
   const copy = DeviceValue.fromHost(data, type, stored.shape);
   await convert(stored, copy);
   return copy;

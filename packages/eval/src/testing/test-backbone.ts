@@ -14,6 +14,7 @@ import {
   SAMPLING_DEFAULTS,
   writeSafetensors,
 } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 
 /** A backbone of a few hundred weights for tests of the runner: real decoder, one-layer "vision encoder", id = character. */
 const NAMES: DecoderNames = { model: 'model', head: 'lm_head.weight' };
@@ -55,7 +56,7 @@ export async function makeTestBackbone(
   };
   const random = createRandom(5);
   const tensors = Object.entries(shapes).map(([name, shape]) => {
-    const size = shape.reduce((product, n) => product * n, 1);
+    const size = sizeOf(shape);
     const data = Float32Array.from({ length: size }, () => random.uniform(-0.6, 0.6));
     return [name, float32Source(data, shape, storedAs)] as const;
   });

@@ -6,6 +6,7 @@ import {
   float32,
   type ProgramTarget,
   placeTensors,
+  sizeOf,
   type Tensor,
   type TensorSpec,
 } from '@spatialsv/engine';
@@ -152,7 +153,7 @@ function alike(
   const groups = new Map<string, AlikeMembers>();
   for (const [name, parameter] of Object.entries(parameters)) {
     const { group, shape, decays = true } = parameter;
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(shape);
     const isQuantised = stateBits === 8 && size >= QUANTISED_FROM;
     const weightDecay = decays ? settings.weightDecay : 0;
     const key = [group, weightDecay, isQuantised].join();

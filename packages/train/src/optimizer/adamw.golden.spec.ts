@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors } from '@spatialsv/core';
-import { tf } from '@spatialsv/engine';
+import { sizeOf, tf } from '@spatialsv/engine';
 import { adamwUpdate, clipCoefficient, rateScalars, stepScalars, sumOfSquares } from './adamw.js';
 import { AdamwOptimizer, type TrainableParameter } from './adamw-optimizer.js';
 import { rateFactor } from './schedule.js';
@@ -99,6 +99,6 @@ describe.each(Object.keys(RECORD.cases))('AdamW, %s', (name) => {
 });
 
 function sliceAt(stacked: Float32Array, shape: number[], step: number) {
-  const size = shape.reduce((product, length) => product * length, 1);
+  const size = sizeOf(shape);
   return tf.tensor(stacked.slice(step * size, (step + 1) * size), shape);
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withCleanup } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 import { completeConfig, type RunConfig } from '../config/run-config.js';
 import type { TrainConfig } from '../config/schema.js';
 import { gpuOf, peakMemoryMb } from '../device-memory.js';
@@ -117,7 +118,7 @@ function layerBytes(
   const names = Object.values(decoder.layers.at(-1)?.names ?? {});
   return names.reduce((sum, name) => {
     const { shape, byteLength } = weights[name]!;
-    const values = shape.reduce((product, size) => product * size, 1);
+    const values = sizeOf(shape);
     const mode = trainedMode(config, name, parameterGroup(name) as TrainedGroup);
     const rank = config.lora.rank;
     const updated = shape.length === 2 ? rank * (shape[0]! + shape[1]!) : 0;

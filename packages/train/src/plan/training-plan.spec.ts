@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sizeOf } from '@spatialsv/engine';
 import { openToyBackbone } from '../testing/toy-backbone.js';
 import { toySource } from '../testing/toy-data.js';
 import { toyConfig, writeToyInputs } from '../testing/toy-run.js';
@@ -113,7 +114,7 @@ describe('a measurement', () => {
       const shapes = Object.values(backbone.decoder.layers[1]!.names).map(
         (name) => backbone.weights[name]!.shape,
       );
-      const values = shapes.flatMap((shape) => shape.reduce((product, size) => product * size, 1));
+      const values = shapes.flatMap((shape) => sizeOf(shape));
       // Themselves, gradients and two moments; they are read out of their file.
       expect(2 ** 20 * more.layerMemoryMb).toBe(16 * values.reduce((sum, size) => sum + size, 0));
     },

@@ -17,6 +17,7 @@ import {
   saveWeights,
   writeFileAtomic,
 } from '@spatialsv/core';
+import { sizeOf } from '@spatialsv/engine';
 
 /** The smallest backbone with every part that training touches: a linear "vision encoder", a projector, two blocks. */
 const NAMES = { model: 'model', head: 'lm_head.weight' };
@@ -62,7 +63,7 @@ export async function writeToyCheckpoint(
 ): Promise<void> {
   const random = createRandom(seed);
   const tensors = Object.entries(shapesOf({ ...CONFIG, ...sizes })).map(([name, shape]) => {
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(shape);
     const data = name.includes('norm') ? new Float32Array(size).fill(1) : random.normals(size, 0.2);
     return [name, float32Source(data, shape, storedAs)] as const;
   });

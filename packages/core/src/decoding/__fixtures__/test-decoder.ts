@@ -1,4 +1,4 @@
-import { createTensor, type DeviceTensor, float32 } from '@spatialsv/engine';
+import { createTensor, type DeviceTensor, float32, sizeOf } from '@spatialsv/engine';
 import { createDecoder, type DecoderConfig, decoderShapes } from '../../nn/index.js';
 import { createRandom } from '../../random.js';
 
@@ -29,7 +29,7 @@ export function testValues(): Readonly<Record<string, Float32Array>> {
   const entries = Object.entries(testShapes).map(([name, shape]) => [
     name,
     random.normals(
-      shape.reduce((product, size) => product * size, 1),
+      sizeOf(shape),
       0.4,
     ),
   ]);
