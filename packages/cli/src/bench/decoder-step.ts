@@ -97,7 +97,7 @@ function stepLoss(size: StepSize): (inputs: StepTensors) => Tensor {
 /** Forward and backward pass that add to the optimiser's accumulators, as training does. */
 export function accumulatingProgram(size: StepSize): Program {
   const loss = stepLoss(size);
-  return ((inputs: StepInputs) => {
+  return (inputs: StepInputs) => {
     const { outputs, gradients } = differentiate(
       (parameters) => ({ loss: loss({ ...inputs, parameters }) }),
       inputs.parameters,
@@ -107,7 +107,7 @@ export function accumulatingProgram(size: StepSize): Program {
       tf.add(sum, gradients[name]!),
     ]);
     return { loss: outputs.loss, accumulators: Object.fromEntries(sums) };
-  }) as unknown as Program;
+  };
 }
 
 interface StepInputs {

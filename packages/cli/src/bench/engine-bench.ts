@@ -8,7 +8,6 @@ import {
   createTensor,
   float32,
   ops,
-  type Program,
   sizeOf,
   type Tensor,
   tf,
@@ -187,7 +186,7 @@ async function benchNodes(): Promise<void> {
     for (let i = 0; i < nodes; i += 1) y = i % 2 === 0 ? tf.sin(y) : tf.cos(y);
     return { y };
   };
-  const program = await compile(chain as unknown as Program, { x: float32(8) }, { name: 'chain' });
+  const program = await compile(chain, { x: float32(8) }, { name: 'chain' });
   const x = createTensor(float32(8));
   const y = createTensor(float32(8));
   const measured = await times(() => program.run({ x }, { y }), { warm: 20, repeats: 200 });

@@ -4,7 +4,7 @@ import {
   parseHeadsConfig,
   predictGeometry,
 } from '@spatialsv/core';
-import { compile, createTensor, float32, type Program, type Tensor, tf } from '@spatialsv/engine';
+import { compile, createTensor, float32, type Tensor, tf } from '@spatialsv/engine';
 import { gflops, type Product } from './bare-product.js';
 import { type Figures, median, times } from './measure.js';
 
@@ -50,7 +50,7 @@ async function openHeads(preset: 'tiny' | 'small') {
     loss: sumOf(predictGeometry(config, parameters, Object.values(taps), OUTPUT)),
   });
   const options = { gradients: ['parameters', 'taps'], name: `heads ${preset}` };
-  const program = await compile(loss as unknown as Program, specs, options);
+  const program = await compile(loss, specs, options);
   const inputs = {
     parameters: mapValues(values, ({ data, shape }) => createTensor(float32(...shape), data)),
     taps: mapValues(specs.taps, (spec) => createTensor(spec, ramp(spec.shape))),

@@ -4,13 +4,15 @@ import {
   ProgramCache,
   type ProgramTarget,
   type ProgramUse,
+  type SpecTree,
   type Tensor,
   TensorPool,
+  type Tree,
   tf,
 } from '@spatialsv/engine';
 import { type ParameterScope, parameterScope } from '../nn/index.js';
 
-type Specs = Readonly<Record<string, unknown>>;
+type Specs = Readonly<Record<string, SpecTree>>;
 
 /** Bytes of tensors that go from program to program, kept for the next view set: those of eight views. */
 const KEPT_TENSORS = 2 ** 29;
@@ -32,7 +34,7 @@ export interface NetworkPart<Inputs> {
   /** Whether the part reads a weight. */
   readonly reads: (name: string) => boolean;
   /** @param root scope of the weights that the part reads. */
-  readonly program: (root: ParameterScope, inputs: Inputs) => object;
+  readonly program: (root: ParameterScope, inputs: Inputs) => Tree<Tensor>;
   /** For parts that run often and whose weights are few: convolutions are prepared once. */
   readonly prepareWeights?: boolean;
   /** Whether the part stays float32 in a network of another precision. */
@@ -68,12 +70,16 @@ export class NetworkPrograms {
       const read = Object.entries(weights).filter(([weight]) => reads(weight));
       const traced = (inputs: Inputs & { readonly weights: Readonly<Record<string, Tensor>> }) =>
         program(parameterScope(inputs.weights), inputs);
-      return compile(traced as never, { ...specs, weights: Object.fromEntries(read) } as never, {
-        device,
-        prepareWeights,
-        precision: isExact ? 'float32' : precision,
-        name: `${name} ${key}`,
-      });
+      return compile(
+        traced,
+        { ...specs, weights: Object.fromEntries(read) },
+        {
+          device,
+          prepareWeights,
+          precision: isExact ? 'float32' : precision,
+          name: `${name} ${key}`,
+        },
+      );
     };
     return (work) => this.#programs.use(key, make, work);
   }

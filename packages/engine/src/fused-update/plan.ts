@@ -1,6 +1,6 @@
 import { EngineError } from '../errors.js';
 import { type Graph, type Node, sizeOf, type Value } from '../graph/graph.js';
-import { float32, type Program, type TensorSpec, type Tree } from '../specs.js';
+import { float32, type TensorSpec, type Tree } from '../specs.js';
 import type { Tensor } from '../tfjs.js';
 import { outputName, trace } from '../trace/trace.js';
 
@@ -115,7 +115,7 @@ function traced(program: ElementwiseProgram, options: FusedUpdateOptions): Graph
   };
   type Inputs = Record<'arrays' | 'scalars', Record<string, Tensor>>;
   const whole = ({ arrays, scalars }: Inputs) => program(arrays, scalars);
-  return trace(whole as unknown as Program, specs).graph;
+  return trace(whole, specs).graph;
 }
 
 function inputOf({ name, shape }: Value): Quantity {

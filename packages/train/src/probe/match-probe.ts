@@ -204,7 +204,7 @@ export class MatchProbe implements ProbeModel {
       weights: float32(PAIRS, cells),
     };
     const { device } = this.#context;
-    return compile(program as never, specs, { ...RUNS, device });
+    return compile(program, specs, { ...RUNS, device });
   }
 }
 
