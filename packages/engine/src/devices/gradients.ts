@@ -10,7 +10,7 @@ type Inputs = Record<string, Tree<Tensor>>;
 export function withGradients(program: Program, groups: readonly string[] | undefined): Program {
   if (groups === undefined || groups.length === 0) return program;
   const plain = program as unknown as (inputs: Inputs) => Record<string, Tree<Tensor>>;
-  return ((inputs: Inputs) => {
+  return (inputs: Inputs) => {
     const chosen = Object.fromEntries(groups.map((group) => [group, groupOf(inputs, group)]));
     const leaves = Object.fromEntries(flatten<Tensor>(chosen, isTensor));
     // Differentiation is by the very tensors that the program reads, so it needs no rebuilding of the inputs.
@@ -20,7 +20,7 @@ export function withGradients(program: Program, groups: readonly string[] | unde
       throw lossMissing(result);
     }, leaves);
     return { ...outputs, gradients };
-  }) as unknown as Program;
+  };
 }
 
 function groupOf(inputs: Inputs, group: string): Tree<Tensor> {

@@ -1,5 +1,5 @@
 import { compile } from '../compile.js';
-import { float32, type Program } from '../specs.js';
+import { float32 } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { api } from './api.js';
 import { laneOf } from './provider.js';
@@ -38,7 +38,7 @@ function hold(name: 'RunWithBinding' | 'CreateSessionFromArray') {
 }
 
 const sumOf = (size: number) =>
-  compile((({ x }: { x: Tensor }) => ({ y: tf.sum(x) })) as unknown as Program, {
+  compile(({ x }: { x: Tensor }) => ({ y: tf.sum(x) }), {
     x: float32(size),
   });
 

@@ -5,7 +5,6 @@ import {
   FusedUpdate,
   type FusedUpdateOptions,
   float32,
-  type Program,
   type Tensor,
   tf,
   UPDATE_BLOCK,
@@ -51,7 +50,7 @@ async function compiled(
   };
   type Inputs = Record<'arrays' | 'scalars', Record<string, Tensor>>;
   const whole = (inputs: Inputs) => program(inputs.arrays, inputs.scalars);
-  const runnable = await compile(whole as unknown as Program, specs, { name: 'update' });
+  const runnable = await compile(whole, specs, { name: 'update' });
   const outputs = (await runnable.run({ arrays, scalars })) as Record<
     string,
     { read(): Promise<Float32Array>; dispose(): void }

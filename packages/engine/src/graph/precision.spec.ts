@@ -50,7 +50,7 @@ async function valuesOf(
     Object.entries(data).map(([name, [shape]]) => [name, float32(...shape)]),
   );
   const whole = (inputs: Record<string, Tensor>) => ({ y: program(inputs) });
-  const compiled = await compile(whole as unknown as Program, specs, { precision });
+  const compiled = await compile(whole, specs, { precision });
   const given = Object.fromEntries(Object.entries(data).map(([name, [, array]]) => [name, array]));
   const { y } = (await compiled.run(given)) as { y: DeviceTensor };
   const read = Float32Array.from((await y.read()) as Float32Array);
@@ -292,7 +292,7 @@ describe('gradients in float16', () => {
       loss: tf.sum(tf.mul(ops.linear(x, w), 1e-9)),
     });
     const specs = { w: float32(2, 3), x: float32(4, 3) };
-    const compiled = await compile(loss as unknown as Program, specs, {
+    const compiled = await compile(loss, specs, {
       gradients: ['w'],
       precision: 'float16',
     });
@@ -310,7 +310,7 @@ describe('gradients in float16', () => {
 describe('a precision', () => {
   const compileIn = (precision: string, device = 'cpu') =>
     compile(
-      (({ x }: Record<string, Tensor>) => ({ y: tf.matMul(x!, x!) })) as unknown as Program,
+      ({ x }: Record<string, Tensor>) => ({ y: tf.matMul(x!, x!) }),
       {
         x: float32(2, 2),
       },

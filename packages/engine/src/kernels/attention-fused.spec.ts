@@ -2,7 +2,7 @@ import { differentiate } from '../differentiate.js';
 import { sizeOf } from '../graph/graph.js';
 import { memoryPlan } from '../graph/memory-plan.js';
 import { attention } from '../ops/attention.js';
-import { float32, type Program } from '../specs.js';
+import { float32 } from '../specs.js';
 import { runGraph, worstOf } from '../testing/graphs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { trace } from '../trace/trace.js';
@@ -48,7 +48,7 @@ const TOLERANCE = 3e-5;
 /** As a device writes it that computes attention in one kernel, and plainly. */
 function graphsOf(shape: Shape) {
   const graph = (fusesAttention: boolean) =>
-    trace(program(shape) as unknown as Program, specsOf(shape), {
+    trace(program(shape), specsOf(shape), {
       withoutCpuOperators: true,
       fusesAttention,
     }).graph;

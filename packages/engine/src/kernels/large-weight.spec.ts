@@ -1,11 +1,11 @@
 import type { GraphTarget } from '../graph/graph.js';
-import { float32, ops, type Program, type Tensor, tf } from '../index.js';
+import { float32, ops, type Tensor, tf } from '../index.js';
 import { seeded } from '../testing/compare.js';
 import { runGraph, worstOf } from '../testing/graphs.js';
 import { trace } from '../trace/trace.js';
 
 const [OUT, IN, ROWS] = [7, 5, 3];
-const program = (({ w, b, x }: Record<string, Tensor>) => {
+const program = ({ w, b, x }: Record<string, Tensor>) => {
   const y = ops.linear(x!, w!);
   return {
     y,
@@ -23,7 +23,7 @@ const program = (({ w, b, x }: Record<string, Tensor>) => {
       ),
     ),
   };
-}) as unknown as Program;
+};
 const specs = {
   w: { kind: 'weight', shape: [OUT, IN], storedAs: 'F32' },
   b: float32(OUT),

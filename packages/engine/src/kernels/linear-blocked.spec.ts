@@ -1,7 +1,6 @@
 import { findBlock } from '../devices/kernel-choice/measure.js';
 import { type Graph, sizeOf } from '../graph/graph.js';
 import { float32, ops, type Tensor, tf } from '../index.js';
-import type { Program } from '../specs.js';
 import { seeded } from '../testing/compare.js';
 import { inLayout, runGraph, worstOf } from '../testing/graphs.js';
 import { trace } from '../trace/trace.js';
@@ -15,8 +14,9 @@ const SPECS = {
   down: float32(32, 64),
 };
 
-const perceptron = (activate: (inputs: Inputs) => Tensor) =>
-  ((inputs: Inputs) => ({ y: ops.linear(activate(inputs), inputs.down) })) as unknown as Program;
+const perceptron = (activate: (inputs: Inputs) => Tensor) => (inputs: Inputs) => ({
+  y: ops.linear(activate(inputs), inputs.down),
+});
 
 const count = (graph: Graph, operator: string) =>
   graph.nodes.filter((node) => node.operator === operator).length;

@@ -10,7 +10,6 @@ import {
   float32,
   type MappedTensor,
   ops,
-  type Program,
   pinKernels,
   type Tensor,
   tf,
@@ -19,10 +18,10 @@ import {
 import { trace } from '../trace/trace.js';
 
 type Inputs = Record<string, Tensor>;
-const biased = (({ w, b, x }: Inputs) => ({
+const biased = ({ w, b, x }: Inputs) => ({
   y: ops.linear(x!, w!, b),
-})) as unknown as Program;
-const plain = (({ w, x }: Inputs) => ({ y: ops.linear(x!, w!) })) as unknown as Program;
+});
+const plain = ({ w, x }: Inputs) => ({ y: ops.linear(x!, w!) });
 
 /** Four chunks, the last one shorter, and an odd number of inputs. */
 const [OUT, IN] = [2050, 1201];
@@ -117,9 +116,9 @@ describe('products of few rows with a weight in 16 bits', () => {
 
   it.each(['plain', 'in-pieces'])('keep state that is written in place (%s)', async (way) => {
     await choose(way);
-    const program = (({ w: weight, x, sum }: Inputs) => ({
+    const program = ({ w: weight, x, sum }: Inputs) => ({
       sum: tf.add(sum!, ops.linear(x!, weight!)),
-    })) as unknown as Program;
+    });
     const specs = { w, x: float32(1, IN), sum: float32(1, OUT) };
     const compiled = await compile(program, specs, { state: ['sum'], name: 'summed' });
     const x = Float32Array.from({ length: IN }, (_, i) => Math.cos(i));

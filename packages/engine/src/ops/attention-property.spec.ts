@@ -2,7 +2,7 @@ import { compile } from '../compile.js';
 import type { DeviceTensor } from '../devices/index.js';
 import { differentiate } from '../differentiate.js';
 import '../gradients.js';
-import { float32, type Program } from '../specs.js';
+import { float32 } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { attention } from './attention.js';
 
@@ -135,7 +135,7 @@ describe('attention', () => {
         exact: differentiated((given) => reference(shape, given), inputs),
       });
       const { specs, values } = specsAndValues(shape);
-      const program = await compile(both as unknown as Program, specs);
+      const program = await compile(both, specs);
       const outputs = (await program.run(values)) as unknown as {
         plain: DeviceTensor;
         fast: Record<string, DeviceTensor>;

@@ -29,7 +29,7 @@ describe('attention over many scores', () => {
 
   it('equals softmax(scale · Q·Kᵀ) · V', async () => {
     const both = (inputs: Inputs) => ({ fast: fast(inputs), exact: composed(inputs) });
-    const program = await compile(both as unknown as Program, specs);
+    const program = await compile(both, specs);
     const outputs = await program.run({
       queries: wave(ROWS, 0.37),
       keys: wave(COLUMNS, 0.61),

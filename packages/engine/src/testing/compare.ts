@@ -137,8 +137,10 @@ export async function evaluateEagerly(
   return outputs;
 }
 
-const asProgram = (outputs: (...inputs: Tensor[]) => Record<string, Tensor>): Program =>
-  ((inputs: Record<string, Tensor>) => outputs(...Object.values(inputs))) as unknown as Program;
+const asProgram =
+  (outputs: (...inputs: Tensor[]) => Record<string, Tensor>): Program =>
+  (inputs: Record<string, Tensor>) =>
+    outputs(...Object.values(inputs));
 
 const specsOf = (inputs: readonly { shape: readonly number[]; values: HostArray }[]): SpecTree =>
   Object.fromEntries(

@@ -1,6 +1,6 @@
 import { differentiate } from '../differentiate.js';
 import { sizeOf } from '../graph/graph.js';
-import { float32, int32, ops, type Program, type Tensor, tf } from '../index.js';
+import { float32, int32, ops, type Tensor, tf } from '../index.js';
 import { seeded } from './compare.js';
 
 /** A one-block decoder with every operation of a real one, small enough for software Vulkan. */
@@ -64,7 +64,7 @@ function lossOf(p: Parameters, ids: Tensor, targets: Tensor): Tensor {
 }
 
 /** One step of gradient descent with state; also returns the loss and all gradients. */
-export const tinyStep = ((inputs: { parameters: Parameters; ids: Tensor; targets: Tensor }) => {
+export const tinyStep = (inputs: { parameters: Parameters; ids: Tensor; targets: Tensor }) => {
   const { outputs, gradients } = differentiate(
     (p) => ({ loss: lossOf(p, inputs.ids, inputs.targets) }),
     inputs.parameters,
@@ -76,7 +76,7 @@ export const tinyStep = ((inputs: { parameters: Parameters; ids: Tensor; targets
     ]),
   );
   return { loss: outputs.loss, gradients, parameters };
-}) as unknown as Program;
+};
 
 /** @param tokens of a batch. */
 export const tinySpecsOf = (tokens: number) => ({
