@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { hashFile, hashFiles, hashWeights } from './hash-files.js';
@@ -15,6 +16,14 @@ describe('hashes of files', () => {
       for (const file of [a, b]) await writeFile(file, 'abc');
       expect(await Promise.all([a, b].map(hashFile))).toEqual([ABC, ABC]);
       expect(await hashFiles([{ name: 'anything', path: a }])).toBe(ABC);
+    }));
+
+  it('are the same for a file that is read in several pieces', () =>
+    withTemporaryFolder(async (folder) => {
+      const file = path.join(folder, 'large.bin');
+      const content = Buffer.alloc((1 << 22) + 3, 'abcdefg');
+      await writeFile(file, content);
+      expect(await hashFile(file)).toBe(createHash('sha256').update(content).digest('hex'));
     }));
 
   it('are one for several files, as sha256sum makes it of their list', () =>

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { MappedTensor } from '@spatialsv/engine';
@@ -16,12 +17,17 @@ const PIECE = 1 << 22;
 export const hashFile = async (file: string): Promise<string> => {
   const found = await resolveFile(file, 'Check the path.');
   const hash = createHash('sha256');
-  const stream = createReadStream(found, { highWaterMark: PIECE });
-  await pipeline(stream, hash).catch((error: unknown) => {
+  await readInto(hash, found).catch((error: unknown) => {
     throw unreadable(file, error);
   });
   return hash.digest('hex');
 };
+
+/** A stream takes two pieces of memory for the smallest file, as images are: megabytes that only collecting garbage gives back. */
+async function readInto(hash: Hash, file: string): Promise<void> {
+  if ((await stat(file)).size <= PIECE) hash.update(await readFile(file));
+  else await pipeline(createReadStream(file, { highWaterMark: PIECE }), hash);
+}
 
 /** A file and the name under which it counts. */
 export interface NamedFile {
