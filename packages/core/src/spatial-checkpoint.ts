@@ -75,24 +75,25 @@ export async function readSpatialCheckpoint(
     parameters[name] = { data: await reader.readFloat32(name), shape };
   }
   const model = await findHead(head).configure(heads);
-  requireTapCount(model, taps, file);
+  requireTapCount(model, taps, { where: file, key: 'taps' });
   return { taps, heads: model, featureChannels, parameters };
 }
 
 /**
- * @param where names the place of the taps in messages.
+ * @param place of the taps, for messages, and their key there.
  * @throws SpatialError CONFIG_INVALID unless there are as many taps as the heads take.
  */
 export function requireTapCount(
   { headId, tapCount }: GeometryHeadModelV1,
   taps: readonly number[],
-  where: string,
+  { where, key }: { readonly where: string; readonly key: string },
 ): void {
   if (taps.length === tapCount) return;
+  const layers = tapCount === 1 ? 'layer' : 'layers';
   throw new SpatialError({
     code: 'CONFIG_INVALID',
-    message: `${where}: heads "${headId}" take ${tapCount} tapped layers as they are configured, found [${taps.join(', ')}]`,
-    hint: `Name ${tapCount} layers under \`taps\`, shallow to deep, or configure the heads for ${taps.length}.`,
+    message: `${where}: heads "${headId}" take ${tapCount} tapped ${layers} as they are configured, found [${taps.join(', ')}]`,
+    hint: `Name ${tapCount} ${layers} under \`${key}\`, shallow to deep, or configure the heads for ${taps.length}.`,
   });
 }
 

@@ -114,15 +114,17 @@ describe('heads of a plugin', () => {
   });
 
   it.each([
-    ['CONFIG_INVALID', '[1, 2]', [1, 2]],
-    ['TAP_UNKNOWN', 'projector', ['projector']],
-  ])('are refused with %s, before anything is recorded, for taps %s', async (code, told, taps) => {
+    ['CONFIG_INVALID', '[1, 2]', [1, 2], 'Name 1 layer under `layers`'],
+    ['TAP_UNKNOWN', 'projector', ['projector'], ''],
+  ])('are refused with %s, before anything is recorded, for taps %s', async (...row) => {
+    const [code, told, taps, hint] = row;
     const findHead = await findHeads();
     const backbone = await openToyBackbone(join(folder, 'model'));
     const config = { ...makeConfig({ type: 'linear' }, taps), out: join(folder, 'taps') };
     await expect(train(config, { backbone, source: toySource, findHead })).rejects.toMatchObject({
       code,
       message: expect.stringContaining(told),
+      hint: expect.stringContaining(hint),
     });
     expect(existsSync(config.out)).toBe(false);
   });

@@ -389,7 +389,7 @@ export async function openHeads(config: TrainConfig, options: TrainOptions): Pro
     : await find(type).configure(settings);
   const taps = tappedLayers(config, backbone.config, model.tapCount);
   const where = config.layers === undefined ? 'layers of the model' : 'layers';
-  if (source !== undefined) requireTapCount(model, taps, where);
+  if (source !== undefined) requireTapCount(model, taps, { where, key: 'layers' });
   return { model, taps, find };
 }
 

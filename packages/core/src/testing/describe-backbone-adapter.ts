@@ -440,7 +440,7 @@ export const describeBackboneAdapter = (
   const { timeoutMs = 60_000, runner = globalRunner() } = options;
   const conversation = makeConversation(SEED);
   const root = once(() => mkdtemp(path.join(os.tmpdir(), 'spatialsv-adapter-')));
-  const adapter = once(async () => create());
+  const adapter = once(create);
   const opened = once(async (): Promise<Opened> => {
     const folder = path.join(await root(), 'model');
     const tiny = { folder, seed: SEED, corpus: [conversation.question, ANSWER] };

@@ -173,7 +173,7 @@ async function checkProblems({ benchmark, broken }: BenchmarkConformance): Promi
  * @param create writes the files; called once.
  */
 export const describeBenchmark = (
-  create: () => Promise<BenchmarkConformance>,
+  create: () => BenchmarkConformance | Promise<BenchmarkConformance>,
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;

@@ -60,7 +60,7 @@ const rejects = (work: Promise<unknown>, code: string, part: string): Promise<vo
  * @param create writes the files; called once.
  */
 export const describeDatasetFormat = (
-  create: () => Promise<DatasetFormatConformance>,
+  create: () => DatasetFormatConformance | Promise<DatasetFormatConformance>,
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;

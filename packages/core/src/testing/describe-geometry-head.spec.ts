@@ -66,7 +66,7 @@ describe('describeGeometryHead', () => {
     head: dptGeometryHead,
     options: { preset: 'tiny', outputScale: 2, projectorChannels: 8, features: 8 },
   }));
-  describeGeometryHead(() => ({ head: linear }));
+  describeGeometryHead(async () => ({ head: linear }));
 
   it.each<[string, string, GeometryHeadV1]>([
     [

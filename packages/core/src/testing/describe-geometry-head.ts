@@ -179,12 +179,12 @@ const checkTasks = async (configured: Configured, all: Evaluated, size: MapSizeV
  * @param create prepares the head; called once.
  */
 export const describeGeometryHead = (
-  create: () => GeometryHeadConformance,
+  create: () => GeometryHeadConformance | Promise<GeometryHeadConformance>,
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;
   const configured = once(async (): Promise<Configured> => {
-    const { head, options: given = {} } = create();
+    const { head, options: given = {} } = await create();
     const model = await head.configure(given);
     return { head, model, parameters: model.initialise(widths(model), SEED) };
   });

@@ -89,7 +89,7 @@ const failuresOf = async (source: LabelSourceV1): Promise<string[]> => {
 };
 
 describe('describeLabelSource', () => {
-  describeLabelSource(async () => makeConformance(makeSource(wallLabels)));
+  describeLabelSource(() => makeConformance(makeSource(wallLabels)));
 
   const wrong = (change: (labels: GeometryLabelsV1) => Partial<GeometryLabelsV1>) =>
     makeSource((views) => ({ ...wallLabels(views), ...change(wallLabels(views)) }));

@@ -164,7 +164,7 @@ const distance = (found: Float32Array, expected: Float32Array): number => {
  * @param create prepares the source and images of one scene; called once.
  */
 export const describeLabelSource = (
-  create: () => Promise<LabelSourceConformance>,
+  create: () => LabelSourceConformance | Promise<LabelSourceConformance>,
   options: { readonly timeoutMs?: number; readonly runner?: TestRunner } = {},
 ): void => {
   const { timeoutMs = 60_000, runner = globalRunner() } = options;

@@ -13,10 +13,10 @@ export const globalRunner = (): TestRunner => {
 };
 
 /** Computes a value when it is first asked for, and once. */
-export const once = <Value>(make: () => Promise<Value>): (() => Promise<Value>) => {
+export const once = <Value>(make: () => Value | Promise<Value>): (() => Promise<Value>) => {
   let value: Promise<Value> | undefined;
   return () => {
-    value ??= make();
+    value ??= (async () => make())();
     return value;
   };
 };
