@@ -48,7 +48,7 @@ export interface LiftSummary {
   readonly notes: readonly string[];
 }
 
-/** Point cloud, scene and cameras. */
+/** Point cloud, scene and cameras, where there are any. */
 export async function sceneFiles(
   scene: LiftScene,
   cloud: PointCloud,
@@ -57,6 +57,7 @@ export async function sceneFiles(
   const { conventions } = scene.predictions;
   const frame = `${conventions.world === 'first-camera' ? 'first camera' : 'source'}, unit ${conventions.scale}`;
   const { cameras } = scene;
+  if (cloud.positions.length === 0 && cameras.length === 0) return [];
   const glb = await encodeGlb({ cloud, cameras, frustumDepth, extras: { world: frame } });
   const ply = encodePly(cloud, [`axes OpenCV: x right, y down, z forward; world ${frame}`]);
   const files: OutputFile[] = [

@@ -95,6 +95,21 @@ describe('liftGeometry', () => {
     expect(result.points).toBeGreaterThan(1000);
   });
 
+  it('shows depth where nothing says where its points lie', async () => {
+    const { rays: _, ...predictions } = input.predictions;
+    const { cameras: __, ...rest } = input;
+    const alone = join(folder, 'depth-alone');
+    const result = await liftGeometry({ ...rest, predictions }, alone);
+    expect(result).toMatchObject({
+      points: 0,
+      notes: [expect.stringMatching(/^points: /), expect.stringMatching(/^colmap: /)],
+    });
+    expect(result.metrics?.depthRmse).toBeCloseTo(0, 3);
+    expect(result.clouds).toBeUndefined();
+    expect(result.files).toContain('depth/view-2.png');
+    expect(result.files.filter((name) => /points|glb|cameras/.test(name))).toEqual([]);
+  });
+
   it('refuses labels of another size or scale, and a source that is not there', async () => {
     const sizes = [{ width: 1 }, { views: 1, height: labels.views * labels.height }];
     for (const size of sizes)

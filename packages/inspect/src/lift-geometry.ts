@@ -21,11 +21,14 @@ import { buildPointCloud, type PointCloud, type PointCloudOptions } from './poin
 import type { PageFact, PageQuestion } from './report/format.js';
 import type { Report } from './report/report.js';
 import { writeReport } from './report/write-report.js';
-import { camerasFromRays, pointsFromCameras } from './view-cameras.js';
+import { camerasFromRays, pointsFromCameras, pointsOf } from './view-cameras.js';
 import { depthRange, unitOf, viewFiles } from './view-figures.js';
 
 export interface LiftOptions {
-  /** `rays`: depth along the ray map (default where rays exist); `points`: the point head; `cameras`: depth and cameras. */
+  /**
+   * `rays`: depth along the ray map; `points`: the point head; `cameras`: depth and cameras. Default: the first of these that is
+   * there; without any, depth is shown and there are no points.
+   */
   readonly pointSource?: 'rays' | 'points' | 'cameras';
   readonly cloud?: PointCloudOptions;
 }
@@ -42,7 +45,7 @@ export interface LiftResult extends Omit<LiftSummary, 'files'> {
  * `points.ply`, `scene.glb` (points, frusta, cameras), `cameras.json`, `colmap/`, `agreement/` where there are points along rays
  * and of a point head, `lift.json` with every number, and `index.html` that shows all of it without a network.
  * @throws SpatialError SHAPE_MISMATCH when arrays, images or labels do not fit; CONVENTION_MISMATCH when labels are in
- *   another scale or frame; DATA_INVALID when nothing gives points.
+ *   another scale or frame; DATA_INVALID when the asked source gives no points.
  */
 export async function liftGeometry(
   input: LiftInput,
@@ -68,7 +71,7 @@ export async function liftGeometry(
     ...(agreement.views && { agreement: agreement.views }),
     ...measured,
     files: files.map(({ name, what }) => ({ name, what })),
-    notes: colmap.notes,
+    notes: [...notesOf(cloud), ...colmap.notes],
   };
   const written = [...files, summaryFile(summary)];
   await writeAll(folder, written);
@@ -82,6 +85,9 @@ const summaryOf = (scene: LiftScene) => {
   const { views, height, width, conventions } = scene.predictions;
   return { views, height, width, conventions, depthStep16Bit: depthStepOf(scene) };
 };
+
+const notesOf = ({ positions }: PointCloud): readonly string[] =>
+  positions.length > 0 ? [] : ['points: nothing says where they lie'];
 
 interface Measured {
   readonly metrics?: LabelMetrics;
@@ -160,8 +166,10 @@ function checkInput({ predictions, images, labels }: LiftInput): void {
 const sourceOf = ({ predictions: p }: LiftScene, { pointSource }: LiftOptions) =>
   pointSource ?? (p.rays ? 'rays' : p.points ? 'points' : 'cameras');
 
-const predictedPoints = (input: LiftScene, options: LiftOptions): Float32Array =>
-  sourcePoints(input, sourceOf(input, options));
+const predictedPoints = (input: LiftScene, { pointSource }: LiftOptions): Float32Array =>
+  pointSource === undefined
+    ? pointsOf(input.predictions, input.cameras)
+    : sourcePoints(input, pointSource);
 
 function predictedCloud(input: LiftScene, points: Float32Array, options: LiftOptions): PointCloud {
   const { predictions: p } = input;

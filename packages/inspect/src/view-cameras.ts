@@ -2,10 +2,12 @@ import {
   type CameraStack,
   type GeometryConventionsV1,
   type GeometryLabelsV1,
+  pointsFromRays,
   robustPoseFromRays,
   unprojectDepth,
 } from '@spatialsv/core';
 import type { ViewCamera } from './cameras.js';
+import type { LiftPredictions } from './lift-input.js';
 
 export interface MapSize {
   readonly views: number;
@@ -91,4 +93,20 @@ export function pointsFromCameras(
     pixelCentre,
   };
   return unprojectDepth(depth, stack, cameras[0]!);
+}
+
+/**
+ * (V, H, W, 3) world positions of predictions: depth along the ray map where there is one, else the point map, else depth through
+ * the cameras; NaN where nothing says where a point lies.
+ */
+export function pointsOf(
+  maps: LiftPredictions,
+  cameras: readonly (ViewCamera | undefined)[],
+): Float32Array {
+  if (maps.rays !== undefined) return pointsFromRays(maps.rays, maps.depth);
+  if (maps.points !== undefined) return maps.points;
+  const known = cameras.filter((camera) => camera !== undefined);
+  return known.length === maps.views
+    ? pointsFromCameras(maps.depth, known, maps.conventions.pixelCentre)
+    : new Float32Array(maps.depth.length * 3).fill(Number.NaN);
 }

@@ -1,11 +1,11 @@
-import { type GeometryLabelsV1, pointsFromRays } from '@spatialsv/core';
+import type { GeometryLabelsV1 } from '@spatialsv/core';
 import { cameraToWorld, frustumSegments, type ViewCamera } from '../cameras.js';
 import { type ValueRange, valueRange } from '../color-map.js';
 import { shrinkJpeg } from '../images.js';
 import { labelMetrics, metricRows } from '../label-metrics.js';
 import type { LiftPhoto } from '../lift-file.js';
 import { isFinitePoint, robustBounds } from '../point-cloud.js';
-import { camerasFromRays, camerasOfLabels, pointsFromCameras } from '../view-cameras.js';
+import { camerasFromRays, camerasOfLabels, pointsFromCameras, pointsOf } from '../view-cameras.js';
 import { unitOf } from '../view-figures.js';
 import type { PageCamera, PageFact, PageMaps, PageScene, PageView } from './format.js';
 import { type Detail, type MapsToPack, packMaps, short } from './pack-maps.js';
@@ -65,7 +65,7 @@ function predictionSource(found: ScenePredictions, { labels }: ReportScene): Sou
   const { maps } = found;
   const cameras = found.cameras ?? solvedCameras(found);
   const { views, height, width, depth, depthConfidence: confidence } = maps;
-  const points = found.points ?? pointsOf(found, cameras);
+  const points = found.points ?? pointsOf(maps, cameras);
   const metrics = labels?.mask.includes(1)
     ? metricRows(labelMetrics(depth, cameras, labels), unitOf(labels.conventions))
     : [];
@@ -75,19 +75,6 @@ function predictionSource(found: ScenePredictions, { labels }: ReportScene): Sou
 function solvedCameras({ maps }: ScenePredictions): readonly (ViewCamera | undefined)[] {
   if (maps.rays === undefined) return Array.from({ length: maps.views }, () => undefined);
   return camerasFromRays(maps.rays, maps, maps.conventions.pixelCentre, maps.rayConfidence);
-}
-
-/** Depth along the ray map where there is one, else the point map, else depth through the cameras; else nothing. */
-function pointsOf(
-  { maps }: ScenePredictions,
-  cameras: readonly (ViewCamera | undefined)[],
-): Float32Array {
-  if (maps.rays !== undefined) return pointsFromRays(maps.rays, maps.depth);
-  if (maps.points !== undefined) return maps.points;
-  const known = cameras.filter((camera) => camera !== undefined);
-  return known.length === maps.views
-    ? pointsFromCameras(maps.depth, known, maps.conventions.pixelCentre)
-    : new Float32Array(maps.depth.length * 3).fill(Number.NaN);
 }
 
 function commonRange(sources: readonly Source[]): ValueRange {
