@@ -1,7 +1,7 @@
 import { pointsFromRays } from '@spatialsv/core';
 import { packMaps } from '../report/pack-maps.js';
 import { testScene } from '../test-scene.js';
-import { confidenceOf, decodeMaps, depthAt } from './scene-source.js';
+import { confidenceOf, decodeMaps, depthAt, isPlaced } from './scene-source.js';
 
 const scene = testScene(3);
 const { views, height, width, depth, confidence } = scene;
@@ -53,10 +53,12 @@ describe('maps of a page', () => {
     const endless = Float32Array.from(depth, (value, i) =>
       i === 9 ? Number.POSITIVE_INFINITY : value,
     );
-    const lost = Float32Array.from(points, (value, i) => (i === 30 ? Number.NaN : value));
+    const lost = Float32Array.from(points, (value, i) => (i === 31 ? Number.NaN : value));
     const decoded = await roundTrip({ ...whole, mask, depth: endless, points: lost }, 1, 16);
     const none = [...decoded.depth.keys()].filter((i) => depthAt(decoded, i) === undefined);
     expect(none).toEqual([7, 9]);
+    const nowhere = [...decoded.depth.keys()].filter((i) => !isPlaced(decoded, i));
+    expect(nowhere).toEqual([7, 9, 10]);
     const nothing = await roundTrip({ ...whole, mask: new Uint8Array(depth.length) }, 1, 16);
     expect(nothing.depth.some((code) => code !== 0)).toBe(false);
   });

@@ -9,7 +9,7 @@ import {
 } from 'three';
 import type { PageCamera } from '../report/format.js';
 import { viewColor } from './dom.js';
-import type { DecodedMaps, DecodedScene, DecodedView } from './scene-source.js';
+import { type DecodedMaps, type DecodedScene, type DecodedView, isPlaced } from './scene-source.js';
 
 /** Depths that differ by more than this share of the smaller one are an edge. */
 const EDGE = 0.08;
@@ -42,11 +42,11 @@ export function cloudOf(decoded: DecodedMaps, scene: DecodedScene): Points {
 }
 
 function keptPixels(decoded: DecodedMaps): Uint32Array {
-  const { depth, maps, pixels } = decoded;
+  const { maps, pixels } = decoded;
   const kept = new Uint32Array(pixels);
   let count = 0;
   for (let i = 0; i < pixels; i++) {
-    if (depth[i] === 0 || (maps.dropEdges && isEdge(decoded, i))) continue;
+    if (!isPlaced(decoded, i) || (maps.dropEdges && isEdge(decoded, i))) continue;
     kept[count++] = i;
   }
   return kept.subarray(0, count);

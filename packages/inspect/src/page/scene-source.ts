@@ -156,6 +156,10 @@ export function depthAt({ maps, depth }: DecodedMaps, pixel: number): number | u
   return code === 0 ? undefined : maps.depthMin + (code - 1) * maps.depthStep;
 }
 
+/** Whether the point of a pixel lies somewhere. */
+export const isPlaced = ({ depth, position }: DecodedMaps, pixel: number): boolean =>
+  depth[pixel] !== 0 && position[0][pixel] !== 0;
+
 /** The confidence below which a share (of 255) of the pixels lies. */
 export function confidenceOf({ confidenceQuantiles: q }: PageMaps, rank: number): number {
   const place = (rank / 255) * (q.length - 1);

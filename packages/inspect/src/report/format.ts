@@ -95,7 +95,7 @@ export interface PageMaps {
   readonly hasConfidence: boolean;
   /** Confidences below which a share of i / (n − 1) of the pixels lies, i = 0 … n − 1. */
   readonly confidenceQuantiles: readonly number[];
-  /** World position, y up, of code 0, and size of one step, per axis. */
+  /** World position, y up, of code 0, which no known point has, and size of one step, per axis. */
   readonly origin: readonly number[];
   readonly step: readonly number[];
   /** Whether points between a near and a far surface are left out. */

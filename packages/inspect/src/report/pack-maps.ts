@@ -133,7 +133,10 @@ function lowerBound(sorted: Float32Array, value: number): number {
   return Math.max(0, Math.min(low, sorted.length - 1));
 }
 
-/** Far outliers are clamped to a box around the robust one, so that the rest keeps its precision. */
+/**
+ * Codes from 1 on; 0 where a point is not known. Far outliers are clamped to a box around the robust one, so that the rest keeps
+ * its precision.
+ */
 function positionCodes(
   { points }: MapsToPack,
   chosen: Uint32Array,
@@ -141,15 +144,16 @@ function positionCodes(
   bits: number,
 ) {
   const { min, max } = robustBounds({ positions: validPositions(points, chosen, depth) }, 0.005);
-  const largest = 2 ** bits - 1;
-  const origin = min.map((value, a) => value - MARGIN * (max[a]! - value));
+  const largest = 2 ** bits - 2;
   const step = min.map(
     (value, a) => ((1 + 2 * MARGIN) * (max[a]! - value)) / largest || 1 / largest,
   );
+  const origin = min.map((value, a) => value - MARGIN * (max[a]! - value) - step[a]!);
   const planes = [0, 1, 2].map((a) =>
     Uint16Array.from(chosen, (i) => {
+      if (!isFinitePoint(points, i)) return 0;
       const code = Math.round((points[i * 3 + a]! - origin[a]!) / step[a]!);
-      return Math.min(largest, Math.max(0, code || 0));
+      return Math.min(largest + 1, Math.max(1, code));
     }),
   );
   return { planes, origin: origin.map(short), step };
