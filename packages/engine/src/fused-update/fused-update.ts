@@ -46,7 +46,7 @@ export class FusedUpdate {
   }
 
   /**
-   * Prepares the update of certain arrays, which may then run any number of times.
+   * Prepares the update of certain arrays, which may then run any number of times, one after the other.
    * @param arrays of one length, a multiple of {@link UPDATE_BLOCK}; those with a number per block that much shorter.
    * @throws EngineError INPUT_INVALID for another type or length.
    */
