@@ -10,5 +10,7 @@ module.exports = {
   workerIdleMemoryLimit: '1GB',
   // A worker that has run half of the tests gives back a gigabyte when it ends; nothing is left open in it.
   workerGracefulExitTimeout: 10_000,
+  // Functions that threads are given as text do not run there with counters of coverage in them.
+  coverageProvider: 'v8',
   testTimeout, // Several projects take the one given here, a single one its own.
 };
