@@ -44,6 +44,7 @@ export async function label(options: LabelOptions, context: CommandContext): Pro
   const sets = await collectViewSets(options, plugins, context.err);
   const labeller = await openLabeller(options, plugins, context);
   const work = async () => {
+    requireTaken(options, labeller);
     const store = await LabelStore.open(options.out);
     const labelAll = async () => {
       const result = await run(sets, labeller, store, options, context);
@@ -61,6 +62,24 @@ function checkSize({ height, width }: LabelOptions): void {
     message: `expected --height and --width together, found ${height === undefined ? '--width' : '--height'} alone`,
     hint: 'Give both, or neither for the size that the source chooses.',
   });
+}
+
+/** A source may pass over what it has no use for; who asked for it would not know. */
+function requireTaken(
+  { source, weights, precision }: LabelOptions,
+  { provenance: { settings, weightsSha256 } }: LabellerV1,
+): void {
+  const taken = settings['precision'] ?? 'float32';
+  const refuse = (asked: string, what: string) =>
+    new SpatialError({
+      code: 'USAGE',
+      message: `${asked}: the source '${source}' ${what}`,
+      hint: 'Leave the option out, or take another source.',
+    });
+  if (weights !== undefined && weightsSha256 === undefined)
+    throw refuse(`--weights ${weights}`, 'has no weights');
+  if (precision !== undefined && precision !== taken)
+    throw refuse(`--precision ${precision}`, `computes in ${taken}`);
 }
 
 async function openLabeller(

@@ -121,6 +121,16 @@ describe('label', () => {
     expect(labelled.err).toContain('passed over scene.json: a text file');
   });
 
+  it.each([
+    ['--weights', './some', "--weights ./some: the source 'synthetic' has no weights"],
+    ['--precision', 'bfloat16', "--precision bfloat16: the source 'synthetic' computes in float32"],
+  ])('refuses %s where the source has no use for it', async (option, value, message) => {
+    const out = join(root, 'no-use');
+    const { exitCode, err } = await label(out, '--images', scene, option, value);
+    expect([exitCode, err]).toEqual([2, expect.stringContaining(message)]);
+    expect(existsSync(out)).toBe(false);
+  });
+
   it('takes patterns, sizes and settings of the source', async () => {
     const out = join(root, 'patterns');
     const pattern = join(rooms, '**', 'rotation', '*', '?.png');
