@@ -200,6 +200,23 @@ describe('writeFileAtomic', () => {
     expect(readdirSync(folder)).toEqual(['file']);
   });
 
+  it('writes pieces of any lengths in their order, the memory of which may be used again', async () => {
+    const lengths = [1, 0, 300_000, 5, 262_144, 262_143, 1, 1, 600_000, 3];
+    const whole = Uint8Array.from({ length: 1_700_000 }, (_, at) => (at * 7 + (at >> 8)) % 251);
+    let end = 0;
+    async function* pieces() {
+      for (const length of lengths) {
+        const piece = whole.slice(end, end + length);
+        end += length;
+        yield piece;
+        piece.fill(0);
+      }
+    }
+    const file = join(folder, 'pieces');
+    await writeFileAtomic(file, pieces());
+    expect(readFileSync(file).equals(whole.subarray(0, end))).toBe(true);
+  });
+
   it('reports the failure itself, also when the temporary file cannot be removed', async () => {
     disk.callsLeft = 2; // open and flush, but neither rename nor rm.
     await expect(writeFileAtomic(join(folder, 'file'), 'x')).rejects.toThrow('before rename');
