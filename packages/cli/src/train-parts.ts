@@ -6,6 +6,7 @@ import {
 } from '@spatialsv/core';
 import type { ProgramTarget } from '@spatialsv/engine';
 import type { TrainConfig } from '@spatialsv/train';
+import { openSourceWith } from './labels/open-source.js';
 import type { BackboneOptions } from './model.js';
 
 /** How a configuration opens its model. */
@@ -57,7 +58,7 @@ export async function openSource(
 ): Promise<LabellerV1 | undefined> {
   if (store !== undefined) return openStoredLabels(store, name === 'none' ? undefined : name);
   if (name === 'none') return undefined;
-  return plugins.resolveLabelSource(name).open({
+  return openSourceWith(plugins.resolveLabelSource(name), {
     ...target,
     ...(weights !== undefined && { weights }),
     ...(settings !== undefined && { settings }),

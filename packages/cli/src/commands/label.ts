@@ -18,6 +18,7 @@ import {
   labelObserver,
   labelSummary,
 } from '../labels/label-report.js';
+import { openSourceWith } from '../labels/open-source.js';
 import { collectViewSets, type ViewSetOptions } from '../labels/view-set-options.js';
 import { findSource } from '../model.js';
 import { readSettings } from '../settings.js';
@@ -44,7 +45,7 @@ export async function label(options: LabelOptions, context: CommandContext): Pro
   const sets = await collectViewSets(options, plugins, context.err);
   const labeller = await openLabeller(options, plugins, context);
   const work = async () => {
-    requireTaken(options, labeller);
+    requirePrecision(options, labeller);
     const store = await LabelStore.open(options.out);
     const labelAll = async () => {
       const result = await run(sets, labeller, store, options, context);
@@ -64,22 +65,15 @@ function checkSize({ height, width }: LabelOptions): void {
   });
 }
 
-/** A source may pass over what it has no use for; who asked for it would not know. */
-function requireTaken(
-  { source, weights, precision }: LabelOptions,
-  { provenance: { settings, weightsSha256 } }: LabellerV1,
-): void {
-  const taken = settings['precision'] ?? 'float32';
-  const refuse = (asked: string, what: string) =>
-    new SpatialError({
-      code: 'USAGE',
-      message: `${asked}: the source '${source}' ${what}`,
-      hint: 'Leave the option out, or take another source.',
-    });
-  if (weights !== undefined && weightsSha256 === undefined)
-    throw refuse(`--weights ${weights}`, 'has no weights');
-  if (precision !== undefined && precision !== taken)
-    throw refuse(`--precision ${precision}`, `computes in ${taken}`);
+/** A source may pass over a precision that it has no use for; who asked for it would not know. */
+function requirePrecision({ precision }: LabelOptions, { sourceId, provenance }: LabellerV1): void {
+  const taken = provenance.settings['precision'] ?? 'float32';
+  if (precision === undefined || precision === taken) return;
+  throw new SpatialError({
+    code: 'USAGE',
+    message: `--precision ${precision}: the label source '${sourceId}' computes in ${taken}`,
+    hint: 'Leave the option out, or take another source.',
+  });
 }
 
 async function openLabeller(
@@ -91,7 +85,7 @@ async function openLabeller(
   const settings = await readSettings(file, setting);
   const found = findSource(source, plugins);
   progress.start(`Opening ${source}`);
-  const labeller = await found.open({
+  const labeller = await openSourceWith(found, {
     ...targetOf(options),
     settings,
     ...(weights !== undefined && { weights }),

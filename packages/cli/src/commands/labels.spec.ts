@@ -122,8 +122,12 @@ describe('label', () => {
   });
 
   it.each([
-    ['--weights', './some', "--weights ./some: the source 'synthetic' has no weights"],
-    ['--precision', 'bfloat16', "--precision bfloat16: the source 'synthetic' computes in float32"],
+    ['--weights', './some', "weights ./some: the label source 'synthetic' has none"],
+    [
+      '--precision',
+      'bfloat16',
+      "--precision bfloat16: the label source 'synthetic' computes in float32",
+    ],
   ])('refuses %s where the source has no use for it', async (option, value, message) => {
     const out = join(root, 'no-use');
     const { exitCode, err } = await label(out, '--images', scene, option, value);

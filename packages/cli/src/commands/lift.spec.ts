@@ -233,5 +233,7 @@ describe('lift', () => {
     expect(nowhere.err).toMatch(/^error\[FILE_MISSING\]: .*nowhere/);
     const both = await lift('--labels', store, '--weights', 'w', '--out', join(root, 'x'));
     expect([both.exitCode, both.err]).toEqual([2, expect.stringContaining('--weights beside')]);
+    const idle = await lift('--source', 'synthetic', '--weights', 'w', '--out', join(root, 'x'));
+    expect([idle.exitCode, idle.err]).toEqual([2, expect.stringContaining('weights w: the label')]);
   });
 });

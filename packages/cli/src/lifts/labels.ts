@@ -9,6 +9,7 @@ import {
   SpatialError,
 } from '@spatialsv/core';
 import type { ProgramTarget } from '@spatialsv/engine';
+import { openSourceWith } from '../labels/open-source.js';
 
 /** Which labels are put beside what the heads say. */
 export interface LiftLabelOptions {
@@ -34,9 +35,10 @@ export async function openLabels(
     });
   if (labels !== undefined) return openStoredLabels(labels, source);
   if (source === undefined) return undefined;
-  return plugins
-    .resolveLabelSource(source)
-    .open({ ...target, ...(weights !== undefined && { weights }) });
+  return openSourceWith(plugins.resolveLabelSource(source), {
+    ...target,
+    ...(weights !== undefined && { weights }),
+  });
 }
 
 /** Images as a backbone was given them, and what it sees of them. */
