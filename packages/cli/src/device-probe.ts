@@ -6,10 +6,8 @@ import {
   type CudaReport,
   compile,
   cudaReport,
-  type DeviceTensor,
   float32,
   type Precision,
-  type Tensor,
   tf,
 } from '@spatialsv/engine';
 
@@ -62,13 +60,11 @@ export async function runProbe(device: string): Promise<DeviceReport> {
 async function compute(device: string, precision: Precision = 'float32'): Promise<DeviceReport> {
   try {
     const program = await compile(
-      ({ x }: { x: Tensor }) => ({ y: tf.add(tf.mul(x, 2), 1) }),
+      ({ x }) => ({ y: tf.add(tf.mul(x, 2), 1) }),
       { x: float32(3) },
       { device, precision, name: 'probe' },
     );
-    const { y } = (await program.run({ x: Float32Array.of(1, 2, 3) })) as {
-      readonly y: DeviceTensor;
-    };
+    const { y } = await program.run({ x: Float32Array.of(1, 2, 3) });
     const values = Array.from(await y.read());
     await program.dispose();
     if (values.join() === '3,5,7') return { device, works: true };

@@ -39,7 +39,7 @@ export async function growCache(
   const program = await compileGrownRows(context, { from: cache.capacity, to: capacity });
   const made: DeviceTensor[] = [];
   const grow = async (rows: DeviceTensor): Promise<DeviceTensor> => {
-    const { grown } = (await program.run({ rows })) as { readonly grown: DeviceTensor };
+    const { grown } = await program.run({ rows });
     made.push(grown);
     rows.dispose();
     return grown;

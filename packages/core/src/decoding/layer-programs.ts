@@ -1,6 +1,7 @@
 import {
   type CompiledProgram,
   compile,
+  type DeviceTensor,
   float32,
   int32,
   type ProgramTarget,
@@ -148,7 +149,7 @@ export interface GrownShape {
 export function compileGrownRows(
   { sizes, device }: LayerProgramContext,
   { from, to }: GrownShape,
-): Promise<CompiledProgram> {
+): Promise<CompiledProgram<{ readonly grown: DeviceTensor }>> {
   const { kvHeads, headDim } = sizes;
   const program = ({ rows }: { readonly rows: Tensor }) => {
     const own = tf.slice(rows, [0, 0, 0], [kvHeads, from - 1, headDim]);

@@ -46,10 +46,10 @@ export class AdamwOptimizer implements OptimizerTensors {
   readonly second: OptimizerTensors['second'];
   /** Sums of gradients; {@link step} leaves zeros. */
   readonly accumulators: Tensors;
-  readonly #norm: CompiledProgram;
+  readonly #norm: NormProgram;
   readonly #updates: readonly UpdatedMembers[];
 
-  private constructor(updates: readonly UpdatedMembers[], norm: CompiledProgram) {
+  private constructor(updates: readonly UpdatedMembers[], norm: NormProgram) {
     const merged = <Kind extends keyof OptimizerTensors>(kind: Kind): OptimizerTensors[Kind] =>
       Object.assign({}, ...updates.map(({ update }) => update.tensors[kind]));
     this.parameters = merged('parameters');
@@ -84,9 +84,7 @@ export class AdamwOptimizer implements OptimizerTensors {
 
   /** Global norm of the accumulated gradients. */
   async gradientNorm(): Promise<number> {
-    const { squares } = (await this.#norm.run({ gradients: this.accumulators })) as {
-      squares: DeviceTensor;
-    };
+    const { squares } = await this.#norm.run({ gradients: this.accumulators });
     const [value] = await squares.read();
     squares.dispose();
     return Math.sqrt(value!);
@@ -179,7 +177,9 @@ function updateFor(isQuantised: boolean, device: string) {
 type Specs = Readonly<Record<string, TensorSpec>>;
 type Named = Readonly<Record<string, Tensor>>;
 
-function compileNorm(specs: Specs, target: ProgramTarget): Promise<CompiledProgram> {
+type NormProgram = CompiledProgram<{ readonly squares: DeviceTensor }>;
+
+function compileNorm(specs: Specs, target: ProgramTarget): Promise<NormProgram> {
   const program = ({ gradients }: { gradients: Named }) => ({ squares: sumOfSquares(gradients) });
   return compile(program, { gradients: specs }, { ...target, rests: true, name: 'gradient-norm' });
 }
