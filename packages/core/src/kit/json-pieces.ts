@@ -11,11 +11,17 @@ export interface ByteRange {
 
 const code = (character: string): number => character.charCodeAt(0);
 const [QUOTE, BACKSLASH, COMMA, COLON] = [code('"'), code('\\'), code(','), code(':')];
-const OPENING: readonly unknown[] = [code('{'), code('[')];
-const CLOSING: readonly unknown[] = [code('}'), code(']')];
+const [OPEN_OBJECT, OPEN_ARRAY] = [code('{'), code('[')];
+const [CLOSE_OBJECT, CLOSE_ARRAY] = [code('}'), code(']')];
 const BLANK: readonly unknown[] = [...' \t\r\n'].map(code);
 /** A piece has at least so many bytes: few calls of the parser, and little that is alive at a time. */
 const PIECE_BYTES = 65536;
+
+/** Compared one by one: a search in a list takes longer, and each of millions of bytes is asked about. */
+const isOpening = (byte: number | undefined): boolean =>
+  byte === OPEN_OBJECT || byte === OPEN_ARRAY;
+const isClosing = (byte: number | undefined): boolean =>
+  byte === CLOSE_OBJECT || byte === CLOSE_ARRAY;
 
 const cutOff = (): SyntaxError => new SyntaxError('JSON that is cut off');
 
@@ -28,8 +34,8 @@ function* itemRanges(bytes: Uint8Array, open: number, least: number): Generator<
   for (let at = start; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) at = closingQuote(bytes, at);
-    else if (OPENING.includes(byte)) depth++;
-    else if (CLOSING.includes(byte) && --depth < 0) return yield { start, end: at };
+    else if (isOpening(byte)) depth++;
+    else if (isClosing(byte) && --depth < 0) return yield { start, end: at };
     else if (byte === COMMA && depth === 0 && at - start >= least) {
       yield { start, end: at };
       start = at + 1;
@@ -67,7 +73,7 @@ export function memberRange(bytes: Uint8Array, open: number, name: string): Byte
     if (JSON.parse(textOf(bytes, { start: quote, end })) !== name) continue;
     const colon = skipBlank(bytes, end);
     const start = skipBlank(bytes, colon + 1);
-    const isFound = bytes[colon] === COLON && OPENING.includes(bytes[start]);
+    const isFound = bytes[colon] === COLON && isOpening(bytes[start]);
     return isFound ? { start, end: item.end } : undefined;
   }
   return undefined;
@@ -75,7 +81,7 @@ export function memberRange(bytes: Uint8Array, open: number, name: string): Byte
 
 /** Values of the object or array in a range, each an object or array of some of its items. @throws SyntaxError. */
 export function* parsePieces(bytes: Uint8Array, { start }: ByteRange): Generator<unknown> {
-  const [open, close] = bytes[start] === code('{') ? '{}' : '[]';
+  const [open, close] = bytes[start] === OPEN_OBJECT ? '{}' : '[]';
   for (const items of itemRanges(bytes, start, PIECE_BYTES))
     yield JSON.parse(`${open}${textOf(bytes, items)}${close}`);
 }
