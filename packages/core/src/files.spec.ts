@@ -179,13 +179,15 @@ describe('recoverFolders', () => {
 });
 
 describe('removeTemporaries', () => {
+  const HOUR_MS = 3600_000;
+
   it('removes what nobody has written for a while, and no other file', async () => {
     const [old, now] = ['.a.1.0123456789ab.tmp', '.b.2.0123456789ab.tmp'] as const;
     for (const name of [old, now, 'a']) writeFileSync(join(folder, name), '');
     for (const name of [old, 'a']) utimesSync(join(folder, name), 1, 1);
-    await removeTemporaries(folder, 1000);
+    await removeTemporaries(folder, HOUR_MS);
     expect(readdirSync(folder).sort()).toEqual([now, 'a']);
-    await removeTemporaries(join(folder, 'no'), 1000);
+    await removeTemporaries(join(folder, 'no'), HOUR_MS);
   });
 });
 

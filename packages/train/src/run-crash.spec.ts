@@ -196,12 +196,11 @@ withShell('Ctrl-C during a save', () => {
     ['twice', 2, [1]],
   ] as const)('%s leaves a run that goes on', async (name, times, saved) => {
     const config = configure(name);
-    const child = startChild([folder, name, STEPS, 'Infinity', 1000]);
-    // Its lines are `saving`, `saved 1`, `saving`.
-    await child.printed(3);
+    // Its lines are `saved 1`, `saving`, and `interrupted` for each time.
+    const child = startChild([folder, name, STEPS, 'Infinity', times]);
     for (let time = 0; time < times; time++) {
+      await child.printed(2 + time);
       child.process.kill('SIGINT');
-      await sleep(100);
     }
     await child.ended;
     expect(child.process.exitCode).toBe(times === 1 ? 0 : 130);

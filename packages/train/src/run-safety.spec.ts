@@ -393,7 +393,16 @@ describe('a run folder', () => {
   it('belongs to one run at a time, and is free again after it', async () => {
     const config = headless({ schedule: { steps: 1 } });
     const seconds: Promise<Error & { code: string }>[] = [];
-    await run(config, { onStart: () => seconds.push(failure(config, { resume: true })) });
+    // The first one cannot end before the second one was refused.
+    const held: LabellerV1 = {
+      ...toySource,
+      doLabel: async (request) => {
+        await seconds[0];
+        return toySource.doLabel(request);
+      },
+    };
+    const onStart = () => seconds.push(failure(config, { resume: true }));
+    await run(config, { source: held, onStart });
     expect(seconds).toHaveLength(1);
     const second = await seconds[0]!;
     expect(second.code).toBe('USAGE');

@@ -1,4 +1,4 @@
-import { openChatTemplate, TEMPLATE_BUDGET } from './chat-template.js';
+import { openChatTemplate, type RenderChat, TEMPLATE_BUDGET } from './chat-template.js';
 
 const FILE = 'model/chat_template.jinja';
 const MESSAGES = [
@@ -15,6 +15,14 @@ const refusal = (problem: RegExp) => ({
     new RegExp(`^${FILE}: the chat template does not render .*${problem.source}`),
   ),
 });
+
+/** Of what Jest would replace, all but the timer of a budget. */
+const REAL = [
+  ...(['Date', 'hrtime', 'nextTick', 'performance', 'queueMicrotask'] as const),
+  ...(['setImmediate', 'clearImmediate', 'setInterval', 'clearInterval'] as const),
+];
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('openChatTemplate', () => {
   it('renders chats one after the other', async () => {
@@ -37,19 +45,6 @@ describe('openChatTemplate', () => {
     );
     await expect(template(MESSAGES)).rejects.toMatchObject(refusal(/roles must alternate/));
     expect(await template([])).toBe('ok');
-  });
-
-  it('keeps templates apart that share a thread, also where one of them ends it', async () => {
-    const budget = { ...TEMPLATE_BUDGET, steps: Number.MAX_SAFE_INTEGER, timeMs: 300 };
-    const [a, b] = await Promise.all(
-      ['a', 'b'].map((text) => openChatTemplate(text, FILE, budget)),
-    );
-    expect(await Promise.all([b!([]), a!([]), b!([])])).toEqual(['b', 'a', 'b']);
-    const loops = '{% for a in range(100000) %}'.repeat(3) + '{% endfor %}'.repeat(3);
-    const endless = await openChatTemplate(loops, FILE, budget);
-    const [ended, after] = await Promise.allSettled([endless([]), a!([])]);
-    expect(ended).toMatchObject({ reason: refusal(/within 0.3 s/) });
-    expect(after).toMatchObject({ value: 'a' });
   });
 
   it('refuses a template that cannot be parsed', async () => {
@@ -86,29 +81,71 @@ describe('openChatTemplate', () => {
   ])('refuses %s', async (_name, source, problem) => {
     await expect(render(source)).rejects.toMatchObject(refusal(problem));
   });
+});
 
-  it('takes an answer that came while this thread was busy for longer than the budget', async () => {
-    const template = await openChatTemplate('ok', FILE, { ...TEMPLATE_BUDGET, timeMs: 500 });
-    const answer = template(MESSAGES);
-    await new Promise(setImmediate);
-    const end = performance.now() + 700;
-    while (performance.now() < end);
-    expect(await answer).toBe('ok');
+describe('the time of a chat template', () => {
+  // The clock of the budgets stands still unless a test moves it: no thread is too slow for them.
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: REAL });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
   });
 
-  it('ends one whose time is over, while the process does other things', async () => {
-    const budget = { ...TEMPLATE_BUDGET, steps: Number.MAX_SAFE_INTEGER, timeMs: 300 };
-    const loops = '{% for a in range(100000) %}'.repeat(3) + '{% endfor %}'.repeat(3);
+  const budget = { ...TEMPLATE_BUDGET, steps: Number.MAX_SAFE_INTEGER, timeMs: 300 };
+  const passBudget = () => jest.advanceTimersByTime(budget.timeMs);
+  /** Until the thread is asked, and its time has begun. */
+  const asked = async () => {
+    while (jest.getTimerCount() === 0) await turn();
+  };
+  const loops = '{% for a in range(100000) %}'.repeat(3) + '{% endfor %}'.repeat(3);
+
+  it('keeps templates apart that share a thread, also where one of them ends it', async () => {
+    const [a, b] = await Promise.all(
+      ['a', 'b'].map((text) => openChatTemplate(text, FILE, budget)),
+    );
+    expect(await Promise.all([b!([]), a!([]), b!([])])).toEqual(['b', 'a', 'b']);
+    const endless = await openChatTemplate(loops, FILE, budget);
+    const answers = Promise.allSettled([endless([]), a!([])]);
+    await asked();
+    passBudget();
+    const [ended, after] = await answers;
+    expect(ended).toMatchObject({ reason: refusal(/within 0.3 s/) });
+    expect(after).toMatchObject({ value: 'a' });
+  });
+
+  it('is not over for an answer that came while this thread was busy for longer', async () => {
+    const template = await openChatTemplate('ok', FILE, budget);
+    await expect(answerWhileBusy(template)).resolves.toBe('ok');
+  });
+
+  /** The answer of a template to a thread that reads it when the time is over; busy ever longer, until the answer is there. */
+  async function answerWhileBusy(template: RenderChat, busyMs = 300): Promise<string> {
+    const answer = template(MESSAGES);
+    // The question is asked before this thread looks at anything else.
+    while (jest.getTimerCount() === 0) await undefined;
+    const end = performance.now() + busyMs;
+    while (performance.now() < end);
+    passBudget();
+    if (busyMs > 4000) return answer;
+    return answer.catch(async () => {
+      // In another thread, which is there once it has answered.
+      await template([]);
+      return answerWhileBusy(template, 4 * busyMs);
+    });
+  }
+
+  it('ends one that loops, while the process does other things', async () => {
     const template = await openChatTemplate(
       `{% if messages | length > 1 %}${loops}{% endif %}ok`,
       FILE,
       budget,
     );
-    let ticks = 0;
-    const ticking = setInterval(() => ticks++, 5);
-    await expect(template(MESSAGES)).rejects.toMatchObject(refusal(/within 0.3 s/));
-    clearInterval(ticking);
-    expect(ticks).toBeGreaterThan(3);
+    const answer = expect(template(MESSAGES)).rejects.toMatchObject(refusal(/within 0.3 s/));
+    await asked();
+    for (let turns = 0; turns < 4; turns++) await turn();
+    passBudget();
+    await answer;
     expect(await template([])).toBe('ok');
   });
 });

@@ -1,7 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SpatialError } from '../errors.js';
 import { writePng } from '../images/index.js';
 import { LabelStore } from '../label-store/index.js';
@@ -275,16 +274,34 @@ describe('a run that is stopped', () => {
   });
 });
 
+/** Where each waits until so many have come. */
+function meetingOf(count: number): () => Promise<void> {
+  let missing = count;
+  let open = (): void => undefined;
+  const all = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return () => {
+    missing -= 1;
+    if (missing === 0) open();
+    return all;
+  };
+}
+
 describe('runs that share a store', () => {
   it('label each set once', async () => {
     const store = await newStore();
     const many = files.map((image) => ({ images: [image] }));
-    const slow = () =>
-      toy(async ({ images }) => {
-        await sleep(5);
+    // Each is at its first set, and then at its second, while the other one is.
+    const meetings = [meetingOf(2), meetingOf(2)];
+    const meeting = () => {
+      const own = [...meetings];
+      return toy(async ({ images }) => {
+        await own.shift()?.();
         return wall(images.length, 2);
       });
-    const [a, b] = [slow(), slow()];
+    };
+    const [a, b] = [meeting(), meeting()];
     const results = await Promise.all(
       [a, b].map((labeller) => run(store, labeller, { sets: many })),
     );

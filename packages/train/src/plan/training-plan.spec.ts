@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import os from 'node:os';
 import { join } from 'node:path';
 import { sizeOf } from '@spatialsv/engine';
 import { openToyBackbone } from '../testing/toy-backbone.js';
@@ -15,7 +15,7 @@ import { truncateBackbone } from './truncate-backbone.js';
 
 let folder: string;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'plan-'));
+  folder = mkdtempSync(join(os.tmpdir(), 'plan-'));
   await writeToyInputs(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -87,14 +87,17 @@ describe('a measurement', () => {
   it('trains with the first layers alone and leaves nothing behind', async () => {
     const config = toyConfig(folder, 'measured', { train: { llm: 'lora' } });
     const backbone = await openToyBackbone(config.model);
-    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
     const request = { layers: 1, recompute: 'layer' as const };
+    // Of its own: in that of the system others measure at the same time.
+    const temporary = mkdtempSync(join(folder, 'temporary-'));
+    const place = jest.spyOn(os, 'tmpdir').mockReturnValue(temporary);
     const measured = await measureTraining(config, { backbone, source: toySource }, request);
+    expect(place).toHaveBeenCalled();
+    place.mockRestore();
     expect(measured).toMatchObject({ layers: 1, samples: 6, threads: 0 });
     expect(measured.secondsPerSample).toBeGreaterThan(0);
     expect(measured.peakMemoryMb).toBeGreaterThan(50);
-    const after = readdirSync(tmpdir()).filter((name) => name.startsWith('spatialsv-plan-'));
-    expect(after).toEqual(before);
+    expect(readdirSync(temporary)).toEqual([]);
     expect(readdirSync(folder)).not.toContain('measured');
   });
 
