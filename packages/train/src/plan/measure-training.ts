@@ -77,8 +77,8 @@ async function trainBriefly(
   options: TrainOptions,
   { layers, recompute }: MeasureRequest,
 ) {
-  const out = await mkdtemp(join(tmpdir(), 'spatialsv-plan-'));
   const { taps } = await openHeads(run, options);
+  const out = await mkdtemp(join(tmpdir(), 'spatialsv-plan-'));
   const brief = {
     ...{ ...config, out, recompute, checkpointEvery: 0 },
     batchSize: Math.min(config.batchSize, LARGEST_BATCH),

@@ -1,4 +1,11 @@
-import type { BackboneV1, RgbImage, StoredLabeller, TapSite, ViewSet } from '@spatialsv/core';
+import {
+  type BackboneV1,
+  type RgbImage,
+  type StoredLabeller,
+  type TapSite,
+  type ViewSet,
+  withCleanup,
+} from '@spatialsv/core';
 import { pixelsOfCells } from './cell-states.js';
 import type { CellFeatures, FeatureSite, FeatureStore } from './feature-store.js';
 import type { ImageFiles } from './image-files.js';
@@ -62,8 +69,8 @@ export interface ExtractRequest {
   readonly sites: readonly TapSite[];
   /** Whether the pixels of the cells are kept too. */
   readonly pixels: boolean;
-  readonly store: FeatureStore;
-  readonly files: ImageFiles;
+  readonly store: Pick<FeatureStore, 'missing' | 'write'>;
+  readonly files: Pick<ImageFiles, 'decode'>;
   readonly backbone: Pick<BackboneV1, 'requireImageSize'>;
   readonly readStates: ReadStates;
   readonly signal?: AbortSignal | undefined;
@@ -73,6 +80,7 @@ export interface ExtractRequest {
 
 /**
  * Brings the states of view sets into a store; sets and sites that it has are passed over, so what was stopped goes on.
+ * However it ends, nothing is being written any more.
  * @returns the number of sets on which the model was run.
  * @throws SpatialError IMAGE_INVALID for an image that cannot be decoded; NON_FINITE for states that are no numbers.
  */
@@ -84,20 +92,22 @@ export async function extractFeatures(request: ExtractRequest): Promise<number> 
   ];
   let ran = 0;
   let writing: Promise<void> = Promise.resolve();
-  for (const [index, set] of sets.entries()) {
-    signal?.throwIfAborted();
-    const missing = await store.missing(set.id, wanted);
-    if (missing.length > 0) {
-      const { layout, features } = await featuresOf(request, set, missing);
-      // One set is written while the next one runs.
-      await writing;
-      writing = store.write(set.id, layout, features);
-      writing.catch(() => undefined);
-      ran += 1;
+  const work = async () => {
+    for (const [index, set] of sets.entries()) {
+      signal?.throwIfAborted();
+      const missing = await store.missing(set.id, wanted);
+      if (missing.length > 0) {
+        const { layout, features } = await featuresOf(request, set, missing);
+        // One set is written while the next one runs.
+        await writing;
+        writing = store.write(set.id, layout, features);
+        writing.catch(() => undefined);
+        ran += 1;
+      }
+      onProgress?.(index + 1, ran);
     }
-    onProgress?.(index + 1, ran);
-  }
-  await writing;
+  };
+  await withCleanup(work, () => writing);
   return ran;
 }
 
