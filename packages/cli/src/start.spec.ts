@@ -36,7 +36,9 @@ beforeAll(() => {
 async function loadedBy(...args: string[]): Promise<string[]> {
   const log = join(folder, 'loaded.txt');
   writeFileSync(log, '');
-  const options = { cwd: folder, env: { ...process.env, LOADED_MODULES: log } };
+  // What a developer has every Node load is no part of the program.
+  const env = { ...process.env, NODE_OPTIONS: '', LOADED_MODULES: log };
+  const options = { cwd: folder, env };
   const hooks = [...process.execArgv, '--import', join(folder, 'register.mjs')];
   await promisify(execFile)(process.execPath, [...hooks, entry, ...args], options);
   const urls = readFileSync(log, 'utf8').trim().split('\n');
