@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import bench_peer  # Ends this process with the bench.
+
 import torch
 from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration

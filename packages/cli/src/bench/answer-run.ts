@@ -8,6 +8,7 @@ import {
 import { type Device, openDevice, registerDevice, type WeightPolicy } from '@spatialsv/engine';
 import { BackboneRunner } from '@spatialsv/eval';
 import { composePlugins } from '../composition.js';
+import { endWithParent } from './end-with-parent.js';
 import { largeImage } from './large-image.js';
 import { median, peakRssMb, statusMb } from './measure.js';
 
@@ -120,5 +121,6 @@ function watchFirstProgram(seconds: () => number): Promise<number> {
 /** Peak resident memory, pages of mapped files included. */
 const peakMb = (): number => statusMb('VmHWM') ?? peakRssMb();
 
+endWithParent();
 const figures = await run(JSON.parse(process.argv[2]!) as AnswerSettings);
 process.stdout.write(`${JSON.stringify(figures)}\n`);

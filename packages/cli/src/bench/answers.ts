@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import type { WeightPolicy } from '@spatialsv/engine';
 import type { AnswerRun, AnswerSettings } from './answer-run.js';
 import { median } from './measure.js';
-import { runProcess, warm } from './process.js';
-import { python, pythonHas } from './python.js';
+import { runNode, runPython, warm } from './process.js';
+import { pythonHas } from './python.js';
 
 const RUN = fileURLToPath(new URL('./answer-run.js', import.meta.url));
 /** `reference/bench_backbones.py` of the repository; absent in an installed package. */
@@ -38,14 +38,12 @@ export interface Answers {
 }
 
 /** Whole processes by turns, each with the machine to itself. */
-export function measureAnswers(asked: AnswerCase): Answers {
+export async function measureAnswers(asked: AnswerCase): Promise<Answers> {
   const temporary = mkdtempSync(path.join(tmpdir(), 'spatialsv-bench-'));
   try {
     const prompt = path.join(temporary, 'prompt.safetensors');
-    const rounds = Array.from({ length: asked.rounds }, () => ({
-      ours: asked.policies.map((policy) => runOurs(asked, policy, prompt)),
-      peer: runPeer(asked, prompt),
-    }));
+    const rounds: Round[] = [];
+    while (rounds.length < asked.rounds) rounds.push(await takeRound(asked, prompt));
     const ours = asked.policies.map((_, i) => typical(rounds.map((round) => round.ours[i]!)));
     const peers = rounds.flatMap(({ peer }) => peer ?? []);
     const peer = peers.length === asked.rounds ? typical(peers) : undefined;
@@ -53,6 +51,17 @@ export function measureAnswers(asked: AnswerCase): Answers {
   } finally {
     rmSync(temporary, { recursive: true });
   }
+}
+
+interface Round {
+  readonly ours: readonly AnswerRun[];
+  readonly peer: AnswerRun | undefined;
+}
+
+async function takeRound(asked: AnswerCase, prompt: string): Promise<Round> {
+  const ours: AnswerRun[] = [];
+  for (const policy of asked.policies) ours.push(await runOurs(asked, policy, prompt));
+  return { ours, peer: await runPeer(asked, prompt) };
 }
 
 function typical(runs: readonly AnswerRun[]): AnswerRun {
@@ -73,11 +82,11 @@ function agreement(runs: readonly AnswerRun[]): number {
   return differing < 0 ? runs[0]!.ids.length : differing;
 }
 
-function runOurs(
+async function runOurs(
   { folder, views, tokens, again }: AnswerCase,
   policy: WeightPolicy,
   prompt: string,
-): AnswerRun {
+): Promise<AnswerRun> {
   warm(folder);
   const settings: AnswerSettings = {
     folder,
@@ -88,17 +97,20 @@ function runOurs(
     prompt,
     question: QUESTION,
   };
-  const run = runProcess<AnswerRun>(process.execPath, [RUN, JSON.stringify(settings)]);
+  const run = await runNode<AnswerRun>(RUN, settings);
   if (run === undefined) throw new Error(`the run with weights ${policy} failed; see above`);
   return run;
 }
 
 /** @returns undefined, with a line on stderr, where no Python with torch and transformers is found. */
-function runPeer({ folder, tokens, again }: AnswerCase, prompt: string): AnswerRun | undefined {
+async function runPeer(
+  { folder, tokens, again }: AnswerCase,
+  prompt: string,
+): Promise<AnswerRun | undefined> {
   if (!existsSync(PEER) || !pythonHas(['torch', 'transformers'])) {
     process.stderr.write('no peer: no Python with torch and transformers (SPATIALSV_PYTHON)\n');
     return undefined;
   }
   warm(folder);
-  return runProcess<AnswerRun>(python(), [PEER, JSON.stringify({ folder, prompt, tokens, again })]);
+  return runPython<AnswerRun>(PEER, { folder, prompt, tokens, again });
 }

@@ -58,7 +58,7 @@ async function measure(id: string, family: Family): Promise<void> {
   const adapter = findAdapter(id, await composePlugins(process.cwd()));
   const name = `${id}-${isSmall ? 'small' : 'backbone'}`;
   const folder = await cachedFolder(name, (target) => adapter.writeTiny(options(target, family)));
-  const { ours, peer, equalTokens } = measureAnswers({
+  const { ours, peer, equalTokens } = await measureAnswers({
     folder,
     policies: ['auto'],
     views: family.views,

@@ -18,8 +18,8 @@ import {
 import type { EvalRun } from './eval-run.js';
 import { largeCheckpoint, type QwenSize, qwenOfSize } from './large-checkpoint.js';
 import { emit, median, peakRssMb, rssMb } from './measure.js';
-import { runProcess, warm } from './process.js';
-import { python, pythonHas } from './python.js';
+import { runNode, runPython, warm } from './process.js';
+import { pythonHas } from './python.js';
 import { cachedFolder } from './random-checkpoint.js';
 
 const BENCH = 'eval';
@@ -107,10 +107,10 @@ async function measureAnswers(
     const options = ['--variant', 'plain', '--max-new-tokens', String(TOKENS), '--out', out];
     const args = ['eval', '--model', folder, '--benchmark', 'mindcube', '--data', data, ...options];
     warm(folder);
-    const ours = runProcess<EvalRun>(process.execPath, [RUN, JSON.stringify(args)]);
+    const ours = await runNode<EvalRun>(RUN, args);
     if (ours === undefined) throw new Error('our run failed; see above');
     warm(folder);
-    const peer = runPeer({ folder, questions: list, tokens: TOKENS });
+    const peer = await runPeer({ folder, questions: list, tokens: TOKENS });
     const perSecond = (run: EvalRun) => count / run.answering_s;
     emit(BENCH, name, {
       [`answers_ratio_${name}`]: peer === undefined ? null : perSecond(ours) / perSecond(peer),
@@ -130,12 +130,12 @@ async function measureAnswers(
 }
 
 /** @returns undefined, with a line on stderr, where no Python with torch and transformers is found. */
-function runPeer(settings: object): PeerRun | undefined {
+async function runPeer(settings: object): Promise<PeerRun | undefined> {
   if (!pythonHas(['torch', 'transformers', 'PIL'])) {
     process.stderr.write('no peer: no Python with torch and transformers (SPATIALSV_PYTHON)\n');
     return undefined;
   }
-  return runProcess<PeerRun>(python(), [PEER, JSON.stringify(settings)]);
+  return runPython<PeerRun>(PEER, settings);
 }
 
 function equalAnswers(run: string, texts: readonly string[]): number {

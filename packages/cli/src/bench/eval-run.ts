@@ -1,6 +1,7 @@
 /** One process of `npm run bench -- eval`: runs a command line of `spatialsv eval` and prints its figures as JSON. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { runCommand } from '../run.js';
+import { endWithParent } from './end-with-parent.js';
 import { peakRssMb } from './measure.js';
 
 /** Figures of a process; the peer prints those without `?`. */
@@ -47,5 +48,6 @@ async function run(args: readonly string[]): Promise<EvalRun> {
   };
 }
 
+endWithParent();
 const figures = await run(JSON.parse(process.argv[2]!) as readonly string[]);
 process.stdout.write(`${JSON.stringify(figures)}\n`);

@@ -16,8 +16,8 @@ export const LARGE_CASES: Readonly<Record<string, () => Promise<void>>> = Object
   ]),
 );
 
-function measure(name: string, folder: string): void {
-  const { ours, peer, equalTokens } = measureAnswers({
+async function measure(name: string, folder: string): Promise<void> {
+  const { ours, peer, equalTokens } = await measureAnswers({
     folder,
     policies: ['mapped', 'float32'],
     views: 1,

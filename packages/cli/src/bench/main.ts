@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { nearestName } from '@spatialsv/core';
 import { PRECISIONS, type Precision } from '@spatialsv/engine';
 import { BACKBONE_CASES } from './backbones-bench.js';
 import { DATA_CASES } from './data-bench.js';
+import { endWithParent } from './end-with-parent.js';
 import { ENGINE_CASES } from './engine-bench.js';
 import { EVAL_CASES } from './eval-bench.js';
 import { GPU_CASES } from './gpu-bench.js';
@@ -80,8 +82,7 @@ async function main(args: string[]): Promise<number> {
   }
   const names = wanted.length > 0 ? wanted : Object.keys(cases);
   const flags = args.filter((arg) => !positionals.includes(arg));
-  if (names.length > 1)
-    return names.reduce((code, name) => code || runAlone([bench!, name, ...flags]), 0);
+  if (names.length > 1) return runEach(names.map((name) => [bench!, name, ...flags]));
   await cases[names[0]!]!(options);
   return 0;
 }
@@ -108,10 +109,18 @@ function precisionNamed(name: string | undefined): Precision | undefined {
   return found;
 }
 
-/** A process of its own for every case: peak memory is a figure of the process. */
-function runAlone(own: readonly string[]): number {
-  const args = [...process.execArgv, process.argv[1]!, ...own];
-  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
+/** A process of its own for every case: peak memory is a figure of the process. The first one that fails is the last. */
+async function runEach(cases: readonly (readonly string[])[]): Promise<number> {
+  for (const own of cases) {
+    const args = [...process.execArgv, process.argv[1]!, ...own];
+    const child = spawn(process.execPath, args, {
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    });
+    const [code] = await once(child, 'exit');
+    if (code !== 0) return code ?? 1;
+  }
+  return 0;
 }
 
+endWithParent();
 process.exitCode = await main(process.argv.slice(2));

@@ -1,7 +1,9 @@
-/** Measured work in processes of their own. */
-import { spawnSync } from 'node:child_process';
+/** Measured work in processes of their own, each of which ends with this one. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import path from 'node:path';
+import { startPython } from './python.js';
 
 /** Brings the weights into the system's cache, as far as memory allows: disks differ, and are not what is measured. */
 export function warm(folder: string): void {
@@ -13,15 +15,31 @@ export function warm(folder: string): void {
   }
 }
 
-/** The last line that a process prints, as JSON; undefined where it fails. */
-export function runProcess<Result>(
-  command: string,
-  parameters: readonly string[],
-): Result | undefined {
-  const { status, stdout } = spawnSync(command, parameters, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
+/**
+ * The last line that a script of this folder prints, as JSON; undefined where it fails.
+ * @param settings its only argument, as JSON.
+ */
+export function runNode<Result>(script: string, settings: unknown): Promise<Result | undefined> {
+  return lastLine(
+    spawn(process.execPath, [...process.execArgv, script, JSON.stringify(settings)], {
+      // The channel is what `endWithParent` follows.
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    }),
+  );
+}
+
+/** The last line that a script of `reference/` prints, as JSON; undefined where it fails. */
+export function runPython<Result>(script: string, settings: object): Promise<Result | undefined> {
+  const child = startPython(script, settings);
+  child.stderr.pipe(process.stderr);
+  return lastLine(child);
+}
+
+async function lastLine<Result>(child: ChildProcess): Promise<Result | undefined> {
+  let text = '';
+  child.stdout!.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
   });
-  if (status !== 0) return undefined;
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
+  const [code] = await once(child, 'close');
+  return code === 0 ? (JSON.parse(text.trim().split('\n').at(-1)!) as Result) : undefined;
 }

@@ -1,7 +1,16 @@
-import { spawnSync } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import path from 'node:path';
 
 /** The Python that `SPATIALSV_PYTHON` names, else `python3`. */
 export const python = (): string => process.env['SPATIALSV_PYTHON'] ?? 'python3';
+
+/**
+ * Starts a script of `reference/`, which follows the bench (`bench_peer.py`): it ends as soon as its stdin does, whose other end this
+ * process holds, so it never outlives this one.
+ * @param settings its only argument, as JSON.
+ */
+export const startPython = (script: string, settings: object): ChildProcessWithoutNullStreams =>
+  spawn(python(), [path.normalize(script), JSON.stringify(settings)]);
 
 /** Whether {@link python} is there and has some modules. */
 export function pythonHas(modules: readonly string[]): boolean {

@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { python, pythonHas, torchHasGpu } from './python.js';
+import { python, pythonHas, startPython, torchHasGpu } from './python.js';
 
 /** `reference/bench_step.py` of the repository; absent in an installed package. */
 const SCRIPT = fileURLToPath(new URL('../../../../reference/bench_step.py', import.meta.url));
@@ -39,7 +38,7 @@ export interface Peer {
 export async function openPeer(script: string, settings: object): Promise<Peer | undefined> {
   const missing = whatIsMissing(script, settings);
   if (missing !== undefined) return noPeer(missing);
-  const child = spawn(python(), [path.normalize(script), JSON.stringify(settings)]);
+  const child = startPython(script, settings);
   const ended = once(child, 'close');
   const said = lastWords(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
