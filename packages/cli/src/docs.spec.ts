@@ -6,7 +6,7 @@ import { loadSuite } from '@spatialsv/eval';
 import { loadSweep, parseTrainConfig } from '@spatialsv/train';
 import type { Command } from 'commander';
 import { parse, stringify } from 'yaml';
-import type { CommandContext } from './context.js';
+import { silentProgress } from './progress.js';
 import { createProgram } from './run.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
@@ -49,7 +49,10 @@ const wordsOf = (line: string) =>
 /** The real commands and options, which do nothing. */
 function idleProgram(): Command {
   const ignored = () => {};
-  const program = createProgram({ out: ignored, err: ignored } as unknown as CommandContext);
+  const program = createProgram({
+    ...{ out: ignored, err: ignored, progress: silentProgress, folder: '.' },
+    signal: new AbortController().signal,
+  });
   const silence = (command: Command) => {
     if (command.commands.length === 0 || command.registeredArguments.length > 0)
       command.action(ignored);

@@ -32,7 +32,7 @@ let folder: string;
 let arms: ArmsInfo;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'autocast-'));
-  arms = (await readGolden(ARMS)).info as unknown as ArmsInfo;
+  arms = (await readGolden<ArmsInfo>(ARMS)).info;
   await writeFile(join(folder, 'text.jsonl'), arms.texts.flatMap(rowOf).join(''));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -119,12 +119,12 @@ describe('bfloat16 beside PyTorch under autocast', () => {
     /** How far PyTorch is from itself, by the other way in which it computed the same. */
     readonly ownDistances: Record<'logits' | 'keyBiases', Readonly<Record<string, number>>>;
   }
-  let golden: Golden;
+  let golden: Golden<Info>;
   let info: Info;
   let model: string;
   beforeAll(async () => {
     golden = await readGolden(here('./__golden__/autocast/'));
-    info = golden.info as unknown as Info;
+    info = golden.info;
     model = await writeModel('model');
   });
   const file = (name: string) => `bfloat16/${name}`;
@@ -185,12 +185,12 @@ describe('bfloat16 beside PyTorch that rounds at the same places, in a model tha
     readonly samples: { readonly gradient: number; readonly logits: number };
     readonly tolerance: { readonly precision: number; readonly float32: number };
   }
-  let golden: Golden;
+  let golden: Golden<Info>;
   let info: Info;
   let model: string;
   beforeAll(async () => {
     golden = await readGolden(here('./__golden__/rounding/'));
-    info = golden.info as unknown as Info;
+    info = golden.info;
     model = await writeModel('rounding', info.model);
   });
 

@@ -49,12 +49,12 @@ interface Info {
 }
 
 let folder: string;
-let golden: Golden;
+let golden: Golden<Info>;
 let info: Info;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'train-arms-'));
   golden = await readGolden(GOLDEN);
-  info = golden.info as unknown as Info;
+  info = golden.info;
   await writeData();
   await writeModel(join(folder, 'model'));
 });

@@ -15,6 +15,7 @@ import {
   ops,
   type Program,
   type Tensor,
+  type Tree,
   tf,
 } from './index.js';
 import { encodeModel } from './onnx/encode.js';
@@ -24,7 +25,7 @@ import { trace } from './trace/trace.js';
 type Inputs = Record<string, Tensor>;
 
 /** Types of a program depend on its inputs, which a test states beside it. */
-const program = <In>(f: (inputs: In) => unknown): Program => f as unknown as Program;
+const program = <In>(f: (inputs: In) => Tree<Tensor>): Program => f;
 
 const outputs = (tree: unknown) => tree as Record<string, DeviceTensor>;
 
@@ -100,7 +101,7 @@ it('types results without options, and with options that are no literals', async
 describe.each(['cpu', 'tfjs-cpu'])('compile on %s', (device) => {
   it('returns outputs and gradients of the loss', async () => {
     const compiled = await compile(twoLayers, twoLayerSpecs, { device, gradients: ['parameters'] });
-    const result = (await compiled.run(twoLayerValues)) as unknown as {
+    const result = (await compiled.run(twoLayerValues)) as {
       loss: DeviceTensor;
       gradients: { parameters: Record<string, DeviceTensor> };
     };
@@ -396,7 +397,7 @@ describe('a run', () => {
   it('takes integers and copies outputs that are inputs', async () => {
     const gather = program(({ table, ids }: Inputs) => ({
       rows: tf.gather(table!, ids as tf.Tensor1D),
-      table,
+      table: table!,
     }));
     const compiled = await compile(gather, { table: float32(3, 2), ids: int32(2) });
     const result = await compiled.run({

@@ -66,7 +66,7 @@ tf.registerGradient({
   inputsToSave: ['a', 'b'],
   gradFunc: (dy, saved, attributes) => {
     const [a, b] = saved as [Tensor, Tensor];
-    const { transposeA, transposeB } = attributes as unknown as Record<string, boolean>;
+    const { transposeA, transposeB } = attributes as Record<string, boolean>;
     const y = dy as Tensor;
     const da = () =>
       transposeA ? tf.matMul(b, y, transposeB, true) : tf.matMul(y, b, false, !transposeB);
@@ -90,7 +90,7 @@ tf.registerGradient({
   gradFunc: (dy, [images], attributes) => {
     const [batch, height, width, channels] = images!.shape as [number, number, number, number];
     const [, newHeight, newWidth] = (dy as Tensor).shape as [number, number, number];
-    const corners = attributes as unknown as Corners;
+    const corners = attributes as Record<keyof Corners, boolean>;
     const matrix = (from: number, to: number) =>
       tf.tensor2d(interpolationMatrix(from, to, corners), [to, from]);
     const gradient = () => {

@@ -10,7 +10,7 @@ function recorder() {
   const disposed: string[] = [];
   const make = (key: string) => async () => {
     made.push(key);
-    return { dispose: async () => void disposed.push(key) } as unknown as CompiledProgram;
+    return { dispose: async () => void disposed.push(key) } as CompiledProgram;
   };
   return { made, disposed, make };
 }

@@ -7,8 +7,6 @@ import {
   tf,
 } from './index.js';
 
-type Outputs = Record<'double' | 'sum', DeviceTensor>;
-
 const program = ({ x }: { x: tf.Tensor }) => ({
   double: tf.mul(x, 2),
   sum: tf.sum(x),
@@ -17,10 +15,9 @@ const program = ({ x }: { x: tf.Tensor }) => ({
 const valuesOf = async (tensor: DeviceTensor) => [...(await tensor.read())];
 
 describe('TensorPool', () => {
-  let compiled: CompiledProgram;
+  let compiled: CompiledProgram<Record<'double' | 'sum', DeviceTensor>>;
   let pool: TensorPool;
-  const run = async (...values: number[]) =>
-    (await pool.run(compiled, { x: Float32Array.from(values) })) as unknown as Outputs;
+  const run = (...values: number[]) => pool.run(compiled, { x: Float32Array.from(values) });
 
   beforeEach(async () => {
     compiled = await compile(program, { x: float32(2) }, { device: 'cpu' });
@@ -75,8 +72,7 @@ describe('TensorPool', () => {
   it('keeps nothing of eager devices, which do not write into given memory', async () => {
     const eager = await compile(program, { x: float32(2) }, { device: 'tfjs-cpu' });
     const before = tf.memory().numTensors;
-    const outputs = await pool.run(eager, { x: Float32Array.of(1, 2) });
-    const { double, sum } = outputs as unknown as Outputs;
+    const { double, sum } = await pool.run(eager, { x: Float32Array.of(1, 2) });
     expect(await valuesOf(double)).toEqual([2, 4]);
     pool.give(double, sum);
     expect(tf.memory().numTensors).toBe(before);

@@ -23,11 +23,11 @@ export class TensorPool {
   }
 
   /** As `program.run`. @returns outputs that belong to the caller: give them back, or dispose them. */
-  async run(
-    program: CompiledProgram,
+  async run<Results>(
+    program: CompiledProgram<Results>,
     inputs: Tree<RunValue>,
     options?: RunOptions,
-  ): Promise<Tree<DeviceTensor>> {
+  ): Promise<Results> {
     const taken = flatten(program.outputs, isTensorSpec).flatMap(([name, spec]) => {
       const tensor = this.#take(spec);
       return tensor === undefined ? [] : [[name, tensor] as const];

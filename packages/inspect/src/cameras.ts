@@ -43,7 +43,7 @@ export function cameraToWorld(camera: ViewCamera, point: Vector): Vector {
  * @returns (n, 2, 3) float32 world positions.
  */
 export function frustumSegments(camera: ViewCamera, depth: number): Float32Array {
-  const [fx, , cx, , fy, cy] = camera.intrinsics as unknown as number[];
+  const [fx, , cx, , fy, cy] = camera.intrinsics;
   const at = (u: number, v: number): Vector =>
     cameraToWorld(camera, [((u - cx!) / fx!) * depth, ((v - cy!) / fy!) * depth, depth]);
   const { width: w, height: h } = camera;

@@ -25,11 +25,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('log-variances of the terms', () => {
   it('take the steps of torch.optim.AdamW, with and without terms and at the limit', async () => {
-    const golden = await readGolden(GOLDEN);
-    const { steps, samples, learningRate, limit, weights } = golden.info as unknown as Record<
-      'steps' | 'samples' | 'learningRate' | 'limit',
-      number
-    > & { readonly weights: readonly number[] };
+    const golden = await readGolden<
+      Record<'steps' | 'samples' | 'learningRate' | 'limit', number> & {
+        readonly weights: readonly number[];
+      }
+    >(GOLDEN);
+    const { steps, samples, learningRate, limit, weights } = golden.info;
     const config = trainConfigSchema.parse({
       ...{ model: 'm', data: [{ path: 'd' }], source: 'toy', out: 'o' },
       adaptiveWeights: { learningRate, limit },

@@ -127,7 +127,7 @@ describe('event files', () => {
     const out = mkdtempSync(join(tmpdir(), 'events-'));
     const events = await EventFile.create(out, 0);
     const losses = { total: 0, text: Number.NaN };
-    await events.write({ step: 1, losses, learningRates: {} } as unknown as StepMetrics);
+    await events.write({ step: 1, losses, learningRates: {} } as StepMetrics);
     const [name] = readdirSync(out);
     const { 2: step } = records(readFileSync(join(out, name!)));
     // simple_value = 2, four bytes, behind the tag.

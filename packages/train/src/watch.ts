@@ -101,7 +101,7 @@ export class Watch {
     for (const group of gridGroups(shape.views))
       for (const [name, tensor] of Object.entries(outputs[group.name]!))
         await place(maps, name, tensor, group, shape.views.length);
-    return { views: shape.views.length, ...size, ...maps } as unknown as WatchedMaps;
+    return { views: shape.views.length, ...size, ...maps } as WatchedMaps;
   }
 
   #compile(shape: StepShape) {

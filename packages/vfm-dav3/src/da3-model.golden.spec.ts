@@ -61,9 +61,9 @@ const sampled = (values: Float32Array, count: number): number[] => {
   return [...places.map((place) => values[place]!), ...statistics];
 };
 
-const expectEqual = (golden: Golden, name: string, values: Float32Array): void => {
+const expectEqual = (golden: Golden<Case>, name: string, values: Float32Array): void => {
   const expected = golden.float32(name);
-  const shape = (golden.info as unknown as Case).shapes[name]!;
+  const shape = golden.info.shapes[name]!;
   expect([name, values.length]).toEqual([name, product(shape)]);
   const rms = expected.at(-1)!;
   const found = sampled(values, expected.length - 2);
@@ -96,7 +96,7 @@ class RecordingPrograms extends Da3Programs {
 
   override head(...shape: Parameters<Da3Programs['head']>): ProgramUse {
     return recorded(super.head(...shape), (program) => async (inputs, ...rest) => {
-      const { taps } = inputs as unknown as { taps: Record<string, DeviceTensor> };
+      const { taps } = inputs as { taps: Record<string, DeviceTensor> };
       for (const [place, tap] of Object.entries(taps)) await this.#keep(`tap.${place}`, tap);
       return program.run(inputs, ...rest);
     });
@@ -156,14 +156,14 @@ const predict = (info: Case, folder: string): Promise<Predicted> =>
   });
 
 describe.each(CASES)('equals the official code: %s', (name) => {
-  let golden: Golden;
+  let golden: Golden<Case>;
   let info: Case;
   let prediction: Da3Prediction;
   let passed: Predicted['passed'];
 
   beforeAll(async () => {
     golden = await readGolden(path.join(__dirname, '__golden__', name));
-    info = golden.info as unknown as Case;
+    info = golden.info;
     const file = tinyConfigFile(info.config);
     await withTemporaryFolder(async (folder) => {
       await writeFile(path.join(folder, 'config.json'), JSON.stringify(file));

@@ -10,7 +10,7 @@ const SIZE = { width: 36, height: 27 };
 const toRoom = ({ cameras }: Scene, points: Float32Array, k: number): [number, number, number] => {
   const { position, yawDeg, pitchDeg } = cameras[0]!;
   const [yaw, pitch] = [(yawDeg * Math.PI) / 180, (pitchDeg * Math.PI) / 180];
-  const [x, y, z] = points.subarray(3 * k, 3 * k + 3) as unknown as [number, number, number];
+  const [x, y, z] = [...points.subarray(3 * k, 3 * k + 3)] as [number, number, number];
   const ahead = Math.cos(pitch) * z - Math.sin(pitch) * y;
   const down = Math.sin(pitch) * z + Math.cos(pitch) * y;
   return [

@@ -129,7 +129,7 @@ describe('every solid', () => {
 /** Room-frame points: X = Rᵀ(z·K⁻¹[u v 1]ᵀ − t). */
 const unproject = (view: ReturnType<typeof renderGeometry>): [number, number, number][] =>
   Array.from(view.depth, (z, k) => {
-    const [fx, , cx, , fy, cy] = view.intrinsics as unknown as number[];
+    const [fx, , cx, , fy, cy] = view.intrinsics;
     const e = view.extrinsicsRoomToCamera;
     const c = [
       ((((k % view.width) + 0.5 - cx!) / fx!) * z - e[3]!) as number,

@@ -42,8 +42,8 @@ const sampled = (values: Float32Array): number[] =>
     : Array.from({ length: SAMPLES }, (_, k) => values[(7919 * k) % values.length]!);
 
 /** Largest error of the sampled values, of the mean and of the root mean square, each relative as case.json says. */
-function worstError(golden: Golden, name: string, actual: Float32Array): number {
-  const { shape, mean, rms } = (golden.info as unknown as CaseInfo).tensors[name]!;
+function worstError(golden: Golden<CaseInfo>, name: string, actual: Float32Array): number {
+  const { shape, mean, rms } = golden.info.tensors[name]!;
   expect(actual).toHaveLength(sizeOf(shape));
   const expected = golden.float32(name);
   const floor = hasFloor(name) && rms !== undefined && Number.isFinite(rms) ? rms : 0;
@@ -128,7 +128,7 @@ const flat = (prediction: VggtPrediction): Record<string, Float32Array> => {
 
 describe.each(CASES)('VGGT on %s', (name) => {
   let folder: string;
-  let golden: Golden;
+  let golden: Golden<CaseInfo>;
   let info: CaseInfo;
   let model: VggtModel;
   let pixels: Float32Array;
@@ -136,7 +136,7 @@ describe.each(CASES)('VGGT on %s', (name) => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'vggt-'));
     golden = await readGolden(path.join(__dirname, '__golden__', name));
-    info = golden.info as unknown as CaseInfo;
+    info = golden.info;
     await writeFilled(folder, info.config);
     model = await VggtModel.open(folder);
     pixels = goldenPixels(info.views, ...info.size);

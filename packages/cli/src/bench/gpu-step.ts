@@ -52,7 +52,7 @@ export async function openGpuStep(size: GpuSize, target: Target): Promise<GpuSte
   let steps = 0;
   const { parameters, accumulators } = optimizer;
   const use = async (program: CompiledProgram, inputs: Tree<RunValue>) =>
-    (await program.run(inputs)) as unknown as Outputs;
+    (await program.run(inputs)) as Outputs;
   const part = (names: Readonly<Record<string, string>>) => ({
     parameters: pick(parameters, names),
     accumulators: pick(accumulators, names),

@@ -20,11 +20,11 @@ export interface PytorchStep {
 export type PeerFigures = Readonly<Record<string, number>>;
 
 /** A Python process that works only while it is asked to. */
-export interface Peer {
+export interface Peer<Figures = PeerFigures> {
   /** What it said when it was ready. */
   readonly ready: PeerFigures;
   /** Has it work once. @returns what it measured. @throws Error with what it said where it ended instead. */
-  run(): Promise<PeerFigures>;
+  run(): Promise<Figures>;
   /** Ends it, and waits until it has ended. */
   close(): Promise<void>;
 }
@@ -35,26 +35,29 @@ export interface Peer {
  * @returns undefined, with a line on stderr, where there is no script, no Python with torch, or no GPU that torch finds.
  * @throws Error with the last lines of what the peer said where it ended before it was ready.
  */
-export async function openPeer(script: string, settings: object): Promise<Peer | undefined> {
+export async function openPeer<Figures = PeerFigures>(
+  script: string,
+  settings: object,
+): Promise<Peer<Figures> | undefined> {
   const missing = whatIsMissing(script, settings);
   if (missing !== undefined) return noPeer(missing);
   const child = startPython(script, settings);
   const ended = once(child, 'close');
   const said = lastWords(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
+  const answer = async <Said>() => {
     const { value, done } = await lines.next();
-    if (done !== true) return JSON.parse(value) as PeerFigures;
+    if (done !== true) return JSON.parse(value) as Said;
     const [code, signal] = await ended;
     throw new Error(`the PyTorch peer ended (${signal ?? `exit code ${code}`}): ${said()}`);
   };
   // Where it has ended, its output says so.
   child.stdin.on('error', () => undefined);
   return {
-    ready: await answer(),
+    ready: await answer<PeerFigures>(),
     run: () => {
       child.stdin.write('\n');
-      return answer();
+      return answer<Figures>();
     },
     close: async () => {
       child.stdin.end();

@@ -53,10 +53,10 @@ export async function openVfmPeer(settings: VfmPeerSettings): Promise<VfmPeer | 
   const reference = process.env[variable];
   if (reference === undefined)
     return noPeer(`${variable} names no clone of the official repository`);
-  const peer = await openPeer(SCRIPT, { ...settings, reference: path.resolve(reference) });
+  const peer = await openPeer<PeerRun>(SCRIPT, { ...settings, reference: path.resolve(reference) });
   return (
     peer && {
-      run: async () => (await peer.run()) as unknown as PeerRun,
+      run: peer.run,
       depth: () => new Float32Array(new Uint8Array(readFileSync(settings.depth)).buffer),
       close: peer.close,
     }

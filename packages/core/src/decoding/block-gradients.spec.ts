@@ -131,7 +131,7 @@ async function layerByLayer(): Promise<Record<string, Float32Array>> {
   const found: Record<string, Float32Array> = {};
   for (let layer = testSizes.layers - 1; layer >= 0; layer--) {
     const given = { trained: parametersOf(layer), x: inputs[layer]!, positions };
-    const out = (await backward.run({ ...given, dy: dy! })) as unknown as { gradients: Named };
+    const out = (await backward.run({ ...given, dy: dy! })) as { gradients: Named };
     for (const [name, gradient] of Object.entries(out.gradients))
       found[blockNames[layer]![name]!] = await read(gradient);
   }

@@ -30,13 +30,13 @@ beforeAll(async () => {
 });
 
 describe.each(['native', 'resized', 'reduced'])('heads equal PyTorch: %s', (name) => {
-  let golden: Golden;
+  let golden: Golden<HeadsCase>;
   let info: HeadsCase;
   let inputs: Tensors;
 
   beforeAll(async () => {
     golden = await readGolden(path.join(FOLDER, name));
-    info = golden.info as unknown as HeadsCase;
+    info = golden.info;
     inputs = mapNames(Object.keys(info.parameters), (key) => fill(key, info.parameters[key]!));
     info.channels.forEach((channels, i) => {
       const shape = [info.views, ...info.grid, channels];

@@ -3,6 +3,7 @@ import {
   type DeviceTensor,
   type ProgramUse,
   TensorPool,
+  type Tree,
 } from '@spatialsv/engine';
 import { Collected, TensorScope } from './tensor-scope.js';
 
@@ -16,15 +17,17 @@ const tensor = (...values: number[]) => ({
 
 /** A program that gives the same outputs at every run. */
 const programOf =
-  (outputs: object): ProgramUse =>
-  (work) =>
-    work({ run: async () => outputs } as unknown as CompiledProgram);
+  (outputs: Tree<DeviceTensor>): ProgramUse =>
+  (work) => {
+    const program: Pick<CompiledProgram, 'run'> = { run: async () => outputs };
+    return work(program as CompiledProgram);
+  };
 
 /** A pool that remembers what it was given. */
 class RecordingPool extends TensorPool {
   readonly given: DeviceTensor[] = [];
 
-  override run(program: CompiledProgram) {
+  override run<Results>(program: CompiledProgram<Results>) {
     return program.run({});
   }
 

@@ -63,13 +63,12 @@ function hostInputs(): Record<keyof Inputs, Host> {
 }
 
 /** The same groups with another kind of leaf. */
-const leaves = <Leaf>(host: Record<string, Host>, make: (value: Host[string]) => Leaf) =>
-  Object.fromEntries(
-    Object.entries(host).map(([group, values]) => [
-      group,
-      Object.fromEntries(Object.entries(values).map(([name, value]) => [name, make(value)])),
-    ]),
-  );
+function leaves<Leaf>(host: Record<keyof Inputs, Host>, make: (value: Host[string]) => Leaf) {
+  const made = (values: Host) =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, make(value)]));
+  const { parameters, taps, labels } = host;
+  return { parameters: made(parameters), taps: made(taps), labels: made(labels) };
+}
 
 /** The losses, and the gradients of their sum by every parameter, evaluated operation by operation. */
 function evaluateEagerly(inputs: Inputs): { parts: Tensors; gradients: Tensors } {
@@ -90,9 +89,9 @@ describe('heads and losses as a compiled program', () => {
     const host = hostInputs();
     const specs = leaves(host, ({ shape }) => float32(...shape));
     const compiled = await compile(program, specs, { gradients: ['parameters'] });
-    const found = (await compiled.run(leaves(host, ({ data }) => data))) as unknown as Results;
+    const found = (await compiled.run(leaves(host, ({ data }) => data))) as Results;
     const toTensor = ({ data, shape }: Host[string]) => tf.tensor(data, [...shape]);
-    const eager = evaluateEagerly(leaves(host, toTensor) as unknown as Inputs);
+    const eager = evaluateEagerly(leaves(host, toTensor));
     for (const [name, part] of Object.entries(eager.parts)) {
       const actual = (await found.parts[name]!.read()) as Float32Array;
       expectAllclose(actual, await part.data(), { rtol: 1e-5, atol: 1e-5 });

@@ -54,10 +54,18 @@ const coarser = ({ prediction, label, confidence, mask, weight }: ScaleMaps): Sc
 
 function planes(points: Tensor): Planes {
   const maps = points.shape.slice(0, 3);
-  return tf.split(points, 3, 3).map((plane) => tf.reshape(plane, maps)) as unknown as Planes;
+  return eachPlane(tf.split(points, 3, 3) as [Tensor, Tensor, Tensor], (plane) =>
+    tf.reshape(plane, maps),
+  );
 }
 
-const everySecondPlane = (points: Planes): Planes => points.map(everySecond) as unknown as Planes;
+const eachPlane = ([x, y, z]: Planes, change: (plane: Tensor) => Tensor): Planes => [
+  change(x),
+  change(y),
+  change(z),
+];
+
+const everySecondPlane = (points: Planes): Planes => eachPlane(points, everySecond);
 
 /** (V, H, W) → (4, V, H, W): product over the three pixels of each normal. */
 const ofThree = (x: Tensor): Tensor => tf.mul(tf.mul(neighbours(x), rotated(neighbours(x))), x);
@@ -85,11 +93,11 @@ function normalAtScale(
  * (4, V, H, W); pixels beyond the border are at the origin.
  */
 export function normals(points: Planes): Planes {
-  const first = points.map((plane) => tf.sub(neighbours(plane), plane)) as unknown as Planes;
-  const second = first.map(rotated) as unknown as Planes;
+  const first = eachPlane(points, (plane) => tf.sub(neighbours(plane), plane));
+  const second = eachPlane(first, rotated);
   const normal = cross(first, second);
   const length = tf.maximum(safeSqrt(dot(normal, normal)), SHORTEST_NORMAL);
-  return normal.map((plane) => tf.div(plane, length)) as unknown as Planes;
+  return eachPlane(normal, (plane) => tf.div(plane, length));
 }
 
 /** (V, H, W) → (4, V, H, W): the pixel above, left, below and right, 0 beyond the border. */

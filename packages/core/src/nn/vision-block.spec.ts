@@ -190,7 +190,7 @@ describe('visionBlock', () => {
       Object.entries(parameters).map(([name, value]) => [name, host(value)]),
     );
     const outputs = await program.run({ parameters: values, x: host(x) });
-    const { y } = outputs as unknown as { y: DeviceTensor };
+    const { y } = outputs as { y: DeviceTensor };
     expectAllclose((await y.read()) as Float32Array, expected, { rtol: 1e-5, atol: 1e-5 });
     await program.dispose();
   });

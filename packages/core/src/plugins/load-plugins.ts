@@ -97,7 +97,7 @@ const checkPlugin = (
     throw invalidPlugin(name, 'the default export is not a plugin made by definePlugin(…)');
   if (plugin['specificationVersion'] !== SPECIFICATION_VERSION)
     throw versionMismatch(name, 'default export', plugin['specificationVersion']);
-  const contributions: unknown = (plugin as unknown as PluginV1).contributions();
+  const contributions: unknown = plugin['contributions'].call(plugin);
   if (!Array.isArray(contributions)) throw invalidPlugin(name, 'contributions() gives no list');
   return contributions.map((contribution) => checkContribution(contribution, name, kinds));
 };

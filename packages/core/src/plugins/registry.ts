@@ -83,7 +83,7 @@ const allOf = <Kind extends ContributionV1>(
   { container: from }: Stock,
   kind: ContributionKind,
 ): readonly Kind[] =>
-  (from.isRegistered(TOKENS[kind]) ? from.resolveAll(TOKENS[kind]) : []) as unknown as Kind[];
+  (from.isRegistered(TOKENS[kind]) ? from.resolveAll(TOKENS[kind]) : []) as Kind[];
 
 const idsOf = (stock: Stock, kind: ContributionKind): readonly string[] =>
   allOf(stock, kind)

@@ -91,7 +91,7 @@ const evaluate = async (
   const outputs = (await compiled.run({
     parameters: Object.fromEntries(entries.map(([name, { data }]) => [name, data])),
     taps: numbered(makeTaps(model)),
-  })) as unknown as {
+  })) as {
     readonly maps: Readonly<Record<string, DeviceTensor>>;
     readonly gradients: { readonly parameters: Readonly<Record<string, DeviceTensor>> };
   };

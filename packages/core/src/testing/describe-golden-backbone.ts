@@ -68,15 +68,15 @@ export const sampledValues = (values: Float32Array, samples: number): Float32Arr
       );
 
 interface Opened extends OpenedGoldenBackbone {
-  readonly golden: Golden;
+  readonly golden: Golden<GoldenBackboneInfo>;
   readonly info: GoldenBackboneInfo;
   /** Question and answer. */
   readonly inputs: PreparedInputsV1;
 }
 
 const openCase = async ({ folder, open }: GoldenBackboneOptions): Promise<Opened> => {
-  const golden = await readGolden(folder);
-  const info = golden.info as unknown as GoldenBackboneInfo;
+  const golden = await readGolden<GoldenBackboneInfo>(folder);
+  const { info } = golden;
   const opened = await open(info);
   const images = await Promise.all(info.images.map((file) => readImage(path.join(folder, file))));
   const { question, answer, system } = info;

@@ -4,9 +4,9 @@ import { decodeFloat32, decodeInt32, viewAs } from '../safetensors/dtypes.js';
 import { openSafetensors, type SafetensorsReader } from '../safetensors/reader.js';
 
 /** Vectors that a reference implementation made, and how. */
-export interface Golden {
+export interface Golden<Info = Readonly<Record<string, unknown>>> {
   /** Content of `case.json`: provenance, configuration, tolerance and why. */
-  readonly info: Readonly<Record<string, unknown>>;
+  readonly info: Info;
   readonly names: readonly string[];
   /** @throws SpatialError WEIGHT_MISSING. */
   shape(name: string): readonly number[];
@@ -26,11 +26,13 @@ const readAll = async (reader: SafetensorsReader): Promise<ReadonlyMap<string, U
   );
 
 /**
- * Reads a golden case: `case.json` and `vectors.safetensors`.
+ * Reads a golden case: `case.json`, of which the caller says what is in it, and `vectors.safetensors`.
  * @throws SpatialError FILE_MISSING | FILE_INVALID.
  */
-export const readGolden = async (folder: string): Promise<Golden> => {
-  const info = JSON.parse(await readFile(path.join(folder, 'case.json'), 'utf8'));
+export const readGolden = async <Info = Readonly<Record<string, unknown>>>(
+  folder: string,
+): Promise<Golden<Info>> => {
+  const info = JSON.parse(await readFile(path.join(folder, 'case.json'), 'utf8')) as Info;
   const reader = await openSafetensors(path.join(folder, 'vectors.safetensors'));
   const bytes = await readAll(reader);
   const float32 = (name: string): Float32Array =>

@@ -305,7 +305,7 @@ export const runIncrementally = async (
     id: Int32Array.of(prompt.inputIds[tokens - 1]!),
     position: Int32Array.from({ length: prompt.positionRows }, (_, r) => position(r)),
     slot: Int32Array.of(tokens - 1),
-  })) as unknown as { readonly last: DeviceTensor };
+  })) as { readonly last: DeviceTensor };
   const values = (await last.read()) as Float32Array;
   await compiled.dispose();
   return values;

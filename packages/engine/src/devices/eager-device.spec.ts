@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { compile, createTensor } from '../compile.js';
-import { float32, type MappedTensor, type Program } from '../specs.js';
+import { float32, type MappedTensor, type Program, type Tree } from '../specs.js';
 import { type Tensor, tf } from '../tfjs.js';
 import { EagerDevice } from './eager-device.js';
 import type { DeviceTensor } from './index.js';
 
 type Inputs = Record<string, Tensor>;
-const program = (f: (inputs: Inputs) => unknown) => f as unknown as Program;
+const program = (f: (inputs: Inputs) => Tree<Tensor>): Program => f;
 const shift = program(({ state, x }) => ({ state: tf.add(state!, x!), twice: tf.mul(x!, 2) }));
 const specs = { state: float32(2), x: float32(2) };
 const ones = Float32Array.of(1, 1);
@@ -67,7 +67,8 @@ describe('an eager device', () => {
     const given = { kind: 'weight', shape: [2], storedAs: 'F32' } as const;
     const compiled = await compile(double, { w: given }, { device: 'tfjs-cpu' });
     const runs = await Promise.all([compiled.run({ w: weight }), compiled.run({ w: weight })]);
-    for (const { y } of runs as unknown as { y: DeviceTensor }[]) {
+    for (const run of runs) {
+      const { y } = run as { y: DeviceTensor };
       expect(Array.from(await y.read())).toEqual([2, 2]);
       y.dispose();
     }

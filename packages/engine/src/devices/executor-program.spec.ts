@@ -1,15 +1,18 @@
 import { compile, createTensor } from '../compile.js';
 import { environment } from '../executor/environment.js';
 import { liveHandles, Session } from '../executor/index.js';
-import { float32, int32, type Program, type SpecTree } from '../specs.js';
+import { float32, int32, type Program, type SpecTree, type Tree } from '../specs.js';
 import { TensorPool } from '../tensor-pool.js';
 import { type Tensor, tf } from '../tfjs.js';
-import type { CompileOptions, DeviceTensor, RunValue } from './index.js';
+import type { CompiledProgram, CompileOptions, DeviceTensor, RunValue } from './index.js';
 
 type Inputs = Record<string, Tensor>;
 
-const open = (program: (inputs: Inputs) => unknown, specs: SpecTree, options?: CompileOptions) =>
-  compile(program as unknown as Program, specs, options);
+const open = (
+  program: (inputs: Inputs) => Tree<Tensor>,
+  specs: SpecTree,
+  options?: CompileOptions,
+): Promise<CompiledProgram> => compile(program as Program, specs, options);
 
 /** A table and indices, of which some are out of its range. */
 const lookUp = ({ table, ids }: Inputs) => ({

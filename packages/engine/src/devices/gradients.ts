@@ -9,7 +9,7 @@ type Inputs = Record<string, Tree<Tensor>>;
 /** The program with the output `gradients.<group>.<name>` of its output `loss` by the named inputs. */
 export function withGradients(program: Program, groups: readonly string[] | undefined): Program {
   if (groups === undefined || groups.length === 0) return program;
-  const plain = program as unknown as (inputs: Inputs) => Record<string, Tree<Tensor>>;
+  const plain = program as (inputs: Inputs) => Record<string, Tree<Tensor>>;
   return (inputs: Inputs) => {
     const chosen = Object.fromEntries(groups.map((group) => [group, groupOf(inputs, group)]));
     const leaves = Object.fromEntries(flatten<Tensor>(chosen, isTensor));

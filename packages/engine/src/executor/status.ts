@@ -21,7 +21,7 @@ export function call<Name extends StatusFunctionName>(
   failure: Failure,
   ...parameters: Arguments<Name>
 ): void {
-  const native = api()[name] as unknown as (...parameters: unknown[]) => Pointer | null;
+  const native = api()[name] as (...parameters: unknown[]) => Pointer | null;
   check(native(...parameters), failure);
 }
 

@@ -84,13 +84,15 @@ describe.each(TYPES)('a program in $type on the CPU', (format) => {
 
   it('keeps the residual stream, to which products are added', async () => {
     const stream = seeded(rows * columns);
-    const data = { x: [[rows, inner], x], w: [[columns, inner], w] } as const;
+    const data: Parameters<typeof valuesOf>[1] = {
+      x: [[rows, inner], x],
+      w: [[columns, inner], w],
+    };
     const product = (inputs: Record<string, Tensor>) => ops.linear(inputs['x']!, inputs['w']!);
-    const given = data as unknown as Parameters<typeof valuesOf>[1];
-    const alone = await valuesOf(product, given, type);
+    const alone = await valuesOf(product, data, type);
     const sum = await valuesOf(
       (inputs) => tf.add(inputs['stream']!, product(inputs)),
-      { ...given, stream: [[rows, columns], stream] },
+      { ...data, stream: [[rows, columns], stream] },
       type,
     );
     expect([...sum]).toEqual([...stream].map((value, i) => Math.fround(value + alone[i]!)));

@@ -268,7 +268,7 @@ const symmetricPadding = (padding: number): tf.backend_util.ExplicitPadding => [
 ];
 
 function ofSets(weight: readonly number[]): Five {
-  if (weight.length === 5) return weight as unknown as Five;
+  if (weight.length === 5) return weight as Five;
   const [outputs, inputs, height, width] = weight as [number, number, number, number];
   return [height, width, 1, outputs, inputs];
 }

@@ -38,7 +38,7 @@ export function slice(
 }
 
 defineKernel('Slice', ['x'], (graph, [x], { begin, size }) => {
-  const view = { shape: [...x!.shape], rank: x!.shape.length } as unknown as tf.Tensor;
+  const view = { shape: [...x!.shape], rank: x!.shape.length } as tf.Tensor;
   const [starts, sizes] = tf.slice_util.parseSliceParams(view, begin, size);
   return slice(graph, x!, starts!, sizes!);
 });
@@ -96,7 +96,7 @@ export function split(graph: Graph, x: Value, sizes: readonly number[], axis: nu
 
 defineKernel('SplitV', ['x'], (graph, [x], { numOrSizeSplits, axis }) => {
   const [at] = tf.util.parseAxisParam(axis, [...x!.shape]) as [number];
-  const view = { shape: [...x!.shape] } as unknown as tf.Tensor;
+  const view = { shape: [...x!.shape] } as tf.Tensor;
   return split(graph, x!, tf.backend_util.prepareSplitSize(view, numOrSizeSplits, at), at);
 });
 defineKernel('Unpack', ['value'], (graph, [x], { axis }) => {

@@ -83,7 +83,8 @@ const SCALE = 0.4;
 function differentiated(form: (inputs: Inputs) => Tensor, { mask, ...trained }: Inputs) {
   const { outputs, gradients } = differentiate(
     (tensors) => {
-      const y = form({ ...(tensors as unknown as Inputs), ...(mask && { mask }) });
+      const given = tensors as Record<keyof typeof trained, Tensor>;
+      const y = form({ ...given, ...(mask && { mask }) });
       const weights = tf.tensor(wave(sizeOf(y.shape), 0.9), y.shape);
       return { loss: tf.sum(tf.mul(y, weights)), y };
     },
@@ -136,7 +137,7 @@ describe('attention', () => {
       });
       const { specs, values } = specsAndValues(shape);
       const program = await compile(both, specs);
-      const outputs = (await program.run(values)) as unknown as {
+      const outputs = (await program.run(values)) as {
         plain: DeviceTensor;
         fast: Record<string, DeviceTensor>;
         exact: Record<string, DeviceTensor>;

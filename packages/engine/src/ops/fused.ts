@@ -20,7 +20,5 @@ export function runKernel<Result extends Tensor | Tensor[] = Tensor>(
   inputs: Readonly<Record<string, Tensor>>,
   attributes: tf.NamedAttrMap = {},
 ): Result {
-  return tf
-    .engine()
-    .runKernel(kernel, inputs as unknown as tf.NamedTensorMap, attributes) as Result;
+  return tf.engine().runKernel(kernel, inputs, attributes) as Result;
 }

@@ -72,7 +72,7 @@ class TraceBackend extends tf.KernelBackend {
 
   override readSync(dataId: object): Float32Array {
     const host = this.entries.get(dataId)?.host;
-    if (host !== undefined) return host.values as unknown as Float32Array;
+    if (host !== undefined) return host.values as Float32Array;
     throw new Error(
       'A program read the value of a tensor while it was traced. Programs are traced once, so values are not known: ' +
         'return the tensor as an output and read it after the run.',
@@ -123,7 +123,7 @@ class TraceBackend extends tf.KernelBackend {
 }
 
 function asConstant(values: HostValues, dtype: tf.DataType): ConstantData {
-  const numbers = values as unknown as ArrayLike<number>;
+  const numbers = values as ArrayLike<number>;
   if (dtype === 'int32') return Int32Array.from(numbers);
   if (dtype === 'bool') return Uint8Array.from(numbers);
   if (dtype === 'float32') return Float32Array.from(numbers);

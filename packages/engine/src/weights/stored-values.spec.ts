@@ -13,6 +13,7 @@ import {
   type Program,
   type StoredType,
   type Tensor,
+  type Tree,
   tf,
   weightSpec,
 } from '../index.js';
@@ -22,7 +23,7 @@ import { mappedFileCount } from './stored-values.js';
 type Inputs = Record<string, Tensor>;
 type Outputs = Record<string, DeviceTensor>;
 
-const program = (f: (inputs: Inputs) => unknown): Program => f as unknown as Program;
+const program = (f: (inputs: Inputs) => Tree<Tensor>): Program => f;
 const rows = program(({ w, x }: Inputs) => ({ y: ops.linear(x!, w!) }));
 
 const NUMBERS = Float32Array.of(1.5, -2, 0.25, 8, -0.5, 3, 0.5, 1, 2, -1, 4, 16);

@@ -10,13 +10,14 @@ import {
   ops,
   type Program,
   type Tensor,
+  type Tree,
   tf,
   WeightSet,
 } from '../index.js';
 import { mappedFileCount } from './stored-values.js';
 
 type Inputs = Record<string, Tensor>;
-const program = (f: (inputs: Inputs) => unknown): Program => f as unknown as Program;
+const program = (f: (inputs: Inputs) => Tree<Tensor>): Program => f;
 
 const [OUT, IN] = [40, 24];
 const linear = program(({ w, x }: Inputs) => ({

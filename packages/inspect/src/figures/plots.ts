@@ -84,7 +84,7 @@ export function scatterPlot(input: ScatterInput): Figure {
       width: WIDTH_PX,
       height: HEIGHT_PX,
       layer: layers.filter((layer) => layer !== false),
-    } as unknown as Figure['spec'],
+    } as Figure['spec'],
   };
 }
 
@@ -107,7 +107,7 @@ export function seriesPlot(input: SeriesInput): Figure {
     panel === undefined ? [WIDTH_PX, HEIGHT_PX] : [PANEL_WIDTH_PX, PANEL_HEIGHT_PX];
   const drawing = { width, height, layer: seriesLayers(input) };
   const spec = panel === undefined ? drawing : inPanels(panel, distinct(rows, panel), drawing);
-  return { name, rows, spec: { title: titleOf(input), ...spec } as unknown as Figure['spec'] };
+  return { name, rows, spec: { title: titleOf(input), ...spec } as Figure['spec'] };
 }
 
 function seriesLayers({ x, y, color, joined, rows }: SeriesInput): readonly object[] {

@@ -30,7 +30,7 @@ export function completeConfig(config: TrainConfig, model: BackboneConfigV1): Ru
       name,
       optimizer.learningRates[name] ?? model.learningRates[name],
     ]),
-  ) as unknown as LearningRatesV1;
+  ) as Record<keyof LearningRatesV1, number>;
   const precision = config.precision ?? defaultPrecision(config.device);
   return { ...config, precision, optimizer: { ...optimizer, learningRates } };
 }

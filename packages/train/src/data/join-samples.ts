@@ -103,11 +103,11 @@ function joinSequences(
 /** What the losses of a sample read, with its places in the sequence moved behind the samples before. */
 function moveTargets(tensors: Placed, start: number): Tree<HostArray> {
   const { inputIds, positions, spliceIndex, features, ...targets } = tensors;
-  if (start === 0) return targets as unknown as Tree<HostArray>;
+  if (start === 0) return targets as Tree<HostArray>;
   const moved = (places: Int32Array) => places.map((place) => place + start);
   const cells = Object.entries(targets.cells).map(([view, places]) => [view, moved(places)]);
   return {
-    ...(targets as unknown as Readonly<Record<string, Tree<HostArray>>>),
+    ...(targets as Readonly<Record<string, Tree<HostArray>>>),
     cells: Object.fromEntries(cells),
     ...(targets.targetRows && { targetRows: moved(targets.targetRows) }),
   };

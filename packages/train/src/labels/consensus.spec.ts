@@ -5,11 +5,13 @@ import type { ViewLabels } from './label-maps.js';
 
 const FOLDER = join(__dirname, '../__golden__/consensus');
 
-let golden: Golden;
-let info: Record<'views' | 'teacherTolerance' | 'scale' | 'consensus', number>;
+type Info = Record<'views' | 'teacherTolerance' | 'scale' | 'consensus', number>;
+
+let golden: Golden<Info>;
+let info: Info;
 beforeAll(async () => {
   golden = await readGolden(FOLDER);
-  info = golden.info as unknown as typeof info;
+  info = golden.info;
 });
 
 /** The part of a map that is of one view. */

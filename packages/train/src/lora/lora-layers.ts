@@ -66,7 +66,7 @@ function updatableLayers(
     if (group === 'vision' || shape.length !== 2 || !name.endsWith('.weight') || left.has(name))
       return [];
     if (rates[group] === 0 || trainedMode(config, name, group) !== 'lora') return [];
-    return [{ name: layerOfWeight(name), group, shape: shape as unknown as LoraLayer['shape'] }];
+    return [{ name: layerOfWeight(name), group, shape: shape as LoraLayer['shape'] }];
   });
 }
 

@@ -37,7 +37,7 @@ let record: {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lora-golden-'));
   vectors = await openSafetensors(join(GOLDEN, 'vectors.safetensors'));
-  record = (await readGolden(GOLDEN)).info as unknown as typeof record;
+  record = (await readGolden<typeof record>(GOLDEN)).info;
   await writeToyCheckpoint(folder, 1);
   const toy = await openSafetensors(join(folder, 'model.safetensors'));
   const tensors = await Promise.all(
@@ -103,7 +103,7 @@ async function sample(index: number): Promise<SampleInputs> {
       features: { v0: features },
       cells: { v0: cells },
     },
-  } as unknown as SampleInputs;
+  } as SampleInputs;
 }
 
 async function expectAfter({ optimizer }: ModelState, step: number): Promise<void> {

@@ -47,7 +47,7 @@ export class FusedAdamw implements GroupUpdate {
     const parts = flat['parameters']!.arrays.map((_, i) =>
       update.bind(mapValues(flat, ({ arrays }) => arrays[i]!)),
     );
-    const tensors = mapValues(flat, (group) => group.tensors) as unknown as FusedAdamw['tensors'];
+    const tensors = mapValues(flat, (group) => group.tensors) as FusedAdamw['tensors'];
     return new FusedAdamw(tensors, parts);
   }
 

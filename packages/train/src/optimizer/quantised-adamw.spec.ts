@@ -22,11 +22,11 @@ interface Info {
   readonly tolerance: { readonly values: number };
 }
 
-let golden: Golden;
+let golden: Golden<Info>;
 let info: Info;
 beforeAll(async () => {
   golden = await readGolden(FOLDER);
-  info = golden.info as unknown as Info;
+  info = golden.info;
 });
 
 const settings = (stateBits: 8 | 32): OptimizerSettings => {

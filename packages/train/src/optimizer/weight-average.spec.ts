@@ -23,12 +23,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('the average of weights', () => {
   it('is that of torch.optim.swa_utils.AveragedModel', async () => {
-    const golden = await readGolden(FOLDER);
-    const { steps, decay, shape } = golden.info as unknown as {
+    const golden = await readGolden<{
       readonly steps: number;
       readonly decay: number;
       readonly shape: readonly number[];
-    };
+    }>(FOLDER);
+    const { steps, decay, shape } = golden.info;
     const [parameters, averages] = [golden.float32('parameters'), golden.float32('averages')];
     const w = createTensor(float32(...shape), undefined, 'cpu');
     const average = await WeightAverage.create({ w }, decay, 'cpu');

@@ -229,7 +229,7 @@ describe('training a probe', () => {
           { state: ['accumulators'] },
         ),
       measure: async () => ({ loss: 2, count: 1, metrics: { rmse: 1 } }),
-    }) as unknown as ProbeModel;
+    }) as ProbeModel;
 
   const train = async (value: number, steps = 6, signal?: AbortSignal) => {
     const programs = new ProgramCache(4);

@@ -26,19 +26,19 @@ const casesOf = (pattern: RegExp) => readdirSync(FOLDER).filter((name) => patter
 type Named = Readonly<Record<string, Tensor>>;
 
 /** Parameters or gradients of a case, by name. */
-const named = (golden: Golden, prefix: string) =>
+const named = (golden: Golden<unknown>, prefix: string) =>
   Object.fromEntries(
     golden.names
       .filter((name) => name.startsWith(`${prefix}.`))
       .map((name) => [name.slice(prefix.length + 1), golden.float32(name)]),
   );
 
-const specOf = (golden: Golden, name: string) => float32(...golden.shape(name));
+const specOf = (golden: Golden<unknown>, name: string) => float32(...golden.shape(name));
 
 /** Runs a program that differentiates a loss, and reads what it gives. */
 async function run(program: unknown, specs: object, inputs: object) {
   const compiled = await compile(program as never, specs as never, { name: 'golden' });
-  const outputs = (await compiled.run(inputs as never)) as Record<string, never>;
+  const outputs = await compiled.run(inputs as never);
   const read = async (value: unknown): Promise<unknown> =>
     typeof (value as { read?: unknown }).read === 'function'
       ? (value as { read(): Promise<Float32Array> }).read()
@@ -47,16 +47,19 @@ async function run(program: unknown, specs: object, inputs: object) {
             Object.entries(value as object).map(async ([key, each]) => [key, await read(each)]),
           ),
         );
-  const values = (await read(outputs)) as Record<string, never>;
+  const values = await read(outputs);
   await compiled.dispose();
-  return values as unknown as {
+  return values as {
     readonly value: Float32Array;
     readonly loss: Float32Array;
     readonly gradients: Readonly<Record<string, Float32Array>>;
   };
 }
 
-function expectGradients(golden: Golden, found: Readonly<Record<string, Float32Array>>): void {
+function expectGradients(
+  golden: Golden<unknown>,
+  found: Readonly<Record<string, Float32Array>>,
+): void {
   const expected = named(golden, 'gradient');
   expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort());
   for (const [name, values] of Object.entries(expected)) {
@@ -153,12 +156,12 @@ interface GeometryCase {
 }
 
 describe.each(casesOf(/^room-/))('targets and metrics equal NumPy: %s', (name) => {
-  let golden: Golden;
+  let golden: Golden<GeometryCase>;
   let info: GeometryCase;
   let labels: GeometryLabelsV1;
   beforeAll(async () => {
     golden = await readGolden(join(FOLDER, name));
-    info = golden.info as unknown as GeometryCase;
+    info = golden.info;
     const { views, height, width, pixelCentre } = info;
     labels = {
       conventions: {
