@@ -1,5 +1,6 @@
 import { createTensor } from './compile.js';
 import type { DeviceTensor } from './devices/index.js';
+import { inHugePages } from './executor/index.js';
 import { UPDATE_BLOCK } from './fused-update/index.js';
 import { sizeOf } from './graph/graph.js';
 import { float32, type TensorSpec } from './specs.js';
@@ -42,7 +43,7 @@ export function createFlatTensors(
 ): FlatTensors {
   const layouts = layOut(specs, largestArray, alignment);
   const parts = layouts.map(({ starts, end }) => {
-    const memory = new Float32Array(roundUp(end, UPDATE_BLOCK));
+    const memory = inHugePages(new Float32Array(roundUp(end, UPDATE_BLOCK)));
     const tensors = [...starts].map(([name, start]) => {
       const { shape } = specs[name]!;
       const view = memory.subarray(start, start + sizeOf(shape));

@@ -1,4 +1,5 @@
 import { api, type Pointer } from './api.js';
+import { hasHugePages, useHugePages } from './huge-pages.js';
 import { call, create, type Failure } from './status.js';
 
 /**
@@ -19,6 +20,9 @@ const EXACT_ARENA = { arena_extend_strategy: 1 } as const;
 
 /** Share of the narrow range that a program may need: kernels take a little more than a graph says. */
 const SHARE = 0.75;
+
+/** Bytes from which on it matters in which pages a program works. */
+const LARGE_BYTES = 2 ** 24;
 
 const failure: Failure = {
   code: 'LIBRARY_MISSING',
@@ -45,6 +49,28 @@ export class SharedArena {
     call('UnregisterAllocator', failure, this.#environment, this.#memory);
     this.#register(WIDE_ARENA);
     this.#isLast = true;
+  }
+
+  /**
+   * Has the place where a session is about to work in large pages. ONNX Runtime tells nobody where that is, but gives so many bytes, and what
+   * was given back again when the session runs. @param bytes that the run needs at once.
+   */
+  prepare(session: Pointer, bytes: number): void {
+    if (bytes < LARGE_BYTES || !hasHugePages) return;
+    const allocator = create(failure, (out) =>
+      call('CreateAllocator', failure, session, this.#memory, out),
+    );
+    try {
+      const place = create(failure, (out) =>
+        call('AllocatorAlloc', failure, allocator, bytes, out),
+      );
+      useHugePages(place, bytes);
+      call('AllocatorFree', failure, allocator, place);
+    } catch {
+      // Whether there is room at all is for the run to say.
+    } finally {
+      api().ReleaseAllocator(allocator);
+    }
   }
 
   #register(entries: Readonly<Record<string, number>>): void {

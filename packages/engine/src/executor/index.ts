@@ -16,6 +16,7 @@ export {
 export { FileMapping, type FileRange } from './file-mapping.js';
 export { liveHandles } from './handle.js';
 export { collectGarbage, trimHeap } from './heap.js';
+export { inHugePages } from './huge-pages.js';
 export { Lane } from './lane.js';
 export { locateLibrary } from './library.js';
 export {

@@ -69,12 +69,14 @@ export class Session implements BoundSession {
   readonly #handle: Handle;
   readonly #bindings = new Set<Binding>();
   readonly #byName: Record<'input' | 'output', ReadonlyMap<string, ValueInfo>>;
-  #hasRun = false;
+  readonly #workingBytes: number;
+  #runs = 0;
 
   private constructor(pointer: Pointer, options: SessionOptions, lane: Lane) {
     this.name = options.name ?? 'model';
     this.provider = options.provider;
     this.lane = lane;
+    this.#workingBytes = options.workingBytes ?? 0;
     this.sharesThreads = options.threads === undefined;
     this.inputs = describe(pointer, INPUTS);
     this.outputs = describe(pointer, OUTPUTS);
@@ -140,8 +142,11 @@ export class Session implements BoundSession {
    * GPU all runs allocate tensor by tensor, and find again what the first one has taken.
    */
   nextRunOptions({ trims, ...kind }: RunKind): Pointer | null {
-    const isPlannedNext = !this.#hasRun && kindOf(this.provider) !== 'cuda';
-    this.#hasRun = true;
+    const isPlannedNext = this.#runs === 0 && kindOf(this.provider) !== 'cuda';
+    // Each of them takes its memory in another way, and after the first one it may have gone back to the system.
+    if (this.#runs < 2 && this.provider === 'cpu')
+      environment().arena.prepare(this.pointer, this.#workingBytes);
+    this.#runs += 1;
     return runOptionsOf(this.provider, { ...kind, trims: isPlannedNext || trims });
   }
 
