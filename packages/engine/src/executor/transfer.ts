@@ -139,7 +139,7 @@ const trimmers = new Map<ExecutionProvider, Promise<readonly [DeviceValue, Devic
 
 /**
  * Gives the working memory of a device that no run and no value holds back to the system: sessions share one arena, which
- * keeps what the largest of them needed, also after they were disposed.
+ * keeps what the largest of them needed, also after they were disposed. The first range of the arena on the CPU stays.
  */
 export async function trimMemory(device: ExecutionProvider = 'cpu'): Promise<void> {
   // Memory that this run itself took from the arena would keep a whole region of it.
