@@ -247,7 +247,7 @@ async function benchMemory(): Promise<void> {
 
 /** Memory that compiled and disposed programs leave behind. */
 async function benchSessions(): Promise<void> {
-  const programs = 120;
+  const programs = 480;
   let early = 0;
   for (let i = 1; i <= programs; i += 1) {
     const step = await openStep(SMALL);
