@@ -52,7 +52,7 @@ export class SharedArena {
   }
 
   /**
-   * Has the place where a session is about to work in large pages. ONNX Runtime tells nobody where that is, but gives so many bytes, and what
+   * Has the place where a session is about to work in huge pages. ONNX Runtime tells nobody where that is, but gives so many bytes, and what
    * was given back again when the session runs. @param bytes that the run needs at once.
    */
   prepare(session: Pointer, bytes: number): void {

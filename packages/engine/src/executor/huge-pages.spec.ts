@@ -29,10 +29,10 @@ function mappings(): Mapping[] {
   });
 }
 
-/** Mappings for which large pages were asked. */
+/** Mappings for which huge pages were asked. */
 const advised = () => mappings().filter(({ flags }) => flags.includes('hg'));
 
-/** Whether the middle of so many bytes is to lie in large pages. */
+/** Whether the middle of so many bytes is to lie in huge pages. */
 function isAdvisedAt(address: bigint, bytes: number): boolean {
   const middle = address + BigInt(bytes / 2);
   return advised().some(({ from, to }) => from <= middle && middle < to);
@@ -43,7 +43,7 @@ const isAdvised = (array: Float32Array) => isAdvisedAt(koffi.address(array), arr
 /** Linux can be built without them. */
 const hasThem = existsSync('/sys/kernel/mm/transparent_hugepage');
 
-(hasThem ? describe : describe.skip)('large pages', () => {
+(hasThem ? describe : describe.skip)('huge pages', () => {
   it('are asked for whole ones inside of an array, which stays as it is', () => {
     // Larger than what the C library takes from memory that others gave back.
     const [plain, large] = [new Float32Array(2 ** 24), inHugePages(new Float32Array(2 ** 24))];

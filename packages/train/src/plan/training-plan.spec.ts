@@ -84,21 +84,44 @@ describe('a plan', () => {
 });
 
 describe('a measurement', () => {
+  /** Measures in a temporary folder of its own: in that of the system others do at the same time. @returns what is left there, too. */
+  async function inOwnPlace<Result>(measure: () => Promise<Result>) {
+    const temporary = mkdtempSync(join(folder, 'temporary-'));
+    const place = jest.spyOn(os, 'tmpdir').mockReturnValue(temporary);
+    const result = await measure();
+    const isUsed = place.mock.calls.length > 0;
+    place.mockRestore();
+    return { result, isUsed, left: readdirSync(temporary) };
+  }
+
   it('trains with the first layers alone and leaves nothing behind', async () => {
     const config = toyConfig(folder, 'measured', { train: { llm: 'lora' } });
     const backbone = await openToyBackbone(config.model);
     const request = { layers: 1, recompute: 'layer' as const };
-    // Of its own: in that of the system others measure at the same time.
-    const temporary = mkdtempSync(join(folder, 'temporary-'));
-    const place = jest.spyOn(os, 'tmpdir').mockReturnValue(temporary);
-    const measured = await measureTraining(config, { backbone, source: toySource }, request);
-    expect(place).toHaveBeenCalled();
-    place.mockRestore();
+    const {
+      result: measured,
+      isUsed,
+      left,
+    } = await inOwnPlace(() => measureTraining(config, { backbone, source: toySource }, request));
     expect(measured).toMatchObject({ layers: 1, samples: 6, threads: 0 });
     expect(measured.secondsPerSample).toBeGreaterThan(0);
     expect(measured.peakMemoryMb).toBeGreaterThan(50);
-    expect(readdirSync(temporary)).toEqual([]);
+    expect(isUsed).toBe(true);
+    expect(left).toEqual([]);
     expect(readdirSync(folder)).not.toContain('measured');
+  });
+
+  it('leaves nothing behind where its heads cannot be opened', async () => {
+    const config = toyConfig(folder, 'unheaded', { heads: { type: 'unknown' } });
+    const backbone = await openToyBackbone(config.model);
+    const options = { backbone, source: toySource };
+    const { result: error, left } = await inOwnPlace(() =>
+      measureTraining(config, options, { layers: 1, recompute: 'none' }).catch(
+        (caught: unknown) => caught,
+      ),
+    );
+    expect(error).toMatchObject({ message: expect.stringContaining('unknown') });
+    expect(left).toEqual([]);
   });
 
   it.each(['none', 'layer'] as const)(
